@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* What is durable: the plain records that the core writes in batches and reads back at a start.
+ *
+ * Shared by broker/core (which fills them) and broker/store (which keeps them). Data only: no behaviour, no pointers
+ * but slices into the memory of whoever handed the record over. Times in `_us` are wall-clock microseconds since 1970
+ * UTC, 0 = none. Slices are borrowed for as long as the containing batch or visit lasts.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <berth/types.h>
+
+#include "arena.h"
+
+#define BERTH_NAME_BYTES 65 /* 64 and the NUL */
+#define BERTH_KEY_BYTES_MAX 255
+
+enum berth_limit_kind {
+    BERTH_LIMIT_NUMBER = 1, /* value; 0 pauses */
+    BERTH_LIMIT_UNLIMITED,
+    BERTH_LIMIT_CORES,     /* the sum over joined workers, at least 2 */
+    BERTH_LIMIT_MAX_CORES, /* max(value, cores) */
+};
+
+struct berth_limit {
+    enum berth_limit_kind kind;
+    uint32_t value;
+};
+
+struct berth_dispatcher_record {
+    uint32_t id; /* from 1, never used again */
+    char name[BERTH_NAME_BYTES];
+    struct berth_limit limit;
+    bool is_paused;
+    uint32_t max_attempts; /* 1.. */
+    int64_t backoff_ms, backoff_ms_max;
+    int64_t timeout_ms; /* of one attempt; 0: none */
+    int64_t grace_ms;
+};
+
+struct berth_session_record {
+    uint64_t id; /* epoch << 40 | counter */
+    uint8_t node[16], boot[16], nonce[16];
+    uint32_t child;
+    uint32_t lease_ms;
+    char name[BERTH_NAME_BYTES]; /* the worker's */
+};
+
+/* Why a submit can be recognised when it comes again. */
+enum berth_key_kind {
+    BERTH_KEY_NONE = 0,
+    BERTH_KEY_REQUEST,     /* 16 bytes: hash of the client, its request number and the place in it; minutes */
+    BERTH_KEY_IDEMPOTENCY, /* 1..255 bytes of the user's, per dispatcher; 24 h */
+};
+
+struct berth_key {
+    enum berth_key_kind kind;
+    struct berth_slice bytes;
+    int64_t until_us;      /* recognised before this time */
+    uint8_t body_hash[16]; /* over handler, options and body: what makes a repeat the same */
+};
+
+/* The last attempt that is known to have begun and ended, as far as a job remembers it. */
+struct berth_attempt_record {
+    uint64_t id; /* epoch << 40 | counter; 0: none */
+    int64_t started_us;
+    struct berth_slice worker;        /* its name */
+    struct berth_slice result;        /* a packed Result, "" if it left none */
+    struct berth_slice error_kind;    /* exit signal timeout handler crash lost ..., "" if there is none */
+    struct berth_slice error_message; /* one sentence */
+};
+
+/* A job: what came with it, and (as loaded, or as read) where it stands. */
+struct berth_job_record {
+    uint64_t id;
+    uint32_t dispatcher;
+    struct berth_slice handler;
+    int32_t priority;
+    int64_t submitted_us;
+    int64_t run_at_us;     /* not before; 0: at once */
+    uint32_t max_attempts; /* 0: the dispatcher's */
+    int64_t timeout_ms;    /* 0: the dispatcher's */
+    struct berth_key key;
+    struct berth_slice body; /* a packed Body; when loading beyond the body budget: data NULL, bytes true */
+
+    /* Zero in an arrival. */
+    enum berth_state state; /* SCHEDULED READY RETRYING, or how it ended */
+    uint32_t attempt;       /* attempts begun */
+    uint32_t failures;      /* those that count against max_attempts */
+    uint32_t deaths;        /* attempts that took their process with them */
+    bool is_cancelled;      /* a cancel was accepted */
+    int64_t finished_us;
+    struct berth_attempt_record last;
+};
+
+/* An attempt is over and the job will run again: at run_at_us, or at once (0, state READY). */
+struct berth_retry_record {
+    uint64_t id;
+    enum berth_state state; /* READY or RETRYING */
+    int64_t run_at_us;
+    uint32_t attempt, failures, deaths;
+    struct berth_attempt_record last;
+};
+
+struct berth_end_record {
+    uint64_t id;
+    uint32_t dispatcher;
+    enum berth_state state; /* COMPLETED DEAD CANCELLED */
+    uint32_t attempt, failures, deaths;
+    int64_t finished_us;
+    struct berth_attempt_record last;
+};
+
+enum berth_record_type {
+    BERTH_RECORD_JOB = 1,    /* arrival */
+    BERTH_RECORD_RETRY,      /* the job goes on */
+    BERTH_RECORD_END,        /* the job has ended: from live to history */
+    BERTH_RECORD_CANCEL,     /* the flag alone; id in `id` */
+    BERTH_RECORD_DISPATCHER, /* made or changed: the whole row */
+    BERTH_RECORD_SESSION,    /* a worker session begins */
+    BERTH_RECORD_SESSION_END, /* it is over: the row goes; id in `id` */
+};
+
+struct berth_record {
+    enum berth_record_type type;
+    union {
+        uint64_t id;
+        struct berth_job_record job;
+        struct berth_retry_record retry;
+        struct berth_end_record end;
+        struct berth_dispatcher_record dispatcher;
+        struct berth_session_record session;
+    };
+};
+
+/* One transaction: applied in order, all or nothing. Self-contained: every slice lies in `arena`.
+ * Made by the core, borrowed by the store from submit until its completion, then handed back to the core. */
+struct berth_batch {
+    uint64_t seq;   /* from 1, one more each time */
+    uint64_t epoch; /* the store refuses a batch of an older epoch */
+    struct berth_record *records;
+    size_t count, count_max;
+    struct berth_arena *arena;
+};
