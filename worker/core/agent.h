@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* The worker's side of the protocol, pure: session, joins, streams, lease, attempts held, drain.
+ *
+ * agent_step(agent, event) -> effects. No socket, clock, thread or file: the link thread (worker/net/link.c) or the simulator
+ * turns the world into events and carries out effects, in their order. All times are milliseconds of the
+ * worker's own lease clock (CLOCK_BOOTTIME), never decreasing.
+ *
+ *            EPOCH, HELLO..WELCOME               gap, reconnect, higher epoch
+ *   NEW ──────────────────────────► JOINED ◄──────────────────────────────► JOINING
+ *    │                                 │ lease over, FENCED, drained            │
+ *    └────────────────────────────►  OVER  ◄───────────────────────────────────┘
+ *
+ * Invariants (docs/PROTOCOL.md has the reasons):
+ * 1. From the moment a join list is built, orders of any other (epoch, join) are dropped.
+ * 2. An attempt that ended stays in the table, and in each join list with its report, until it is acknowledged.
+ *    It holds a place of the capacity until then.
+ * 3. The lease end is max over n of (time read before RENEW n was sent) + K, never the arrival of an answer.
+ * 4. After the lease end, or FENCED, the only effect is EXIT: nothing is sent or started any more.
+ * 5. An attempt is started at most once, and reported or released exactly once per join that holds it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <berth/types.h>
+
+#include "arena.h"
+
+#define AGENT_HELLO_EVERY_MS 1000
+#define AGENT_JOIN_EVERY_MS_MIN 50 /* doubles up to R / 2, with jitter */
+
+struct agent;
+
+struct agent_opts {
+    uint8_t node[16], boot[16], nonce[16];
+    uint32_t child;
+    uint32_t epoch_seen; /* the highest this keeper's children ever saw; older brokers are refused */
+    uint64_t lineage_seen;
+    const char *name; /* borrowed, with handlers and dispatchers, for the agent's life */
+    const char *const *handlers;
+    size_t handler_count;
+    const char *const *dispatchers; /* served; none: all */
+    size_t dispatcher_count;
+    uint32_t capacity; /* 1..65535 */
+    uint32_t cores;
+    uint64_t seed; /* of the jitter */
+};
+
+enum agent_outcome { /* the numbers of the wire's Outcome */
+    AGENT_COMPLETED = 1,
+    AGENT_FAILED,
+    AGENT_FAILED_FOREVER,
+    AGENT_SNOOZED,
+    AGENT_CANCELLED,
+    AGENT_TIMED_OUT,
+};
+
+enum agent_cancel_reason { AGENT_CANCEL_JOB = 1, AGENT_CANCEL_TIMEOUT, AGENT_CANCEL_STOP };
+
+enum agent_release_reason { /* the numbers of the wire's ReleaseReason */
+    AGENT_RELEASE_DRAINING = 1,
+    AGENT_RELEASE_NO_HANDLER,
+    AGENT_RELEASE_NO_MEMORY,
+    AGENT_RELEASE_LEASE_OVER,
+};
+
+/* How an attempt ended. */
+struct agent_end {
+    enum agent_outcome outcome;
+    int64_t retry_ms; /* SNOOZED, or the time a handler asked for; 0: none */
+    int64_t run_us;
+    struct berth_slice error_kind; /* at most 32 bytes */
+    struct berth_slice error_message;
+    struct berth_slice result; /* a packed Result */
+};
+
+struct agent_grant {
+    uint64_t attempt, job;
+    struct berth_slice dispatcher, handler;
+    uint32_t number;
+    int64_t timeout_ms; /* 0: none */
+    int64_t grace_ms;
+    struct berth_slice body;
+};
+
+struct agent_cancel {
+    uint64_t attempt;
+    int64_t grace_ms;
+};
+
+enum agent_event_type {
+    AGENT_EV_START = 1, /* once, first: say hello */
+    AGENT_EV_CONNECTED, /* the transport has a (new) connection; what was under way may be lost */
+    /* From the broker. */
+    AGENT_EV_WELCOME,
+    AGENT_EV_JOINED,
+    AGENT_EV_RENEWED,
+    AGENT_EV_EPOCH,
+    AGENT_EV_FENCED,
+    AGENT_EV_ORDERS,
+    /* From this process. */
+    AGENT_EV_ENDED,    /* an attempt, and all that it started, is over */
+    AGENT_EV_RELEASED, /* an attempt could not be started and never will be */
+    AGENT_EV_DRAIN,    /* take nothing new, finish, EXIT when all is acknowledged */
+    AGENT_EV_STOP,     /* the same, but cancel what runs (grace), and hand it back unspent: GONE(drain) follows */
+    AGENT_EV_TIMER,    /* agent_next_deadline_ms() has come */
+};
+
+struct agent_event {
+    enum agent_event_type type;
+    int64_t now_ms;
+    union {
+        struct {
+            uint64_t session, lineage;
+            uint32_t epoch, lease_ms, worker_lease_ms, renew_ms;
+            uint8_t nonce[16];
+            uint32_t child;
+        } welcome;
+        struct {
+            uint64_t session;
+            uint32_t epoch, join;
+            uint64_t renewal;
+        } joined;
+        struct {
+            uint64_t session;
+            uint32_t epoch, join;
+            uint64_t renewal, sent, taken;
+            bool join_again;
+        } renewed;
+        struct {
+            uint32_t epoch;
+            uint64_t lineage;
+        } epoch;
+        struct {
+            uint64_t session; /* 0: see nonce and child */
+            uint8_t nonce[16];
+            uint32_t child;
+            struct berth_slice reason;
+        } fenced;
+        struct {
+            uint64_t session;
+            uint32_t epoch, join;
+            uint64_t number;
+            const struct agent_grant *grants;
+            size_t grant_count;
+            const struct agent_cancel *cancels;
+            size_t cancel_count;
+            const uint64_t *acks;
+            const bool *ack_is_stale;
+            size_t ack_count;
+        } orders;
+        struct {
+            uint64_t attempt;
+            struct agent_end end; /* copied */
+        } ended;
+        struct {
+            uint64_t attempt;
+            enum agent_release_reason reason;
+        } released;
+        struct {
+            int64_t grace_ms;
+        } stop;
+    };
+};
+
+enum agent_attempt_state { AGENT_RUNNING = 1, AGENT_SUSPENDED, AGENT_ENDED };
+
+/* A line of a join list, or of reports. */
+struct agent_line {
+    uint64_t attempt, job;
+    struct berth_slice dispatcher;
+    uint32_t number;
+    enum agent_attempt_state state;
+    bool is_cancelled;
+    struct agent_end end; /* of an ended one */
+};
+
+enum agent_exit { AGENT_EXIT_DRAINED = 1, AGENT_EXIT_LEASE_OVER, AGENT_EXIT_FENCED, AGENT_EXIT_TWO_BROKERS };
+
+enum agent_effect_type {
+    AGENT_DO_HELLO = 1, /* send WorkerHello addressed to `epoch` (0: asks) */
+    AGENT_DO_JOIN,
+    AGENT_DO_RENEW,
+    AGENT_DO_REPORTS,
+    AGENT_DO_START,   /* run this attempt; ENDED or RELEASED follows exactly once */
+    AGENT_DO_CANCEL,  /* tell the attempt; ENDED follows when it obeys */
+    AGENT_DO_SESSION, /* note session, epoch, lineage where the keeper sees them */
+    AGENT_DO_LEASE,   /* note the new lease end where the keeper sees it */
+    AGENT_DO_RECONNECT, /* the broker is silent: close the socket, open a new one with a fresh identity */
+    AGENT_DO_EXIT,
+};
+
+struct agent_effect {
+    enum agent_effect_type type;
+    union {
+        struct {
+            uint32_t epoch;
+        } hello;
+        struct {
+            uint64_t session;
+            uint32_t epoch, join;
+            uint64_t renewal;
+            const struct agent_line *lines;
+            size_t count;
+            bool is_draining;
+        } join;
+        struct {
+            uint64_t session;
+            uint32_t epoch, join;
+            uint64_t renewal, sent, taken;
+        } renew;
+        struct {
+            uint64_t session;
+            uint32_t epoch, join;
+            uint64_t number;
+            const struct agent_line *lines; /* ended ones */
+            size_t count;
+            const uint64_t *release_attempts;
+            const enum agent_release_reason *release_reasons;
+            size_t release_count;
+            bool is_draining;
+        } reports;
+        struct agent_grant start; /* slices valid until the next step */
+        struct {
+            uint64_t attempt;
+            enum agent_cancel_reason reason;
+            int64_t grace_ms;
+        } cancel;
+        struct {
+            uint64_t session, lineage;
+            uint32_t epoch;
+        } session;
+        struct {
+            int64_t end_ms;
+        } lease;
+        struct {
+            enum agent_exit why;
+            const char *reason;
+        } exit;
+    };
+};
+
+/* Filled by a step; valid until the next step of the same agent. */
+struct agent_effects {
+    struct agent_effect *items;
+    size_t count;
+};
+
+struct agent *agent_new(const struct agent_opts *opts); /* NULL: no memory */
+void agent_free(struct agent *agent);
+/* 0, or -ENOMEM: the event had no effect (the caller ends the process: a worker that cannot remember cannot promise). */
+int agent_step(struct agent *agent, const struct agent_event *event, struct agent_effects *ret_effects);
+int64_t agent_next_deadline_ms(const struct agent *agent); /* INT64_MAX: none */
+int64_t agent_lease_end_ms(const struct agent *agent);     /* 0: no lease yet */
+size_t agent_running_count(const struct agent *agent);     /* not ended */
+void agent_check(const struct agent *agent);               /* asserts the invariants; O(everything) */
