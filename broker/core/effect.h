@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* What must be done now. Filled by berth_core_step, carried out by the caller in order, valid until the next step.
+ *
+ * Records to persist are not effects: they gather in the core's open batch (core.h, berth_core_close_batch), and
+ * whatever depends on them leaves as an effect of the step that takes the batch's STORED.
+ */
+#pragma once
+
+#include "event.h"
+
+enum berth_effect_type {
+    /* To clients: `peer`, `request`. */
+    BERTH_DO_ERROR = 1,
+    BERTH_DO_SUBMITTED,
+    BERTH_DO_WAITED,
+    BERTH_DO_CANCELLED,
+    BERTH_DO_JOBS,
+    BERTH_DO_DISPATCHERS,
+    BERTH_DO_WORKERS,
+    BERTH_DO_STATUS,
+    /* To workers and keepers: `peer`. */
+    BERTH_DO_WELCOME,
+    BERTH_DO_JOINED,
+    BERTH_DO_RENEWED,
+    BERTH_DO_EPOCH,
+    BERTH_DO_FENCED,
+    BERTH_DO_ORDERS,
+    BERTH_DO_GONE_OK,
+    /* To the store. */
+    BERTH_DO_READ,
+};
+
+struct berth_do_error {
+    int code; /* BERTH_E... or -errno */
+    const char *field, *message;
+};
+
+struct berth_submitted_item {
+    uint64_t id; /* 0: refused, see `refusal` */
+    bool is_existing;
+    struct berth_do_error refusal;
+};
+
+struct berth_do_submitted {
+    const struct berth_submitted_item *items;
+    size_t count;
+};
+
+struct berth_job_state {
+    uint64_t id;
+    enum berth_state state;
+    int code; /* CANCELLED only: 0 taken, -EALREADY, BERTH_ENOTFOUND */
+};
+
+struct berth_do_waited {
+    const struct berth_job_state *ended;
+    size_t count;
+    const uint64_t *unknown;
+    size_t unknown_count;
+    uint32_t pending;
+};
+
+struct berth_do_cancelled {
+    const struct berth_job_state *items;
+    size_t count;
+};
+
+/* A job as it is shown: the record, with what the core knows laid over it. */
+struct berth_job_view {
+    struct berth_job_record record;
+    struct berth_slice dispatcher;
+    struct berth_slice reason;
+    uint32_t max_attempts; /* in force */
+};
+
+struct berth_do_jobs {
+    const struct berth_job_view *items;
+    size_t count;
+    const uint64_t *unknown;
+    size_t unknown_count;
+    uint64_t next; /* 0: no more */
+};
+
+struct berth_dispatcher_view {
+    struct berth_dispatcher_record record;
+    int64_t effective_limit; /* -1: none */
+    uint64_t running, ready, scheduled, retrying, dead, completed_total;
+    int64_t oldest_ready_us; /* 0: none */
+};
+
+struct berth_do_dispatchers {
+    const struct berth_dispatcher_view *items;
+    size_t count;
+};
+
+struct berth_worker_view {
+    uint64_t session;
+    struct berth_slice name, software;
+    const char *state; /* joined draining silent recovering */
+    uint32_t capacity, running, cores;
+    const struct berth_slice *handlers;
+    size_t handler_count;
+    int64_t silent_ms, lease_left_ms;
+};
+
+struct berth_do_workers {
+    const struct berth_worker_view *items;
+    size_t count;
+};
+
+struct berth_do_status {
+    uint64_t epoch;
+    int64_t uptime_ms;
+    uint32_t recovering;
+    int64_t recovery_left_ms;
+    uint64_t scheduled, ready, running, cancelling, retrying, completed, dead, cancelled;
+    uint64_t stale_reports, workers;
+};
+
+struct berth_do_welcome {
+    uint64_t session, epoch, lineage;
+    uint32_t lease_ms, worker_lease_ms, renew_ms;
+    uint8_t nonce[16];
+    uint32_t child;
+};
+
+struct berth_do_joined { /* JOINED RENEWED */
+    uint64_t session, epoch;
+    uint32_t join;
+    uint64_t renewal, sent, taken;
+    bool join_again;
+};
+
+struct berth_do_epoch {
+    uint64_t epoch, lineage;
+};
+
+struct berth_do_fenced { /* FENCED GONE_OK */
+    uint64_t session;
+    uint8_t nonce[16];
+    uint32_t child;
+    const char *reason;
+};
+
+struct berth_order_grant {
+    uint64_t attempt, job;
+    struct berth_slice dispatcher, handler, body;
+    uint32_t number;
+    int64_t timeout_ms, grace_ms;
+};
+
+struct berth_order_cancel {
+    uint64_t attempt;
+    int64_t grace_ms;
+};
+
+struct berth_order_ack {
+    uint64_t attempt;
+    bool is_stale;
+};
+
+struct berth_do_orders {
+    uint64_t session, epoch;
+    uint32_t join;
+    uint64_t number;
+    const struct berth_order_grant *grants;
+    size_t grant_count;
+    const struct berth_order_cancel *cancels;
+    size_t cancel_count;
+    const struct berth_order_ack *acks;
+    size_t ack_count;
+};
+
+enum berth_do_read_type { BERTH_DO_READ_JOBS = 1, BERTH_DO_READ_LIST, BERTH_DO_READ_COUNTS }; /* as store.h */
+
+struct berth_do_read { /* field by field a struct berth_read of store.h */
+    uint64_t number;
+    enum berth_do_read_type type;
+    const uint64_t *ids;
+    size_t id_count;
+    uint8_t scope; /* 0 all, 1 live, 2 ended */
+    enum berth_state state;
+    uint32_t dispatcher;
+    uint64_t after;
+    bool is_newest_first;
+    size_t count_max;
+};
+
+struct berth_effect {
+    enum berth_effect_type type;
+    uint64_t peer, request;
+    union {
+        struct berth_do_error error;
+        struct berth_do_submitted submitted;
+        struct berth_do_waited waited;
+        struct berth_do_cancelled cancelled;
+        struct berth_do_jobs jobs;
+        struct berth_do_dispatchers dispatchers;
+        struct berth_do_workers workers;
+        struct berth_do_status status;
+        struct berth_do_welcome welcome;
+        struct berth_do_joined joined;
+        struct berth_do_epoch epoch;
+        struct berth_do_fenced fenced;
+        struct berth_do_orders orders;
+        struct berth_do_read read;
+    };
+};
+
+/* Owned by the core, filled by a step, valid until the next one. */
+struct berth_effects {
+    struct berth_effect *items;
+    size_t count;
+};

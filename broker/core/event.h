@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* What can happen to the broker. Built by broker/net/translate.c, by the loop from the store's completions, or by
+ * the simulator; values are already validated (names, ranges, lengths). Everything is borrowed for the step.
+ *
+ * `now_ms` is monotonic and never decreases: leases, timeouts, back-off within this run. `wall_us` is the wall clock and may
+ * jump: run_at, idempotency windows, and what is shown.
+ *
+ * A `peer` is a handle for a connection, given by whoever owns the sockets; never 0, never reused within a run.
+ */
+#pragma once
+
+#include "record.h"
+
+#define BERTH_SUBMIT_JOBS_MAX 10000
+
+enum berth_event_type {
+    /* From clients. */
+    BERTH_EV_SUBMIT = 1,
+    BERTH_EV_WAIT,
+    BERTH_EV_CANCEL,
+    BERTH_EV_JOB_GET,
+    BERTH_EV_JOB_LIST,
+    BERTH_EV_DISPATCHER_SET,
+    BERTH_EV_DISPATCHER_PAUSE,
+    BERTH_EV_DISPATCHER_GET,
+    BERTH_EV_WORKER_LIST,
+    BERTH_EV_STATUS,
+    /* From workers and keepers. */
+    BERTH_EV_HELLO,
+    BERTH_EV_JOIN,
+    BERTH_EV_RENEW,
+    BERTH_EV_REPORTS,
+    BERTH_EV_GONE,
+    /* From the store. */
+    BERTH_EV_STORED, /* a batch's completion: stored, or failed as `result` says */
+    BERTH_EV_READ,   /* a read's completion */
+    /* From the loop. */
+    BERTH_EV_PEER_GONE, /* nothing can be sent to this peer any more */
+    BERTH_EV_TURN,      /* the end of a turn: timers that are due, matching, one message per session */
+};
+
+struct berth_submit_item {
+    uint32_t dispatcher, handler; /* indices into the event's tables */
+    int32_t priority;             /* -100..100 */
+    int64_t delay_ms;             /* 0: at once */
+    uint32_t max_attempts;        /* 0: the dispatcher's */
+    int64_t timeout_ms;           /* 0: the dispatcher's */
+    struct berth_slice key;       /* "": none */
+    struct berth_slice body;
+};
+
+struct berth_ev_submit {
+    uint64_t peer, request;
+    uint8_t client[16];
+    const struct berth_slice *dispatchers, *handlers;
+    size_t dispatcher_count, handler_count;
+    const struct berth_submit_item *items;
+    size_t count; /* 1 .. BERTH_SUBMIT_JOBS_MAX */
+};
+
+struct berth_ev_ids { /* WAIT CANCEL JOB_GET */
+    uint64_t peer, request;
+    const uint64_t *ids;
+    size_t count; /* 1 .. */
+};
+
+struct berth_ev_job_list {
+    uint64_t peer, request;
+    struct berth_slice dispatcher; /* "": all */
+    enum berth_state state;        /* 0: all */
+    uint64_t after;
+    bool is_newest_first;
+    uint32_t count_max; /* 1..1000 */
+};
+
+struct berth_ev_dispatcher_set {
+    uint64_t peer, request; /* peer 0: seeded by the configuration; never answered */
+    struct berth_slice name;
+    bool has_limit, has_max_attempts, has_backoff, has_backoff_max, has_timeout, has_grace;
+    struct berth_limit limit;
+    uint32_t max_attempts;
+    int64_t backoff_ms, backoff_ms_max, timeout_ms, grace_ms;
+};
+
+struct berth_ev_dispatcher_pause {
+    uint64_t peer, request;
+    struct berth_slice name;
+    bool is_paused;
+};
+
+struct berth_ev_query { /* DISPATCHER_GET (name "": all) WORKER_LIST STATUS */
+    uint64_t peer, request;
+    struct berth_slice name;
+};
+
+struct berth_ev_hello {
+    uint64_t peer;
+    uint32_t epoch; /* addressed; 0 asks for it */
+    uint8_t node[16], boot[16], nonce[16];
+    uint32_t child;
+    struct berth_slice name, software;
+    const struct berth_slice *handlers, *dispatchers; /* dispatchers: served; none: all */
+    size_t handler_count, dispatcher_count;
+    uint32_t capacity, cores;
+};
+
+enum berth_outcome { /* the numbers of the wire's Outcome */
+    BERTH_OUTCOME_COMPLETED = 1,
+    BERTH_OUTCOME_FAILED,
+    BERTH_OUTCOME_FAILED_FOREVER,
+    BERTH_OUTCOME_SNOOZED,
+    BERTH_OUTCOME_CANCELLED,
+    BERTH_OUTCOME_TIMED_OUT,
+};
+
+struct berth_attempt_end {
+    enum berth_outcome outcome;
+    int64_t retry_ms; /* SNOOZED, or asked for by a handler that failed; 0: none */
+    int64_t run_us;
+    struct berth_slice error_kind, error_message, result;
+};
+
+enum berth_attempt_state { BERTH_ATTEMPT_RUNNING = 1, BERTH_ATTEMPT_SUSPENDED, BERTH_ATTEMPT_ENDED };
+
+struct berth_join_line {
+    uint64_t attempt, job;
+    struct berth_slice dispatcher;
+    uint32_t number;
+    enum berth_attempt_state state;
+    bool is_cancelled;
+    struct berth_attempt_end end; /* of an ended one */
+};
+
+struct berth_ev_join {
+    uint64_t peer, session;
+    uint32_t epoch, join;
+    uint64_t renewal;
+    const struct berth_join_line *lines;
+    size_t count;
+    bool is_draining;
+};
+
+struct berth_ev_renew {
+    uint64_t peer, session;
+    uint32_t epoch, join;
+    uint64_t renewal, sent, taken;
+};
+
+struct berth_report {
+    uint64_t attempt, job;
+    struct berth_attempt_end end;
+};
+
+struct berth_ev_reports {
+    uint64_t peer, session;
+    uint32_t epoch, join;
+    uint64_t number;
+    const struct berth_report *reports;
+    size_t count;
+    const uint64_t *releases; /* attempts not started that never will be */
+    const uint8_t *release_reasons;
+    size_t release_count;
+    bool is_draining;
+};
+
+enum berth_gone_cause { BERTH_GONE_EXIT = 1, BERTH_GONE_SIGNAL, BERTH_GONE_LEASE, BERTH_GONE_FENCED, BERTH_GONE_DRAIN };
+
+struct berth_ev_gone {
+    uint64_t peer;
+    uint64_t session; /* 0: nonce and child say who */
+    uint8_t nonce[16];
+    uint32_t child;
+    enum berth_gone_cause cause;
+    int32_t status;
+    const uint64_t *attempts, *jobs; /* running when it died */
+    size_t count;
+};
+
+struct berth_ev_stored {
+    struct berth_batch *batch; /* taken back by the core */
+    uint8_t result;            /* enum berth_store_result, store.h: STORED 1, FULL 2 (UNKNOWN and FENCED end the process) */
+};
+
+struct berth_ended_row { /* as struct berth_ended_count of the store */
+    uint32_t dispatcher;
+    uint64_t completed, dead, cancelled, completed_total;
+};
+
+struct berth_ev_read {
+    uint64_t number;
+    bool is_failed;
+    const struct berth_job_record *jobs;
+    size_t job_count;
+    bool has_more;
+    const struct berth_ended_row *counts;
+    size_t count_count;
+};
+
+struct berth_event {
+    enum berth_event_type type;
+    int64_t now_ms;
+    int64_t wall_us;
+    union {
+        struct berth_ev_submit submit;
+        struct berth_ev_ids ids;
+        struct berth_ev_job_list job_list;
+        struct berth_ev_dispatcher_set dispatcher_set;
+        struct berth_ev_dispatcher_pause dispatcher_pause;
+        struct berth_ev_query query;
+        struct berth_ev_hello hello;
+        struct berth_ev_join join;
+        struct berth_ev_renew renew;
+        struct berth_ev_reports reports;
+        struct berth_ev_gone gone;
+        struct berth_ev_stored stored;
+        struct berth_ev_read read;
+        uint64_t peer; /* PEER_GONE */
+    };
+};
