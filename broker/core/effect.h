@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What must be done now. Filled by berth_core_step, carried out by the caller in order, valid until the next step.
+/* What must be done now. Filled by berth_core_step, carried out by the caller in order, valid until
+ * the next step.
  *
- * Records to persist are not effects: they gather in the core's open batch (core.h, berth_core_close_batch), and
- * whatever depends on them leaves as an effect of the step that takes the batch's STORED.
+ * Records to persist are not effects: they gather in the core's open batch (core.h,
+ * berth_core_close_batch), and whatever depends on them leaves as an effect of the step that takes
+ * the batch's STORED.
  */
 #pragma once
 
@@ -171,7 +173,11 @@ struct berth_do_orders {
     size_t ack_count;
 };
 
-enum berth_do_read_type { BERTH_DO_READ_JOBS = 1, BERTH_DO_READ_LIST, BERTH_DO_READ_COUNTS }; /* as store.h */
+enum berth_do_read_type {
+    BERTH_DO_READ_JOBS = 1,
+    BERTH_DO_READ_LIST,
+    BERTH_DO_READ_COUNTS
+}; /* as store.h */
 
 struct berth_do_read { /* field by field a struct berth_read of store.h */
     uint64_t number;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What can happen to the broker. Built by broker/net/translate.c, by the loop from the store's completions, or by
- * the simulator; values are already validated (names, ranges, lengths). Everything is borrowed for the step.
+/* What can happen to the broker. Built by broker/net/translate.c, by the loop from the store's
+ * completions, or by the simulator; values are already validated (names, ranges, lengths).
+ * Everything is borrowed for the step.
  *
- * `now_ms` is monotonic and never decreases: leases, timeouts, back-off within this run. `wall_us` is the wall clock and may
- * jump: run_at, idempotency windows, and what is shown.
+ * `now_ms` is monotonic and never decreases: leases, timeouts, back-off within this run. `wall_us`
+ * is the wall clock and may jump: run_at, idempotency windows, and what is shown.
  *
- * A `peer` is a handle for a connection, given by whoever owns the sockets; never 0, never reused within a run.
+ * A `peer` is a handle for a connection, given by whoever owns the sockets; never 0, never reused
+ * within a run.
  */
 #pragma once
 
@@ -36,7 +38,7 @@ enum berth_event_type {
     BERTH_EV_READ,   /* a read's completion */
     /* From the loop. */
     BERTH_EV_PEER_GONE, /* nothing can be sent to this peer any more */
-    BERTH_EV_TURN,      /* the end of a turn: timers that are due, matching, one message per session */
+    BERTH_EV_TURN, /* the end of a turn: timers that are due, matching, one message per session */
 };
 
 struct berth_submit_item {
@@ -105,12 +107,12 @@ struct berth_ev_hello {
 };
 
 enum berth_outcome { /* the numbers of the wire's Outcome */
-    BERTH_OUTCOME_COMPLETED = 1,
-    BERTH_OUTCOME_FAILED,
-    BERTH_OUTCOME_FAILED_FOREVER,
-    BERTH_OUTCOME_SNOOZED,
-    BERTH_OUTCOME_CANCELLED,
-    BERTH_OUTCOME_TIMED_OUT,
+                     BERTH_OUTCOME_COMPLETED = 1,
+                     BERTH_OUTCOME_FAILED,
+                     BERTH_OUTCOME_FAILED_FOREVER,
+                     BERTH_OUTCOME_SNOOZED,
+                     BERTH_OUTCOME_CANCELLED,
+                     BERTH_OUTCOME_TIMED_OUT,
 };
 
 struct berth_attempt_end {
@@ -120,7 +122,11 @@ struct berth_attempt_end {
     struct berth_slice error_kind, error_message, result;
 };
 
-enum berth_attempt_state { BERTH_ATTEMPT_RUNNING = 1, BERTH_ATTEMPT_SUSPENDED, BERTH_ATTEMPT_ENDED };
+enum berth_attempt_state {
+    BERTH_ATTEMPT_RUNNING = 1,
+    BERTH_ATTEMPT_SUSPENDED,
+    BERTH_ATTEMPT_ENDED
+};
 
 struct berth_join_line {
     uint64_t attempt, job;
@@ -163,7 +169,13 @@ struct berth_ev_reports {
     bool is_draining;
 };
 
-enum berth_gone_cause { BERTH_GONE_EXIT = 1, BERTH_GONE_SIGNAL, BERTH_GONE_LEASE, BERTH_GONE_FENCED, BERTH_GONE_DRAIN };
+enum berth_gone_cause {
+    BERTH_GONE_EXIT = 1,
+    BERTH_GONE_SIGNAL,
+    BERTH_GONE_LEASE,
+    BERTH_GONE_FENCED,
+    BERTH_GONE_DRAIN
+};
 
 struct berth_ev_gone {
     uint64_t peer;
@@ -178,7 +190,8 @@ struct berth_ev_gone {
 
 struct berth_ev_stored {
     struct berth_batch *batch; /* taken back by the core */
-    uint8_t result;            /* enum berth_store_result, store.h: STORED 1, FULL 2 (UNKNOWN and FENCED end the process) */
+    uint8_t result; /* enum berth_store_result, store.h: STORED 1, FULL 2 (UNKNOWN and FENCED end
+                       the process) */
 };
 
 struct berth_ended_row { /* as struct berth_ended_count of the store */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What is durable: the plain records that the core writes in batches and reads back at a start.
  *
- * Shared by broker/core (which fills them) and broker/store (which keeps them). Data only: no behaviour, no pointers
- * but slices into the memory of whoever handed the record over. Times in `_us` are wall-clock microseconds since 1970
- * UTC, 0 = none. Slices are borrowed for as long as the containing batch or visit lasts.
+ * Shared by broker/core (which fills them) and broker/store (which keeps them). Data only: no
+ * behaviour, no pointers but slices into the memory of whoever handed the record over. Times in
+ * `_us` are wall-clock microseconds since 1970 UTC, 0 = none. Slices are borrowed for as long as
+ * the containing batch or visit lasts.
  */
 #pragma once
 
@@ -13,9 +14,9 @@
 
 #include <berth/types.h>
 
-#include "arena.h"
+#include "base/arena.h"
 
-#define BERTH_NAME_BYTES 65 /* 64 and the NUL */
+#define BERTH_NAME_BYTES    65 /* 64 and the NUL */
 #define BERTH_KEY_BYTES_MAX 255
 
 enum berth_limit_kind {
@@ -52,7 +53,8 @@ struct berth_session_record {
 /* Why a submit can be recognised when it comes again. */
 enum berth_key_kind {
     BERTH_KEY_NONE = 0,
-    BERTH_KEY_REQUEST,     /* 16 bytes: hash of the client, its request number and the place in it; minutes */
+    BERTH_KEY_REQUEST,     /* 16 bytes: hash of the client, its request number and the place in it;
+                              minutes */
     BERTH_KEY_IDEMPOTENCY, /* 1..255 bytes of the user's, per dispatcher; 24 h */
 };
 
@@ -67,9 +69,10 @@ struct berth_key {
 struct berth_attempt_record {
     uint64_t id; /* epoch << 40 | counter; 0: none */
     int64_t started_us;
-    struct berth_slice worker;        /* its name */
-    struct berth_slice result;        /* a packed Result, "" if it left none */
-    struct berth_slice error_kind;    /* exit signal timeout handler crash lost ..., "" if there is none */
+    struct berth_slice worker; /* its name */
+    struct berth_slice result; /* a packed Result, "" if it left none */
+    struct berth_slice
+        error_kind; /* exit signal timeout handler crash lost ..., "" if there is none */
     struct berth_slice error_message; /* one sentence */
 };
 
@@ -84,7 +87,8 @@ struct berth_job_record {
     uint32_t max_attempts; /* 0: the dispatcher's */
     int64_t timeout_ms;    /* 0: the dispatcher's */
     struct berth_key key;
-    struct berth_slice body; /* a packed Body; when loading beyond the body budget: data NULL, bytes true */
+    struct berth_slice
+        body; /* a packed Body; when loading beyond the body budget: data NULL, bytes true */
 
     /* Zero in an arrival. */
     enum berth_state state; /* SCHEDULED READY RETRYING, or how it ended */
@@ -115,12 +119,12 @@ struct berth_end_record {
 };
 
 enum berth_record_type {
-    BERTH_RECORD_JOB = 1,    /* arrival */
-    BERTH_RECORD_RETRY,      /* the job goes on */
-    BERTH_RECORD_END,        /* the job has ended: from live to history */
-    BERTH_RECORD_CANCEL,     /* the flag alone; id in `id` */
-    BERTH_RECORD_DISPATCHER, /* made or changed: the whole row */
-    BERTH_RECORD_SESSION,    /* a worker session begins */
+    BERTH_RECORD_JOB = 1,     /* arrival */
+    BERTH_RECORD_RETRY,       /* the job goes on */
+    BERTH_RECORD_END,         /* the job has ended: from live to history */
+    BERTH_RECORD_CANCEL,      /* the flag alone; id in `id` */
+    BERTH_RECORD_DISPATCHER,  /* made or changed: the whole row */
+    BERTH_RECORD_SESSION,     /* a worker session begins */
     BERTH_RECORD_SESSION_END, /* it is over: the row goes; id in `id` */
 };
 
@@ -137,7 +141,8 @@ struct berth_record {
 };
 
 /* One transaction: applied in order, all or nothing. Self-contained: every slice lies in `arena`.
- * Made by the core, borrowed by the store from submit until its completion, then handed back to the core. */
+ * Made by the core, borrowed by the store from submit until its completion, then handed back to the
+ * core. */
 struct berth_batch {
     uint64_t seq;   /* from 1, one more each time */
     uint64_t epoch; /* the store refuses a batch of an older epoch */

@@ -1,32 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /* Durability behind one interface. Every backend passes tests/store/test_store_contract.c.
  *
- * 1. A batch is atomic and durable before its completion says STORED. Batches are applied in the order of submit.
- * 2. A store belongs to the newest epoch: `open` returns one greater than any before, and a batch of an older epoch is
- *    FENCED, without effect.
- * 3. Asynchronous: `submit` and `read` never block on the disk; `reap` gives completions in the order of submission.
- * 4. What `load` visits after a crash is exactly what the STORED batches say, plus whole batches whose completion had
- *    not been reaped yet; never part of a batch.
- * 5. FULL means: nothing of the batch was written, and the store can go on. UNKNOWN means: written or not, and
- *    this open store takes nothing more; the process starts anew and the file decides.
+ * 1. A batch is atomic and durable before its completion says STORED. Batches are applied in the
+ * order of submit.
+ * 2. A store belongs to the newest epoch: `open` returns one greater than any before, and a batch
+ * of an older epoch is FENCED, without effect.
+ * 3. Asynchronous: `submit` and `read` never block on the disk; `reap` gives completions in the
+ * order of submission.
+ * 4. What `load` visits after a crash is exactly what the STORED batches say, plus whole batches
+ * whose completion had not been reaped yet; never part of a batch.
+ * 5. FULL means: nothing of the batch was written, and the store can go on. UNKNOWN means: written
+ * or not, and this open store takes nothing more; the process starts anew and the file decides.
  *
- * One thread uses a store; the backend's own thread is its secret. Never includes anything of broker/net or proto.
+ * One thread uses a store; the backend's own thread is its secret. Never includes anything of
+ * broker/net or proto.
  */
 #pragma once
 
 #include <berth/error.h>
 
-#include "core/record.h"
+#include "broker/core/record.h"
 
 struct berth_store;
 
 #define BERTH_STORE_READ_JOBS_MAX 1000
 
 struct berth_store_opts {
-    const char *dir;   /* data directory; the memory backend ignores it */
-    uint64_t lineage;  /* random, stored with the new epoch: two brokers of one epoch are told apart by it */
-    int64_t wall_us;   /* now */
-    uint64_t bytes_max; /* bound of the database file, 0: none; the reserve for ends and cancels lies beyond it */
+    const char *dir;  /* data directory; the memory backend ignores it */
+    uint64_t lineage; /* random, stored with the new epoch: two brokers of one epoch are told apart
+                         by it */
+    int64_t wall_us;  /* now */
+    uint64_t bytes_max; /* bound of the database file, 0: none; the reserve for ends and cancels
+                           lies beyond it */
 };
 
 struct berth_store_info {
@@ -36,15 +41,17 @@ struct berth_store_info {
     uint32_t next_dispatcher_id;
 };
 
-/* Called by load: dispatchers, then sessions, then live jobs in order of id, then keys of ended jobs that can still come
- * again (job.id, job.dispatcher and job.key only). What a callback returns negative ends the load with that code. */
+/* Called by load: dispatchers, then sessions, then live jobs in order of id, then keys of ended
+ * jobs that can still come again (job.id, job.dispatcher and job.key only). What a callback returns
+ * negative ends the load with that code. */
 struct berth_store_visitor {
     void *arg;
     int (*dispatcher)(void *arg, const struct berth_dispatcher_record *record);
     int (*session)(void *arg, const struct berth_session_record *record);
     int (*job)(void *arg, const struct berth_job_record *record);
     int (*ended_key)(void *arg, const struct berth_job_record *record);
-    uint64_t body_bytes_budget; /* bodies are handed over until so many bytes were; after that data is NULL */
+    uint64_t body_bytes_budget; /* bodies are handed over until so many bytes were; after that data
+                                   is NULL */
 };
 
 enum berth_read_type {
@@ -63,7 +70,7 @@ struct berth_read {
     enum berth_read_scope scope; /* LIST, and all below */
     enum berth_state state;      /* of ended jobs: only these; 0: all */
     uint32_t dispatcher;         /* 0: all */
-    uint64_t after;              /* beyond this id, in the direction of the order; 0: from the start */
+    uint64_t after; /* beyond this id, in the direction of the order; 0: from the start */
     bool is_newest_first;
     size_t count_max; /* 1 .. BERTH_STORE_READ_JOBS_MAX */
 };
@@ -74,12 +81,17 @@ struct berth_ended_count {
     uint64_t completed_total;            /* ever */
 };
 
-enum berth_store_result { BERTH_STORED = 1, BERTH_STORE_FULL, BERTH_STORE_UNKNOWN, BERTH_STORE_FENCED };
+enum berth_store_result {
+    BERTH_STORED = 1,
+    BERTH_STORE_FULL,
+    BERTH_STORE_UNKNOWN,
+    BERTH_STORE_FENCED
+};
 
 struct berth_completion {
     struct berth_batch *batch; /* of a submit: handed back; NULL: of a read */
     enum berth_store_result result;
-    uint64_t number;                    /* of a read, and all below: valid until the next reap */
+    uint64_t number;                     /* of a read, and all below: valid until the next reap */
     const struct berth_job_record *jobs; /* in the order asked for; unknown ids are left out */
     size_t job_count;
     bool has_more; /* LIST: further rows exist */
@@ -92,17 +104,24 @@ struct berth_store_stats {
     uint64_t wal_bytes, file_bytes;
 };
 
-/* `backend`: "sqlite" or "mem". Blocks (a start may wait for the disk). -EBUSY with the holder's pid in the message if
- * another process has the store; BERTH_EVERSION for a database of a newer version; BERTH_ESTORE if it is none of ours or damaged;
- * -EACCES and the like for the directory. The directory is made with mode 0700. */
-int berth_store_open(const char *backend, const struct berth_store_opts *opts, struct berth_store **ret_store,
-                     struct berth_store_info *ret_info, struct berth_error *err);
-/* Once, after open, before the first submit. Blocks. Returns 0, what a callback returned, or BERTH_ESTORE. */
-int berth_store_load(struct berth_store *store, const struct berth_store_visitor *visitor, struct berth_error *err);
-/* Takes the batch until its completion. At most one batch may be under way: -EAGAIN otherwise (see is_idle). */
+/* `backend`: "sqlite" or "mem". Blocks (a start may wait for the disk). -EBUSY with the holder's
+ * pid in the message if another process has the store; BERTH_EVERSION for a database of a newer
+ * version; BERTH_ESTORE if it is none of ours or damaged; -EACCES and the like for the directory.
+ * The directory is made with mode 0700. */
+int berth_store_open(const char *backend, const struct berth_store_opts *opts,
+                     struct berth_store **ret_store, struct berth_store_info *ret_info,
+                     struct berth_error *err);
+/* Once, after open, before the first submit. Blocks. Returns 0, what a callback returned, or
+ * BERTH_ESTORE. */
+int berth_store_load(struct berth_store *store, const struct berth_store_visitor *visitor,
+                     struct berth_error *err);
+/* Takes the batch until its completion. At most one batch may be under way: -EAGAIN otherwise (see
+ * is_idle). */
 int berth_store_submit(struct berth_store *store, struct berth_batch *batch);
-bool berth_store_is_idle(const struct berth_store *store); /* true: a submit would be taken and written at once */
-/* Copies the question. -EAGAIN when too many (64) are under way. Sees all batches that were submitted before it. */
+bool berth_store_is_idle(
+    const struct berth_store *store); /* true: a submit would be taken and written at once */
+/* Copies the question. -EAGAIN when too many (64) are under way. Sees all batches that were
+ * submitted before it. */
 int berth_store_read(struct berth_store *store, const struct berth_read *read);
 /* Readable when reap has something; level-triggered; -1: the memory backend has none. */
 int berth_store_fd(const struct berth_store *store);
@@ -112,12 +131,14 @@ void berth_store_stats(struct berth_store *store, struct berth_store_stats *ret_
 /* Finishes what was submitted, then releases everything. NULL is fine. */
 void berth_store_close(struct berth_store *store);
 
-/* What a backend provides. Blocking backends implement this and are made asynchronous by store_thread.c. */
+/* What a backend provides. Blocking backends implement this and are made asynchronous by
+ * store_thread.c. */
 struct berth_store_ops {
     const char *name;
-    int (*open)(const struct berth_store_opts *opts, struct berth_store **ret_store, struct berth_store_info *ret_info,
+    int (*open)(const struct berth_store_opts *opts, struct berth_store **ret_store,
+                struct berth_store_info *ret_info, struct berth_error *err);
+    int (*load)(struct berth_store *store, const struct berth_store_visitor *visitor,
                 struct berth_error *err);
-    int (*load)(struct berth_store *store, const struct berth_store_visitor *visitor, struct berth_error *err);
     int (*submit)(struct berth_store *store, struct berth_batch *batch);
     bool (*is_idle)(const struct berth_store *store);
     int (*read)(struct berth_store *store, const struct berth_read *read);

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: MIT */
-/* The client's request table, pure: correlation, time limits, resending, changing a connection that is silent.
+/* The client's request table, pure: correlation, time limits, resending, changing a connection that
+ * is silent.
  *
- * It knows numbers, not messages: whoever uses it (client/client.c, the simulator) keeps what request n says and sends it
- * when told to. Times are milliseconds of one monotonic clock, never decreasing.
+ * It knows numbers, not messages: whoever uses it (client/client.c, the simulator) keeps what
+ * request n says and sends it when told to. Times are milliseconds of one monotonic clock, never
+ * decreasing.
  *
- * 1. Every request that was added is finished exactly once: ANSWERED, TIMED_OUT or UNKNOWN (a submit that may have
- *    been taken), whatever the connection does.
- * 2. A request is sent again, unchanged and under its own number, when the connection is new, and after RESEND_MS doubling to
- *    RESEND_MS_MAX without an answer; a wait every WAIT_RENEW_MS. The broker answers a repeat as it answered the first.
- * 3. A repeat of a submit never leaves later than SUBMIT_REPEAT_MS after its first sending: then it finishes UNKNOWN.
- * 4. With anything unanswered and nothing heard for SILENCE_MS, the connection is changed (at most once in that time).
+ * 1. Every request that was added is finished exactly once: ANSWERED, TIMED_OUT or UNKNOWN (a
+ * submit that may have been taken), whatever the connection does.
+ * 2. A request is sent again, unchanged and under its own number, when the connection is new, and
+ * after RESEND_MS doubling to RESEND_MS_MAX without an answer; a wait every WAIT_RENEW_MS. The
+ * broker answers a repeat as it answered the first.
+ * 3. A repeat of a submit never leaves later than SUBMIT_REPEAT_MS after its first sending: then it
+ * finishes UNKNOWN.
+ * 4. With anything unanswered and nothing heard for SILENCE_MS, the connection is changed (at most
+ * once in that time).
  */
 #pragma once
 
@@ -17,10 +22,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REQUEST_RESEND_MS 1000
-#define REQUEST_RESEND_MS_MAX 5000
-#define REQUEST_WAIT_RENEW_MS 2000
-#define REQUEST_SILENCE_MS 3000
+#define REQUEST_RESEND_MS        1000
+#define REQUEST_RESEND_MS_MAX    5000
+#define REQUEST_WAIT_RENEW_MS    2000
+#define REQUEST_SILENCE_MS       3000
 #define REQUEST_SUBMIT_REPEAT_MS (9 * 60 * 1000)
 
 struct request_table;
@@ -67,9 +72,11 @@ struct request_effects {
 
 struct request_table *request_table_new(size_t pending_max); /* NULL: no memory */
 void request_table_free(struct request_table *table);
-/* 0, for ADD the request's number (> 0, as long as it fits an int64_t); -EAGAIN: pending_max reached; -ENOMEM. Answers to unknown
- * numbers are ignored. The effects are valid until the next step. */
-int64_t request_step(struct request_table *table, const struct request_event *event, struct request_effects *ret_effects);
-int64_t request_next_deadline_ms(const struct request_table *table); /* INT64_MAX: none */
+/* 0, for ADD the request's number (> 0, as long as it fits an int64_t); -EAGAIN: pending_max
+ * reached; -ENOMEM. Answers to unknown numbers are ignored. The effects are valid until the next
+ * step. */
+int64_t request_step(struct request_table *table, const struct request_event *event,
+                     struct request_effects *ret_effects);
+int64_t request_next_deadline_ms(const struct request_table *table);    /* INT64_MAX: none */
 void *request_find(const struct request_table *table, uint64_t number); /* its arg, or NULL */
 size_t request_pending(const struct request_table *table);

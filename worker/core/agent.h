@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The worker's side of the protocol, pure: session, joins, streams, lease, attempts held, drain.
  *
- * agent_step(agent, event) -> effects. No socket, clock, thread or file: the link thread (worker/net/link.c) or the simulator
- * turns the world into events and carries out effects, in their order. All times are milliseconds of the
- * worker's own lease clock (CLOCK_BOOTTIME), never decreasing.
+ * agent_step(agent, event) -> effects. No socket, clock, thread or file: the link thread
+ * (worker/net/link.c) or the simulator turns the world into events and carries out effects, in
+ * their order. All times are milliseconds of the worker's own lease clock (CLOCK_BOOTTIME), never
+ * decreasing.
  *
  *            EPOCH, HELLO..WELCOME               gap, reconnect, higher epoch
  *   NEW ──────────────────────────► JOINED ◄──────────────────────────────► JOINING
@@ -12,11 +13,13 @@
  *
  * Invariants (docs/PROTOCOL.md has the reasons):
  * 1. From the moment a join list is built, orders of any other (epoch, join) are dropped.
- * 2. An attempt that ended stays in the table, and in each join list with its report, until it is acknowledged.
- *    It holds a place of the capacity until then.
- * 3. The lease end is max over n of (time read before RENEW n was sent) + K, never the arrival of an answer.
+ * 2. An attempt that ended stays in the table, and in each join list with its report, until it is
+ * acknowledged. It holds a place of the capacity until then.
+ * 3. The lease end is max over n of (time read before RENEW n was sent) + K, never the arrival of
+ * an answer.
  * 4. After the lease end, or FENCED, the only effect is EXIT: nothing is sent or started any more.
- * 5. An attempt is started at most once, and reported or released exactly once per join that holds it.
+ * 5. An attempt is started at most once, and reported or released exactly once per join that holds
+ * it.
  */
 #pragma once
 
@@ -26,9 +29,9 @@
 
 #include <berth/types.h>
 
-#include "arena.h"
+#include "base/arena.h"
 
-#define AGENT_HELLO_EVERY_MS 1000
+#define AGENT_HELLO_EVERY_MS    1000
 #define AGENT_JOIN_EVERY_MS_MIN 50 /* doubles up to R / 2, with jitter */
 
 struct agent;
@@ -36,7 +39,8 @@ struct agent;
 struct agent_opts {
     uint8_t node[16], boot[16], nonce[16];
     uint32_t child;
-    uint32_t epoch_seen; /* the highest this keeper's children ever saw; older brokers are refused */
+    uint32_t
+        epoch_seen; /* the highest this keeper's children ever saw; older brokers are refused */
     uint64_t lineage_seen;
     const char *name; /* borrowed, with handlers and dispatchers, for the agent's life */
     const char *const *handlers;
@@ -49,21 +53,21 @@ struct agent_opts {
 };
 
 enum agent_outcome { /* the numbers of the wire's Outcome */
-    AGENT_COMPLETED = 1,
-    AGENT_FAILED,
-    AGENT_FAILED_FOREVER,
-    AGENT_SNOOZED,
-    AGENT_CANCELLED,
-    AGENT_TIMED_OUT,
+                     AGENT_COMPLETED = 1,
+                     AGENT_FAILED,
+                     AGENT_FAILED_FOREVER,
+                     AGENT_SNOOZED,
+                     AGENT_CANCELLED,
+                     AGENT_TIMED_OUT,
 };
 
 enum agent_cancel_reason { AGENT_CANCEL_JOB = 1, AGENT_CANCEL_TIMEOUT, AGENT_CANCEL_STOP };
 
 enum agent_release_reason { /* the numbers of the wire's ReleaseReason */
-    AGENT_RELEASE_DRAINING = 1,
-    AGENT_RELEASE_NO_HANDLER,
-    AGENT_RELEASE_NO_MEMORY,
-    AGENT_RELEASE_LEASE_OVER,
+                            AGENT_RELEASE_DRAINING = 1,
+                            AGENT_RELEASE_NO_HANDLER,
+                            AGENT_RELEASE_NO_MEMORY,
+                            AGENT_RELEASE_LEASE_OVER,
 };
 
 /* How an attempt ended. */
@@ -104,8 +108,9 @@ enum agent_event_type {
     AGENT_EV_ENDED,    /* an attempt, and all that it started, is over */
     AGENT_EV_RELEASED, /* an attempt could not be started and never will be */
     AGENT_EV_DRAIN,    /* take nothing new, finish, EXIT when all is acknowledged */
-    AGENT_EV_STOP,     /* the same, but cancel what runs (grace), and hand it back unspent: GONE(drain) follows */
-    AGENT_EV_TIMER,    /* agent_next_deadline_ms() has come */
+    AGENT_EV_STOP,  /* the same, but cancel what runs (grace), and hand it back unspent: GONE(drain)
+                       follows */
+    AGENT_EV_TIMER, /* agent_next_deadline_ms() has come */
 };
 
 struct agent_event {
@@ -177,18 +182,24 @@ struct agent_line {
     struct agent_end end; /* of an ended one */
 };
 
-enum agent_exit { AGENT_EXIT_DRAINED = 1, AGENT_EXIT_LEASE_OVER, AGENT_EXIT_FENCED, AGENT_EXIT_TWO_BROKERS };
+enum agent_exit {
+    AGENT_EXIT_DRAINED = 1,
+    AGENT_EXIT_LEASE_OVER,
+    AGENT_EXIT_FENCED,
+    AGENT_EXIT_TWO_BROKERS
+};
 
 enum agent_effect_type {
     AGENT_DO_HELLO = 1, /* send WorkerHello addressed to `epoch` (0: asks) */
     AGENT_DO_JOIN,
     AGENT_DO_RENEW,
     AGENT_DO_REPORTS,
-    AGENT_DO_START,   /* run this attempt; ENDED or RELEASED follows exactly once */
-    AGENT_DO_CANCEL,  /* tell the attempt; ENDED follows when it obeys */
-    AGENT_DO_SESSION, /* note session, epoch, lineage where the keeper sees them */
-    AGENT_DO_LEASE,   /* note the new lease end where the keeper sees it */
-    AGENT_DO_RECONNECT, /* the broker is silent: close the socket, open a new one with a fresh identity */
+    AGENT_DO_START,     /* run this attempt; ENDED or RELEASED follows exactly once */
+    AGENT_DO_CANCEL,    /* tell the attempt; ENDED follows when it obeys */
+    AGENT_DO_SESSION,   /* note session, epoch, lineage where the keeper sees them */
+    AGENT_DO_LEASE,     /* note the new lease end where the keeper sees it */
+    AGENT_DO_RECONNECT, /* the broker is silent: close the socket, open a new one with a fresh
+                           identity */
     AGENT_DO_EXIT,
 };
 
@@ -250,9 +261,11 @@ struct agent_effects {
 
 struct agent *agent_new(const struct agent_opts *opts); /* NULL: no memory */
 void agent_free(struct agent *agent);
-/* 0, or -ENOMEM: the event had no effect (the caller ends the process: a worker that cannot remember cannot promise). */
-int agent_step(struct agent *agent, const struct agent_event *event, struct agent_effects *ret_effects);
+/* 0, or -ENOMEM: the event had no effect (the caller ends the process: a worker that cannot
+ * remember cannot promise). */
+int agent_step(struct agent *agent, const struct agent_event *event,
+               struct agent_effects *ret_effects);
 int64_t agent_next_deadline_ms(const struct agent *agent); /* INT64_MAX: none */
 int64_t agent_lease_end_ms(const struct agent *agent);     /* 0: no lease yet */
 size_t agent_running_count(const struct agent *agent);     /* not ended */
-void agent_check(const struct agent *agent);               /* asserts the invariants; O(everything) */
+void agent_check(const struct agent *agent); /* asserts the invariants; O(everything) */
