@@ -95,15 +95,20 @@ struct berth_ev_query { /* DISPATCHER_GET (name "": all) WORKER_LIST STATUS */
     struct berth_slice name;
 };
 
+/* What a worker can do; comes with its hello and with each of its joins. */
+struct berth_offer {
+    struct berth_slice name, software;
+    const struct berth_slice *handlers, *served; /* served: names of dispatchers; none: all */
+    size_t handler_count, served_count;
+    uint32_t capacity, cores;
+};
+
 struct berth_ev_hello {
     uint64_t peer;
     uint32_t epoch; /* addressed; 0 asks for it */
     uint8_t node[16], boot[16], nonce[16];
     uint32_t child;
-    struct berth_slice name, software;
-    const struct berth_slice *handlers, *dispatchers; /* dispatchers: served; none: all */
-    size_t handler_count, dispatcher_count;
-    uint32_t capacity, cores;
+    struct berth_offer offer;
 };
 
 enum berth_outcome { /* the numbers of the wire's Outcome */
@@ -144,6 +149,7 @@ struct berth_ev_join {
     const struct berth_join_line *lines;
     size_t count;
     bool is_draining;
+    struct berth_offer offer;
 };
 
 struct berth_ev_renew {
