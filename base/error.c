@@ -111,6 +111,14 @@ int berth_fail_wrap(struct berth_error *err, int code, const char *format, ...)
     return code;
 }
 
+int berth_fail_as(struct berth_error *err, int code)
+{
+    BERTH_ASSERT(code < 0);
+    if (err)
+        err->code = code;
+    return code;
+}
+
 const char *berth_strerror(int code)
 {
     switch (code) {

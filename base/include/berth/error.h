@@ -25,7 +25,8 @@
     X(BERTH_ECONF, -1011, "the configuration is wrong")                                            \
     X(BERTH_EUSAGE, -1012, "the command line is wrong")                                            \
     X(BERTH_ELIMIT, -1013, "refused by a limit")                                                   \
-    X(BERTH_ELATER, -1014, "not now; try later")
+    X(BERTH_ELATER, -1014, "not now; try later")                                                   \
+    X(BERTH_EVALUE, -1015, "a value is not allowed")
 
 enum berth_code {
 #define BERTH_ERROR_ENUM(name, value, text) name = (value),
@@ -57,6 +58,10 @@ int berth_fail(struct berth_error *err, int code, const char *format, ...) BERTH
  * config") makes "line 3: unknown key 'limt'" into "open config: line 3: unknown key 'limt'". If
  * `err` does not hold `code`, the text of the code takes its place. Returns `code`. */
 int berth_fail_wrap(struct berth_error *err, int code, const char *format, ...) BERTH_PRINTF(3, 4);
+
+/* The same sentence under another code: a value that is not allowed is BERTH_EUSAGE on the command line, BERTH_ECONF
+ * in a file and BERTH_EPROTO in a message. Returns `code`. */
+int berth_fail_as(struct berth_error *err, int code);
 
 /* What a code of ours or an -errno means; static text, any thread, never NULL. */
 const char *berth_strerror(int code);

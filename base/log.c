@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The log. The global is two atomics, so that a level may change while others write.
+ */
+#include "base/log.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+static struct {
+    _Atomic(const char *) program;
+    atomic_int level;
+} log_global = { .level = BERTH_LOG_INFO };
+
+static const char *const level_names[] = {
+    [BERTH_LOG_ERROR] = "error",
+    [BERTH_LOG_WARN] = "warn",
+    [BERTH_LOG_INFO] = "info",
+    [BERTH_LOG_DEBUG] = "debug",
+};
+
+void berth_log_init(const char *program, enum berth_log_level level)
+{
+    atomic_store(&log_global.program, program);
+    atomic_store(&log_global.level, (int)level);
+}
+
+enum berth_log_level berth_log_level(void)
+{
+    return (enum berth_log_level)atomic_load(&log_global.level);
+}
+
+int berth_log_level_parse(const char *what, const char *text, enum berth_log_level *ret_level,
+                          struct berth_error *err)
+{
+    for (int level = BERTH_LOG_ERROR; level <= BERTH_LOG_DEBUG; level++) {
+        if (strcmp(text, level_names[level]) != 0)
+            continue;
+        *ret_level = (enum berth_log_level)level;
+        return 0;
+    }
+    return berth_fail(err, BERTH_EVALUE,
+                      "%s: '%.60s' is not allowed; error, warn, info or debug is wanted", what,
+                      text);
+}
+
+/* A line under construction. The room for the closing newline and the mark of a cut is kept back.
+ */
+struct line {
+    char *text;
+    size_t bytes;
+    bool is_cut;
+};
+
+static const char cut_mark[] = "...";
+#define LINE_ROOM (BERTH_LOG_LINE_MAX - sizeof cut_mark - 1)
+
+static void put(struct line *line, const char *text, size_t bytes)
+{
+    if (line->is_cut)
+        return;
+    if (bytes > LINE_ROOM - line->bytes) {
+        bytes = LINE_ROOM - line->bytes;
+        line->is_cut = true;
+    }
+    memcpy(line->text + line->bytes, text, bytes);
+    line->bytes += bytes;
+}
+
+static bool is_plain(unsigned char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c != '\0' && strchr("._-:/@+,%*[]~", c) != NULL);
+}
+
+static void put_quoted(struct line *line, const char *text)
+{
+    put(line, "\"", 1);
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        char escaped[8];
+        int bytes;
+        if (c == '"' || c == '\\')
+            bytes = snprintf(escaped, sizeof escaped, "\\%c", c);
+        else if (c == '\n' || c == '\t')
+            bytes = snprintf(escaped, sizeof escaped, "\\%c", c == '\n' ? 'n' : 't');
+        else if (c < 0x20 || c == 0x7f)
+            bytes = snprintf(escaped, sizeof escaped, "\\x%02x", c);
+        else
+            bytes = snprintf(escaped, sizeof escaped, "%c", c);
+        put(line, escaped, (size_t)bytes);
+    }
+    put(line, "\"", 1);
+}
+
+static void put_pair(struct line *line, const char *key, const char *value)
+{
+    if (line->bytes > 0)
+        put(line, " ", 1);
+    put(line, key, strlen(key));
+    put(line, "=", 1);
+    size_t plain = 0;
+    while (is_plain((unsigned char)value[plain]))
+        plain++;
+    if (plain > 0 && value[plain] == '\0')
+        put(line, value, plain);
+    else
+        put_quoted(line, value);
+}
+
+static void put_field(struct line *line, const struct berth_log_field *field)
+{
+    char number[24];
+    switch (field->kind) {
+    case BERTH_LOG_KIND_TEXT: put_pair(line, field->key, field->text ? field->text : ""); return;
+    case BERTH_LOG_KIND_U64: (void)snprintf(number, sizeof number, "%" PRIu64, field->u64); break;
+    case BERTH_LOG_KIND_I64: (void)snprintf(number, sizeof number, "%" PRId64, field->i64); break;
+    }
+    put_pair(line, field->key, number);
+}
+
+size_t berth_log_format(char text[static BERTH_LOG_LINE_MAX], int64_t unix_us, const char *program,
+                        enum berth_log_level level, const char *event,
+                        const struct berth_log_field *fields)
+{
+    struct line line = { .text = text };
+    char time[BERTH_TIME_TEXT_MAX];
+    put_pair(&line, "time", berth_time_format(unix_us, time));
+    put_pair(&line, "level", level_names[level]);
+    if (program)
+        put_pair(&line, "program", program);
+    put_pair(&line, "event", event);
+    for (; fields->key; fields++)
+        put_field(&line, fields);
+    if (line.is_cut) {
+        memcpy(text + line.bytes, cut_mark, sizeof cut_mark - 1);
+        line.bytes += sizeof cut_mark - 1;
+    }
+    text[line.bytes++] = '\n';
+    return line.bytes;
+}
+
+void berth_log_write(enum berth_log_level level, const char *event,
+                     const struct berth_log_field *fields)
+{
+    if ((int)level > atomic_load(&log_global.level))
+        return;
+    char line[BERTH_LOG_LINE_MAX];
+    size_t bytes = berth_log_format(line, berth_clock_wall_us(), atomic_load(&log_global.program),
+                                    level, event, fields);
+    ssize_t written = write(STDERR_FILENO, line, bytes);
+    (void)written;
+}
