@@ -6,13 +6,16 @@
  * request n says and sends it when told to. Times are milliseconds of one monotonic clock, never
  * decreasing.
  *
- * 1. Every request that was added is finished exactly once: ANSWERED, TIMED_OUT or UNKNOWN (a
- * submit that may have been taken), whatever the connection does.
+ * 1. Every request that was added, and not dropped, is finished exactly once: answered (0), timed
+ * out
+ * (-ETIMEDOUT: nothing happened) or unknown (BERTH_EUNKNOWN: a submit or a cancel that may have
+ * been taken), whatever the connection does.
  * 2. A request is sent again, unchanged and under its own number, when the connection is new, and
  * after RESEND_MS doubling to RESEND_MS_MAX without an answer; a wait every WAIT_RENEW_MS. The
  * broker answers a repeat as it answered the first.
  * 3. A repeat of a submit never leaves later than SUBMIT_REPEAT_MS after its first sending: then it
  * finishes UNKNOWN.
+ * Nothing is sent while there is no connection: at first, after RECONNECT, and after DISCONNECTED.
  * 4. With anything unanswered and nothing heard for SILENCE_MS, the connection is changed (at most
  * once in that time).
  */
@@ -32,16 +35,17 @@ struct request_table;
 
 enum request_kind {
     REQUEST_SUBMIT = 1, /* has an effect: may end UNKNOWN */
-    REQUEST_CANCEL,     /* has an effect that may be repeated without harm */
+    REQUEST_CANCEL,     /* has an effect that may be repeated without harm: may end UNKNOWN */
     REQUEST_QUERY,
     REQUEST_WAIT, /* stays until its last answer */
 };
 
 enum request_event_type {
-    REQUEST_EV_ADD = 1,   /* a new request; its number comes back */
-    REQUEST_EV_ANSWER,    /* an answer to `number` came; is_last: it is complete */
-    REQUEST_EV_CONNECTED, /* a new connection is up */
-    REQUEST_EV_DROP,      /* the caller gives up on `number`: no FINISH follows */
+    REQUEST_EV_ADD = 1,      /* a new request; its number comes back */
+    REQUEST_EV_ANSWER,       /* an answer to `number` came; is_last: it is complete */
+    REQUEST_EV_CONNECTED,    /* a new connection is up */
+    REQUEST_EV_DISCONNECTED, /* it is gone, as far as one knows; optional: silence finds out, too */
+    REQUEST_EV_DROP,         /* the caller gives up on `number`: no FINISH follows */
     REQUEST_EV_TIMER,
 };
 
@@ -72,9 +76,10 @@ struct request_effects {
 
 struct request_table *request_table_new(size_t pending_max); /* NULL: no memory */
 void request_table_free(struct request_table *table);
-/* 0, for ADD the request's number (> 0, as long as it fits an int64_t); -EAGAIN: pending_max
- * reached; -ENOMEM. Answers to unknown numbers are ignored. The effects are valid until the next
- * step. */
+/* 0, for ADD the request's number (> 0, counted from 1); -EAGAIN: pending_max reached; -ENOMEM.
+ * Only ADD fails, and then it has done nothing. An ADD whose deadline has passed finishes in the
+ * same step, unsent. Answers to unknown numbers are ignored (but heard). The effects are to be
+ * carried out in their order, and are valid until the next step. */
 int64_t request_step(struct request_table *table, const struct request_event *event,
                      struct request_effects *ret_effects);
 int64_t request_next_deadline_ms(const struct request_table *table);    /* INT64_MAX: none */
