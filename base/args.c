@@ -203,48 +203,37 @@ static bool is_first_word(const struct berth_command *command, const char *word)
     return strlen(word) == bytes && strncmp(command->name, word, bytes) == 0;
 }
 
-static const char *command_name_of(const void *arg, size_t index)
-{
-    const struct berth_program *program = arg;
-    return program->commands[index].name;
-}
+/* What could have been typed at this place: first words, or behind a first word whole names. */
+struct command_candidates {
+    const struct walk *walk;
+    char (*names)[BERTH_FLAG_TEXT_MAX];
+};
 
-/* A suggestion for what was typed so far: whole names first, then first words alone. */
-static const char *command_suggest(const struct berth_program *program, const char *group,
-                                   const char *word)
+static const char *command_of(const void *arg, size_t index)
 {
-    char typed[2 * SHOWN_MAX];
-    (void)snprintf(typed, sizeof typed, "%s%s%s", group ? group : "", group ? " " : "", word);
-    return berth_suggest(typed, program->commands_count, command_name_of, program);
-}
-
-static const char *first_word_suggest(const struct berth_program *program, const char *word,
-                                      char first[static BERTH_FLAG_TEXT_MAX])
-{
-    for (size_t i = 0; i < program->commands_count; i++) {
-        size_t bytes = strcspn(program->commands[i].name, " ");
-        (void)snprintf(first, BERTH_FLAG_TEXT_MAX, "%.*s", (int)bytes, program->commands[i].name);
-        struct berth_command one = { .name = first };
-        struct berth_program alone = { .commands = &one, .commands_count = 1 };
-        if (berth_suggest(word, 1, command_name_of, &alone))
-            return first;
-    }
-    return NULL;
+    const struct command_candidates *candidates = arg;
+    const char *name = candidates->walk->args->program->commands[index].name;
+    if (candidates->walk->group)
+        return name;
+    (void)snprintf(candidates->names[index], BERTH_FLAG_TEXT_MAX, "%.*s", (int)strcspn(name, " "),
+                   name);
+    return candidates->names[index];
 }
 
 static int unknown_command(struct walk *walk, const char *word)
 {
     const struct berth_program *program = walk->args->program;
-    char first[BERTH_FLAG_TEXT_MAX];
-    const char *near = command_suggest(program, walk->group, word);
-    if (!near && !walk->group)
-        near = first_word_suggest(program, word, first);
-    const char *group = walk->group ? walk->group : "";
+    char names[BERTH_COMMANDS_MAX][BERTH_FLAG_TEXT_MAX], typed[2 * SHOWN_MAX];
+    struct command_candidates candidates = { .walk = walk, .names = names };
+    BERTH_ASSERT(program->commands_count <= BERTH_COMMANDS_MAX);
+    (void)snprintf(typed, sizeof typed, "%s%s%.*s", walk->group ? walk->group : "",
+                   walk->group ? " " : "", SHOWN_MAX, word);
+    const char *near = berth_suggest(typed, program->commands_count, command_of, &candidates);
     if (near)
-        return berth_fail(walk->err, BERTH_EUSAGE, "unknown command '%s%s%.*s'; did you mean '%s'?",
-                          group, walk->group ? " " : "", SHOWN_MAX, word, near);
-    return berth_fail(walk->err, BERTH_EUSAGE, "unknown command '%s%s%.*s'; '%s --help' lists them",
-                      group, walk->group ? " " : "", SHOWN_MAX, word, program->name);
+        return berth_fail(walk->err, BERTH_EUSAGE, "unknown command '%s'; did you mean '%s'?",
+                          typed, near);
+    return berth_fail(walk->err, BERTH_EUSAGE, "unknown command '%s'; '%s --help' lists them",
+                      typed, program->name);
 }
 
 static int walk_command(struct walk *walk, const char *word)

@@ -30,6 +30,7 @@
 
 #define BERTH_ARGS_GIVEN_MAX    1024 /* options on one command line */
 #define BERTH_ARGS_OPERANDS_MAX 1024
+#define BERTH_COMMANDS_MAX      64
 
 struct berth_command {
     const char *name;     /* "submit", "dispatcher set" */

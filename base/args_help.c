@@ -30,7 +30,7 @@ BERTH_PRINTF(2, 3) static void add(struct page *page, const char *format, ...)
 
 static void add_row(struct page *page, const char *left, const char *right)
 {
-    if (strlen(left) < LEFT_COLUMNS - 1)
+    if (strlen(left) <= LEFT_COLUMNS - 4) /* two blanks on either side */
         add(page, "  %-*s%s", LEFT_COLUMNS - 2, left, right);
     else
         add(page, "  %s\n%*s%s", left, LEFT_COLUMNS, "", right);

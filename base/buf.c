@@ -149,7 +149,9 @@ static ssize_t fill_once(struct berth_buf *buf, int fd)
     if (room == 0) {
         char beyond;
         ssize_t extra = read(fd, &beyond, 1);
-        return extra > 0 ? -EMSGSIZE : extra;
+        if (extra < 0)
+            return -errno;
+        return extra > 0 ? -EMSGSIZE : 0;
     }
     int rc = berth_buf_reserve(buf, room);
     if (rc < 0)
