@@ -19,18 +19,6 @@
 #define BERTH_NAME_BYTES    65 /* 64 and the NUL */
 #define BERTH_KEY_BYTES_MAX 255
 
-enum berth_limit_kind {
-    BERTH_LIMIT_NUMBER = 1, /* value; 0 pauses */
-    BERTH_LIMIT_UNLIMITED,
-    BERTH_LIMIT_CORES,     /* the sum over joined workers, at least 2 */
-    BERTH_LIMIT_MAX_CORES, /* max(value, cores) */
-};
-
-struct berth_limit {
-    enum berth_limit_kind kind;
-    uint32_t value;
-};
-
 struct berth_dispatcher_record {
     uint32_t id; /* from 1, never used again */
     char name[BERTH_NAME_BYTES];

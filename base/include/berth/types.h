@@ -48,3 +48,16 @@ enum berth_state {
     BERTH_DEAD,          /* failed for good */
     BERTH_CANCELLED,     /* ended because somebody asked for it */
 };
+
+/* How many at once. */
+enum berth_limit_kind {
+    BERTH_LIMIT_NUMBER = 1, /* value; 0 pauses */
+    BERTH_LIMIT_UNLIMITED,
+    BERTH_LIMIT_CORES,     /* the sum over joined workers, at least 2 */
+    BERTH_LIMIT_MAX_CORES, /* max(value, cores) */
+};
+
+struct berth_limit {
+    enum berth_limit_kind kind;
+    uint32_t value;
+};
