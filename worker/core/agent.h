@@ -19,7 +19,7 @@
  * an answer.
  * 4. After the lease end, or FENCED, the only effect is EXIT: nothing is sent or started any more.
  * 5. An attempt is started at most once, and reported or released exactly once per join that holds
- * it.
+ * it. After a STOP, what did not complete is not reported: it counts as running until GONE.
  */
 #pragma once
 
@@ -29,25 +29,30 @@
 
 #include <berth/types.h>
 
-#include "base/arena.h"
-
-#define AGENT_HELLO_EVERY_MS    1000
-#define AGENT_JOIN_EVERY_MS_MIN 50 /* doubles up to R / 2, with jitter */
+#define AGENT_HELLO_EVERY_MS         1000
+#define AGENT_HELLO_SILENCE_MS       5000 /* before there is a session: then the socket is changed */
+#define AGENT_JOIN_EVERY_MS_MIN      50   /* doubles up to R / 2, with jitter */
+#define AGENT_RECONNECT_EVERY_MS_MIN 2000
+#define AGENT_CAPACITY_MAX           65535
+#define AGENT_NAME_BYTES_MAX         64
+/* Of the ends in one list or report: an end too many is listed as running, and reported after. One
+ * end alone may be longer. */
+#define AGENT_MESSAGE_BYTES_MAX (4u << 20)
 
 struct agent;
 
 struct agent_opts {
     uint8_t node[16], boot[16], nonce[16];
     uint32_t child;
-    uint32_t
-        epoch_seen; /* the highest this keeper's children ever saw; older brokers are refused */
+    /* The highest that this keeper's children ever saw, 0 if none; older brokers are refused. */
+    uint32_t epoch_seen;
     uint64_t lineage_seen;
     const char *name; /* borrowed, with handlers and dispatchers, for the agent's life */
     const char *const *handlers;
     size_t handler_count;
     const char *const *dispatchers; /* served; none: all */
     size_t dispatcher_count;
-    uint32_t capacity; /* 1..65535 */
+    uint32_t capacity; /* 1 .. AGENT_CAPACITY_MAX */
     uint32_t cores;
     uint64_t seed; /* of the jitter */
 };
@@ -208,6 +213,8 @@ struct agent_effect {
     union {
         struct {
             uint32_t epoch;
+            uint32_t epoch_seen; /* the highest, by now */
+            uint64_t lineage_seen;
         } hello;
         struct {
             uint64_t session;
@@ -233,14 +240,14 @@ struct agent_effect {
             size_t release_count;
             bool is_draining;
         } reports;
-        struct agent_grant start; /* slices valid until the next step */
+        struct agent_grant start; /* slices are the event's: the shell keeps them as long */
         struct {
             uint64_t attempt;
             enum agent_cancel_reason reason;
             int64_t grace_ms;
         } cancel;
         struct {
-            uint64_t session, lineage;
+            uint64_t session, lineage; /* session 0: none yet, but this epoch was seen */
             uint32_t epoch;
         } session;
         struct {
@@ -261,8 +268,12 @@ struct agent_effects {
 
 struct agent *agent_new(const struct agent_opts *opts); /* NULL: no memory */
 void agent_free(struct agent *agent);
-/* 0, or -ENOMEM: the event had no effect (the caller ends the process: a worker that cannot
- * remember cannot promise). */
+/* 0, or -ENOMEM: then nothing may be done any more but agent_free, and the caller ends the process
+ * (a worker that cannot remember cannot promise). Names in the event are at most
+ * AGENT_NAME_BYTES_MAX long; whatever else comes from the broker may be wrong, and is ignored then.
+ *
+ * Ends are told in batches: ENDED and RELEASED only make a deadline of now, and the shell, once it
+ * has no more of them at hand, steps TIMER. */
 int agent_step(struct agent *agent, const struct agent_event *event,
                struct agent_effects *ret_effects);
 int64_t agent_next_deadline_ms(const struct agent *agent); /* INT64_MAX: none */

@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The attempts that an agent holds: grants, ends, acknowledgements, cancels, timeouts; and memory
+ * that runs out at each allocation in turn.
+ */
+#include "agent_fixture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Counts down allocations; the one that meets 0 and all after it fail. */
+static int64_t allocations_left = INT64_MAX;
+
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void *__real_realloc(void *memory, size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__wrap_realloc(void *memory, size_t bytes);
+
+void *__wrap_malloc(size_t bytes)
+{
+    return allocations_left-- > 0 ? __real_malloc(bytes) : NULL;
+}
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    return allocations_left-- > 0 ? __real_calloc(count, bytes) : NULL;
+}
+
+void *__wrap_realloc(void *memory, size_t bytes)
+{
+    return allocations_left-- > 0 ? __real_realloc(memory, bytes) : NULL;
+}
+
+/* ---- grants ---- */
+
+static void a_grant_is_started_as_it_was_given(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+
+    say_grant(f, grant_of(1));
+
+    assert_int_equal(f->effects.count, 1);
+    const struct agent_grant *start = &effect_get(f, AGENT_DO_START)->start;
+    assert_int_equal(start->attempt, 1);
+    assert_int_equal(start->job, 101);
+    assert_int_equal(start->number, 1);
+    assert_true(slice_is(start->handler, "mail"));
+    assert_true(slice_is(start->body, "body"));
+    assert_int_equal(agent_running_count(f->agent), 1);
+}
+
+static void a_grant_for_an_attempt_that_is_held_is_a_copy(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+
+    say_grant(f, grant_of(1));
+    assert_int_equal(f->effects.count, 0);
+    ended(f, 1, AGENT_COMPLETED);
+    step_type(f, AGENT_EV_DRAIN);
+    say_grant(f, grant_of(1));
+
+    assert_int_equal(f->effects.count, 0);
+}
+
+static void a_grant_for_an_unknown_handler_is_released(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+    struct agent_grant grant = grant_of(1);
+    grant.handler = (struct berth_slice){ "mailer", 6 };
+
+    say_grant(f, grant);
+
+    const struct agent_effect *reports = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(reports->reports.release_count, 1);
+    assert_int_equal(reports->reports.release_attempts[0], 1);
+    assert_int_equal(reports->reports.release_reasons[0], AGENT_RELEASE_NO_HANDLER);
+    assert_int_equal(agent_running_count(f->agent), 0);
+}
+
+static void grants_beyond_the_capacity_are_released(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+    struct agent_grant grants[6];
+    for (uint64_t i = 0; i < 6; i++)
+        grants[i] = grant_of(i + 1);
+    struct agent_event event = orders_next(f);
+    event.orders.grants = grants;
+    event.orders.grant_count = 6;
+
+    step(f, event);
+
+    assert_int_equal(effect_count(f, AGENT_DO_START), 4);
+    const struct agent_effect *reports = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(reports->reports.release_count, 2);
+    assert_int_equal(reports->reports.release_attempts[1], 6);
+    assert_int_equal(reports->reports.release_reasons[1], AGENT_RELEASE_NO_MEMORY);
+}
+
+static void an_ended_attempt_holds_its_place_until_it_is_acknowledged(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 4);
+    ended(f, 1, AGENT_COMPLETED);
+
+    say_grant(f, grant_of(5));
+    assert_int_equal(effect_count(f, AGENT_DO_START), 0);
+
+    /* The acknowledgement and the next grant may come in one message. */
+    uint64_t ack = 1;
+    bool is_stale = false;
+    struct agent_grant grant = grant_of(6);
+    struct agent_event event = orders_next(f);
+    event.orders.acks = &ack;
+    event.orders.ack_is_stale = &is_stale;
+    event.orders.ack_count = 1;
+    event.orders.grants = &grant;
+    event.orders.grant_count = 1;
+    step(f, event);
+    assert_int_equal(effect_count(f, AGENT_DO_START), 1);
+}
+
+static void what_could_not_be_started_is_released_and_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+
+    step(f, (struct agent_event){ .type = AGENT_EV_RELEASED,
+                                  .released = { 1, AGENT_RELEASE_NO_MEMORY } });
+    assert_int_equal(f->effects.count, 0);
+    assert_int_equal(agent_running_count(f->agent), 0);
+    tick(f, 0);
+
+    const struct agent_effect *reports = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(reports->reports.count, 0);
+    assert_int_equal(reports->reports.release_attempts[0], 1);
+    step_type(f, AGENT_EV_CONNECTED);
+    assert_int_equal(effect_get(f, AGENT_DO_JOIN)->join.count, 0);
+}
+
+static void what_was_released_before_a_list_is_not_in_it(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 2);
+    step(f, (struct agent_event){ .type = AGENT_EV_RELEASED,
+                                  .released = { 1, AGENT_RELEASE_NO_MEMORY } });
+
+    step_type(f, AGENT_EV_CONNECTED);
+
+    /* Not to be listed is enough: it never was started. */
+    const struct agent_effect *join = effect_get(f, AGENT_DO_JOIN);
+    assert_int_equal(join->join.count, 1);
+    assert_int_equal(join->join.lines[0].attempt, 2);
+}
+
+static void what_is_released_after_a_list_is_told_when_joined(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    step_type(f, AGENT_EV_CONNECTED);
+    step(f, (struct agent_event){ .type = AGENT_EV_RELEASED,
+                                  .released = { 1, AGENT_RELEASE_NO_MEMORY } });
+    tick(f, 50);
+    assert_int_equal(effect_get(f, AGENT_DO_JOIN)->join.count, 1);
+
+    say_joined(f);
+
+    assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.release_count, 1);
+}
+
+/* ---- ends ---- */
+
+static void ends_are_told_together_at_the_next_deadline(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 3);
+
+    ended_quietly(f, 2, AGENT_FAILED);
+    ended_quietly(f, 1, AGENT_COMPLETED);
+    assert_int_equal(f->effects.count, 0);
+    assert_int_equal(agent_next_deadline_ms(f->agent), f->now_ms);
+    tick(f, 0);
+
+    const struct agent_effect *reports = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(reports->reports.session, SESSION);
+    assert_int_equal(reports->reports.epoch, EPOCH);
+    assert_int_equal(reports->reports.join, 1);
+    assert_int_equal(reports->reports.number, 1);
+    assert_false(reports->reports.is_draining);
+    assert_int_equal(reports->reports.count, 2);
+    const struct agent_line *line = &reports->reports.lines[0];
+    assert_int_equal(line->attempt, 2);
+    assert_int_equal(line->job, 102);
+    assert_int_equal(line->state, AGENT_ENDED);
+    assert_int_equal(line->end.outcome, AGENT_FAILED);
+    assert_int_equal(line->end.run_us, 7);
+    assert_true(slice_is(line->end.error_kind, "handler"));
+    assert_true(slice_is(line->end.error_message, "why"));
+    assert_true(slice_is(line->end.result, "result"));
+    assert_int_equal(reports->reports.lines[1].end.outcome, AGENT_COMPLETED);
+    assert_true(agent_next_deadline_ms(f->agent) > f->now_ms);
+}
+
+static void an_end_is_reported_once_in_a_join(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    ended(f, 1, AGENT_COMPLETED);
+    assert_int_equal(effect_count(f, AGENT_DO_REPORTS), 1);
+
+    tick(f, 100);
+    assert_int_equal(effect_count(f, AGENT_DO_REPORTS), 0);
+    step_type(f, AGENT_EV_CONNECTED);
+    const struct agent_effect *join = effect_get(f, AGENT_DO_JOIN);
+    assert_int_equal(join->join.lines[0].state, AGENT_ENDED);
+    assert_int_equal(join->join.lines[0].end.outcome, AGENT_COMPLETED);
+    assert_true(slice_is(join->join.lines[0].end.result, "result"));
+    say_joined(f);
+
+    assert_int_equal(effect_count(f, AGENT_DO_REPORTS), 0); /* the list has told it */
+}
+
+static void an_end_stays_in_every_list_until_it_is_acknowledged(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    ended(f, 1, AGENT_COMPLETED);
+    for (int i = 0; i < 3; i++) {
+        step_type(f, AGENT_EV_CONNECTED);
+        assert_int_equal(effect_get(f, AGENT_DO_JOIN)->join.count, 1);
+        say_joined(f);
+    }
+
+    say_ack(f, 1);
+    step_type(f, AGENT_EV_CONNECTED);
+
+    assert_int_equal(effect_get(f, AGENT_DO_JOIN)->join.count, 0);
+}
+
+static void an_acknowledgement_of_what_runs_is_ignored(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+
+    say_ack(f, 1);
+    say_ack(f, 77);
+
+    assert_int_equal(agent_running_count(f->agent), 1);
+}
+
+static void a_big_result(struct fixture *f, uint64_t attempt, const char *bytes, size_t count)
+{
+    step(f, (struct agent_event){
+                .type = AGENT_EV_ENDED,
+                .ended = { .attempt = attempt,
+                           .end = { .outcome = AGENT_COMPLETED, .result = { bytes, count } } } });
+}
+
+static void big_results_are_spread_over_messages(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 4);
+    size_t bytes = AGENT_MESSAGE_BYTES_MAX / 2;
+    char *result = calloc(1, bytes);
+    assert_non_null(result);
+    for (uint64_t i = 1; i <= 4; i++)
+        a_big_result(f, i, result, bytes);
+    free(result);
+
+    tick(f, 0);
+    assert_int_equal(effect_count(f, AGENT_DO_REPORTS), 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(f->effects.items[i].reports.number, i + 1);
+
+    /* In a list the first is told, the others run on for the broker until the stream tells them. */
+    step_type(f, AGENT_EV_CONNECTED);
+    const struct agent_effect *join = effect_get(f, AGENT_DO_JOIN);
+    assert_int_equal(join->join.count, 4);
+    assert_int_equal(join->join.lines[0].state, AGENT_ENDED);
+    for (size_t i = 1; i < 4; i++) {
+        assert_int_equal(join->join.lines[i].state, AGENT_RUNNING);
+        assert_int_equal(join->join.lines[i].end.result.bytes, 0);
+    }
+    say_joined(f);
+    assert_int_equal(effect_count(f, AGENT_DO_REPORTS), 3);
+}
+
+/* ---- cancels and timeouts ---- */
+
+static void a_cancel_is_passed_on_once(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+
+    say_cancel(f, 1, 700);
+    const struct agent_effect *cancel = effect_get(f, AGENT_DO_CANCEL);
+    assert_int_equal(cancel->cancel.attempt, 1);
+    assert_int_equal(cancel->cancel.reason, AGENT_CANCEL_JOB);
+    assert_int_equal(cancel->cancel.grace_ms, 700);
+    say_cancel(f, 1, 700);
+    assert_int_equal(f->effects.count, 0);
+    step_type(f, AGENT_EV_CONNECTED);
+
+    assert_true(effect_get(f, AGENT_DO_JOIN)->join.lines[0].is_cancelled);
+}
+
+static void a_cancel_of_what_is_unknown_or_ended_is_ignored(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    ended(f, 1, AGENT_COMPLETED);
+
+    say_cancel(f, 1, 700);
+    assert_int_equal(f->effects.count, 0);
+    say_cancel(f, 9, 700);
+
+    assert_int_equal(f->effects.count, 0);
+}
+
+static void a_cancelled_attempt_is_reported_as_it_ended(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 2);
+    say_cancel(f, 1, 700);
+    say_cancel(f, 2, 700);
+
+    ended_quietly(f, 1, AGENT_COMPLETED);
+    ended(f, 2, AGENT_CANCELLED);
+
+    const struct agent_effect *reports = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(reports->reports.lines[0].end.outcome, AGENT_COMPLETED);
+    assert_true(slice_is(reports->reports.lines[0].end.result, "result"));
+    assert_int_equal(reports->reports.lines[1].end.outcome, AGENT_CANCELLED);
+    assert_true(reports->reports.lines[1].is_cancelled);
+}
+
+static void a_timeout_cancels_with_the_grace_of_the_grant(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+    struct agent_grant slow = grant_of(1), quick = grant_of(2);
+    slow.timeout_ms = 900;
+    quick.timeout_ms = 300;
+    quick.grace_ms = 50;
+    say_grant(f, slow);
+    say_grant(f, quick);
+
+    assert_int_equal(agent_next_deadline_ms(f->agent), f->now_ms + 300);
+    tick(f, 300);
+    const struct agent_effect *cancel = effect_get(f, AGENT_DO_CANCEL);
+    assert_int_equal(cancel->cancel.attempt, 2);
+    assert_int_equal(cancel->cancel.reason, AGENT_CANCEL_TIMEOUT);
+    assert_int_equal(cancel->cancel.grace_ms, 50);
+    tick(f, 600);
+
+    assert_int_equal(effect_get(f, AGENT_DO_CANCEL)->cancel.attempt, 1);
+}
+
+static void a_timed_out_attempt_says_so_whatever_the_handler_said(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct agent_grant grant = grant_of(i);
+        grant.timeout_ms = 300;
+        say_grant(f, grant);
+    }
+    tick(f, 300);
+    assert_int_equal(effect_count(f, AGENT_DO_CANCEL), 3);
+
+    ended_quietly(f, 1, AGENT_CANCELLED);
+    ended_quietly(f, 2, AGENT_FAILED_FOREVER);
+    ended(f, 3, AGENT_COMPLETED);
+
+    const struct agent_effect *reports = effect_get(f, AGENT_DO_REPORTS);
+    for (size_t i = 0; i < 2; i++) {
+        const struct agent_end *end = &reports->reports.lines[i].end;
+        assert_int_equal(end->outcome, AGENT_TIMED_OUT);
+        assert_true(slice_is(end->error_kind, "timeout"));
+        assert_true(slice_is(end->error_message, "not done within its timeout of 300 ms"));
+        assert_true(slice_is(end->result, "result"));
+    }
+    assert_int_equal(reports->reports.lines[2].end.outcome, AGENT_COMPLETED);
+}
+
+static void a_timeout_after_a_cancel_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+    struct agent_grant grant = grant_of(1);
+    grant.timeout_ms = 300;
+    say_grant(f, grant);
+    say_cancel(f, 1, 5000);
+
+    tick(f, 300);
+    assert_int_equal(effect_count(f, AGENT_DO_CANCEL), 0);
+    ended(f, 1, AGENT_CANCELLED);
+
+    assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.lines[0].end.outcome,
+                     AGENT_CANCELLED);
+}
+
+static void what_ended_in_time_never_times_out(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+    struct agent_grant grant = grant_of(1);
+    grant.timeout_ms = 300;
+    say_grant(f, grant);
+    ended(f, 1, AGENT_COMPLETED);
+
+    tick(f, 300);
+
+    assert_int_equal(effect_count(f, AGENT_DO_CANCEL), 0);
+}
+
+static void a_timeout_fires_while_joining(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+    struct agent_grant grant = grant_of(1);
+    grant.timeout_ms = 10;
+    say_grant(f, grant);
+    step_type(f, AGENT_EV_CONNECTED);
+
+    tick(f, 10);
+
+    assert_int_equal(effect_count(f, AGENT_DO_CANCEL), 1);
+}
+
+static void a_cancel_of_the_job_after_stop_is_reported(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    step(f, (struct agent_event){ .type = AGENT_EV_STOP, .stop.grace_ms = 3000 });
+    say_cancel(f, 1, 5000);
+
+    ended(f, 1, AGENT_CANCELLED);
+
+    assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.lines[0].end.outcome,
+                     AGENT_CANCELLED);
+}
+
+static void a_timed_out_attempt_is_reported_even_when_stopped(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+    struct agent_grant grant = grant_of(1);
+    grant.timeout_ms = 100;
+    say_grant(f, grant);
+    tick(f, 100);
+    step(f, (struct agent_event){ .type = AGENT_EV_STOP, .stop.grace_ms = 3000 });
+    assert_int_equal(effect_count(f, AGENT_DO_CANCEL), 0);
+
+    ended(f, 1, AGENT_CANCELLED);
+
+    assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.lines[0].end.outcome,
+                     AGENT_TIMED_OUT);
+}
+
+/* ---- memory ---- */
+
+/* Everything an agent does in its life; the first step that fails, or 0. */
+static int live(struct agent *agent)
+{
+    struct agent_effects effects;
+    struct agent_grant grants[20];
+    for (uint64_t i = 0; i < 20; i++)
+        grants[i] = grant_of(i + 1);
+    const struct agent_event events[] = {
+        { .type = AGENT_EV_START },
+        { .type = AGENT_EV_EPOCH, .epoch = { EPOCH, LINEAGE } },
+        { .type = AGENT_EV_WELCOME,
+          .welcome = { SESSION, LINEAGE, EPOCH, L_MS, K_MS, R_MS, { 3 }, 4 } },
+        { .type = AGENT_EV_ORDERS,
+          .orders = { .session = SESSION,
+                      .epoch = EPOCH,
+                      .join = 1,
+                      .number = 1,
+                      .grants = grants,
+                      .grant_count = 20 } },
+        { .type = AGENT_EV_DRAIN },
+        { .type = AGENT_EV_CONNECTED },
+    };
+    uint64_t started[20];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        int rc = agent_step(agent, &events[i], &effects);
+        if (rc < 0)
+            return rc;
+        for (size_t k = 0; k < effects.count; k++) {
+            if (effects.items[k].type == AGENT_DO_START)
+                started[count++] = effects.items[k].start.attempt;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct agent_event event = { .type = AGENT_EV_ENDED,
+                                     .ended = { started[i], { .outcome = AGENT_COMPLETED } } };
+        int rc = agent_step(agent, &event, &effects);
+        if (rc < 0)
+            return rc;
+    }
+    agent_check(agent);
+    return 0;
+}
+
+static void out_of_memory_is_an_answer_at_each_allocation(void **state)
+{
+    (void)state;
+    struct agent_opts opts = agent_test_opts();
+    opts.capacity = 20;
+    int64_t failed = 0;
+    bool is_done = false;
+    for (int64_t i = 0; !is_done; i++) {
+        allocations_left = i;
+        struct agent *agent = agent_new(&opts);
+        int rc = agent ? live(agent) : -ENOMEM;
+        is_done = allocations_left > 0;
+        allocations_left = INT64_MAX;
+        agent_free(agent);
+        assert_true(rc == 0 || rc == -ENOMEM);
+        failed += rc == -ENOMEM;
+        if (is_done)
+            assert_int_equal(rc, 0);
+    }
+    assert_true(failed >= 5);
+}
+
+static void a_grant_that_finds_no_memory_is_released(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    struct agent_grant grant = grant_of(2);
+    struct agent_event event = orders_next(f);
+    event.orders.grants = &grant;
+    event.orders.grant_count = 1;
+
+    allocations_left = 0;
+    step(f, event);
+    allocations_left = INT64_MAX;
+
+    const struct agent_effect *reports = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(reports->reports.release_attempts[0], 2);
+    assert_int_equal(reports->reports.release_reasons[0], AGENT_RELEASE_NO_MEMORY);
+    assert_int_equal(effect_count(f, AGENT_DO_START), 0);
+}
+
+int main(void)
+{
+#define AGENT_TEST(fact) cmocka_unit_test_setup_teardown(fact, agent_setup, agent_teardown)
+    const struct CMUnitTest tests[] = {
+        AGENT_TEST(a_grant_is_started_as_it_was_given),
+        AGENT_TEST(a_grant_for_an_attempt_that_is_held_is_a_copy),
+        AGENT_TEST(a_grant_for_an_unknown_handler_is_released),
+        AGENT_TEST(grants_beyond_the_capacity_are_released),
+        AGENT_TEST(an_ended_attempt_holds_its_place_until_it_is_acknowledged),
+        AGENT_TEST(what_could_not_be_started_is_released_and_forgotten),
+        AGENT_TEST(what_was_released_before_a_list_is_not_in_it),
+        AGENT_TEST(what_is_released_after_a_list_is_told_when_joined),
+        AGENT_TEST(ends_are_told_together_at_the_next_deadline),
+        AGENT_TEST(an_end_is_reported_once_in_a_join),
+        AGENT_TEST(an_end_stays_in_every_list_until_it_is_acknowledged),
+        AGENT_TEST(an_acknowledgement_of_what_runs_is_ignored),
+        AGENT_TEST(big_results_are_spread_over_messages),
+        AGENT_TEST(a_cancel_is_passed_on_once),
+        AGENT_TEST(a_cancel_of_what_is_unknown_or_ended_is_ignored),
+        AGENT_TEST(a_cancelled_attempt_is_reported_as_it_ended),
+        AGENT_TEST(a_timeout_cancels_with_the_grace_of_the_grant),
+        AGENT_TEST(a_timed_out_attempt_says_so_whatever_the_handler_said),
+        AGENT_TEST(a_timeout_after_a_cancel_changes_nothing),
+        AGENT_TEST(what_ended_in_time_never_times_out),
+        AGENT_TEST(a_timeout_fires_while_joining),
+        AGENT_TEST(a_cancel_of_the_job_after_stop_is_reported),
+        AGENT_TEST(a_timed_out_attempt_is_reported_even_when_stopped),
+        AGENT_TEST(out_of_memory_is_an_answer_at_each_allocation),
+        AGENT_TEST(a_grant_that_finds_no_memory_is_released),
+    };
+    return berth_test_main(tests, NULL, NULL);
+}

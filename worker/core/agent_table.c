@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT */
+/* The attempts that a worker holds; see agent_table.h. */
+#include "worker/core/agent_table.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+#define TIMEOUT_MESSAGE_BYTES_MAX 64
+
+static struct agent_attempt *of_id(struct berth_map_node *node)
+{
+    return node ? berth_container_of(node, struct agent_attempt, by_id) : NULL;
+}
+
+static struct agent_attempt *of_untold(struct berth_list_node *node)
+{
+    return berth_container_of(node, struct agent_attempt, in_untold);
+}
+
+static const struct agent_attempt *of_timeout(const struct berth_heap_node *node)
+{
+    return (const void *)((const char *)node - offsetof(struct agent_attempt, by_timeout));
+}
+
+static bool is_before(const struct berth_heap_node *a, const struct berth_heap_node *b)
+{
+    const struct agent_attempt *x = of_timeout(a), *y = of_timeout(b);
+    if (x->timeout_at_ms != y->timeout_at_ms)
+        return x->timeout_at_ms < y->timeout_at_ms;
+    return x->by_id.id < y->by_id.id;
+}
+
+int agent_table_init(struct agent_table *table, uint32_t capacity)
+{
+    BERTH_ASSERT(capacity > 0);
+    *table = (struct agent_table){ .capacity = capacity };
+    berth_list_init(&table->untold);
+    table->timeout_nodes = calloc(capacity, sizeof(struct berth_heap_node *));
+    if (!table->timeout_nodes)
+        return -ENOMEM;
+    berth_heap_init(&table->by_timeout, table->timeout_nodes, capacity, is_before);
+    return 0;
+}
+
+static void attempt_free(struct agent_attempt *attempt)
+{
+    free(attempt->end_memory);
+    free(attempt);
+}
+
+void agent_table_fini(struct agent_table *table)
+{
+    /* Each one is taken out before it is freed: the map's walk reads its own node. */
+    BERTH_MAP_FOREACH (node, &table->by_id) {
+        berth_map_remove(&table->by_id, node);
+        attempt_free(of_id(node));
+    }
+    berth_map_fini(&table->by_id);
+    free(table->timeout_nodes);
+}
+
+struct agent_attempt *agent_table_find(const struct agent_table *table, uint64_t attempt)
+{
+    return of_id(berth_map_find_id(&table->by_id, attempt));
+}
+
+size_t agent_table_count(const struct agent_table *table)
+{
+    return berth_map_count(&table->by_id);
+}
+
+int agent_table_grant(struct agent_table *table, const struct agent_grant *grant, int64_t now_ms)
+{
+    BERTH_ASSERT(grant->dispatcher.bytes <= AGENT_NAME_BYTES_MAX);
+    if (agent_table_find(table, grant->attempt))
+        return -EEXIST;
+    if (agent_table_count(table) >= table->capacity)
+        return -ENOSPC;
+
+    struct agent_attempt *attempt = calloc(1, sizeof *attempt);
+    if (!attempt)
+        return -ENOMEM;
+    attempt->job = grant->job;
+    attempt->number = grant->number;
+    attempt->state = AGENT_RUNNING;
+    attempt->timeout_ms = grant->timeout_ms;
+    attempt->grace_ms = grant->grace_ms;
+    attempt->dispatcher_bytes = (uint8_t)grant->dispatcher.bytes;
+    if (grant->dispatcher.bytes > 0)
+        memcpy(attempt->dispatcher, grant->dispatcher.data, grant->dispatcher.bytes);
+    if (berth_map_insert_id(&table->by_id, &attempt->by_id, grant->attempt) < 0) {
+        free(attempt);
+        return -ENOMEM;
+    }
+    table->running_count++;
+    if (grant->timeout_ms > 0 && grant->timeout_ms < INT64_MAX - now_ms) {
+        attempt->timeout_at_ms = now_ms + grant->timeout_ms;
+        berth_heap_push(&table->by_timeout, &attempt->by_timeout);
+    }
+    return 0;
+}
+
+static void stop_running(struct agent_table *table, struct agent_attempt *attempt)
+{
+    BERTH_ASSERT(attempt->state == AGENT_RUNNING);
+    BERTH_ASSERT(attempt->release_reason == 0);
+    BERTH_ASSERT(table->running_count > 0);
+    table->running_count--;
+    if (berth_heap_is_linked(&attempt->by_timeout))
+        berth_heap_remove(&table->by_timeout, &attempt->by_timeout);
+}
+
+/* Copies the end with all its bytes into one block of the attempt's own. */
+static int end_copy(struct agent_attempt *attempt, const struct agent_end *end)
+{
+    size_t bytes = end->error_kind.bytes + end->error_message.bytes + end->result.bytes;
+    char *memory = malloc(bytes > 0 ? bytes : 1);
+    if (!memory)
+        return -ENOMEM;
+    attempt->end = *end;
+    attempt->end_memory = memory;
+    struct berth_slice *parts[] = { &attempt->end.error_kind, &attempt->end.error_message,
+                                    &attempt->end.result };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i]->bytes == 0)
+            continue;
+        memcpy(memory, parts[i]->data, parts[i]->bytes);
+        parts[i]->data = memory;
+        memory += parts[i]->bytes;
+    }
+    return 0;
+}
+
+static bool is_verdict(enum agent_outcome outcome)
+{
+    return outcome == AGENT_COMPLETED || outcome == AGENT_FAILED_FOREVER ||
+           outcome == AGENT_SNOOZED;
+}
+
+int agent_table_end(struct agent_table *table, struct agent_attempt *attempt,
+                    const struct agent_end *end)
+{
+    struct agent_end said = *end;
+    char message[TIMEOUT_MESSAGE_BYTES_MAX];
+    if (attempt->cancel == AGENT_CANCEL_TIMEOUT && said.outcome != AGENT_COMPLETED) {
+        int bytes = snprintf(message, sizeof message,
+                             "not done within its timeout of %" PRId64 " ms", attempt->timeout_ms);
+        BERTH_ASSERT(bytes > 0);
+        BERTH_ASSERT((size_t)bytes < sizeof message);
+        said.outcome = AGENT_TIMED_OUT;
+        said.retry_ms = 0;
+        said.error_kind = (struct berth_slice){ "timeout", strlen("timeout") };
+        said.error_message = (struct berth_slice){ message, (size_t)bytes };
+    }
+    int rc = end_copy(attempt, &said);
+    if (rc < 0)
+        return rc;
+
+    stop_running(table, attempt);
+    attempt->state = AGENT_ENDED;
+    attempt->is_handed_back = attempt->cancel == AGENT_CANCEL_STOP && !is_verdict(said.outcome);
+    if (attempt->is_handed_back)
+        return 0;
+    table->owed_count++;
+    berth_list_push_back(&table->untold, &attempt->in_untold);
+    return 0;
+}
+
+void agent_table_release(struct agent_table *table, struct agent_attempt *attempt,
+                         enum agent_release_reason reason)
+{
+    BERTH_ASSERT(reason != 0);
+    stop_running(table, attempt);
+    attempt->release_reason = reason;
+    table->owed_count++;
+    berth_list_push_back(&table->untold, &attempt->in_untold);
+}
+
+bool agent_table_cancel(struct agent_table *table, struct agent_attempt *attempt,
+                        enum agent_cancel_reason reason)
+{
+    if (attempt->state != AGENT_RUNNING || attempt->release_reason != 0)
+        return false;
+    attempt->is_job_cancelled |= reason == AGENT_CANCEL_JOB;
+    bool is_new = attempt->cancel == 0;
+    if (is_new || (attempt->cancel == AGENT_CANCEL_STOP && reason == AGENT_CANCEL_JOB))
+        attempt->cancel = reason;
+    if (berth_heap_is_linked(&attempt->by_timeout))
+        berth_heap_remove(&table->by_timeout, &attempt->by_timeout);
+    return is_new;
+}
+
+void agent_table_forget(struct agent_table *table, struct agent_attempt *attempt)
+{
+    BERTH_ASSERT(attempt->state == AGENT_ENDED || attempt->release_reason != 0);
+    if (berth_list_is_linked(&attempt->in_untold))
+        berth_list_remove(&attempt->in_untold);
+    if (!attempt->is_handed_back) {
+        BERTH_ASSERT(table->owed_count > 0);
+        table->owed_count--;
+    }
+    berth_map_remove(&table->by_id, &attempt->by_id);
+    attempt_free(attempt);
+}
+
+static struct agent_attempt *first_timeout(const struct agent_table *table)
+{
+    struct berth_heap_node *node = berth_heap_first(&table->by_timeout);
+    return node ? berth_container_of(node, struct agent_attempt, by_timeout) : NULL;
+}
+
+int64_t agent_table_next_timeout_ms(const struct agent_table *table)
+{
+    const struct agent_attempt *attempt = first_timeout(table);
+    return attempt ? attempt->timeout_at_ms : INT64_MAX;
+}
+
+struct agent_attempt *agent_table_timed_out(const struct agent_table *table, int64_t now_ms)
+{
+    struct agent_attempt *attempt = first_timeout(table);
+    return attempt && attempt->timeout_at_ms <= now_ms ? attempt : NULL;
+}
+
+/* Whether one more end fits beside `*bytes` of others; one alone always does. */
+static bool end_fits(const struct agent_attempt *attempt, size_t *bytes)
+{
+    size_t more =
+        sizeof attempt->end + attempt->end.error_message.bytes + attempt->end.result.bytes;
+    if (*bytes > 0 && *bytes + more > AGENT_MESSAGE_BYTES_MAX)
+        return false;
+    *bytes += more;
+    return true;
+}
+
+void agent_table_freeze(struct agent_table *table)
+{
+    size_t bytes = 0;
+    BERTH_MAP_FOREACH (node, &table->by_id) {
+        struct agent_attempt *attempt = of_id(node);
+        if (attempt->release_reason != 0) {
+            agent_table_forget(table, attempt);
+            continue;
+        }
+        if (attempt->state != AGENT_ENDED || attempt->is_handed_back)
+            continue;
+        if (berth_list_is_linked(&attempt->in_untold))
+            berth_list_remove(&attempt->in_untold);
+        attempt->is_told = end_fits(attempt, &bytes);
+        if (!attempt->is_told)
+            berth_list_push_back(&table->untold, &attempt->in_untold);
+    }
+}
+
+static struct agent_line line_of(const struct agent_attempt *attempt)
+{
+    struct agent_line line = {
+        .attempt = attempt->by_id.id,
+        .job = attempt->job,
+        .dispatcher = { attempt->dispatcher, attempt->dispatcher_bytes },
+        .number = attempt->number,
+        .state = attempt->is_told ? AGENT_ENDED : AGENT_RUNNING,
+        .is_cancelled = attempt->is_job_cancelled,
+    };
+    if (attempt->is_told)
+        line.end = attempt->end;
+    return line;
+}
+
+size_t agent_table_list(const struct agent_table *table, struct agent_line *ret_lines)
+{
+    size_t count = 0;
+    BERTH_MAP_FOREACH (node, &table->by_id)
+        ret_lines[count++] = line_of(of_id(node));
+    return count;
+}
+
+void agent_table_measure(const struct agent_table *table, size_t *ret_lines, size_t *ret_releases)
+{
+    size_t lines = 0, releases = 0, bytes = 0;
+    BERTH_LIST_FOREACH (node, &table->untold) {
+        const struct agent_attempt *attempt = of_untold(node);
+        if (attempt->release_reason != 0)
+            releases++;
+        else if (end_fits(attempt, &bytes))
+            lines++;
+        else
+            break;
+    }
+    *ret_lines = lines;
+    *ret_releases = releases;
+}
+
+void agent_table_tell(struct agent_table *table, struct agent_line *ret_lines, size_t line_count,
+                      uint64_t *ret_releases, enum agent_release_reason *ret_reasons,
+                      size_t release_count)
+{
+    size_t lines = 0, releases = 0;
+    while (lines + releases < line_count + release_count) {
+        struct agent_attempt *attempt = of_untold(berth_list_pop_front(&table->untold));
+        if (attempt->release_reason != 0) {
+            ret_releases[releases] = attempt->by_id.id;
+            ret_reasons[releases++] = attempt->release_reason;
+            agent_table_forget(table, attempt);
+        } else {
+            attempt->is_told = true;
+            ret_lines[lines++] = line_of(attempt);
+        }
+    }
+    BERTH_ASSERT(lines == line_count);
+    BERTH_ASSERT(releases == release_count);
+}
+
+static void attempt_check(const struct agent_attempt *attempt)
+{
+    bool is_released = attempt->release_reason != 0;
+    bool is_ended = attempt->state == AGENT_ENDED;
+    BERTH_ASSERT(is_ended || attempt->state == AGENT_RUNNING);
+    BERTH_ASSERT(!(is_ended && is_released));
+    BERTH_ASSERT(is_ended == (attempt->end_memory != NULL));
+    BERTH_ASSERT(is_ended || !attempt->is_told);
+    BERTH_ASSERT(is_ended || !attempt->is_handed_back);
+    bool is_owed = (is_ended || is_released) && !attempt->is_handed_back;
+    BERTH_ASSERT(berth_list_is_linked(&attempt->in_untold) == (is_owed && !attempt->is_told));
+    bool can_time_out = !is_ended && !is_released && attempt->cancel == 0;
+    BERTH_ASSERT(can_time_out || !berth_heap_is_linked(&attempt->by_timeout));
+}
+
+void agent_table_check(const struct agent_table *table)
+{
+    size_t running = 0, owed = 0, untold = 0;
+    BERTH_MAP_FOREACH (node, &table->by_id) {
+        const struct agent_attempt *attempt = of_id(node);
+        attempt_check(attempt);
+        if (attempt->state == AGENT_RUNNING && attempt->release_reason == 0)
+            running++;
+        else if (!attempt->is_handed_back)
+            owed++;
+        untold += berth_list_is_linked(&attempt->in_untold) ? 1 : 0;
+    }
+    BERTH_LIST_FOREACH (node, &table->untold)
+        untold--;
+    BERTH_ASSERT(untold == 0);
+    BERTH_ASSERT(running == table->running_count);
+    BERTH_ASSERT(owed == table->owed_count);
+    BERTH_ASSERT(agent_table_count(table) <= table->capacity);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* The attempts that a worker holds: running ones, and ended ones that the broker has not yet
+ * acknowledged. Part of the agent; knows nothing of sessions or messages.
+ *
+ *   grant ─► RUNNING ─► ENDED ─► told (in the list or the stream of the current join) ─► forgotten
+ *               └──► released (never started) ─► told, and forgotten with it
+ *
+ * Invariants
+ * 1. At most `capacity` attempts; one that ended keeps its place until it is forgotten.
+ * 2. `untold` holds exactly those that ended or were released and that the current join does not
+ *    yet say. One that is handed back (see agent_table_end) is never in it.
+ * 3. Only running attempts with a timeout that has not fired are in the heap.
+ * 4. Walks go in the order of granting.
+ */
+#pragma once
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+
+#include "worker/core/agent.h"
+
+struct agent_attempt {
+    struct berth_map_node by_id; /* by_id.id: the attempt */
+    struct berth_heap_node by_timeout;
+    struct berth_list_node in_untold;
+    uint64_t job;
+    uint32_t number;
+    enum agent_attempt_state state;
+    enum agent_cancel_reason cancel;          /* 0: none; the reason that decides the outcome */
+    enum agent_release_reason release_reason; /* not 0: released */
+    bool is_told;                             /* ended, and the current join says so */
+    bool is_handed_back; /* ended because we stop: never reported, the keeper's GONE covers it */
+    bool is_job_cancelled;
+    int64_t timeout_ms, timeout_at_ms, grace_ms;
+    struct agent_end end; /* its slices point into end_memory, or at static text */
+    char *end_memory;
+    uint8_t dispatcher_bytes;
+    char dispatcher[AGENT_NAME_BYTES_MAX];
+};
+
+struct agent_table {
+    struct berth_map by_id;
+    struct berth_heap by_timeout;
+    struct berth_heap_node **timeout_nodes;
+    struct berth_list untold;
+    size_t capacity;
+    size_t running_count; /* RUNNING and not released */
+    size_t owed_count;    /* ended or released, not handed back: the broker has to take them */
+};
+
+/* 0 or -ENOMEM. Must not be moved afterwards. */
+int agent_table_init(struct agent_table *table, uint32_t capacity);
+void agent_table_fini(struct agent_table *table);
+
+struct agent_attempt *agent_table_find(const struct agent_table *table, uint64_t attempt);
+size_t agent_table_count(const struct agent_table *table);
+
+/* A new running attempt. 0, -EEXIST (a copy), -ENOSPC (full), -ENOMEM. */
+int agent_table_grant(struct agent_table *table, const struct agent_grant *grant, int64_t now_ms);
+
+/* A running attempt has ended. Copies. What counts is not always what the handler said: after its
+ * timeout fired, everything but COMPLETED is TIMED_OUT; after a STOP, what did not complete (or say
+ * a verdict of its own) is handed back. 0 or -ENOMEM. */
+int agent_table_end(struct agent_table *table, struct agent_attempt *attempt,
+                    const struct agent_end *end);
+
+/* A running attempt was not started and never will be. */
+void agent_table_release(struct agent_table *table, struct agent_attempt *attempt,
+                         enum agent_release_reason reason);
+
+/* The reason that decides the outcome; the first one does, but what the job says comes before STOP.
+ * Returns whether the attempt has to be told (it runs, and was not told before). */
+bool agent_table_cancel(struct agent_table *table, struct agent_attempt *attempt,
+                        enum agent_cancel_reason reason);
+
+void agent_table_forget(struct agent_table *table, struct agent_attempt *attempt);
+
+/* The next timeout, INT64_MAX if there is none; and the attempt whose timeout has come, or NULL. */
+int64_t agent_table_next_timeout_ms(const struct agent_table *table);
+struct agent_attempt *agent_table_timed_out(const struct agent_table *table, int64_t now_ms);
+
+/* A join list is built: forgets what was released, and takes up the ends that are told in it, the
+ * oldest first, as many as fit into AGENT_MESSAGE_BYTES_MAX; the others are listed as running and
+ * told in the stream. */
+void agent_table_freeze(struct agent_table *table);
+
+/* The list as it was frozen: `ret_lines` has room for agent_table_count(). Slices are valid until
+ * the attempt is forgotten. Returns how many. */
+size_t agent_table_list(const struct agent_table *table, struct agent_line *ret_lines);
+
+/* How many lines and releases the next message of the stream takes (both 0: nothing untold). */
+void agent_table_measure(const struct agent_table *table, size_t *ret_lines, size_t *ret_releases);
+
+/* Moves as many as measured out of `untold`; what was released is forgotten. */
+void agent_table_tell(struct agent_table *table, struct agent_line *ret_lines, size_t line_count,
+                      uint64_t *ret_releases, enum agent_release_reason *ret_reasons,
+                      size_t release_count);
+
+/* Asserts the invariants. O(everything). */
+void agent_table_check(const struct agent_table *table);
