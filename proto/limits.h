@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Everything that a peer can grow, with its bound, in one place. docs/PROTOCOL.md lists the same
+ * numbers for other languages. Lengths of names and keys are in base/text.h.
+ */
+#pragma once
+
+#include "base/text.h"
+
+#define BERTH_PROTOCOL_VERSION 1u
+
+/* Frames and what they become when unpacked (wire.h). */
+#define BERTH_FRAME_BYTES_MAX  (16u << 20)
+#define BERTH_FRAME_FIELDS_MAX (128u << 10) /* tags in one frame, in all messages of it */
+#define BERTH_FRAME_ROWS_MAX   4096         /* sub-messages in one repeated field */
+
+/* Jobs. */
+#define BERTH_PAYLOAD_BYTES_MAX  (1u << 20)
+#define BERTH_BODY_BYTES_MAX     (BERTH_PAYLOAD_BYTES_MAX + (64u << 10)) /* a packed Body */
+#define BERTH_OUTPUT_BYTES_MAX   (64u << 10) /* of stdout, and of stderr, in a Result */
+#define BERTH_RESULT_BYTES_MAX   (BERTH_PAYLOAD_BYTES_MAX + (192u << 10)) /* a packed Result */
+#define BERTH_ARGV_COUNT_MAX     4096
+#define BERTH_CONTEXT_COUNT_MAX  64
+#define BERTH_CONTEXT_BYTES_MAX  4096 /* keys and values together */
+#define BERTH_SUBMIT_JOBS_MAX    10000
+#define BERTH_IDS_MAX            10000 /* in a wait, a cancel, a get */
+#define BERTH_JOBS_ANSWER_MAX    1000  /* rows of one Jobs */
+#define BERTH_JOBS_ANSWER_COUNT  100   /* when a JobList does not say */
+#define BERTH_NAMES_MAX          1024  /* in a table of names */
+#define BERTH_JOB_ID_MAX         ((UINT64_C(1) << 53) - 1)
+#define BERTH_PRIORITY_MIN       (-100)
+#define BERTH_PRIORITY_MAX       100
+#define BERTH_MAX_ATTEMPTS_MAX   1000000
+#define BERTH_DURATION_MS_MAX    (INT64_C(3650) * 24 * 60 * 60 * 1000) /* ten years */
+#define BERTH_GRACE_MS_MAX       (INT64_C(24) * 60 * 60 * 1000)
+#define BERTH_LIMIT_VALUE_MAX    1000000000
+#define BERTH_DISPATCHERS_MAX    4096
+#define BERTH_ERROR_KIND_MAX     32   /* bytes; kinds are names */
+#define BERTH_ERROR_TEXT_MAX     4096 /* bytes of an attempt's error message */
+#define BERTH_SENTENCE_BYTES_MAX 1024 /* reasons, messages of an Error */
+#define BERTH_SOFTWARE_BYTES_MAX 255
+
+/* Workers. */
+#define BERTH_WORKERS_MAX         4096
+#define BERTH_WORKER_HANDLERS_MAX 256
+#define BERTH_WORKER_SERVED_MAX   256
+#define BERTH_CAPACITY_MAX        65535
+#define BERTH_CORES_MAX           65535
+#define BERTH_ATTEMPTS_MAX        65536 /* lines of one join, of one message of orders or reports */
+#define BERTH_ERROR_KINDS_MAX     256   /* in a table of kinds */
+#define BERTH_EPOCH_MAX           ((1u << 24) - 1)
+#define BERTH_FENCED_ID_MIN       (UINT64_C(1) << 40) /* attempts and sessions: epoch << 40 | counter */
+#define BERTH_LEASE_MS_MAX        (24 * 60 * 60 * 1000)
+#define BERTH_ID_BYTES            16 /* client, node, boot, nonce */
