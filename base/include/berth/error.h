@@ -59,8 +59,8 @@ int berth_fail(struct berth_error *err, int code, const char *format, ...) BERTH
  * `err` does not hold `code`, the text of the code takes its place. Returns `code`. */
 int berth_fail_wrap(struct berth_error *err, int code, const char *format, ...) BERTH_PRINTF(3, 4);
 
-/* The same sentence under another code: a value that is not allowed is BERTH_EUSAGE on the command line, BERTH_ECONF
- * in a file and BERTH_EPROTO in a message. Returns `code`. */
+/* The same sentence under another code: a value that is not allowed is BERTH_EUSAGE on the command
+ * line, BERTH_ECONF in a file and BERTH_EPROTO in a message. Returns `code`. */
 int berth_fail_as(struct berth_error *err, int code);
 
 /* What a code of ours or an -errno means; static text, any thread, never NULL. */
