@@ -249,6 +249,7 @@ struct agent_effect {
         struct {
             uint64_t session, lineage; /* session 0: none yet, but this epoch was seen */
             uint32_t epoch;
+            uint32_t worker_lease_ms; /* K; 0 without a session */
         } session;
         struct {
             int64_t end_ms;

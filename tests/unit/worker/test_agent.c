@@ -141,6 +141,7 @@ static void a_welcome_joins_and_counts_the_lease_from_the_hello(void **state)
     assert_int_equal(session->session.session, SESSION);
     assert_int_equal(session->session.epoch, EPOCH);
     assert_int_equal(session->session.lineage, LINEAGE);
+    assert_int_equal(session->session.worker_lease_ms, K_MS);
     assert_int_equal(effect_get(f, AGENT_DO_LEASE)->lease.end_ms, hello_ms + K_MS);
     assert_int_equal(agent_lease_end_ms(f->agent), hello_ms + K_MS);
     assert_int_equal(agent_next_deadline_ms(f->agent), hello_ms + R_MS);
