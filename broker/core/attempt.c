@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+#include "attempt.h"
+
+#include "batch.h"
+#include "dispatcher.h"
+#include "match.h"
+#include "retry.h"
+#include "session.h"
+#include "wait.h"
+
+struct attempt *attempt_find(const struct berth_core *core, uint64_t id)
+{
+    struct berth_map_node *node = berth_map_find_id(&core->attempts, id);
+    return node ? berth_container_of(node, struct attempt, by_id) : NULL;
+}
+
+struct attempt *attempt_new(struct berth_core *core, uint64_t id, struct session *session,
+                            uint32_t job_index, uint32_t number, struct dispatcher *dispatcher)
+{
+    struct attempt *attempt = block_new(sizeof *attempt);
+    if (!attempt)
+        return NULL;
+    if (berth_map_insert_id(&core->attempts, &attempt->by_id, id) < 0) {
+        block_free(attempt);
+        return NULL;
+    }
+    attempt->state = job_index ? ATTEMPT_RUNNING : ATTEMPT_DOOMED;
+    attempt->job = job_index;
+    attempt->number = number;
+    attempt->session = session;
+    attempt->dispatcher = dispatcher;
+    attempt->started_us = core->wall_us;
+    berth_list_push_back(&session->attempts, &attempt->session_node);
+    session->attempt_count++;
+    session_update_room(core, session);
+    if (dispatcher)
+        dispatcher->running++;
+    if (job_index) {
+        job_move(core, job_index, JOB_RUNNING, JOB_AT_TAIL);
+        struct job *job = job_at(&core->jobs, job_index);
+        job->attempt = attempt;
+        attempt->job_id = job->id;
+    }
+    return attempt;
+}
+
+static bool holds_slot(const struct attempt *attempt)
+{
+    return attempt->state != ATTEMPT_SETTLING && attempt->dispatcher;
+}
+
+static void give_slot_back(struct berth_core *core, struct attempt *attempt)
+{
+    if (!holds_slot(attempt))
+        return;
+    BERTH_ASSERT(attempt->dispatcher->running > 0);
+    attempt->dispatcher->running--;
+    match_wake_dispatcher(core, attempt->dispatcher);
+}
+
+/* What was to be said to the worker about it is not said. */
+static void unlink_orders(struct attempt *attempt)
+{
+    if (berth_list_is_linked(&attempt->grant_node))
+        berth_list_remove(&attempt->grant_node);
+    if (berth_list_is_linked(&attempt->cancel_node))
+        berth_list_remove(&attempt->cancel_node);
+}
+
+void attempt_free(struct berth_core *core, struct attempt *attempt)
+{
+    BERTH_ASSERT(!attempt->job || job_at(&core->jobs, attempt->job)->state != JOB_RUNNING);
+    give_slot_back(core, attempt);
+    unlink_orders(attempt);
+    berth_map_remove(&core->attempts, &attempt->by_id);
+    berth_list_remove(&attempt->session_node);
+    attempt->session->attempt_count--;
+    session_update_room(core, attempt->session);
+    block_free(attempt);
+}
+
+static struct berth_attempt_record
+attempt_record(struct berth_core *core, const struct attempt *attempt, struct berth_slice kind,
+               struct berth_slice message, struct berth_slice result)
+{
+    return (struct berth_attempt_record){
+        .id = attempt->by_id.id,
+        .started_us = attempt->started_us,
+        .worker = batch_copy(core, slice_of(attempt->session->record.name)),
+        .result = batch_copy(core, result),
+        .error_kind = batch_copy(core, kind),
+        .error_message = batch_copy(core, message),
+    };
+}
+
+/* ---- how a job goes on or ends: one record each ---- */
+
+/* Its end or retry is the last record of the batch. */
+static void settle(struct berth_core *core, uint32_t index)
+{
+    const struct berth_record *record = &core->open->records[core->open->count - 1];
+    struct job *job = job_at(&core->jobs, index);
+    job_move(core, index, JOB_SETTLING, JOB_AT_TAIL);
+    if (record->type == BERTH_RECORD_END) {
+        job->flags |= JOB_ENDING;
+        job->end_state = record->end.state;
+    }
+}
+
+void attempt_settle(struct berth_core *core, struct attempt *attempt)
+{
+    give_slot_back(core, attempt);
+    unlink_orders(attempt);
+    attempt->state = ATTEMPT_SETTLING;
+    settle(core, attempt->job);
+    attempt->job = 0;
+}
+
+static void write_end(struct berth_core *core, const struct job *job, enum berth_state state,
+                      const struct berth_attempt_record *last)
+{
+    struct berth_record *record = batch_add(core, BERTH_RECORD_END);
+    record->end = (struct berth_end_record){
+        .id = job->id,
+        .dispatcher = job_dispatcher(core, job)->record.id,
+        .state = state,
+        .attempt = job->attempt_number,
+        .failures = job->failures,
+        .deaths = job->deaths,
+        .finished_us = core->wall_us,
+        .last = *last,
+    };
+}
+
+static void write_retry(struct berth_core *core, const struct job *job, int64_t run_at_us,
+                        const struct berth_attempt_record *last)
+{
+    struct berth_record *record = batch_add(core, BERTH_RECORD_RETRY);
+    record->retry = (struct berth_retry_record){
+        .id = job->id,
+        .state = run_at_us ? BERTH_RETRYING : BERTH_READY,
+        .run_at_us = run_at_us,
+        .attempt = job->attempt_number,
+        .failures = job->failures,
+        .deaths = job->deaths,
+        .last = *last,
+    };
+}
+
+void job_end_cancelled(struct berth_core *core, uint32_t index)
+{
+    const struct job *job = job_at(&core->jobs, index);
+    write_end(core, job, BERTH_CANCELLED, &(struct berth_attempt_record){ 0 });
+    settle(core, index);
+}
+
+/* ---- reports ---- */
+
+static uint32_t attempts_allowed(const struct berth_core *core, const struct job *job)
+{
+    return job->max_attempts ? job->max_attempts : job_dispatcher(core, job)->record.max_attempts;
+}
+
+static int64_t delay_ms(struct berth_core *core, const struct job *job, int64_t asked_ms)
+{
+    const struct berth_dispatcher_record *settings = &job_dispatcher(core, job)->record;
+    if (asked_ms > 0)
+        return asked_ms;
+    return retry_delay_ms(&core->rng, job->failures, settings->backoff_ms,
+                          settings->backoff_ms_max);
+}
+
+/* A delay of 0 means at once, which is also what run_at 0 says. */
+static int64_t after_ms(const struct berth_core *core, int64_t ms)
+{
+    return ms > 0 ? core->wall_us + ms * 1000 : 0;
+}
+
+static void write_failure(struct berth_core *core, struct job *job,
+                          const struct berth_attempt_end *end,
+                          const struct berth_attempt_record *last)
+{
+    if (job->failures < UINT16_MAX)
+        job->failures++;
+    if (end->outcome == BERTH_OUTCOME_FAILED_FOREVER ||
+        job->failures >= attempts_allowed(core, job))
+        write_end(core, job, BERTH_DEAD, last);
+    else
+        write_retry(core, job, after_ms(core, delay_ms(core, job, end->retry_ms)), last);
+}
+
+static void write_outcome(struct berth_core *core, struct job *job,
+                          const struct berth_attempt_end *end,
+                          const struct berth_attempt_record *last)
+{
+    if (job->flags & JOB_CANCEL_ASKED) {
+        write_end(core, job, BERTH_CANCELLED, last);
+        return;
+    }
+    switch (end->outcome) {
+    case BERTH_OUTCOME_COMPLETED: write_end(core, job, BERTH_COMPLETED, last); return;
+    case BERTH_OUTCOME_FAILED:
+    case BERTH_OUTCOME_FAILED_FOREVER:
+    case BERTH_OUTCOME_TIMED_OUT: write_failure(core, job, end, last); return;
+    case BERTH_OUTCOME_SNOOZED: write_retry(core, job, after_ms(core, end->retry_ms), last); return;
+    case BERTH_OUTCOME_CANCELLED:
+        write_retry(core, job, 0, last);
+        return; /* by a stop of its worker */
+    }
+    BERTH_UNREACHABLE();
+}
+
+void attempt_report(struct berth_core *core, struct attempt *attempt,
+                    const struct berth_attempt_end *end)
+{
+    if (attempt->state == ATTEMPT_SETTLING)
+        return; /* a copy: the acknowledgement follows the sync */
+    if (attempt->state == ATTEMPT_DOOMED) {
+        core->stale_reports++;
+        session_out_ack(core, attempt->session, attempt->by_id.id, true);
+        attempt_free(core, attempt);
+        return;
+    }
+    if (!attempt->started_us)
+        attempt->started_us = core->wall_us - end->run_us;
+    struct berth_attempt_record last =
+        attempt_record(core, attempt, end->error_kind, end->error_message, end->result);
+    write_outcome(core, job_at(&core->jobs, attempt->job), end, &last);
+    attempt_settle(core, attempt);
+}
+
+/* ---- attempts that do not report ---- */
+
+/* The job goes back to where it was; it ends if that is what was asked for. */
+static void put_back(struct berth_core *core, uint32_t index)
+{
+    struct job *job = job_at(&core->jobs, index);
+    BERTH_ASSERT(job->attempt_number > 0);
+    job->attempt_number--;
+    job_move(core, index, JOB_READY, JOB_AT_OLD_PLACE);
+    if (job->flags & JOB_CANCEL_STORED)
+        job_end_cancelled(core, index);
+}
+
+void attempt_release(struct berth_core *core, struct attempt *attempt)
+{
+    uint32_t job = attempt->job;
+    if (job)
+        put_back(core, job);
+    attempt->job = 0;
+    attempt_free(core, attempt);
+}
+
+static void write_loss(struct berth_core *core, struct attempt *attempt, enum attempt_loss how)
+{
+    struct job *job = job_at(&core->jobs, attempt->job);
+    bool is_crash = how == ATTEMPT_DIED;
+    if (is_crash && job->deaths < UINT8_MAX)
+        job->deaths++;
+    struct berth_attempt_record last = attempt_record(
+        core, attempt, slice_of(is_crash ? "crash" : "lost"),
+        slice_of(is_crash ? "the worker's process died while it ran" : "its worker was lost"),
+        (struct berth_slice){ 0 });
+    if (job->flags & JOB_CANCEL_ASKED)
+        write_end(core, job, BERTH_CANCELLED, &last);
+    else
+        write_retry(core, job, 0, &last);
+    attempt_settle(core, attempt);
+}
+
+void attempt_lost(struct berth_core *core, struct attempt *attempt, enum attempt_loss how)
+{
+    switch (attempt->state) {
+    case ATTEMPT_FETCHING: attempt_release(core, attempt); return;
+    case ATTEMPT_RUNNING:
+        if (how == ATTEMPT_DRAINED) {
+            attempt_release(core, attempt);
+            return;
+        }
+        write_loss(core, attempt, how);
+        attempt_free(core, attempt);
+        return;
+    case ATTEMPT_SETTLING:
+    case ATTEMPT_DOOMED: attempt_free(core, attempt); return;
+    }
+    BERTH_UNREACHABLE();
+}
+
+/* ---- what a sync sets free ---- */
+
+void job_cancel_stored(struct berth_core *core, uint32_t index)
+{
+    struct job *job = job_at(&core->jobs, index);
+    job->flags |= JOB_CANCEL_STORED;
+    switch ((enum job_state)job->state) {
+    case JOB_RUNNING: session_out_cancel(core, job->attempt); return;
+    case JOB_SCHEDULED:
+    case JOB_READY:
+    case JOB_RETRYING:
+        if (core->unresolved)
+            core->has_queued_cancels = true;
+        else
+            job_end_cancelled(core, index);
+        return;
+    case JOB_ARRIVING:
+    case JOB_SETTLING:
+    case JOB_STATE_COUNT: return;
+    }
+    BERTH_UNREACHABLE();
+}
+
+/* The end or retry by this attempt is stored: its worker may forget it. */
+static void acknowledge(struct berth_core *core, uint64_t id)
+{
+    struct attempt *attempt = id ? attempt_find(core, id) : NULL;
+    if (!attempt || attempt->state != ATTEMPT_SETTLING)
+        return;
+    session_out_ack(core, attempt->session, id, false);
+    attempt_free(core, attempt);
+}
+
+void job_on_end_stored(struct berth_core *core, const struct berth_end_record *end)
+{
+    uint32_t index = job_find(core, end->id);
+    BERTH_ASSERT(index != 0);
+    bool is_watched = job_at(&core->jobs, index)->flags & JOB_WATCHED;
+    job_free(core, index);
+    acknowledge(core, end->last.id);
+    if (is_watched)
+        wait_on_job_ended(core, end->id, end->state);
+}
+
+void job_on_retry_stored(struct berth_core *core, const struct berth_retry_record *retry)
+{
+    uint32_t index = job_find(core, retry->id);
+    BERTH_ASSERT(index != 0);
+    acknowledge(core, retry->last.id);
+    if (job_at(&core->jobs, index)->flags & JOB_CANCEL_ASKED)
+        job_end_cancelled(core, index);
+    else if (retry->state == BERTH_RETRYING)
+        job_move_due(core, index, JOB_RETRYING, retry->run_at_us);
+    else
+        job_move(core, index, JOB_READY, JOB_AT_OLD_PLACE);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Attempts: who holds which slot, from the grant or a join until the end is stored.
+ *
+ * 1. An attempt holds a slot of its dispatcher in every state but SETTLING, and a place of its
+ * session's capacity in every state.
+ * 2. Slots come back in the step in which the attempt is over, and only in attempt_settle() and
+ * attempt_free().
+ */
+#pragma once
+
+#include "state.h"
+
+struct attempt *attempt_find(const struct berth_core *core, uint64_t id);
+/* A new one that holds a slot; for a job (READY) it becomes its current attempt. NULL: no memory.
+ * `job` 0: DOOMED. */
+struct attempt *attempt_new(struct berth_core *core, uint64_t id, struct session *session,
+                            uint32_t job, uint32_t number, struct dispatcher *dispatcher);
+/* Its slot is free, its job's end or retry is in the batch. */
+void attempt_settle(struct berth_core *core, struct attempt *attempt);
+/* Forgets it, with slot and place. Its job, if it is RUNNING by it, must be moved by the caller
+ * first. */
+void attempt_free(struct berth_core *core, struct attempt *attempt);
+
+/* It was never started and never will be: its job is ready at its old place, no attempt used. */
+void attempt_release(struct berth_core *core, struct attempt *attempt);
+/* It has ended, and so it says. Gathers the job's end or retry. */
+void attempt_report(struct berth_core *core, struct attempt *attempt,
+                    const struct berth_attempt_end *end);
+enum attempt_loss { ATTEMPT_LOST, ATTEMPT_DIED, ATTEMPT_DRAINED };
+/* Its process is dead. Its job runs again; the attempt is forgotten. */
+void attempt_lost(struct berth_core *core, struct attempt *attempt, enum attempt_loss how);
+
+/* The job's cancel flag is stored: tells the worker, or ends the job if it waits. */
+void job_cancel_stored(struct berth_core *core, uint32_t job);
+/* A queued job ends cancelled, unstarted. */
+void job_end_cancelled(struct berth_core *core, uint32_t job);
+/* What a stored END or RETRY sets free: acknowledgement, waiting clients, the job's next turn. */
+void job_on_end_stored(struct berth_core *core, const struct berth_end_record *end);
+void job_on_retry_stored(struct berth_core *core, const struct berth_retry_record *retry);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The open batch: what must become durable before anything that depends on it is said. */
+#pragma once
+
+#include "state.h"
+
+/* A zeroed record at the end of the open batch; good until the next call. */
+struct berth_record *batch_add(struct berth_core *core, enum berth_record_type type);
+/* A copy in the open batch's memory. */
+struct berth_slice batch_copy(struct berth_core *core, struct berth_slice bytes);
+bool batch_has_records(const struct berth_core *core); /* the open one */
+
+/* An answer that leaves when what is gathered now is stored; `is_open` false: when the batch that
+ * is away is. Zeroed. */
+struct pending *pending_add(struct berth_core *core, enum pending_type type, uint64_t peer,
+                            uint64_t request, bool is_open);
+void pending_free_all(struct berth_core *core);
+
+void batch_on_stored(struct berth_core *core, const struct berth_ev_stored *stored);
+void batch_free(struct berth_core *core, struct berth_batch *batch);

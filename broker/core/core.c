@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+#include "core.h"
+
+#include <errno.h>
+
+#include "attempt.h"
+#include "batch.h"
+#include "check.h"
+#include "dispatcher.h"
+#include "match.h"
+#include "out.h"
+#include "query.h"
+#include "session.h"
+#include "submit.h"
+#include "wait.h"
+
+#define JOBS_MAX_DEFAULT       10000000u
+#define JOBS_MAX_MOST          1000000000u
+#define BODY_BYTES_MAX_DEFAULT ((uint64_t)1 << 30)
+#define LANES_MAX              1000000u
+#define IO_THREADS             64 /* what `io` has at least: Kotlin's number, design section 4 */
+#define PPM                    1000000
+
+/* ---- life ---- */
+
+static void set_defaults(struct berth_core_opts *opts)
+{
+    if (!opts->lease_ms)
+        opts->lease_ms = BERTH_LEASE_MS;
+    if (!opts->worker_lease_ms)
+        opts->worker_lease_ms = BERTH_WORKER_LEASE_MS;
+    if (!opts->renew_ms)
+        opts->renew_ms = BERTH_RENEW_MS;
+    if (!opts->jobs_max)
+        opts->jobs_max = JOBS_MAX_DEFAULT;
+    if (!opts->body_bytes_max)
+        opts->body_bytes_max = BODY_BYTES_MAX_DEFAULT;
+}
+
+/* K (1 + rho) / (1 - rho) + kappa < L, in whole numbers. */
+static bool lease_is_safe(const struct berth_core_opts *opts)
+{
+    uint64_t worker = (uint64_t)opts->worker_lease_ms * (PPM + BERTH_CLOCK_PPM);
+    uint64_t broker = ((uint64_t)opts->lease_ms - BERTH_KILL_MS) * (PPM - BERTH_CLOCK_PPM);
+    return opts->lease_ms > BERTH_KILL_MS && worker < broker;
+}
+
+static int check_opts(const struct berth_core_opts *opts, struct berth_error *err)
+{
+    if (!lease_is_safe(opts))
+        return berth_fail(err, -EINVAL,
+                          "lease %u ms is too short for a worker's lease of %u ms: allowed is more "
+                          "than the worker's + 0.2 %% + %u ms",
+                          opts->lease_ms, opts->worker_lease_ms, BERTH_KILL_MS);
+    if (opts->worker_lease_ms < 4 * opts->renew_ms)
+        return berth_fail(err, -EINVAL,
+                          "worker's lease %u ms is too short for renewals every %u ms: allowed is "
+                          "at least four times that",
+                          opts->worker_lease_ms, opts->renew_ms);
+    if (opts->jobs_max > JOBS_MAX_MOST)
+        return berth_fail(err, -EINVAL, "max_jobs %llu: allowed is 1 to %u",
+                          (unsigned long long)opts->jobs_max, JOBS_MAX_MOST);
+    return 0;
+}
+
+struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct berth_error *err)
+{
+    struct berth_core_opts all = *opts;
+    set_defaults(&all);
+    if (check_opts(&all, err) < 0)
+        return NULL;
+    struct berth_core *core = block_new(sizeof *core);
+    if (!core) {
+        berth_fail(err, -ENOMEM, "no memory");
+        return NULL;
+    }
+    core->opts = all;
+    core->next_job_id = all.next_job_id ? all.next_job_id : 1;
+    core->next_dispatcher_id = all.next_dispatcher_id ? all.next_dispatcher_id : 1;
+    berth_rng_init(&core->rng, all.seed);
+    slab_init(&core->jobs, sizeof(struct job), (uint32_t)all.jobs_max);
+    slab_init(&core->lanes, sizeof(struct lane *), LANES_MAX);
+    slab_init(&core->keys, sizeof(struct key_entry), UINT32_MAX - 1);
+    index_init(&core->jobs_by_id, job_index_hash, core);
+    index_init(&core->keys_by_hash, submit_key_hash, core);
+    struct berth_list *lists[] = { &core->runnable,   &core->gained,       &core->outboxes,
+                                   &core->wait_order, &core->pending_open, &core->pending_away };
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        berth_list_init(lists[i]);
+    berth_arena_init(&core->arena, SIZE_MAX);
+    return core;
+}
+
+static void free_jobs(struct berth_core *core)
+{
+    for (uint32_t i = 1; i <= core->jobs.top; i++) {
+        struct job *job = job_at(&core->jobs, i);
+        if (job->state)
+            block_free(job->body);
+    }
+    for (uint32_t i = 1; i <= core->lanes.top; i++) {
+        struct lane *lane = lane_at(core, i);
+        if (lane && lane->index == i) {
+            block_free(lane->levels);
+            block_free(lane);
+        }
+    }
+    BERTH_MAP_FOREACH (node, &core->handlers) {
+        struct handler *handler = berth_container_of(node, struct handler, by_name);
+        berth_map_remove(&core->handlers, node);
+        block_free(handler);
+    }
+}
+
+void berth_core_free(struct berth_core *core)
+{
+    if (!core)
+        return;
+    wait_free_all(core);
+    query_free_all(core);
+    pending_free_all(core);
+    session_free_all(core);
+    free_jobs(core);
+    dispatcher_free_all(core);
+    batch_free(core, core->open);
+    batch_free(core, core->again);
+    batch_free(core, core->spare);
+    slab_fini(&core->jobs);
+    slab_fini(&core->lanes);
+    slab_fini(&core->keys);
+    index_fini(&core->jobs_by_id);
+    index_fini(&core->keys_by_hash);
+    block_free(core->due);
+    block_free(core->effects.items);
+    berth_arena_fini(&core->arena);
+    block_free(core);
+}
+
+/* ---- loading ---- */
+
+int berth_core_load_dispatcher(struct berth_core *core,
+                               const struct berth_dispatcher_record *record)
+{
+    return dispatcher_new(core, record) ? 0 : -ENOMEM;
+}
+
+int berth_core_load_session(struct berth_core *core, const struct berth_session_record *record)
+{
+    return session_load(core, record);
+}
+
+int berth_core_load_job(struct berth_core *core, const struct berth_job_record *record)
+{
+    return submit_load(core, record);
+}
+
+int berth_core_load_ended_key(struct berth_core *core, const struct berth_job_record *record)
+{
+    return submit_load_key(core, record);
+}
+
+static void make_built_in(struct berth_core *core, const char *name, struct berth_limit limit)
+{
+    if (dispatcher_find(core, slice_of(name)))
+        return;
+    dispatcher_on_set(core, &(struct berth_ev_dispatcher_set){
+                                .name = slice_of(name), .has_limit = true, .limit = limit });
+}
+
+int berth_core_start(struct berth_core *core, int64_t now_ms, int64_t wall_us)
+{
+    core->started_ms = core->now_ms = now_ms;
+    core->wall_us = wall_us;
+    make_built_in(core, "default", (struct berth_limit){ .kind = BERTH_LIMIT_CORES });
+    make_built_in(core, "io",
+                  (struct berth_limit){ .kind = BERTH_LIMIT_MAX_CORES, .value = IO_THREADS });
+    session_start_leases(core);
+    if (!core->unresolved)
+        session_all_resolved(core);
+    return 0;
+}
+
+/* ---- steps ---- */
+
+static void wake_due(struct berth_core *core)
+{
+    while (core->due_count) {
+        uint32_t first = core->due[0];
+        if (job_at(&core->jobs, first)->due_us > core->wall_us)
+            return;
+        job_move(core, first, JOB_READY, JOB_AT_TAIL);
+    }
+}
+
+static void on_turn(struct berth_core *core)
+{
+    wake_due(core);
+    session_on_turn(core);
+    wait_on_turn(core);
+    submit_expire_keys(core);
+    match_turn(core);
+    session_flush(core);
+}
+
+static void on_peer_gone(struct berth_core *core, uint64_t peer)
+{
+    session_on_peer_gone(core, peer);
+    wait_on_peer_gone(core, peer);
+}
+
+static void dispatch(struct berth_core *core, const struct berth_event *ev)
+{
+    switch (ev->type) {
+    case BERTH_EV_SUBMIT: submit_on_event(core, &ev->submit); return;
+    case BERTH_EV_WAIT: query_on_wait(core, &ev->ids); return;
+    case BERTH_EV_CANCEL: query_on_cancel(core, &ev->ids); return;
+    case BERTH_EV_JOB_GET: query_on_get(core, &ev->ids); return;
+    case BERTH_EV_JOB_LIST: query_on_list(core, &ev->job_list); return;
+    case BERTH_EV_DISPATCHER_SET: dispatcher_on_set(core, &ev->dispatcher_set); return;
+    case BERTH_EV_DISPATCHER_PAUSE: dispatcher_on_pause(core, &ev->dispatcher_pause); return;
+    case BERTH_EV_DISPATCHER_GET: query_on_dispatchers(core, &ev->query); return;
+    case BERTH_EV_WORKER_LIST: query_on_workers(core, &ev->query); return;
+    case BERTH_EV_STATUS: query_on_status(core, &ev->query); return;
+    case BERTH_EV_HELLO: session_on_hello(core, &ev->hello); return;
+    case BERTH_EV_JOIN: session_on_join(core, &ev->join); return;
+    case BERTH_EV_RENEW: session_on_renew(core, &ev->renew); return;
+    case BERTH_EV_REPORTS: session_on_reports(core, &ev->reports); return;
+    case BERTH_EV_GONE: session_on_gone(core, &ev->gone); return;
+    case BERTH_EV_STORED: batch_on_stored(core, &ev->stored); return;
+    case BERTH_EV_READ: query_on_read(core, &ev->read); return;
+    case BERTH_EV_PEER_GONE: on_peer_gone(core, ev->peer); return;
+    case BERTH_EV_TURN: on_turn(core); return;
+    }
+    BERTH_UNREACHABLE();
+}
+
+const struct berth_effects *berth_core_step(struct berth_core *core,
+                                            const struct berth_event *event)
+{
+    BERTH_ASSERT(event->now_ms >= core->now_ms);
+    core->now_ms = event->now_ms;
+    core->wall_us = event->wall_us;
+    out_clear(core);
+    dispatch(core, event);
+    return &core->effects;
+}
+
+int64_t berth_core_next_deadline_ms(const struct berth_core *core, int64_t now_ms, int64_t wall_us)
+{
+    int64_t deadline = session_next_deadline_ms(core);
+    if (core->due_count) {
+        int64_t wait_us = job_at(&core->jobs, core->due[0])->due_us - wall_us;
+        int64_t due_ms = now_ms + (wait_us > 0 ? (wait_us + 999) / 1000 : 0);
+        if (due_ms < deadline)
+            deadline = due_ms;
+    }
+    if (core->is_store_full && !core->is_away && core->store_again_ms < deadline)
+        deadline = core->store_again_ms;
+    return deadline;
+}
+
+void berth_core_check(const struct berth_core *core)
+{
+    job_check(core);
+    core_check(core);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* The list of effects of the step under way, and memory for what they point to.
+ *
+ * Running out of memory here ends the process: there is nobody left to tell, and a restart keeps
+ * every promise.
+ */
+#pragma once
+
+#include "state.h"
+
+/* Zeroed but for what is given; good until the next call. */
+struct berth_effect *out_add(struct berth_core *core, enum berth_effect_type type, uint64_t peer,
+                             uint64_t request);
+void *out_alloc(struct berth_core *core, size_t count, size_t element_bytes); /* zeroed */
+struct berth_slice out_copy(struct berth_core *core, struct berth_slice bytes);
+const char *out_text(struct berth_core *core, const char *format, ...) BERTH_PRINTF(2, 3);
+void out_error(struct berth_core *core, uint64_t peer, uint64_t request, int code,
+               const char *field, const char *message);
+void out_clear(struct berth_core *core);

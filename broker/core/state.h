@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* The memory of the core: what its files share and nobody else sees. */
+#pragma once
+
+#include "base/hash.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/rng.h"
+#include "broker/core/core.h"
+#include "index.h"
+#include "job.h"
+#include "slab.h"
+
+#define BERTH_SESSIONS_MAX    16384u
+#define BERTH_DISPATCHERS_MAX 65536u
+#define BERTH_HANDLERS_MAX    65536u
+#define BERTH_WATCHES_MAX     1000000u /* (job, waiting request) pairs */
+#define BERTH_QUERIES_MAX     4096u    /* questions to the store that are under way */
+
+struct dispatcher {
+    struct berth_map_node by_name, by_id;
+    struct berth_dispatcher_record record; /* as stored */
+    struct berth_dispatcher_record
+        wanted;       /* the newest that was asked for; counts at once where it lowers */
+    bool is_changing; /* `wanted` is in a batch */
+    uint64_t running; /* slots in use */
+    uint64_t count[JOB_STATE_COUNT];
+    struct berth_list lanes;
+    struct berth_list_node run_node; /* in core->runnable: there may be something to grant */
+};
+
+/* Jobs of one dispatcher for one handler: what is missing for one of them is missing for all. */
+struct lane {
+    uint32_t index;
+    struct dispatcher *dispatcher;
+    struct handler *handler;
+    struct level *levels; /* by priority, highest first */
+    uint32_t level_count, level_room;
+    uint64_t job_count; /* live jobs that name this lane */
+    uint64_t ready_count;
+    struct berth_list_node dispatcher_node;
+    struct berth_list_node wait_node; /* in handler->waiting: nobody has room for it */
+};
+
+struct level {
+    int32_t priority;
+    uint32_t head, tail;
+};
+
+struct handler {
+    struct berth_map_node by_name;
+    uint32_t lane_count;
+    uint32_t offer_count;             /* connected workers that have it */
+    struct berth_list free;           /* offers of workers with room, longest not used first */
+    struct berth_list waiting;        /* lanes that found nobody, in order */
+    struct berth_list_node gain_node; /* in core->gained: free and waiting may both be non-empty */
+    char name[BERTH_NAME_BYTES];
+};
+
+/* A handler that a session has. */
+struct offer {
+    struct session *session;
+    struct handler *handler;
+    struct berth_list_node free_node;
+};
+
+enum attempt_state {
+    ATTEMPT_FETCHING = 1, /* granted; its body is being read back, the worker has not heard of it */
+    ATTEMPT_RUNNING,      /* granted, or adopted from a join */
+    ATTEMPT_SETTLING,     /* reported: its slot is free, its place at the worker is not */
+    ATTEMPT_DOOMED, /* alive without being the job's attempt: it holds its slot until it has ended
+                     */
+};
+
+struct attempt {
+    struct berth_map_node by_id;
+    enum attempt_state state;
+    uint32_t job; /* slab index; 0: DOOMED */
+    uint64_t job_id;
+    uint32_t number;
+    struct session *session;
+    struct dispatcher *dispatcher; /* whose slot it holds; NULL: of none that exists */
+    int64_t started_us;
+    struct berth_list_node session_node;
+    struct berth_list_node grant_node, cancel_node; /* in the session's outbox */
+};
+
+enum session_state {
+    SESSION_STORING = 1, /* its row is not synced: nobody has heard of it */
+    SESSION_RECOVERING,  /* of an earlier epoch, not heard of yet */
+    SESSION_LIVE,
+    SESSION_CLOSING, /* over; its row is being removed */
+};
+
+/* Which start of which keeper, and which of its children. */
+struct child_key {
+    uint8_t nonce[16];
+    uint32_t child;
+};
+
+struct session {
+    struct berth_map_node by_id, by_child;
+    struct child_key child_key;         /* the memory of by_child's key */
+    struct berth_heap_node expiry_node; /* LIVE and RECOVERING */
+    enum session_state state;
+    struct berth_session_record record;
+    uint64_t peer; /* 0: unreachable */
+    char software[BERTH_NAME_BYTES];
+    uint32_t join;
+    uint64_t sent, taken; /* numbers of the last orders and reports of this join */
+    int64_t expires_ms, heard_ms;
+    uint32_t capacity, cores;
+    bool is_draining;
+    bool has_room; /* its offers are in the handlers' free lists */
+    struct offer *offers;
+    size_t offer_count;
+    struct berth_list attempts;
+    uint32_t attempt_count;
+    struct berth_list out_grants, out_cancels;
+    struct berth_order_ack *out_acks; /* room for `capacity` */
+    size_t out_ack_count;
+    struct berth_list_node out_node; /* in core->outboxes */
+};
+
+/* What a client waits for until a batch is stored. */
+enum pending_type { PENDING_SUBMITTED = 1, PENDING_CANCELLED, PENDING_DISPATCHER, PENDING_GONE_OK };
+
+struct pending {
+    struct berth_list_node node;
+    enum pending_type type;
+    uint64_t peer, request;
+    size_t count;
+    struct berth_submitted_item *submitted;
+    bool *is_arriving; /* SUBMITTED: this item stands or falls with the batch */
+    struct berth_job_state *cancelled;
+    uint32_t dispatcher;
+    struct berth_do_fenced gone;
+};
+
+struct key_entry { /* of an idempotency key or a request */
+    struct berth_hash128 key, body;
+    uint64_t job;
+    uint32_t until_s; /* seconds since 1970 */
+    uint32_t next;    /* in the queue of its kind, oldest first */
+    bool is_dead;     /* not in the index any more; leaves with its turn in the queue */
+};
+
+struct key_queue {
+    uint32_t head, tail;
+};
+
+struct berth_core {
+    struct berth_core_opts opts;
+    int64_t started_ms;
+    int64_t now_ms, wall_us; /* of the step under way */
+    struct berth_rng rng;
+
+    struct slab jobs;
+    struct index jobs_by_id;
+    uint64_t next_job_id;
+    uint32_t *due; /* heap of SCHEDULED and RETRYING jobs by due_us, then id */
+    uint32_t due_count, due_room;
+    uint64_t body_bytes;
+    bool has_queued_cancels; /* jobs with JOB_CANCEL_STORED wait in a queue for the end of recovery
+                              */
+    bool is_short;           /* a grant failed for want of memory: look at everybody again */
+
+    struct slab lanes;
+    struct berth_map dispatchers_by_name, dispatchers_by_id;
+    uint32_t next_dispatcher_id;
+    struct berth_map handlers;
+    struct berth_list runnable, gained;
+
+    struct slab keys;
+    struct index keys_by_hash;
+    struct key_queue key_queues[2];
+
+    struct berth_map sessions, sessions_by_child;
+    struct berth_heap expiries;
+    struct berth_heap_node **expiry_nodes;
+    uint64_t session_counter, attempt_counter;
+    uint64_t unresolved; /* sessions RECOVERING; nothing is granted while there are any */
+    uint64_t cores;      /* of LIVE sessions */
+    struct berth_map attempts;
+    struct berth_list outboxes;
+    uint64_t stale_reports;
+
+    struct berth_map watches;     /* by job id */
+    struct berth_map waits;       /* by (peer, request) */
+    struct berth_list wait_order; /* by when they were last heard of, oldest first */
+    uint64_t watch_count;
+
+    struct berth_map queries;
+    uint64_t query_counter;
+
+    struct berth_batch *open;  /* gathers; NULL: nothing yet */
+    struct berth_batch *again; /* found the store full: what of it is not an arrival goes first */
+    struct berth_batch *spare;
+    uint64_t batch_seq; /* of the last batch closed */
+    bool is_away;       /* a batch is with the store */
+    bool is_store_full;
+    int64_t store_again_ms; /* not before; after a full store */
+    struct berth_list pending_open, pending_away;
+
+    struct berth_effects effects;
+    size_t effects_room;
+    struct berth_arena arena; /* of the effects */
+};
+
+static inline struct lane *lane_at(const struct berth_core *core, uint32_t index)
+{
+    return *(struct lane **)slab_at(&core->lanes, index);
+}
+
+static inline struct lane *job_lane(const struct berth_core *core, const struct job *job)
+{
+    return lane_at(core, job->lane);
+}
+
+static inline struct dispatcher *job_dispatcher(const struct berth_core *core,
+                                                const struct job *job)
+{
+    return job_lane(core, job)->dispatcher;
+}
+
+static inline bool slice_is_equal(struct berth_slice a, struct berth_slice b)
+{
+    return a.bytes == b.bytes && (a.bytes == 0 || memcmp(a.data, b.data, a.bytes) == 0);
+}
+
+static inline struct berth_slice slice_of(const char *text)
+{
+    return (struct berth_slice){ .data = text, .bytes = strlen(text) };
+}

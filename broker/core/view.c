@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+#include "view.h"
+
+#include <inttypes.h>
+
+#include "dispatcher.h"
+#include "out.h"
+
+/* ---- jobs ---- */
+
+enum berth_state view_state(const struct job *job)
+{
+    switch ((enum job_state)job->state) {
+    case JOB_ARRIVING:
+    case JOB_READY: return BERTH_READY;
+    case JOB_SCHEDULED: return BERTH_SCHEDULED;
+    case JOB_RETRYING: return BERTH_RETRYING;
+    case JOB_RUNNING:
+    case JOB_SETTLING: return job->flags & JOB_CANCEL_ASKED ? BERTH_CANCELLING : BERTH_RUNNING;
+    case JOB_STATE_COUNT: break;
+    }
+    BERTH_UNREACHABLE();
+}
+
+static const char *reason_recovery(struct berth_core *core)
+{
+    int64_t left_ms = 0;
+    const char *name = "";
+    BERTH_MAP_FOREACH (node, &core->sessions) {
+        const struct session *session = berth_container_of(node, struct session, by_id);
+        if (session->state == SESSION_RECOVERING && session->expires_ms - core->now_ms >= left_ms) {
+            left_ms = session->expires_ms - core->now_ms;
+            name = session->record.name;
+        }
+    }
+    return out_text(core, "waits for worker %s to come back, at most %" PRId64 " s", name,
+                    (left_ms + 999) / 1000);
+}
+
+static const char *reason_handler(struct berth_core *core, const struct handler *handler)
+{
+    if (handler->offer_count)
+        return berth_list_is_empty(&handler->free)
+                   ? out_text(core, "every worker that offers '%s' is full or not heard of",
+                              handler->name)
+                   : "";
+    if (strcmp(handler->name, "exec") == 0)
+        return "no connected worker allows commands (berth-worker --allow-exec)";
+    return out_text(core, "no connected worker offers handler '%s'", handler->name);
+}
+
+static const char *reason_ready(struct berth_core *core, const struct job *job)
+{
+    const struct dispatcher *dispatcher = job_dispatcher(core, job);
+    const char *name = dispatcher->record.name;
+    if (dispatcher_is_paused(dispatcher))
+        return out_text(core, "dispatcher %s is paused", name);
+    if (core->unresolved)
+        return reason_recovery(core);
+    uint64_t limit = dispatcher_limit(core, dispatcher);
+    if (dispatcher->running >= limit)
+        return out_text(core, "the limit of %s is reached: %" PRIu64 " of %" PRIu64 " slots in use",
+                        name, dispatcher->running, limit);
+    return reason_handler(core, job_lane(core, job)->handler);
+}
+
+static const char *reason(struct berth_core *core, const struct job *job)
+{
+    switch (view_state(job)) {
+    case BERTH_READY: return reason_ready(core, job);
+    case BERTH_SCHEDULED: return "waits for its time";
+    case BERTH_RETRYING: return "waits for its next attempt";
+    case BERTH_CANCELLING: return "was told to stop";
+    default: return "";
+    }
+}
+
+static void overlay_attempt(const struct job *job, struct berth_job_record *record)
+{
+    if (job->state != JOB_RUNNING)
+        return;
+    record->last.id = job->attempt->by_id.id;
+    record->last.started_us = job->attempt->started_us;
+    record->last.worker = slice_of(job->attempt->session->record.name);
+}
+
+void view_job(struct berth_core *core, const struct berth_job_record *row,
+              struct berth_job_view *ret_view)
+{
+    *ret_view = (struct berth_job_view){ .record = *row };
+    const struct dispatcher *dispatcher = dispatcher_find_id(core, row->dispatcher);
+    if (dispatcher)
+        ret_view->dispatcher = slice_of(dispatcher->record.name);
+    ret_view->max_attempts = row->max_attempts ? row->max_attempts
+                             : dispatcher      ? dispatcher->record.max_attempts
+                                               : 0;
+    uint32_t index = job_find(core, row->id);
+    if (!index)
+        return;
+    const struct job *job = job_at(&core->jobs, index);
+    ret_view->record.state = view_state(job);
+    ret_view->record.attempt = job->attempt_number;
+    ret_view->record.failures = job->failures;
+    if (job->state == JOB_SCHEDULED || job->state == JOB_RETRYING)
+        ret_view->record.run_at_us = job->due_us;
+    ret_view->reason = slice_of(reason(core, job));
+    overlay_attempt(job, &ret_view->record);
+}
+
+/* ---- dispatchers ---- */
+
+static int64_t oldest_ready_us(const struct berth_core *core, const struct dispatcher *dispatcher)
+{
+    uint32_t oldest_s = UINT32_MAX;
+    BERTH_LIST_FOREACH (node, &dispatcher->lanes) {
+        const struct lane *lane = berth_container_of(node, struct lane, dispatcher_node);
+        for (uint32_t i = 0; i < lane->level_count; i++) {
+            uint32_t head = lane->levels[i].head;
+            if (head && job_at(&core->jobs, head)->ready_s < oldest_s)
+                oldest_s = job_at(&core->jobs, head)->ready_s;
+        }
+    }
+    return oldest_s == UINT32_MAX ? 0 : (int64_t)oldest_s * 1000000;
+}
+
+static void view_dispatcher(const struct berth_core *core, const struct dispatcher *dispatcher,
+                            const struct berth_ev_read *counts,
+                            struct berth_dispatcher_view *ret_view)
+{
+    uint64_t limit = dispatcher_limit(core, dispatcher);
+    *ret_view = (struct berth_dispatcher_view){
+        .record = dispatcher->record,
+        .effective_limit = limit > INT64_MAX ? -1 : (int64_t)limit,
+        .running = dispatcher->running,
+        .ready = dispatcher->count[JOB_READY],
+        .scheduled = dispatcher->count[JOB_SCHEDULED],
+        .retrying = dispatcher->count[JOB_RETRYING],
+        .oldest_ready_us = oldest_ready_us(core, dispatcher),
+    };
+    for (size_t i = 0; i < counts->count_count; i++) {
+        if (counts->counts[i].dispatcher != dispatcher->record.id)
+            continue;
+        ret_view->dead = counts->counts[i].dead;
+        ret_view->completed_total = counts->counts[i].completed_total;
+    }
+}
+
+void view_dispatchers(struct berth_core *core, uint64_t peer, uint64_t request, uint32_t id,
+                      const struct berth_ev_read *counts)
+{
+    size_t room = berth_map_count(&core->dispatchers_by_id), count = 0;
+    struct berth_dispatcher_view *items = out_alloc(core, room, sizeof *items);
+    BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
+        const struct dispatcher *dispatcher = berth_container_of(node, struct dispatcher, by_id);
+        if (!id || dispatcher->record.id == id)
+            view_dispatcher(core, dispatcher, counts, &items[count++]);
+    }
+    out_add(core, BERTH_DO_DISPATCHERS, peer, request)->dispatchers =
+        (struct berth_do_dispatchers){ .items = items, .count = count };
+}
+
+/* ---- workers ---- */
+
+static const char *session_word(const struct session *session)
+{
+    if (session->state == SESSION_RECOVERING)
+        return "recovering";
+    if (!session->peer)
+        return "silent";
+    return session->is_draining ? "draining" : "joined";
+}
+
+static void view_worker(struct berth_core *core, const struct session *session,
+                        struct berth_worker_view *ret_view)
+{
+    struct berth_slice *handlers = out_alloc(core, session->offer_count, sizeof *handlers);
+    for (size_t i = 0; i < session->offer_count; i++)
+        handlers[i] = slice_of(session->offers[i].handler->name);
+    *ret_view = (struct berth_worker_view){
+        .session = session->by_id.id,
+        .name = slice_of(session->record.name),
+        .software = slice_of(session->software),
+        .state = session_word(session),
+        .capacity = session->capacity,
+        .running = session->attempt_count,
+        .cores = session->cores,
+        .handlers = handlers,
+        .handler_count = session->offer_count,
+        .silent_ms = core->now_ms - session->heard_ms,
+        .lease_left_ms = session->expires_ms - core->now_ms,
+    };
+}
+
+static bool is_shown(const struct session *session)
+{
+    return session->state == SESSION_LIVE || session->state == SESSION_RECOVERING;
+}
+
+void view_workers(struct berth_core *core, uint64_t peer, uint64_t request)
+{
+    size_t count = 0;
+    struct berth_worker_view *items =
+        out_alloc(core, berth_map_count(&core->sessions), sizeof *items);
+    BERTH_MAP_FOREACH (node, &core->sessions) {
+        const struct session *session = berth_container_of(node, struct session, by_id);
+        if (is_shown(session))
+            view_worker(core, session, &items[count++]);
+    }
+    out_add(core, BERTH_DO_WORKERS, peer, request)->workers =
+        (struct berth_do_workers){ .items = items, .count = count };
+}
+
+/* ---- the broker ---- */
+
+static void count_jobs(const struct berth_core *core, struct berth_do_status *status)
+{
+    BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
+        const struct dispatcher *d = berth_container_of(node, struct dispatcher, by_id);
+        status->scheduled += d->count[JOB_SCHEDULED];
+        status->ready += d->count[JOB_READY];
+        status->running += d->count[JOB_RUNNING] + d->count[JOB_SETTLING];
+        status->retrying += d->count[JOB_RETRYING];
+    }
+    BERTH_MAP_FOREACH (node, &core->attempts) {
+        const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
+        bool is_cancelling =
+            attempt->job && job_at(&core->jobs, attempt->job)->flags & JOB_CANCEL_ASKED;
+        status->cancelling += is_cancelling;
+        status->running -= is_cancelling;
+    }
+}
+
+void view_status(struct berth_core *core, uint64_t peer, uint64_t request,
+                 const struct berth_ev_read *counts)
+{
+    struct berth_do_status status = {
+        .epoch = core->opts.epoch,
+        .uptime_ms = core->now_ms - core->started_ms,
+        .recovering = (uint32_t)core->unresolved,
+        .stale_reports = core->stale_reports,
+    };
+    count_jobs(core, &status);
+    BERTH_MAP_FOREACH (node, &core->sessions) {
+        const struct session *session = berth_container_of(node, struct session, by_id);
+        int64_t left_ms = session->expires_ms - core->now_ms;
+        status.workers += session->state == SESSION_LIVE;
+        if (session->state == SESSION_RECOVERING && left_ms > status.recovery_left_ms)
+            status.recovery_left_ms = left_ms;
+    }
+    for (size_t i = 0; i < counts->count_count; i++) {
+        status.completed += counts->counts[i].completed;
+        status.dead += counts->counts[i].dead;
+        status.cancelled += counts->counts[i].cancelled;
+    }
+    out_add(core, BERTH_DO_STATUS, peer, request)->status = status;
+}

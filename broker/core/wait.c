@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* Who waits for the end of which live job. */
+#include "wait.h"
+
+#include "out.h"
+
+struct wait_key {
+    uint64_t peer, request;
+};
+
+/* One request of one client. */
+struct wait {
+    struct berth_map_node by_key;
+    struct berth_list_node order_node;
+    struct wait_key key;
+    int64_t heard_ms;
+    uint32_t pending;
+    struct berth_list watches;
+};
+
+/* A live job for which somebody waits. */
+struct watched {
+    struct berth_map_node by_job;
+    struct berth_list watches;
+};
+
+struct watch {
+    struct wait *wait;
+    struct watched *watched;
+    struct berth_list_node wait_node, watched_node;
+};
+
+static struct berth_slice key_slice(const struct wait_key *key)
+{
+    return (struct berth_slice){ .data = key, .bytes = sizeof *key };
+}
+
+static void watch_free(struct berth_core *core, struct watch *watch)
+{
+    struct watched *watched = watch->watched;
+    berth_list_remove(&watch->wait_node);
+    berth_list_remove(&watch->watched_node);
+    watch->wait->pending--;
+    core->watch_count--;
+    block_free(watch);
+    if (!berth_list_is_empty(&watched->watches))
+        return;
+    uint32_t job = job_find(core, watched->by_job.id);
+    if (job)
+        job_at(&core->jobs, job)->flags &= (uint8_t)~JOB_WATCHED;
+    berth_map_remove(&core->watches, &watched->by_job);
+    block_free(watched);
+}
+
+static void wait_free(struct berth_core *core, struct wait *wait)
+{
+    BERTH_LIST_FOREACH_SAFE (node, &wait->watches)
+        watch_free(core, berth_container_of(node, struct watch, wait_node));
+    berth_map_remove(&core->waits, &wait->by_key);
+    berth_list_remove(&wait->order_node);
+    block_free(wait);
+}
+
+static struct wait *wait_find(const struct berth_core *core, uint64_t peer, uint64_t request)
+{
+    struct wait_key key = { .peer = peer, .request = request };
+    struct berth_map_node *node = berth_map_find_bytes(&core->waits, key_slice(&key));
+    return node ? berth_container_of(node, struct wait, by_key) : NULL;
+}
+
+void wait_drop(struct berth_core *core, uint64_t peer, uint64_t request)
+{
+    struct wait *wait = wait_find(core, peer, request);
+    if (wait)
+        wait_free(core, wait);
+}
+
+static struct wait *wait_get(struct berth_core *core, uint64_t peer, uint64_t request)
+{
+    struct wait *wait = wait_find(core, peer, request);
+    if (wait)
+        return wait;
+    wait = block_new(sizeof *wait);
+    if (!wait)
+        return NULL;
+    wait->key = (struct wait_key){ .peer = peer, .request = request };
+    wait->heard_ms = core->now_ms;
+    berth_list_init(&wait->watches);
+    if (berth_map_insert_bytes(&core->waits, &wait->by_key, key_slice(&wait->key)) < 0) {
+        block_free(wait);
+        return NULL;
+    }
+    berth_list_push_back(&core->wait_order, &wait->order_node);
+    return wait;
+}
+
+static struct watched *watched_get(struct berth_core *core, uint64_t job)
+{
+    struct berth_map_node *node = berth_map_find_id(&core->watches, job);
+    if (node)
+        return berth_container_of(node, struct watched, by_job);
+    struct watched *watched = block_new(sizeof *watched);
+    if (!watched)
+        return NULL;
+    berth_list_init(&watched->watches);
+    if (berth_map_insert_id(&core->watches, &watched->by_job, job) < 0) {
+        block_free(watched);
+        return NULL;
+    }
+    return watched;
+}
+
+int wait_add(struct berth_core *core, uint64_t peer, uint64_t request, uint32_t index)
+{
+    if (core->watch_count >= BERTH_WATCHES_MAX)
+        return BERTH_EFULL;
+    struct job *job = job_at(&core->jobs, index);
+    struct wait *wait = wait_get(core, peer, request);
+    struct watched *watched = wait ? watched_get(core, job->id) : NULL;
+    struct watch *watch = watched ? block_new(sizeof *watch) : NULL;
+    if (!watch) {
+        if (watched && berth_list_is_empty(&watched->watches)) {
+            berth_map_remove(&core->watches, &watched->by_job);
+            block_free(watched);
+        }
+        return BERTH_EFULL;
+    }
+    watch->wait = wait;
+    watch->watched = watched;
+    berth_list_push_back(&wait->watches, &watch->wait_node);
+    berth_list_push_back(&watched->watches, &watch->watched_node);
+    wait->pending++;
+    core->watch_count++;
+    job->flags |= JOB_WATCHED;
+    return 0;
+}
+
+uint32_t wait_pending(const struct berth_core *core, uint64_t peer, uint64_t request)
+{
+    const struct wait *wait = wait_find(core, peer, request);
+    return wait ? wait->pending : 0;
+}
+
+void wait_on_job_ended(struct berth_core *core, uint64_t job, enum berth_state state)
+{
+    struct berth_map_node *found = berth_map_find_id(&core->watches, job);
+    if (!found)
+        return;
+    struct watched *watched = berth_container_of(found, struct watched, by_job);
+    bool is_last;
+    do {
+        struct berth_list_node *node = berth_list_first(&watched->watches);
+        struct watch *watch = berth_container_of(node, struct watch, watched_node);
+        struct wait *wait = watch->wait;
+        is_last = berth_list_next(&watched->watches, node) == NULL;
+        watch_free(core, watch);
+        struct berth_job_state *ended = out_alloc(core, 1, sizeof *ended);
+        *ended = (struct berth_job_state){ .id = job, .state = state };
+        out_add(core, BERTH_DO_WAITED, wait->key.peer, wait->key.request)->waited =
+            (struct berth_do_waited){ .ended = ended, .count = 1, .pending = wait->pending };
+        if (!wait->pending)
+            wait_free(core, wait);
+    } while (!is_last);
+}
+
+void wait_on_peer_gone(struct berth_core *core, uint64_t peer)
+{
+    BERTH_LIST_FOREACH_SAFE (node, &core->wait_order) {
+        struct wait *wait = berth_container_of(node, struct wait, order_node);
+        if (wait->key.peer == peer)
+            wait_free(core, wait);
+    }
+}
+
+/* A wait is made anew each time it is repeated, so the oldest stands first. */
+void wait_on_turn(struct berth_core *core)
+{
+    struct berth_list_node *node;
+    while ((node = berth_list_first(&core->wait_order))) {
+        struct wait *wait = berth_container_of(node, struct wait, order_node);
+        if (core->now_ms - wait->heard_ms < WAIT_FORGOTTEN_MS)
+            return;
+        wait_free(core, wait);
+    }
+}
+
+void wait_free_all(struct berth_core *core)
+{
+    BERTH_LIST_FOREACH_SAFE (node, &core->wait_order)
+        wait_free(core, berth_container_of(node, struct wait, order_node));
+}
