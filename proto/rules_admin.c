@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The fields of admin.proto.
+ */
+#include <inttypes.h>
+
+#include <berth/v1/envelope.pb-c.h>
+
+#include "proto/rules.h"
+
+#define NAME(number_, presence_)                                                                   \
+    RULE(number_, name, NAME, .presence = presence_, .max = BERTH_NAME_BYTES_MAX)
+
+static const struct berth_rule dispatcher_set_rules[] = {
+    NAME(1, RULE_NEEDED),
+    RULE(2, limit_kind, NUMBER, .presence = RULE_IF_SET, .min = BERTH__V1__LIMIT_KIND__LIMIT_NUMBER,
+         .max = BERTH__V1__LIMIT_KIND__LIMIT_MAX_CORES),
+    RULE(3, limit_value, NUMBER, .max = BERTH_LIMIT_VALUE_MAX),
+    RULE(4, max_attempts, NUMBER, .presence = RULE_IF_SET, .min = 1, .max = BERTH_MAX_ATTEMPTS_MAX),
+    RULE(5, backoff_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(6, backoff_max_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(7, timeout_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(8, grace_ms, NUMBER, .max = BERTH_GRACE_MS_MAX),
+};
+
+static int limit_check(struct berth_checker *checker, const Berth__V1__DispatcherSet *set)
+{
+    bool has_value = set->limit_kind == BERTH__V1__LIMIT_KIND__LIMIT_NUMBER ||
+                     set->limit_kind == BERTH__V1__LIMIT_KIND__LIMIT_MAX_CORES;
+    if (!set->has_limit_kind && set->has_limit_value)
+        return RULE_FAIL(checker, "limit_kind", BERTH_EPROTO,
+                         "limit_kind is missing beside limit_value %" PRIu32, set->limit_value);
+    if (set->has_limit_kind && has_value && !set->has_limit_value)
+        return RULE_FAIL(checker, "limit_value", BERTH_EPROTO,
+                         "limit_value is missing: allowed is 0 to %d", BERTH_LIMIT_VALUE_MAX);
+    if (set->has_limit_kind && !has_value && set->limit_value != 0)
+        return RULE_FAIL(checker, "limit_value", BERTH_EPROTO,
+                         "limit_value %" PRIu32 ": a limit of this kind has none",
+                         set->limit_value);
+    return 0;
+}
+
+static int dispatcher_set_check(struct berth_checker *checker, const ProtobufCMessage *message)
+{
+    const Berth__V1__DispatcherSet *set = (const Berth__V1__DispatcherSet *)message;
+    if (set->has_backoff_ms && set->has_backoff_max_ms && set->backoff_ms > set->backoff_max_ms)
+        return RULE_FAIL(checker, "backoff_ms", BERTH_EPROTO,
+                         "backoff_ms %" PRIu64 ": allowed is 0 to backoff_max_ms, %" PRIu64,
+                         set->backoff_ms, set->backoff_max_ms);
+    return limit_check(checker, set);
+}
+const struct berth_rules berth_rules_dispatcher_set = RULES(
+    berth__v1__dispatcher_set__descriptor, dispatcher_set_rules, .check = dispatcher_set_check);
+
+static const struct berth_rule dispatcher_pause_rules[] = {
+    NAME(1, RULE_NEEDED),
+    RULE(2, is_paused, ANY),
+};
+const struct berth_rules berth_rules_dispatcher_pause =
+    RULES(berth__v1__dispatcher_pause__descriptor, dispatcher_pause_rules);
+
+static const struct berth_rule dispatcher_get_rules[] = { NAME(1, RULE_UNLESS_0) };
+const struct berth_rules berth_rules_dispatcher_get =
+    RULES(berth__v1__dispatcher_get__descriptor, dispatcher_get_rules);
+
+static const struct berth_rule dispatcher_rules[] = {
+    NAME(1, RULE_NEEDED),
+    RULE(2, limit_kind, NUMBER, .min = BERTH__V1__LIMIT_KIND__LIMIT_NUMBER,
+         .max = BERTH__V1__LIMIT_KIND__LIMIT_MAX_CORES),
+    RULE(3, limit_value, NUMBER, .max = BERTH_LIMIT_VALUE_MAX),
+    RULE(4, effective_limit, ANY),
+    RULE(5, parent, NAME, .presence = RULE_UNLESS_0, .max = BERTH_NAME_BYTES_MAX),
+    RULE(6, is_paused, ANY),
+    RULE(7, running, ANY),
+    RULE(8, ready, ANY),
+    RULE(9, scheduled, ANY),
+    RULE(10, retrying, ANY),
+    RULE(11, dead, ANY),
+    RULE(12, completed_total, ANY),
+    RULE(13, oldest_ready_us, ANY),
+    RULE(14, max_attempts, NUMBER, .min = 1, .max = BERTH_MAX_ATTEMPTS_MAX),
+    RULE(15, backoff_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(16, backoff_max_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(17, timeout_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(18, grace_ms, NUMBER, .max = BERTH_GRACE_MS_MAX),
+};
+static const struct berth_rules rules_dispatcher =
+    RULES(berth__v1__dispatcher__descriptor, dispatcher_rules);
+
+static const struct berth_rule dispatchers_rules[] = {
+    RULE(1, dispatcher, ROWS, .inside = &rules_dispatcher, .thing = "dispatcher",
+         .count_max = BERTH_DISPATCHERS_MAX),
+};
+const struct berth_rules berth_rules_dispatchers =
+    RULES(berth__v1__dispatchers__descriptor, dispatchers_rules);
+
+const struct berth_rules berth_rules_worker_list = { .descriptor =
+                                                         &berth__v1__worker_list__descriptor };
+
+static const struct berth_rule worker_rules[] = {
+    RULE(1, session, NUMBER, .min = BERTH_FENCED_ID_MIN, .max = UINT64_MAX),
+    NAME(2, RULE_NEEDED),
+    RULE(3, state, BYTES, .max = BERTH_NAME_BYTES_MAX),
+    RULE(4, capacity, NUMBER, .max = BERTH_CAPACITY_MAX),
+    RULE(5, running, ANY),
+    RULE(6, cores, NUMBER, .max = BERTH_CORES_MAX),
+    RULE(7, handlers, NAMES, .max = BERTH_NAME_BYTES_MAX, .count_max = BERTH_WORKER_HANDLERS_MAX),
+    RULE(8, software, TEXT, .max = BERTH_SOFTWARE_BYTES_MAX),
+    RULE(9, silent_ms, ANY),
+    RULE(10, lease_left_ms, ANY),
+};
+static const struct berth_rules rules_worker = RULES(berth__v1__worker__descriptor, worker_rules);
+
+static const struct berth_rule workers_rules[] = {
+    RULE(1, worker, ROWS, .inside = &rules_worker, .thing = "worker",
+         .count_max = BERTH_WORKERS_MAX),
+};
+const struct berth_rules berth_rules_workers = RULES(berth__v1__workers__descriptor, workers_rules);
+
+const struct berth_rules berth_rules_broker_status_get = {
+    .descriptor = &berth__v1__broker_status_get__descriptor
+};
+
+static const struct berth_rule broker_status_rules[] = {
+    RULE(1, software, TEXT, .max = BERTH_SOFTWARE_BYTES_MAX),
+    RULE(2, epoch, NUMBER, .min = 1, .max = BERTH_EPOCH_MAX),
+    RULE(3, uptime_ms, ANY),
+    RULE(4, recovering, ANY),
+    RULE(5, recovery_left_ms, ANY),
+    RULE(6, scheduled, ANY),
+    RULE(7, ready, ANY),
+    RULE(8, running, ANY),
+    RULE(9, cancelling, ANY),
+    RULE(10, retrying, ANY),
+    RULE(11, completed, ANY),
+    RULE(12, dead, ANY),
+    RULE(13, cancelled, ANY),
+    RULE(14, wal_bytes, ANY),
+    RULE(15, stale_reports, ANY),
+    RULE(16, workers, ANY),
+};
+const struct berth_rules berth_rules_broker_status =
+    RULES(berth__v1__broker_status__descriptor, broker_status_rules);
