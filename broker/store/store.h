@@ -23,7 +23,15 @@
 
 struct berth_store;
 
-#define BERTH_STORE_READ_JOBS_MAX 1000
+#define BERTH_STORE_READ_JOBS_MAX  1000
+#define BERTH_STORE_READ_BYTES_MAX (64u << 20) /* of bodies and results in one answer */
+#define BERTH_STORE_READ_ROWS_MAX  20000       /* looked at for one page of a list */
+#define BERTH_STORE_READS_MAX      64          /* under way at a time */
+
+/* How long ended jobs are kept: the smaller of both, per dispatcher, but never less than a request
+ * key's window. */
+#define BERTH_STORE_HISTORY_US    (INT64_C(7) * 24 * 3600 * 1000000)
+#define BERTH_STORE_HISTORY_COUNT 100000
 
 struct berth_store_opts {
     const char *dir;  /* data directory; the memory backend ignores it */
@@ -94,7 +102,12 @@ struct berth_completion {
     uint64_t number;                     /* of a read, and all below: valid until the next reap */
     const struct berth_job_record *jobs; /* in the order asked for; unknown ids are left out */
     size_t job_count;
-    bool has_more; /* LIST: further rows exist */
+    /* LIST: there may be further rows; ask again with `after` = `next`. A page may be short, even
+     * empty, with more to come: a read looks at no more than BERTH_STORE_READ_ROWS_MAX rows, so
+     * that no question holds up the batches behind it. JOBS: the ids behind the last job were not
+     * looked at, because bodies and results reached BERTH_STORE_READ_BYTES_MAX. */
+    bool has_more;
+    uint64_t next;
     const struct berth_ended_count *counts;
     size_t count_count;
     struct berth_error error; /* code 0 when all is well */
@@ -115,20 +128,21 @@ int berth_store_open(const char *backend, const struct berth_store_opts *opts,
  * BERTH_ESTORE. */
 int berth_store_load(struct berth_store *store, const struct berth_store_visitor *visitor,
                      struct berth_error *err);
-/* Takes the batch until its completion. At most one batch may be under way: -EAGAIN otherwise (see
- * is_idle). */
+/* Takes the batch until its completion is reaped. At most one batch may be under way: -EAGAIN
+ * otherwise (see is_idle). An arrival is stored as SCHEDULED if it has a run_at_us, else READY. */
 int berth_store_submit(struct berth_store *store, struct berth_batch *batch);
 bool berth_store_is_idle(
     const struct berth_store *store); /* true: a submit would be taken and written at once */
-/* Copies the question. -EAGAIN when too many (64) are under way. Sees all batches that were
- * submitted before it. */
+/* Copies the question. -EAGAIN when too many (BERTH_STORE_READS_MAX) are under way, -ENOMEM. Sees
+ * all batches that were submitted before it. */
 int berth_store_read(struct berth_store *store, const struct berth_read *read);
 /* Readable when reap has something; level-triggered; -1: the memory backend has none. */
 int berth_store_fd(const struct berth_store *store);
 /* The next completion. 1: there is one, 0: none. Never blocks. */
 int berth_store_reap(struct berth_store *store, struct berth_completion *ret_completion);
 void berth_store_stats(struct berth_store *store, struct berth_store_stats *ret_stats);
-/* Finishes what was submitted, then releases everything. NULL is fine. */
+/* Finishes what was submitted, then releases everything. What was not reaped is dropped: a batch
+ * under way is the caller's again. NULL is fine. */
 void berth_store_close(struct berth_store *store);
 
 /* What a backend provides. Blocking backends implement this and are made asynchronous by

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* Building answers to reads. */
+#include "broker/store/store_answer.h"
+
+#include <errno.h>
+
+#include "base/assert.h"
+
+void store_answer_init(struct store_answer *answer)
+{
+    *answer = (struct store_answer){ .job_count = 0 };
+    berth_arena_init(&answer->arena, SIZE_MAX);
+}
+
+void store_answer_fini(struct store_answer *answer)
+{
+    berth_arena_fini(&answer->arena);
+    store_answer_init(answer);
+}
+
+int store_answer_reserve(struct store_answer *answer, size_t job_max)
+{
+    BERTH_ASSERT(!answer->jobs);
+    answer->jobs = berth_arena_alloc_array(&answer->arena, job_max, sizeof *answer->jobs);
+    if (!answer->jobs)
+        return -ENOMEM;
+    answer->job_max = job_max;
+    return 0;
+}
+
+/* Replaces what `slice` borrows by a copy. */
+static bool own(struct store_answer *answer, struct berth_slice *slice)
+{
+    if (!slice->data)
+        return true;
+    slice->data = berth_arena_memdup(&answer->arena, slice->data, slice->bytes);
+    return slice->data != NULL;
+}
+
+int store_answer_add(struct store_answer *answer, const struct berth_job_record *job)
+{
+    BERTH_ASSERT(answer->job_count < answer->job_max);
+    uint64_t bytes = (job->body.data ? job->body.bytes : 0) +
+                     (job->last.result.data ? job->last.result.bytes : 0);
+    if (answer->job_count > 0 && bytes > BERTH_STORE_READ_BYTES_MAX - answer->copied_bytes)
+        return 0;
+
+    struct berth_job_record copy = *job;
+    if (!own(answer, &copy.handler) || !own(answer, &copy.key.bytes) || !own(answer, &copy.body) ||
+        !own(answer, &copy.last.worker) || !own(answer, &copy.last.result) ||
+        !own(answer, &copy.last.error_kind) || !own(answer, &copy.last.error_message))
+        return -ENOMEM;
+    answer->jobs[answer->job_count++] = copy;
+    answer->copied_bytes += bytes;
+    if (answer->copied_bytes > BERTH_STORE_READ_BYTES_MAX)
+        answer->copied_bytes = BERTH_STORE_READ_BYTES_MAX;
+    return 1;
+}
+
+int store_answer_reserve_counts(struct store_answer *answer, size_t count)
+{
+    BERTH_ASSERT(!answer->counts);
+    answer->counts = berth_arena_alloc_array(&answer->arena, count, sizeof *answer->counts);
+    return answer->counts ? 0 : -ENOMEM;
+}
+
+void store_answer_lend(const struct store_answer *answer, struct berth_completion *completion)
+{
+    completion->jobs = answer->jobs;
+    completion->job_count = answer->job_count;
+    completion->has_more = answer->has_more;
+    completion->next = answer->next;
+    completion->counts = answer->counts;
+    completion->count_count = answer->count_count;
+}

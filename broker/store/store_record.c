@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* The checks of records. Pure; each returns the first fault as static text. */
+#include "broker/store/store_record.h"
+
+#include <string.h>
+
+bool store_state_is_live(enum berth_state state)
+{
+    return state == BERTH_SCHEDULED || state == BERTH_READY || state == BERTH_RETRYING;
+}
+
+bool store_state_is_ended(enum berth_state state)
+{
+    return state == BERTH_COMPLETED || state == BERTH_DEAD || state == BERTH_CANCELLED;
+}
+
+enum berth_state store_arrival_state(const struct berth_job_record *job)
+{
+    return job->run_at_us ? BERTH_SCHEDULED : BERTH_READY;
+}
+
+static bool slice_is_sound(struct berth_slice slice)
+{
+    return slice.data || slice.bytes == 0;
+}
+
+const char *store_key_fault(const struct berth_key *key)
+{
+    if (!slice_is_sound(key->bytes))
+        return "its key has no bytes";
+    switch (key->kind) {
+    case BERTH_KEY_NONE: return key->bytes.bytes == 0 ? NULL : "it has a key of no kind";
+    case BERTH_KEY_REQUEST:
+        return key->bytes.bytes == 16 ? NULL : "its request key has not 16 bytes";
+    case BERTH_KEY_IDEMPOTENCY:
+        if (key->bytes.bytes >= 1 && key->bytes.bytes <= BERTH_KEY_BYTES_MAX)
+            return NULL;
+        return "its idempotency key has not 1 to 255 bytes";
+    }
+    return "its key is of an unknown kind";
+}
+
+static const char *attempt_fault(const struct berth_attempt_record *last)
+{
+    if (!slice_is_sound(last->worker) || !slice_is_sound(last->result))
+        return "its last attempt has a length without bytes";
+    if (!slice_is_sound(last->error_kind) || !slice_is_sound(last->error_message))
+        return "its last error has a length without bytes";
+    return NULL;
+}
+
+/* What arrivals and stored jobs have in common. */
+static const char *job_head_fault(const struct berth_job_record *job)
+{
+    if (job->id == 0 || job->id > STORE_JOB_ID_MAX)
+        return "its id is outside 1 .. 2^53 - 1";
+    if (job->dispatcher == 0)
+        return "it has no dispatcher";
+    if (job->handler.bytes == 0 || !job->handler.data)
+        return "its handler is empty";
+    if (job->timeout_ms < 0 || job->run_at_us < 0)
+        return "one of its times is negative";
+    return store_key_fault(&job->key);
+}
+
+const char *store_job_fault(const struct berth_job_record *job)
+{
+    const char *fault = job_head_fault(job);
+    if (fault)
+        return fault;
+    if (!store_state_is_live(job->state) && !store_state_is_ended(job->state))
+        return "its state is none that is stored";
+    return NULL;
+}
+
+static const char *arrival_fault(const struct berth_job_record *job)
+{
+    const char *fault = job_head_fault(job);
+    if (fault)
+        return fault;
+    if (!slice_is_sound(job->body))
+        return "its body has a length without bytes";
+    if (job->state != 0 || job->attempt != 0 || job->last.id != 0)
+        return "it arrives with a past";
+    return NULL;
+}
+
+const char *store_dispatcher_fault(const struct berth_dispatcher_record *dispatcher)
+{
+    if (dispatcher->id == 0)
+        return "its id is 0";
+    size_t bytes = strnlen(dispatcher->name, sizeof dispatcher->name);
+    if (bytes == 0 || bytes == sizeof dispatcher->name)
+        return "its name has not 1 to 64 bytes";
+    if (dispatcher->limit.kind < BERTH_LIMIT_NUMBER ||
+        dispatcher->limit.kind > BERTH_LIMIT_MAX_CORES)
+        return "its limit is of an unknown kind";
+    if (dispatcher->max_attempts == 0)
+        return "its max_attempts is 0";
+    if (dispatcher->backoff_ms < 0 || dispatcher->backoff_ms_max < 0 ||
+        dispatcher->timeout_ms < 0 || dispatcher->grace_ms < 0)
+        return "one of its durations is negative";
+    return NULL;
+}
+
+const char *store_session_fault(const struct berth_session_record *session)
+{
+    if (session->id == 0)
+        return "its id is 0";
+    if (strnlen(session->name, sizeof session->name) == sizeof session->name)
+        return "its name has more than 64 bytes";
+    return NULL;
+}
+
+static const char *retry_fault(const struct berth_retry_record *retry)
+{
+    if (retry->id == 0)
+        return "its id is 0";
+    if (retry->state != BERTH_READY && retry->state != BERTH_RETRYING)
+        return "its state is neither ready nor retrying";
+    return attempt_fault(&retry->last);
+}
+
+static const char *end_fault(const struct berth_end_record *end)
+{
+    if (end->id == 0)
+        return "its id is 0";
+    if (end->dispatcher == 0)
+        return "it has no dispatcher";
+    if (!store_state_is_ended(end->state))
+        return "its state is none of an end";
+    return attempt_fault(&end->last);
+}
+
+const char *store_record_fault(const struct berth_record *record)
+{
+    switch (record->type) {
+    case BERTH_RECORD_JOB: return arrival_fault(&record->job);
+    case BERTH_RECORD_RETRY: return retry_fault(&record->retry);
+    case BERTH_RECORD_END: return end_fault(&record->end);
+    case BERTH_RECORD_CANCEL:
+    case BERTH_RECORD_SESSION_END: return record->id ? NULL : "its id is 0";
+    case BERTH_RECORD_DISPATCHER: return store_dispatcher_fault(&record->dispatcher);
+    case BERTH_RECORD_SESSION: return store_session_fault(&record->session);
+    }
+    return "its type is unknown";
+}
+
+bool store_batch_has_arrivals(const struct berth_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->records[i].type == BERTH_RECORD_JOB)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows to records and back. What comes from the file is checked: a wrong number is an error with
+ * the row's name, never a wrong record.
+ */
+#include "broker/store/store_sqlite.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "broker/store/store_record.h"
+
+/* Reads columns in order and remembers whether one was outside its range. */
+struct row_reader {
+    sqlite3_stmt *row;
+    int column;
+    bool is_bad;
+};
+
+static int64_t next_i64(struct row_reader *reader)
+{
+    return sqlite3_column_int64(reader->row, reader->column++);
+}
+
+static uint64_t next_u64(struct row_reader *reader)
+{
+    return (uint64_t)next_i64(reader);
+}
+
+static uint32_t next_u32(struct row_reader *reader)
+{
+    int64_t value = next_i64(reader);
+    if (value < 0 || value > UINT32_MAX)
+        reader->is_bad = true;
+    return (uint32_t)value;
+}
+
+static int32_t next_i32(struct row_reader *reader)
+{
+    int64_t value = next_i64(reader);
+    if (value < INT32_MIN || value > INT32_MAX)
+        reader->is_bad = true;
+    return (int32_t)value;
+}
+
+/* TEXT, too: as bytes it needs no NUL, so nothing is copied. */
+static struct berth_slice next_slice(struct row_reader *reader)
+{
+    const void *data = sqlite3_column_blob(reader->row, reader->column);
+    int bytes = sqlite3_column_bytes(reader->row, reader->column);
+    reader->column++;
+    if (!data && bytes > 0)
+        reader->is_bad = true;
+    return (struct berth_slice){ .data = bytes > 0 ? data : NULL, .bytes = (size_t)bytes };
+}
+
+/* Exactly `bytes`, or nothing at all. */
+static void next_fixed(struct row_reader *reader, void *to, size_t bytes, bool may_be_empty)
+{
+    struct berth_slice slice = next_slice(reader);
+    if (slice.bytes == bytes)
+        memcpy(to, slice.data, bytes);
+    else if (slice.bytes != 0 || !may_be_empty)
+        reader->is_bad = true;
+}
+
+static void next_name(struct row_reader *reader, char to[static BERTH_NAME_BYTES])
+{
+    struct berth_slice slice = next_slice(reader);
+    if (slice.bytes >= BERTH_NAME_BYTES) {
+        reader->is_bad = true;
+        return;
+    }
+    if (slice.bytes > 0)
+        memcpy(to, slice.data, slice.bytes);
+    to[slice.bytes] = '\0';
+}
+
+static int fail_row(struct berth_error *err, const char *what, uint64_t id, const char *fault)
+{
+    return berth_fail(err, BERTH_ESTORE, "the database is damaged: %s %" PRIu64 ": %s", what, id,
+                      fault ? fault : "a value is outside its range");
+}
+
+static void read_key(struct row_reader *reader, struct berth_key *key)
+{
+    key->kind = (enum berth_key_kind)next_u32(reader);
+    key->bytes = next_slice(reader);
+    key->until_us = next_i64(reader);
+    next_fixed(reader, key->body_hash, sizeof key->body_hash, true);
+}
+
+static void read_last(struct row_reader *reader, struct berth_attempt_record *last)
+{
+    last->id = next_u64(reader);
+    last->started_us = next_i64(reader);
+    last->worker = next_slice(reader);
+    last->error_kind = next_slice(reader);
+    last->error_message = next_slice(reader);
+}
+
+/* The four columns at the end: lengths of result and body, then the bytes of both; those that were
+ * not asked for are 0 or NULL. */
+static void read_long(struct row_reader *reader, struct berth_job_record *job)
+{
+    size_t result_bytes = (size_t)next_u32(reader);
+    size_t body_bytes = (size_t)next_u32(reader);
+    job->last.result = next_slice(reader);
+    job->body = next_slice(reader);
+    if (!job->last.result.data)
+        job->last.result.bytes = result_bytes;
+    if (!job->body.data)
+        job->body.bytes = body_bytes;
+}
+
+int sqlite_row_job(sqlite3_stmt *row, struct berth_job_record *ret_job, struct berth_error *err)
+{
+    struct row_reader reader = { .row = row };
+    struct berth_job_record job = { .id = next_u64(&reader) };
+    job.dispatcher = next_u32(&reader);
+    job.state = (enum berth_state)next_u32(&reader);
+    job.priority = next_i32(&reader);
+    job.submitted_us = next_i64(&reader);
+    job.run_at_us = next_i64(&reader);
+    job.max_attempts = next_u32(&reader);
+    job.timeout_ms = next_i64(&reader);
+    job.attempt = next_u32(&reader);
+    job.failures = next_u32(&reader);
+    job.deaths = next_u32(&reader);
+    job.is_cancelled = next_i64(&reader) != 0;
+    job.finished_us = next_i64(&reader);
+    job.handler = next_slice(&reader);
+    read_key(&reader, &job.key);
+    read_last(&reader, &job.last);
+    read_long(&reader, &job);
+    const char *fault = reader.is_bad ? "a value is outside its range" : store_job_fault(&job);
+    if (fault)
+        return fail_row(err, "job", job.id, fault);
+    *ret_job = job;
+    return 0;
+}
+
+int sqlite_row_dispatcher(sqlite3_stmt *row, struct berth_dispatcher_record *ret_dispatcher,
+                          struct berth_error *err)
+{
+    struct row_reader reader = { .row = row };
+    struct berth_dispatcher_record dispatcher = { .id = next_u32(&reader) };
+    next_name(&reader, dispatcher.name);
+    dispatcher.limit.kind = (enum berth_limit_kind)next_u32(&reader);
+    dispatcher.limit.value = next_u32(&reader);
+    dispatcher.is_paused = next_i64(&reader) != 0;
+    dispatcher.max_attempts = next_u32(&reader);
+    dispatcher.backoff_ms = next_i64(&reader);
+    dispatcher.backoff_ms_max = next_i64(&reader);
+    dispatcher.timeout_ms = next_i64(&reader);
+    dispatcher.grace_ms = next_i64(&reader);
+    const char *fault =
+        reader.is_bad ? "a value is outside its range" : store_dispatcher_fault(&dispatcher);
+    if (fault)
+        return fail_row(err, "dispatcher", dispatcher.id, fault);
+    *ret_dispatcher = dispatcher;
+    return 0;
+}
+
+int sqlite_row_session(sqlite3_stmt *row, struct berth_session_record *ret_session,
+                       struct berth_error *err)
+{
+    struct row_reader reader = { .row = row };
+    struct berth_session_record session = { .id = next_u64(&reader) };
+    next_fixed(&reader, session.node, sizeof session.node, false);
+    next_fixed(&reader, session.boot, sizeof session.boot, false);
+    next_fixed(&reader, session.nonce, sizeof session.nonce, false);
+    session.child = next_u32(&reader);
+    session.lease_ms = next_u32(&reader);
+    next_name(&reader, session.name);
+    const char *fault =
+        reader.is_bad ? "a value is outside its range" : store_session_fault(&session);
+    if (fault)
+        return fail_row(err, "session", session.id, fault);
+    *ret_session = session;
+    return 0;
+}
+
+int sqlite_row_key(sqlite3_stmt *row, struct berth_job_record *ret_job, struct berth_error *err)
+{
+    struct row_reader reader = { .row = row };
+    struct berth_job_record job = { .id = next_u64(&reader) };
+    job.dispatcher = next_u32(&reader);
+    read_key(&reader, &job.key);
+    const char *fault = reader.is_bad || job.dispatcher == 0 ? "a value is outside its range"
+                                                             : store_key_fault(&job.key);
+    if (fault)
+        return fail_row(err, "the key of job", job.id, fault);
+    *ret_job = job;
+    return 0;
+}
+
+void sqlite_bind_u64(sqlite3_stmt *statement, int place, uint64_t value)
+{
+    (void)sqlite3_bind_int64(statement, place, (sqlite3_int64)value);
+}
+
+void sqlite_bind_blob(sqlite3_stmt *statement, int place, struct berth_slice bytes)
+{
+    if (bytes.bytes == 0)
+        (void)sqlite3_bind_null(statement, place);
+    else
+        (void)sqlite3_bind_blob64(statement, place, bytes.data, bytes.bytes, SQLITE_STATIC);
+}
+
+void sqlite_bind_text(sqlite3_stmt *statement, int place, struct berth_slice text)
+{
+    if (text.bytes == 0)
+        (void)sqlite3_bind_null(statement, place);
+    else
+        (void)sqlite3_bind_text64(statement, place, text.data, text.bytes, SQLITE_STATIC,
+                                  SQLITE_UTF8);
+}

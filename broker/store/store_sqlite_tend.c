@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* Housekeeping, in steps of a few milliseconds: checkpoints, the history's bounds, keys whose
+ * window has passed, the reserve on the disk.
+ *
+ * 1. Each step is a transaction of its own and leaves the file as good as it found it.
+ * 2. The history loses the oldest first: jobs that ended too long ago, and of a dispatcher with too
+ * many those with the lowest ids; but never one whose request key may still come again.
+ * 3. next_job in `meta` is brought up before rows go, because the largest id may go with them.
+ */
+#include "base/clock.h"
+#include "broker/store/store_sqlite.h"
+
+/* The write-ahead log is copied back when it has so many bytes, or, while idle, so many, or after a
+ * second at all. RESULTS: a checkpoint's time follows the size of the log; 4-8 MiB are 5-10 ms. */
+#define CHECKPOINT_BYTES      (8u << 20)
+#define CHECKPOINT_BYTES_IDLE (1u << 20)
+#define CHECKPOINT_IDLE_MS    1000
+#define CHECKPOINT_RETRY_MS   1000
+
+#define STEP_ROWS                                                                                  \
+    500 /* looked at in one step, and twice the jobs that ended in the last batch on top */
+#define KEY_PASS_MS    60000
+#define AGE_PASS_MS    3600000
+#define COUNT_PAUSE_MS 10000 /* after meeting a job whose request key is still inside its window   \
+                              */
+#define RESERVE_RETRY_MS 1000
+
+/* A walk for the count starts when a dispatcher is over its bound by so much, and cannot wait for
+ * idleness when it is over by ten times that. */
+#define EXCESS_COUNT      (BERTH_STORE_HISTORY_COUNT / 100)
+#define EXCESS_COUNT_LATE (BERTH_STORE_HISTORY_COUNT / 10)
+
+static uint64_t kept(const struct berth_ended_count *count)
+{
+    return count->completed + count->dead + count->cancelled;
+}
+
+static bool has_excess(const struct store_sqlite *self, uint64_t slack)
+{
+    for (size_t i = 0; i < self->count_count; i++) {
+        if (kept(&self->counts[i].stored) > BERTH_STORE_HISTORY_COUNT + slack)
+            return true;
+    }
+    return false;
+}
+
+static uint64_t wal_bytes(const struct store_sqlite *self)
+{
+    return self->wal_pages * self->page_bytes;
+}
+
+/* A checkpoint that finds no room is no harm: what is in the log is durable. Any other failure is.
+ */
+static void checkpoint(struct store_sqlite *self, int64_t now_ms)
+{
+    int logged = 0, copied = 0;
+    int rc = sqlite3_wal_checkpoint_v2(self->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &logged, &copied);
+    if (rc == SQLITE_OK && logged == copied) {
+        self->wal_pages = 0;
+        int64_t pages = 0;
+        if (sqlite_number(self, "PRAGMA page_count", &pages) == SQLITE_OK)
+            self->file_bytes = (uint64_t)pages * self->page_bytes;
+        return;
+    }
+    self->chores.checkpoint_due_ms = now_ms + CHECKPOINT_RETRY_MS;
+    if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_FULL && (rc & 0xff) != SQLITE_NOMEM)
+        (void)sqlite_die(self, rc, "checkpoint", NULL);
+}
+
+static bool is_checkpoint_due(const struct store_sqlite *self, int64_t idle_ms, int64_t now_ms)
+{
+    if (self->wal_pages == 0 || now_ms < self->chores.checkpoint_due_ms)
+        return false;
+    return wal_bytes(self) >= CHECKPOINT_BYTES_IDLE || idle_ms >= CHECKPOINT_IDLE_MS;
+}
+
+/* Ends a step's transaction by its outcome. A step that found no room is tried again another time.
+ */
+static void settle(struct store_sqlite *self, int rc)
+{
+    if (rc == SQLITE_OK)
+        rc = sqlite_counts_write(self);
+    bool is_commit = rc == SQLITE_OK;
+    if (is_commit)
+        rc = sqlite_run(self, SQL_COMMIT);
+    sqlite_counts_settle(self, rc == SQLITE_OK);
+    if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_FULL && ((rc & 0xff) != SQLITE_NOMEM || is_commit))
+        (void)sqlite_die(self, rc, "tidy", NULL);
+    sqlite_rollback(self);
+}
+
+static size_t step_rows(const struct store_sqlite *self)
+{
+    return STEP_ROWS + 2 * self->end_count;
+}
+
+static int delete_by_id(struct store_sqlite *self, enum sqlite_statement which, int64_t id)
+{
+    (void)sqlite3_bind_int64(self->statements[which], 1, id);
+    return sqlite_run(self, which);
+}
+
+/* Keys: a walk over the whole table each minute. */
+static void step_keys(struct store_sqlite *self, int64_t now_ms)
+{
+    int64_t now_us = berth_clock_wall_us();
+    sqlite3_stmt *row = self->statements[SQL_KEY_AGES];
+    size_t looked_at = 0;
+    int rc = sqlite_run(self, SQL_BEGIN);
+    sqlite_bind_u64(row, 1, self->chores.key_cursor);
+    sqlite_bind_u64(row, 2, step_rows(self));
+    while (rc == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW) {
+        int64_t id = sqlite3_column_int64(row, 0);
+        looked_at++;
+        self->chores.key_cursor = (uint64_t)id + 1;
+        if (sqlite3_column_int64(row, 1) <= now_us)
+            rc = delete_by_id(self, SQL_KEY_DELETE, id);
+    }
+    int reset_rc = sqlite3_reset(row);
+    settle(self, rc == SQLITE_OK ? reset_rc : rc);
+    self->chores.is_walking_keys = looked_at == step_rows(self);
+    if (!self->chores.is_walking_keys) {
+        self->chores.key_cursor = 0;
+        self->chores.key_due_ms = now_ms + KEY_PASS_MS;
+    }
+}
+
+/* One row of the history on its walk. */
+struct done_row {
+    int64_t id, submitted_us, finished_us;
+    enum berth_state state;
+    struct sqlite_count *count;
+    bool is_protected;
+};
+
+struct done_walk {
+    size_t looked_at;
+    bool has_old, is_blocked;
+};
+
+static bool read_done_row(struct store_sqlite *self, sqlite3_stmt *row, int64_t now_us,
+                          struct done_row *ret_row)
+{
+    *ret_row = (struct done_row){
+        .id = sqlite3_column_int64(row, 0),
+        .count = sqlite_count_get(self, (uint32_t)sqlite3_column_int64(row, 1)),
+        .state = (enum berth_state)sqlite3_column_int64(row, 2),
+        .submitted_us = sqlite3_column_int64(row, 3),
+        .finished_us = sqlite3_column_int64(row, 4),
+        .is_protected = sqlite3_column_int64(row, 5) == BERTH_KEY_REQUEST &&
+                        sqlite3_column_int64(row, 6) > now_us,
+    };
+    return ret_row->count != NULL;
+}
+
+static int64_t kept_now(const struct sqlite_count *count)
+{
+    return (int64_t)kept(&count->stored) + count->completed + count->dead + count->cancelled;
+}
+
+static int forget(struct store_sqlite *self, const struct done_row *row)
+{
+    row->count->is_touched = true;
+    row->count->completed -= row->state == BERTH_COMPLETED;
+    row->count->dead -= row->state == BERTH_DEAD;
+    row->count->cancelled -= row->state == BERTH_CANCELLED;
+    return delete_by_id(self, SQL_DONE_DELETE, row->id);
+}
+
+static int look_at(struct store_sqlite *self, const struct done_row *row, int64_t cutoff_us,
+                   struct done_walk *walk)
+{
+    bool is_old = row->finished_us < cutoff_us;
+    bool is_excess = kept_now(row->count) > BERTH_STORE_HISTORY_COUNT;
+    walk->looked_at++;
+    walk->has_old |= row->submitted_us < cutoff_us;
+    if (is_excess && row->is_protected)
+        walk->is_blocked = true;
+    if (walk->is_blocked)
+        return SQLITE_OK;
+    if (is_excess)
+        row->count->trim_from = (uint64_t)row->id + 1;
+    self->chores.done_cursor = (uint64_t)row->id + 1;
+    return (is_old || is_excess) && !row->is_protected ? forget(self, row) : SQLITE_OK;
+}
+
+static int walk_done(struct store_sqlite *self, struct done_walk *walk)
+{
+    int64_t now_us = berth_clock_wall_us();
+    sqlite3_stmt *row = self->statements[SQL_DONE_AGES];
+    sqlite_bind_u64(row, 1, self->chores.done_cursor);
+    sqlite_bind_u64(row, 2, step_rows(self));
+    int rc = SQLITE_OK;
+    while (rc == SQLITE_OK && !walk->is_blocked && sqlite3_step(row) == SQLITE_ROW) {
+        struct done_row done;
+        rc = read_done_row(self, row, now_us, &done) ? SQLITE_OK : SQLITE_NOMEM;
+        if (rc == SQLITE_OK)
+            rc = look_at(self, &done, now_us - BERTH_STORE_HISTORY_US, walk);
+    }
+    int reset_rc = sqlite3_reset(row);
+    return rc == SQLITE_OK ? reset_rc : rc;
+}
+
+static int keep_next_job(struct store_sqlite *self)
+{
+    sqlite_bind_u64(self->statements[SQL_META_NEXT_JOB], 1, self->next_job_id);
+    return sqlite_run(self, SQL_META_NEXT_JOB);
+}
+
+static void step_done(struct store_sqlite *self, int64_t now_ms)
+{
+    struct done_walk walk = { .looked_at = 0 };
+    int rc = sqlite_run(self, SQL_BEGIN);
+    if (rc == SQLITE_OK)
+        rc = keep_next_job(self);
+    if (rc == SQLITE_OK)
+        rc = walk_done(self, &walk);
+    settle(self, rc);
+    bool has_ended = walk.looked_at < step_rows(self) || (!walk.has_old && !has_excess(self, 0));
+    if (walk.is_blocked)
+        self->chores.count_due_ms = now_ms + COUNT_PAUSE_MS;
+    self->chores.is_walking_done = rc == SQLITE_OK && !walk.is_blocked && !has_ended;
+}
+
+/* From the lowest id that a dispatcher with too many may have. */
+static uint64_t excess_start(const struct store_sqlite *self)
+{
+    uint64_t start = UINT64_MAX;
+    for (size_t i = 0; i < self->count_count; i++) {
+        const struct sqlite_count *count = &self->counts[i];
+        if (kept(&count->stored) > BERTH_STORE_HISTORY_COUNT && count->trim_from < start)
+            start = count->trim_from;
+    }
+    return start;
+}
+
+static bool begin_done_walk(struct store_sqlite *self, int64_t now_ms)
+{
+    struct sqlite_chores *chores = &self->chores;
+    if (now_ms >= chores->age_due_ms) {
+        chores->age_due_ms = now_ms + AGE_PASS_MS;
+        chores->done_cursor = 0;
+        return true;
+    }
+    if (now_ms >= chores->count_due_ms && has_excess(self, EXCESS_COUNT)) {
+        chores->done_cursor = excess_start(self);
+        return true;
+    }
+    return false;
+}
+
+static void make_reserve_again(struct store_sqlite *self, int64_t now_ms)
+{
+    self->chores.reserve_due_ms = now_ms + RESERVE_RETRY_MS;
+    if (!sqlite_disk_is_short(self) && sqlite_reserve_make(self) == 0)
+        self->is_short = false;
+}
+
+static int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* When the next thing is due, if nothing else happens. */
+static int64_t next_due_ms(const struct store_sqlite *self, int64_t idle_ms, int64_t now_ms)
+{
+    const struct sqlite_chores *chores = &self->chores;
+    int64_t due_ms = min_i64(chores->key_due_ms, chores->age_due_ms) - now_ms + idle_ms;
+    if (has_excess(self, EXCESS_COUNT))
+        due_ms = min_i64(due_ms, chores->count_due_ms - now_ms + idle_ms);
+    if (self->is_short)
+        due_ms = min_i64(due_ms, chores->reserve_due_ms - now_ms + idle_ms);
+    if (self->wal_pages > 0) {
+        int64_t checkpoint_ms = chores->checkpoint_due_ms - now_ms + idle_ms;
+        due_ms = min_i64(due_ms,
+                         checkpoint_ms > CHECKPOINT_IDLE_MS ? checkpoint_ms : CHECKPOINT_IDLE_MS);
+    }
+    return due_ms > idle_ms ? due_ms : idle_ms + 1;
+}
+
+int64_t sqlite_tend(struct store_blocking *backend, int64_t idle_ms)
+{
+    struct store_sqlite *self = sqlite_of(backend);
+    int64_t now_ms = berth_clock_monotonic_ms();
+    if (self->death.code < 0)
+        return INT64_MAX;
+    if (is_checkpoint_due(self, idle_ms, now_ms))
+        checkpoint(self, now_ms);
+    else if (self->is_short && now_ms >= self->chores.reserve_due_ms)
+        make_reserve_again(self, now_ms);
+    else if (self->chores.is_walking_done || begin_done_walk(self, now_ms))
+        step_done(self, now_ms);
+    else if (self->chores.is_walking_keys || now_ms >= self->chores.key_due_ms)
+        step_keys(self, now_ms);
+    else
+        return next_due_ms(self, idle_ms, now_ms);
+    return 0;
+}
+
+bool sqlite_is_overdue(const struct store_blocking *backend)
+{
+    const struct store_sqlite *self = (const struct store_sqlite *)(const void *)backend;
+    if (self->death.code < 0)
+        return false;
+    if (wal_bytes(self) >= CHECKPOINT_BYTES)
+        return berth_clock_monotonic_ms() >= self->chores.checkpoint_due_ms;
+    int64_t now_ms = berth_clock_monotonic_ms();
+    if (now_ms >= self->chores.key_due_ms + KEY_PASS_MS)
+        return true;
+    return now_ms >= self->chores.count_due_ms && has_excess(self, EXCESS_COUNT_LATE);
+}

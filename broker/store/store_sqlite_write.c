@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/* One transaction for each batch.
+ *
+ * 1. Nothing of a batch is left behind unless its COMMIT succeeded: every other way out rolls back
+ * explicitly, because a statement that fails with SQLITE_FULL leaves the transaction open.
+ * 2. FULL is said only where it is certain that nothing was written; every other failure ends this
+ * connection's writing.
+ * 3. The epoch is compared inside of the transaction, with the row that a newer broker would have
+ * changed.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "broker/store/store_record.h"
+#include "broker/store/store_sqlite.h"
+
+#define COUNTS_MIN 16
+
+/* A record that speaks of what is not there: the file and the core disagree. Not one of SQLite's
+ * own results here. */
+#define NOT_THERE SQLITE_NOTFOUND
+#define FENCED    SQLITE_AUTH
+
+static struct berth_slice fixed(const void *data, size_t bytes)
+{
+    return (struct berth_slice){ .data = data, .bytes = bytes };
+}
+
+static void bind_i64(sqlite3_stmt *statement, int place, int64_t value)
+{
+    (void)sqlite3_bind_int64(statement, place, value);
+}
+
+/* Runs a statement that must change exactly one row. */
+static int run_one(struct store_sqlite *self, enum sqlite_statement which)
+{
+    int rc = sqlite_run(self, which);
+    if (rc != SQLITE_OK)
+        return rc;
+    return sqlite3_changes64(self->db) == 1 ? SQLITE_OK : NOT_THERE;
+}
+
+/* The count of ended jobs per dispatcher. */
+
+struct sqlite_count *sqlite_count_get(struct store_sqlite *self, uint32_t dispatcher)
+{
+    size_t low = 0, high = self->count_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (self->counts[middle].stored.dispatcher < dispatcher)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low < self->count_count && self->counts[low].stored.dispatcher == dispatcher)
+        return &self->counts[low];
+    if (self->count_count == self->count_max) {
+        size_t count_max = self->count_max ? 2 * self->count_max : COUNTS_MIN;
+        struct sqlite_count *counts = reallocarray(self->counts, count_max, sizeof *counts);
+        if (!counts)
+            return NULL;
+        self->counts = counts;
+        self->count_max = count_max;
+    }
+    memmove(&self->counts[low + 1], &self->counts[low],
+            (self->count_count - low) * sizeof *self->counts);
+    self->counts[low] = (struct sqlite_count){ .stored.dispatcher = dispatcher };
+    self->count_count++;
+    return &self->counts[low];
+}
+
+static struct berth_ended_count count_sum(const struct sqlite_count *count)
+{
+    struct berth_ended_count sum = count->stored;
+    sum.completed += (uint64_t)count->completed;
+    sum.dead += (uint64_t)count->dead;
+    sum.cancelled += (uint64_t)count->cancelled;
+    sum.completed_total += (uint64_t)count->completed_total;
+    return sum;
+}
+
+int sqlite_counts_write(struct store_sqlite *self)
+{
+    sqlite3_stmt *put = self->statements[SQL_COUNT_PUT];
+    int rc = SQLITE_OK;
+    for (size_t i = 0; rc == SQLITE_OK && i < self->count_count; i++) {
+        if (!self->counts[i].is_touched)
+            continue;
+        struct berth_ended_count sum = count_sum(&self->counts[i]);
+        bind_i64(put, 1, sum.dispatcher);
+        sqlite_bind_u64(put, 2, sum.completed);
+        sqlite_bind_u64(put, 3, sum.dead);
+        sqlite_bind_u64(put, 4, sum.cancelled);
+        sqlite_bind_u64(put, 5, sum.completed_total);
+        rc = sqlite_run(self, SQL_COUNT_PUT);
+    }
+    return rc;
+}
+
+void sqlite_counts_settle(struct store_sqlite *self, bool is_committed)
+{
+    for (size_t i = 0; i < self->count_count; i++) {
+        struct sqlite_count *count = &self->counts[i];
+        if (!count->is_touched)
+            continue;
+        *count = (struct sqlite_count){
+            .stored = is_committed ? count_sum(count) : count->stored,
+            .trim_from = count->trim_from,
+        };
+    }
+}
+
+/* One function for each type of record. */
+
+static int write_job(struct store_sqlite *self, const struct berth_job_record *job)
+{
+    sqlite3_stmt *insert = self->statements[SQL_JOB_INSERT];
+    bool has_key = job->key.kind != BERTH_KEY_NONE;
+    sqlite_bind_u64(insert, 1, job->id);
+    bind_i64(insert, 2, job->dispatcher);
+    bind_i64(insert, 3, store_arrival_state(job));
+    bind_i64(insert, 4, job->priority);
+    bind_i64(insert, 5, job->submitted_us);
+    bind_i64(insert, 6, job->run_at_us);
+    bind_i64(insert, 7, job->max_attempts);
+    bind_i64(insert, 8, job->timeout_ms);
+    bind_i64(insert, 9, job->key.kind);
+    bind_i64(insert, 10, job->key.until_us);
+    sqlite_bind_text(insert, 11, job->handler);
+    sqlite_bind_blob(insert, 12, job->key.bytes);
+    sqlite_bind_blob(insert, 13,
+                     fixed(job->key.body_hash, has_key ? sizeof job->key.body_hash : 0));
+    sqlite_bind_blob(insert, 14, job->body);
+    return sqlite_run(self, SQL_JOB_INSERT);
+}
+
+/* Six columns in a row: id, start, worker, kind and message of the error, result. */
+static void bind_last(sqlite3_stmt *statement, int place, const struct berth_attempt_record *last)
+{
+    sqlite_bind_u64(statement, place, last->id);
+    bind_i64(statement, place + 1, last->started_us);
+    sqlite_bind_text(statement, place + 2, last->worker);
+    sqlite_bind_text(statement, place + 3, last->error_kind);
+    sqlite_bind_text(statement, place + 4, last->error_message);
+    sqlite_bind_blob(statement, place + 5, last->result);
+}
+
+static int write_retry(struct store_sqlite *self, const struct berth_retry_record *retry)
+{
+    sqlite3_stmt *update = self->statements[SQL_JOB_RETRY];
+    sqlite_bind_u64(update, 1, retry->id);
+    bind_i64(update, 2, retry->state);
+    bind_i64(update, 3, retry->run_at_us);
+    bind_i64(update, 4, retry->attempt);
+    bind_i64(update, 5, retry->failures);
+    bind_i64(update, 6, retry->deaths);
+    bind_last(update, 7, &retry->last);
+    return run_one(self, SQL_JOB_RETRY);
+}
+
+static int count_end(struct store_sqlite *self, const struct berth_end_record *end)
+{
+    struct sqlite_count *count = sqlite_count_get(self, end->dispatcher);
+    if (!count)
+        return SQLITE_NOMEM;
+    count->is_touched = true;
+    count->completed += end->state == BERTH_COMPLETED;
+    count->completed_total += end->state == BERTH_COMPLETED;
+    count->dead += end->state == BERTH_DEAD;
+    count->cancelled += end->state == BERTH_CANCELLED;
+    if (end->id < count->trim_from)
+        count->trim_from = end->id;
+    return SQLITE_OK;
+}
+
+static int write_end(struct store_sqlite *self, const struct berth_end_record *end)
+{
+    sqlite3_stmt *done = self->statements[SQL_DONE_INSERT];
+    sqlite_bind_u64(done, 1, end->id);
+    bind_i64(done, 2, end->state);
+    bind_i64(done, 3, end->attempt);
+    bind_i64(done, 4, end->failures);
+    bind_i64(done, 5, end->deaths);
+    bind_i64(done, 6, end->finished_us);
+    bind_last(done, 7, &end->last);
+    bind_i64(done, 13, end->dispatcher);
+    int rc = run_one(self, SQL_DONE_INSERT);
+    if (rc != SQLITE_OK)
+        return rc;
+
+    sqlite3_stmt *key = self->statements[SQL_KEY_INSERT];
+    sqlite_bind_u64(key, 1, end->id);
+    bind_i64(key, 2, end->finished_us);
+    rc = sqlite_run(self, SQL_KEY_INSERT);
+    if (rc != SQLITE_OK)
+        return rc;
+
+    sqlite_bind_u64(self->statements[SQL_JOB_DELETE], 1, end->id);
+    rc = run_one(self, SQL_JOB_DELETE);
+    return rc == SQLITE_OK ? count_end(self, end) : rc;
+}
+
+static int write_id(struct store_sqlite *self, enum sqlite_statement which, uint64_t id)
+{
+    sqlite_bind_u64(self->statements[which], 1, id);
+    return run_one(self, which);
+}
+
+static int write_dispatcher(struct store_sqlite *self,
+                            const struct berth_dispatcher_record *dispatcher)
+{
+    sqlite3_stmt *put = self->statements[SQL_DISPATCHER_PUT];
+    bind_i64(put, 1, dispatcher->id);
+    sqlite_bind_text(put, 2, fixed(dispatcher->name, strlen(dispatcher->name)));
+    bind_i64(put, 3, dispatcher->limit.kind);
+    bind_i64(put, 4, dispatcher->limit.value);
+    bind_i64(put, 5, dispatcher->is_paused);
+    bind_i64(put, 6, dispatcher->max_attempts);
+    bind_i64(put, 7, dispatcher->backoff_ms);
+    bind_i64(put, 8, dispatcher->backoff_ms_max);
+    bind_i64(put, 9, dispatcher->timeout_ms);
+    bind_i64(put, 10, dispatcher->grace_ms);
+    return sqlite_run(self, SQL_DISPATCHER_PUT);
+}
+
+static int write_session(struct store_sqlite *self, const struct berth_session_record *session)
+{
+    sqlite3_stmt *insert = self->statements[SQL_SESSION_INSERT];
+    sqlite_bind_u64(insert, 1, session->id);
+    sqlite_bind_blob(insert, 2, fixed(session->node, sizeof session->node));
+    sqlite_bind_blob(insert, 3, fixed(session->boot, sizeof session->boot));
+    sqlite_bind_blob(insert, 4, fixed(session->nonce, sizeof session->nonce));
+    bind_i64(insert, 5, session->child);
+    bind_i64(insert, 6, session->lease_ms);
+    size_t name_bytes = strlen(session->name);
+    (void)sqlite3_bind_text(insert, 7, session->name, (int)name_bytes,
+                            SQLITE_STATIC); /* "" is no NULL */
+    return sqlite_run(self, SQL_SESSION_INSERT);
+}
+
+static int write_record(struct store_sqlite *self, const struct berth_record *record)
+{
+    switch (record->type) {
+    case BERTH_RECORD_JOB: return write_job(self, &record->job);
+    case BERTH_RECORD_RETRY: return write_retry(self, &record->retry);
+    case BERTH_RECORD_END: return write_end(self, &record->end);
+    case BERTH_RECORD_CANCEL: return write_id(self, SQL_JOB_CANCEL, record->id);
+    case BERTH_RECORD_DISPATCHER: return write_dispatcher(self, &record->dispatcher);
+    case BERTH_RECORD_SESSION: return write_session(self, &record->session);
+    case BERTH_RECORD_SESSION_END: return write_id(self, SQL_SESSION_DELETE, record->id);
+    }
+    BERTH_UNREACHABLE();
+}
+
+/* The transaction. */
+
+static int check_epoch(struct store_sqlite *self, const struct berth_batch *batch)
+{
+    sqlite3_stmt *check = self->statements[SQL_META_CHECK];
+    int rc = sqlite3_step(check);
+    uint64_t epoch = 0, lineage = 0;
+    if (rc == SQLITE_ROW) {
+        epoch = (uint64_t)sqlite3_column_int64(check, 0);
+        lineage = (uint64_t)sqlite3_column_int64(check, 1);
+    }
+    (void)sqlite3_reset(check);
+    if (rc != SQLITE_ROW)
+        return rc == SQLITE_DONE ? SQLITE_CORRUPT : rc;
+    return epoch == batch->epoch && lineage == self->lineage ? SQLITE_OK : FENCED;
+}
+
+/* How large the file may become: with arrivals up to its bound, without them beyond it by the
+ * reserve. */
+static int set_page_limit(struct store_sqlite *self, bool opens_reserve)
+{
+    if (self->bytes_max == 0 || self->is_reserve_opened == opens_reserve)
+        return SQLITE_OK;
+    uint64_t bytes = self->bytes_max + (opens_reserve ? STORE_SQLITE_RESERVE_BYTES : 0);
+    char pragma[64];
+    (void)sqlite3_snprintf(sizeof pragma, pragma, "PRAGMA max_page_count = %llu",
+                           (unsigned long long)(bytes / self->page_bytes + 1));
+    int rc = sqlite_exec(self, pragma);
+    if (rc == SQLITE_OK)
+        self->is_reserve_opened = opens_reserve;
+    return rc;
+}
+
+/* `ret_index`: of the record that failed, if one did. */
+static int write_records(struct store_sqlite *self, const struct berth_batch *batch,
+                         size_t *ret_index)
+{
+    int rc = SQLITE_OK;
+    self->end_count = 0;
+    for (size_t i = 0; rc == SQLITE_OK && i < batch->count; i++) {
+        *ret_index = i;
+        self->end_count += batch->records[i].type == BERTH_RECORD_END;
+        rc = write_record(self, &batch->records[i]);
+    }
+    return rc == SQLITE_OK ? sqlite_counts_write(self) : rc;
+}
+
+static uint64_t next_job_id(const struct berth_batch *batch, uint64_t next)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->records[i].type == BERTH_RECORD_JOB && batch->records[i].job.id >= next)
+            next = batch->records[i].job.id + 1;
+    }
+    return next;
+}
+
+/* What a failure before or at the COMMIT means. Called before the rollback, which would change
+ * SQLite's message. */
+static enum berth_store_result judge(struct store_sqlite *self, int rc, bool is_commit,
+                                     size_t index, struct berth_error *err)
+{
+    if (rc == FENCED) {
+        (void)berth_fail(err, BERTH_EFENCED, "a newer broker has taken over the database '%s'",
+                         self->path);
+        return BERTH_STORE_FENCED;
+    }
+    if (rc == NOT_THERE) {
+        (void)berth_fail(
+            &self->death, BERTH_ESTORE,
+            "record %zu of the batch changes something that the database '%s' does not have", index,
+            self->path);
+        (void)sqlite_die(self, rc, "write", err);
+        return BERTH_STORE_UNKNOWN;
+    }
+    bool is_certain = (rc & 0xff) == SQLITE_FULL || ((rc & 0xff) == SQLITE_NOMEM && !is_commit);
+    if (is_certain) {
+        (void)sqlite_fail(self, rc, "write", err);
+        return BERTH_STORE_FULL;
+    }
+    (void)sqlite_die(self, rc, "write", err);
+    return BERTH_STORE_UNKNOWN;
+}
+
+static enum berth_store_result write_once(struct store_sqlite *self,
+                                          const struct berth_batch *batch, bool opens_reserve,
+                                          struct berth_error *err)
+{
+    size_t index = 0;
+    bool is_commit = false;
+    int rc = set_page_limit(self, opens_reserve);
+    if (rc == SQLITE_OK)
+        rc = sqlite_run(self, SQL_BEGIN);
+    if (rc == SQLITE_OK)
+        rc = check_epoch(self, batch);
+    if (rc == SQLITE_OK)
+        rc = write_records(self, batch, &index);
+    if (rc == SQLITE_OK) {
+        is_commit = true;
+        rc = sqlite_run(self, SQL_COMMIT);
+    }
+    sqlite_counts_settle(self, rc == SQLITE_OK);
+    if (rc == SQLITE_OK) {
+        self->next_job_id = next_job_id(batch, self->next_job_id);
+        return BERTH_STORED;
+    }
+    enum berth_store_result result = judge(self, rc, is_commit, index, err);
+    sqlite_rollback(self);
+    if (result == BERTH_STORE_FULL && sqlite3_get_autocommit(self->db) == 0) {
+        (void)sqlite_die(self, rc, "roll back", err);
+        return BERTH_STORE_UNKNOWN;
+    }
+    return result;
+}
+
+enum berth_store_result sqlite_write(struct store_blocking *backend,
+                                     const struct berth_batch *batch, struct berth_error *err)
+{
+    struct store_sqlite *self = sqlite_of(backend);
+    if (self->death.code < 0) {
+        *err = self->death;
+        return BERTH_STORE_UNKNOWN;
+    }
+    bool has_arrivals = store_batch_has_arrivals(batch);
+    if (has_arrivals && self->is_short) {
+        (void)berth_fail(err, BERTH_EFULL, "the disk under '%s' is full: no new jobs", self->path);
+        return BERTH_STORE_FULL;
+    }
+    enum berth_store_result result = write_once(self, batch, !has_arrivals, err);
+    if (result != BERTH_STORE_FULL || has_arrivals || self->is_short || !sqlite_disk_is_short(self))
+        return result;
+    sqlite_reserve_give_up(self);
+    self->is_short = true;
+    return write_once(self, batch, true, err);
+}

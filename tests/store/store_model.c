@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+#include "support/berthtest.h"
+
+#include "store_model.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+bool model_is_live(const struct berth_job_record *job)
+{
+    return job->state == BERTH_SCHEDULED || job->state == BERTH_READY ||
+           job->state == BERTH_RETRYING;
+}
+
+struct berth_job_record *model_find(struct model *model, uint64_t id)
+{
+    for (size_t i = 0; i < model->job_count; i++) {
+        if (model->jobs[i].id == id)
+            return &model->jobs[i];
+    }
+    return NULL;
+}
+
+static void apply_job(struct model *model, const struct berth_job_record *arrival)
+{
+    BERTH_ASSERT(model->job_count < MODEL_JOBS_MAX);
+    BERTH_ASSERT(model->job_count == 0 || model->jobs[model->job_count - 1].id < arrival->id);
+    struct berth_job_record *job = &model->jobs[model->job_count++];
+    *job = *arrival;
+    job->state = arrival->run_at_us > 0 ? BERTH_SCHEDULED : BERTH_READY;
+}
+
+static void apply_dispatcher(struct model *model, const struct berth_dispatcher_record *record)
+{
+    size_t i = 0;
+    while (i < model->dispatcher_count && model->dispatchers[i].id != record->id)
+        i++;
+    BERTH_ASSERT(i < MODEL_DISPATCHERS_MAX);
+    model->dispatchers[i] = *record;
+    if (i == model->dispatcher_count)
+        model->dispatcher_count++;
+}
+
+static void remove_session(struct model *model, uint64_t id)
+{
+    size_t i = 0;
+    while (model->sessions[i].id != id)
+        i++;
+    for (; i + 1 < model->session_count; i++)
+        model->sessions[i] = model->sessions[i + 1];
+    model->session_count--;
+}
+
+void model_apply(struct model *model, const struct berth_record *record)
+{
+    struct berth_job_record *job = NULL;
+    switch (record->type) {
+    case BERTH_RECORD_JOB: apply_job(model, &record->job); return;
+    case BERTH_RECORD_RETRY:
+        job = model_find(model, record->retry.id);
+        job->state = record->retry.state;
+        job->run_at_us = record->retry.run_at_us;
+        job->attempt = record->retry.attempt;
+        job->failures = record->retry.failures;
+        job->deaths = record->retry.deaths;
+        job->last = record->retry.last;
+        return;
+    case BERTH_RECORD_END:
+        job = model_find(model, record->end.id);
+        job->state = record->end.state;
+        job->attempt = record->end.attempt;
+        job->failures = record->end.failures;
+        job->deaths = record->end.deaths;
+        job->finished_us = record->end.finished_us;
+        job->last = record->end.last;
+        return;
+    case BERTH_RECORD_CANCEL: model_find(model, record->id)->is_cancelled = true; return;
+    case BERTH_RECORD_DISPATCHER: apply_dispatcher(model, &record->dispatcher); return;
+    case BERTH_RECORD_SESSION: model->sessions[model->session_count++] = record->session; return;
+    case BERTH_RECORD_SESSION_END: remove_session(model, record->id); return;
+    }
+}
+
+/* `is_here`: the bytes were asked for; else only the length must be right. */
+static void check_slice(struct berth_slice is, struct berth_slice wanted, bool is_here)
+{
+    assert_int_equal(is.bytes, wanted.bytes);
+    if (is_here && wanted.bytes > 0) {
+        assert_non_null(is.data);
+        assert_memory_equal(is.data, wanted.data, wanted.bytes);
+    } else {
+        assert_null(is.data);
+    }
+}
+
+static void check_key(const struct berth_key *is, const struct berth_key *wanted)
+{
+    assert_int_equal(is->kind, wanted->kind);
+    check_slice(is->bytes, wanted->bytes, true);
+    assert_int_equal(is->until_us, wanted->until_us);
+    assert_memory_equal(is->body_hash, wanted->body_hash, sizeof wanted->body_hash);
+}
+
+static void check_job(const struct berth_job_record *is, const struct berth_job_record *wanted,
+                      bool has_body, bool has_result)
+{
+    assert_int_equal(is->id, wanted->id);
+    assert_int_equal(is->dispatcher, wanted->dispatcher);
+    check_slice(is->handler, wanted->handler, true);
+    assert_int_equal(is->priority, wanted->priority);
+    assert_int_equal(is->submitted_us, wanted->submitted_us);
+    assert_int_equal(is->run_at_us, wanted->run_at_us);
+    assert_int_equal(is->max_attempts, wanted->max_attempts);
+    assert_int_equal(is->timeout_ms, wanted->timeout_ms);
+    check_key(&is->key, &wanted->key);
+    check_slice(is->body, wanted->body, has_body);
+    assert_int_equal(is->state, wanted->state);
+    assert_int_equal(is->attempt, wanted->attempt);
+    assert_int_equal(is->failures, wanted->failures);
+    assert_int_equal(is->deaths, wanted->deaths);
+    assert_int_equal(is->is_cancelled, wanted->is_cancelled);
+    assert_int_equal(is->finished_us, wanted->finished_us);
+    assert_int_equal(is->last.id, wanted->last.id);
+    assert_int_equal(is->last.started_us, wanted->last.started_us);
+    check_slice(is->last.worker, wanted->last.worker, true);
+    check_slice(is->last.result, wanted->last.result, has_result);
+    check_slice(is->last.error_kind, wanted->last.error_kind, true);
+    check_slice(is->last.error_message, wanted->last.error_message, true);
+}
+
+struct load_check {
+    const struct model *model;
+    size_t dispatcher_count, session_count;
+    size_t job_place, key_place; /* places in model->jobs */
+    uint64_t body_bytes_left;
+    bool is_budget_spent;
+    int64_t wall_us;
+};
+
+static int visit_dispatcher(void *arg, const struct berth_dispatcher_record *is)
+{
+    struct load_check *check = arg;
+    assert_true(check->dispatcher_count < check->model->dispatcher_count);
+    assert_int_equal(check->session_count, 0);
+    const struct berth_dispatcher_record *wanted =
+        &check->model->dispatchers[check->dispatcher_count++];
+    assert_int_equal(is->id, wanted->id);
+    assert_string_equal(is->name, wanted->name);
+    assert_int_equal(is->limit.kind, wanted->limit.kind);
+    assert_int_equal(is->limit.value, wanted->limit.value);
+    assert_int_equal(is->is_paused, wanted->is_paused);
+    assert_int_equal(is->max_attempts, wanted->max_attempts);
+    assert_int_equal(is->backoff_ms, wanted->backoff_ms);
+    assert_int_equal(is->backoff_ms_max, wanted->backoff_ms_max);
+    assert_int_equal(is->timeout_ms, wanted->timeout_ms);
+    assert_int_equal(is->grace_ms, wanted->grace_ms);
+    return 0;
+}
+
+static int visit_session(void *arg, const struct berth_session_record *is)
+{
+    struct load_check *check = arg;
+    assert_true(check->session_count < check->model->session_count);
+    assert_int_equal(check->dispatcher_count, check->model->dispatcher_count);
+    assert_int_equal(check->job_place, 0);
+    const struct berth_session_record *wanted = &check->model->sessions[check->session_count++];
+    assert_int_equal(is->id, wanted->id);
+    assert_memory_equal(is->node, wanted->node, sizeof wanted->node);
+    assert_memory_equal(is->boot, wanted->boot, sizeof wanted->boot);
+    assert_memory_equal(is->nonce, wanted->nonce, sizeof wanted->nonce);
+    assert_int_equal(is->child, wanted->child);
+    assert_int_equal(is->lease_ms, wanted->lease_ms);
+    assert_string_equal(is->name, wanted->name);
+    return 0;
+}
+
+/* The next live job of the model, or job_count. */
+static size_t skip_to_live(const struct model *model, size_t place)
+{
+    while (place < model->job_count && !model_is_live(&model->jobs[place]))
+        place++;
+    return place;
+}
+
+static int visit_job(void *arg, const struct berth_job_record *is)
+{
+    struct load_check *check = arg;
+    assert_int_equal(check->session_count, check->model->session_count);
+    assert_int_equal(check->key_place, 0);
+    check->job_place = skip_to_live(check->model, check->job_place);
+    assert_true(check->job_place < check->model->job_count);
+    const struct berth_job_record *wanted = &check->model->jobs[check->job_place++];
+    if (wanted->body.bytes > check->body_bytes_left)
+        check->is_budget_spent = true;
+    if (!check->is_budget_spent)
+        check->body_bytes_left -= wanted->body.bytes;
+    check_job(is, wanted, !check->is_budget_spent, true);
+    return 0;
+}
+
+static size_t skip_to_key(const struct model *model, size_t place, int64_t wall_us)
+{
+    for (; place < model->job_count; place++) {
+        const struct berth_job_record *job = &model->jobs[place];
+        if (!model_is_live(job) && job->key.kind != BERTH_KEY_NONE && job->key.until_us > wall_us)
+            break;
+    }
+    return place;
+}
+
+static int visit_key(void *arg, const struct berth_job_record *is)
+{
+    struct load_check *check = arg;
+    assert_int_equal(skip_to_live(check->model, check->job_place), check->model->job_count);
+    check->key_place = skip_to_key(check->model, check->key_place, check->wall_us);
+    assert_true(check->key_place < check->model->job_count);
+    const struct berth_job_record *wanted = &check->model->jobs[check->key_place++];
+    assert_int_equal(is->id, wanted->id);
+    assert_int_equal(is->dispatcher, wanted->dispatcher);
+    check_key(&is->key, &wanted->key);
+    return 0;
+}
+
+void model_check_load(const struct model *model, struct kit *kit, uint64_t body_bytes_budget)
+{
+    struct load_check check = { .model = model,
+                                .body_bytes_left = body_bytes_budget,
+                                .wall_us = kit->wall_us };
+    struct berth_store_visitor visitor = { .arg = &check,
+                                           .dispatcher = visit_dispatcher,
+                                           .session = visit_session,
+                                           .job = visit_job,
+                                           .ended_key = visit_key,
+                                           .body_bytes_budget = body_bytes_budget };
+    struct berth_error error = { .code = 0 };
+    assert_int_equal(berth_store_load(kit->store, &visitor, &error), 0);
+    assert_int_equal(check.dispatcher_count, model->dispatcher_count);
+    assert_int_equal(check.session_count, model->session_count);
+    assert_int_equal(skip_to_live(model, check.job_place), model->job_count);
+    assert_int_equal(skip_to_key(model, check.key_place, kit->wall_us), model->job_count);
+    if (model->job_count > 0)
+        assert_true(kit->info.next_job_id > model->jobs[model->job_count - 1].id);
+    if (model->dispatcher_count > 0)
+        assert_true(kit->info.next_dispatcher_id >
+                    model->dispatchers[model->dispatcher_count - 1].id);
+}
+
+static bool is_wanted(const struct berth_read *read, const struct berth_job_record *job)
+{
+    if (read->scope == BERTH_SCOPE_LIVE && !model_is_live(job))
+        return false;
+    if (read->scope == BERTH_SCOPE_ENDED && model_is_live(job))
+        return false;
+    if (read->state != 0 && !model_is_live(job) && job->state != read->state)
+        return false;
+    if (read->dispatcher != 0 && read->dispatcher != job->dispatcher)
+        return false;
+    if (read->after == 0)
+        return true;
+    return read->is_newest_first ? job->id < read->after : job->id > read->after;
+}
+
+static void check_list(const struct model *model, const struct berth_read *read,
+                       const struct berth_completion *completion)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < model->job_count && found < read->count_max; i++) {
+        size_t place = read->is_newest_first ? model->job_count - 1 - i : i;
+        if (!is_wanted(read, &model->jobs[place]))
+            continue;
+        assert_true(found < completion->job_count);
+        check_job(&completion->jobs[found++], &model->jobs[place], false, false);
+    }
+    assert_int_equal(completion->job_count, found);
+    if (found < read->count_max)
+        assert_false(completion->has_more);
+    if (found > 0 && completion->has_more)
+        assert_int_equal(completion->next, completion->jobs[found - 1].id);
+}
+
+static void check_jobs(const struct model *model, const struct berth_read *read,
+                       const struct berth_completion *completion)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < read->id_count; i++) {
+        for (size_t place = 0; place < model->job_count; place++) {
+            if (model->jobs[place].id != read->ids[i])
+                continue;
+            assert_true(found < completion->job_count);
+            check_job(&completion->jobs[found++], &model->jobs[place], true, true);
+        }
+    }
+    assert_int_equal(completion->job_count, found);
+}
+
+static void check_counts(const struct model *model, const struct berth_completion *completion)
+{
+    uint64_t total = 0, wanted_total = 0;
+    for (size_t i = 0; i < completion->count_count; i++) {
+        const struct berth_ended_count *is = &completion->counts[i];
+        uint64_t completed = 0, dead = 0, cancelled = 0;
+        for (size_t place = 0; place < model->job_count; place++) {
+            const struct berth_job_record *job = &model->jobs[place];
+            if (job->dispatcher != is->dispatcher)
+                continue;
+            completed += job->state == BERTH_COMPLETED;
+            dead += job->state == BERTH_DEAD;
+            cancelled += job->state == BERTH_CANCELLED;
+        }
+        assert_int_equal(is->completed, completed);
+        assert_int_equal(is->dead, dead);
+        assert_int_equal(is->cancelled, cancelled);
+        assert_int_equal(is->completed_total, completed);
+        total += completed + dead + cancelled;
+    }
+    for (size_t place = 0; place < model->job_count; place++)
+        wanted_total += !model_is_live(&model->jobs[place]);
+    assert_int_equal(total, wanted_total);
+}
+
+void model_check_read(const struct model *model, struct kit *kit, const struct berth_read *read)
+{
+    struct berth_completion completion = kit_read(kit, read);
+    assert_int_equal(completion.error.code, 0);
+    switch (read->type) {
+    case BERTH_READ_JOBS: check_jobs(model, read, &completion); return;
+    case BERTH_READ_LIST: check_list(model, read, &completion); return;
+    case BERTH_READ_COUNTS: check_counts(model, &completion); return;
+    }
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* What a store must hold after a sequence of batches, kept the plainest way: arrays, looked through
+ * from the front.
+ *
+ * Shares no line with the backends. Texts that records point at must outlive the model
+ * (kit->memory).
+ */
+#pragma once
+
+#include "store_kit.h"
+
+#define MODEL_JOBS_MAX        8192
+#define MODEL_DISPATCHERS_MAX 64
+#define MODEL_SESSIONS_MAX    256
+
+struct model {
+    struct berth_job_record jobs[MODEL_JOBS_MAX]; /* in order of id */
+    size_t job_count;
+    struct berth_dispatcher_record dispatchers[MODEL_DISPATCHERS_MAX]; /* in order of id */
+    size_t dispatcher_count;
+    struct berth_session_record sessions[MODEL_SESSIONS_MAX]; /* in order of id */
+    size_t session_count;
+};
+
+void model_apply(struct model *model, const struct berth_record *record);
+
+struct berth_job_record *model_find(struct model *model, uint64_t id);
+bool model_is_live(const struct berth_job_record *job);
+
+/* Each asserts, with cmocka, that the store says the same as the model. The load takes place on a
+ * store that was just opened. `body_bytes_budget` as in the visitor. */
+void model_check_load(const struct model *model, struct kit *kit, uint64_t body_bytes_budget);
+void model_check_read(const struct model *model, struct kit *kit, const struct berth_read *read);
