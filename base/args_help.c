@@ -86,7 +86,7 @@ int berth_args_help(const struct berth_args *args, struct berth_buf *buf)
                  command->operands);
     else
         add_head(&page, program->name, NULL, program->summary, program->examples,
-                 program->commands ? "COMMAND ..." : program->operands);
+                 program->commands_count > 0 ? "COMMAND ..." : program->operands);
 
     for (size_t i = 0; !command && i < program->commands_count; i++) {
         if (i == 0)

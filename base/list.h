@@ -136,10 +136,12 @@ static inline void berth_list_splice_back(struct berth_list *to, struct berth_li
 }
 
 /* Walks from first to last. The body must not remove `node`; with _SAFE it may remove and free it,
- * but no other. */
+ * but no other.
+ * NOLINTBEGIN(bugprone-macro-parentheses): node is a name that is declared */
 #define BERTH_LIST_FOREACH(node, list)                                                             \
     for (struct berth_list_node *node = (list)->ring.next; node != &(list)->ring; node = node->next)
 
 #define BERTH_LIST_FOREACH_SAFE(node, list)                                                        \
     for (struct berth_list_node *node = (list)->ring.next, *node##_next = node->next;              \
          node != &(list)->ring; node = node##_next, node##_next = node->next)
+/* NOLINTEND(bugprone-macro-parentheses) */

@@ -73,8 +73,10 @@ static inline struct berth_map_node *berth_map_next(const struct berth_map_node 
     return (struct berth_map_node *)node->hh.next;
 }
 
-/* The body may remove (and free) `node`, but no other. */
+/* The body may remove (and free) `node`, but no other.
+ * NOLINTBEGIN(bugprone-macro-parentheses): node is a name that is declared */
 #define BERTH_MAP_FOREACH(node, map)                                                               \
     for (struct berth_map_node *node = berth_map_first(map),                                       \
                                *node##_next = node ? berth_map_next(node) : NULL;                  \
          node; node = node##_next, node##_next = node ? berth_map_next(node) : NULL)
+/* NOLINTEND(bugprone-macro-parentheses) */

@@ -13,12 +13,14 @@
 static atomic_size_t countdown; /* 0: off; 1: the next one fails */
 static atomic_bool has_failed;
 
+/* The names are the linker's. NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *memory, size_t bytes);
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
 void *__wrap_realloc(void *memory, size_t bytes);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 void faulty_fail_at(size_t n)
 {

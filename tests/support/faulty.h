@@ -26,6 +26,7 @@ bool faulty_stop(void);
 
 /* The body runs with the 1st, 2nd, ... allocation failing, until it made fewer than that: the last
  * round runs without a failure. The body calls faulty_stop() itself before it asserts. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): n is a name that is declared */
 #define FAULTY_FOREACH(n) for (size_t n = 1; faulty_begin_(n); n++)
 
 /* Whether round n is to be run: the first, and each after one that failed. */

@@ -30,8 +30,10 @@ static void child_run(const char *const *argv, const char *const *env, int in, i
         char *copy = strdup(*env);
         is_ready = copy && putenv(copy) == 0;
     }
+    char *const *exec_argv; /* execvp does not change it, but its type does not say so */
+    memcpy(&exec_argv, &argv, sizeof exec_argv);
     if (is_ready)
-        (void)execvp(argv[0], (char *const *)(uintptr_t)argv);
+        (void)execvp(argv[0], exec_argv);
     _exit(127);
 }
 

@@ -97,6 +97,7 @@ static void the_nth_allocation_fails_once(void **state)
     assert_null(second);
     assert_non_null(third);
     free(first);
+    free(second);
     free(third);
 }
 

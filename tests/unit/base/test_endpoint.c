@@ -4,6 +4,7 @@
  */
 #include "support/berthtest.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/endpoint.h"
@@ -80,18 +81,18 @@ static void what_is_too_long_is_refused(void **state)
 {
     (void)state;
     struct berth_endpoint endpoint;
-    char url[400] = "ipc://";
-    memset(url + 6, 'x', BERTH_PATH_BYTES_MAX);
+    char url[400], filler[300];
+    memset(filler, 'x', sizeof filler);
+
+    (void)snprintf(url, sizeof url, "ipc://%.*s", BERTH_PATH_BYTES_MAX, filler);
     assert_rc(berth_endpoint_parse("u", url, &endpoint, NULL), 0);
-    url[6 + BERTH_PATH_BYTES_MAX] = 'x';
+    (void)snprintf(url, sizeof url, "ipc://%.*s", BERTH_PATH_BYTES_MAX + 1, filler);
     assert_rc(berth_endpoint_parse("u", url, &endpoint, NULL), BERTH_EVALUE);
 
-    memcpy(url, "tcp://", 6);
-    memset(url + 6, 'x', BERTH_HOST_BYTES_MAX + 1);
-    memcpy(url + 6 + BERTH_HOST_BYTES_MAX + 1, ":1", 3);
-    assert_rc(berth_endpoint_parse("u", url, &endpoint, NULL), BERTH_EVALUE);
-    memcpy(url + 6 + BERTH_HOST_BYTES_MAX, ":1", 3);
+    (void)snprintf(url, sizeof url, "tcp://%.*s:1", BERTH_HOST_BYTES_MAX, filler);
     assert_rc(berth_endpoint_parse("u", url, &endpoint, NULL), 0);
+    (void)snprintf(url, sizeof url, "tcp://%.*s:1", BERTH_HOST_BYTES_MAX + 1, filler);
+    assert_rc(berth_endpoint_parse("u", url, &endpoint, NULL), BERTH_EVALUE);
 }
 
 static void loopback_is_what_only_this_machine_reaches(void **state)
