@@ -148,15 +148,15 @@ class Untested(Case):
     def test_a_source_needs_a_test_or_a_reason(self):
         for path in ("base/a.c", "base/b.c", "cli/main.c", "tests/unit/base/test_a.c", "runtime/examples/echo.c"):
             self.write(path, MIT)
-        self.write("tests/tidy/untested.txt", "# comment\ncli/main.c: run by the integration tests\n")
+        self.write("tests/tidy/untested/x.txt", "# comment\ncli/main.c: run by the integration tests\n")
         self.assert_caught("untested", "base/b.c:1")
 
     def test_the_list_may_not_grow_old(self):
         for path in ("base/a.c", "base/b.c", "tests/unit/base/test_a.c"):
             self.write(path, MIT)
-        self.write("tests/tidy/untested.txt", "base/a.c: x\nbase/b.c: \nbase/gone.c: x\n")
-        self.assert_caught("untested", "tests/tidy/untested.txt:2", "tests/tidy/untested.txt:1",
-                           "tests/tidy/untested.txt:3")
+        self.write("tests/tidy/untested/x.txt", "base/a.c: x\nbase/b.c: \nbase/gone.c: x\n")
+        self.assert_caught("untested", "tests/tidy/untested/x.txt:2", "tests/tidy/untested/x.txt:1",
+                           "tests/tidy/untested/x.txt:3")
 
 
 class Sleeps(Case):

@@ -222,26 +222,33 @@ def rule_size(tree):
                    f"'/* long: ... */' above it")
 
 
+def read_untested(tree):
+    """Yields list, line, path, reason. One list for each component, so that they can grow side by side."""
+    for path in tree.files:
+        if not re.fullmatch(r"tests/tidy/untested/[\w-]+\.txt", path):
+            continue
+        for number, line in enumerate(tree.text(path).split("\n"), 1):
+            if line.strip() and not line.startswith("#"):
+                source, _, reason = line.partition(":")
+                yield f"{path}:{number}", source.strip(), reason.strip()
+
+
 def rule_untested(tree):
     listed = {}
-    for number, line in enumerate(tree.text("tests/tidy/untested.txt").split("\n"), 1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        path, _, reason = line.partition(":")
-        if not reason.strip():
-            yield f"tests/tidy/untested.txt:{number}: '{path}' needs a reason"
-        listed[path] = number
+    for place, source, reason in read_untested(tree):
+        if not reason:
+            yield f"{place}: '{source}' needs a reason"
+        listed[source] = place
     tests = {os.path.basename(f) for f in tree.files if f.startswith("tests/")}
     sources = {f for f in tree.c_files(*PRODUCT) if f.endswith(".c") and "/examples/" not in f}
     for path in sorted(sources):
         has_test = f"test_{os.path.basename(path)}" in tests
         if not has_test and path not in listed:
-            yield f"{path}:1: has no test_{os.path.basename(path)}, and no reason in tests/tidy/untested.txt"
+            yield f"{path}:1: has no test_{os.path.basename(path)}, and no reason in tests/tidy/untested/"
         if has_test and path in listed:
-            yield f"tests/tidy/untested.txt:{listed[path]}: {path} has a test now"
+            yield f"{listed[path]}: {path} has a test now"
     for path in sorted(set(listed) - sources):
-        yield f"tests/tidy/untested.txt:{listed[path]}: {path} is not there any more"
+        yield f"{listed[path]}: {path} is not there any more"
 
 
 def rule_sleeps(tree):
