@@ -22,12 +22,10 @@
 #include <berth/error.h>
 
 #include "base/cleanup.h"
+#include "proto/limits.h"
 
-/* Attempts at once: more than the largest capacity. */
-#define FENCE_ATTEMPTS_MAX 65536
-
-/* The longest lease of a worker that a keeper believes. */
-#define FENCE_LEASE_MS_MAX (24 * 60 * 60 * 1000)
+#define FENCE_ATTEMPTS_MAX BERTH_ATTEMPTS_MAX /* at once: more than the largest capacity */
+#define FENCE_LEASE_MS_MAX BERTH_LEASE_MS_MAX /* the longest lease that a keeper believes in */
 
 struct fence;
 
@@ -78,8 +76,8 @@ void fence_event_clear(struct fence *fence);
 /* While the child lives or after. Any value may be nonsense if the child's memory is damaged. */
 void fence_read(const struct fence *fence, struct fence_state *ret_state);
 
-/* The attempts that run, or ran when the child died. Writes at most `count_max` and returns how
- * many. */
+/* The attempts that ran when the child died; while it lives, a moving picture. Writes at most
+ * `count_max` and returns how many. */
 size_t fence_attempts(const struct fence *fence, struct fence_attempt *ret_attempts,
                       size_t count_max);
 

@@ -12,7 +12,7 @@
  * 1. on_end is called exactly once for each attempt that exec_start() took, and only when nothing
  *    that the attempt started is alive any more, daemons included.
  * 2. When the process or the exec thread dies, so do the shims and with them the commands.
- * 3. Memory for an attempt's output is bounded by twice EXEC_OUTPUT_BYTES_MAX.
+ * 3. An attempt's output takes at most four times EXEC_OUTPUT_BYTES_MAX of memory.
  */
 #pragma once
 
@@ -23,10 +23,10 @@
 #include <berth/error.h>
 #include <berth/types.h>
 
-#include "base/cleanup.h"
+#include "proto/limits.h"
 
-#define EXEC_OUTPUT_BYTES_MAX (64u * 1024) /* kept of each of stdout and stderr: the last */
-#define EXEC_GRACE_MS_MAX     (24 * 60 * 60 * 1000)
+#define EXEC_OUTPUT_BYTES_MAX BERTH_OUTPUT_BYTES_MAX /* kept of stdout, and of stderr: the last */
+#define EXEC_GRACE_MS_MAX     BERTH_GRACE_MS_MAX
 
 struct exec;
 
@@ -68,7 +68,9 @@ struct exec_command {
     struct berth_slice payload;     /* stdin */
 };
 
-/* Starts the exec thread. -ENOTDIR, -ENOENT ... if the work dir cannot be used. */
+/* Starts the exec thread. -ENOTDIR, -ENOENT ... if the work dir cannot be used. Raises the
+ * process's soft limit of descriptors to the hard one (an attempt needs four; commands get the old
+ * limit), and copies the environment as it is now: commands see no later change of it. */
 int exec_open(const struct exec_opts *opts, struct exec **ret_exec, struct berth_error *err);
 
 /* Kills all attempts that are left, waits until on_end was called for each, ends the thread. NULL
@@ -76,11 +78,11 @@ int exec_open(const struct exec_opts *opts, struct exec **ret_exec, struct berth
 void exec_close(struct exec *exec);
 
 /* Takes a command; it starts soon, on the exec thread. Any thread, on_end included; does not block.
- * An attempt is started once. -EINVAL: no argv, an empty argv[0], or a NUL byte in a text (`err`
- * says which); -ENOMEM; -ECANCELED: closing. On failure on_end is not called. */
+ * -EINVAL: no argv, an empty argv[0], or a NUL byte in a text (`err` says which); -EEXIST: that
+ * attempt is there; -ENOMEM; -ECANCELED: closing. On failure on_end is not called. */
 int exec_start(struct exec *exec, const struct exec_command *command, struct berth_error *err);
 
 /* SIGTERM to the command's group now, SIGKILL to everything of the attempt after `grace_ms` (0 ..
  * EXEC_GRACE_MS_MAX, else cut to it; 0: SIGKILL now). A repeat can only bring the end nearer. An
  * attempt that is not there (any more) is no error. Any thread, on_end included; does not block. */
-int exec_cancel(struct exec *exec, uint64_t attempt, int64_t grace_ms);
+void exec_cancel(struct exec *exec, uint64_t attempt, int64_t grace_ms);

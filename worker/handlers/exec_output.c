@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A bounded tail of a stream over a growing buffer.
+ */
+#include "worker/handlers/exec_output.h"
+
+void exec_output_init(struct exec_output *output)
+{
+    berth_buf_init(&output->buf, 2 * EXEC_OUTPUT_BYTES_MAX);
+    output->is_truncated = false;
+}
+
+void exec_output_fini(struct exec_output *output)
+{
+    berth_buf_fini(&output->buf);
+}
+
+/* Keeps the last `bytes` of what is there. */
+static void keep(struct exec_output *output, size_t bytes)
+{
+    berth_buf_drop(&output->buf, output->buf.bytes - bytes);
+    output->is_truncated = true;
+}
+
+void exec_output_put(struct exec_output *output, const char *data, size_t bytes)
+{
+    if (bytes > EXEC_OUTPUT_BYTES_MAX) {
+        data += bytes - EXEC_OUTPUT_BYTES_MAX;
+        bytes = EXEC_OUTPUT_BYTES_MAX;
+        output->is_truncated = true;
+    }
+    if (output->buf.bytes + bytes > output->buf.bytes_max)
+        keep(output, EXEC_OUTPUT_BYTES_MAX - bytes);
+    if (berth_buf_append(&output->buf, data, bytes) < 0)
+        output->is_truncated = true;
+}
+
+struct berth_slice exec_output_slice(struct exec_output *output)
+{
+    if (output->buf.bytes > EXEC_OUTPUT_BYTES_MAX)
+        keep(output, EXEC_OUTPUT_BYTES_MAX);
+    return berth_buf_slice(&output->buf);
+}
