@@ -335,7 +335,7 @@ void agent_mind_session(struct agent *agent)
 
 int64_t agent_session_due_ms(const struct agent *agent)
 {
-    int64_t due_ms = reconnect_due_ms(agent), other_ms;
+    int64_t due_ms = reconnect_due_ms(agent), other_ms = INT64_MAX;
     switch (agent->state) {
     case AGENT_NEW: other_ms = agent->hello_due_ms; break;
     case AGENT_JOINED:
