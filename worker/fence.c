@@ -19,7 +19,7 @@
 
 #include "base/assert.h"
 
-#define FENCE_MAGIC     UINT64_C(0x31656e6566626572) /* changes with the layout */
+#define FENCE_MAGIC     UINT64_C(0x32656e6566626572) /* changes with the layout */
 #define FENCE_READS_MAX 1000                         /* a page that never stands still is damaged */
 #define FENCE_CLAIMED   UINT64_MAX                   /* a slot that is being filled */
 
@@ -33,7 +33,7 @@ struct fence_record {
 
 struct fence_slot {
     _Atomic uint64_t attempt; /* 0: free */
-    _Atomic uint64_t job;
+    _Atomic uint64_t job, number;
 };
 
 struct fence_page {
@@ -269,27 +269,29 @@ static void raise_to(_Atomic uint32_t *value, uint32_t to)
         continue;
 }
 
-static bool slot_claim(struct fence_page *page, uint32_t index, uint64_t attempt, uint64_t job)
+static bool slot_claim(struct fence_page *page, uint32_t index, const struct fence_attempt *attempt)
 {
     struct fence_slot *slot = &page->slots[index];
     uint64_t free_slot = 0;
     if (!atomic_compare_exchange_strong(&slot->attempt, &free_slot, FENCE_CLAIMED))
         return false;
     raise_to(&page->slot_count, index + 1);
-    atomic_store_explicit(&slot->job, job, memory_order_relaxed);
-    atomic_store_explicit(&slot->attempt, attempt, memory_order_release);
+    put(&slot->job, attempt->job);
+    put(&slot->number, attempt->number);
+    atomic_store_explicit(&slot->attempt, attempt->attempt, memory_order_release);
     return true;
 }
 
-int fence_attempt_add(struct fence *fence, uint64_t attempt, uint64_t job)
+int fence_attempt_add(struct fence *fence, uint64_t attempt, uint64_t job, uint32_t number)
 {
+    struct fence_attempt entry = { .attempt = attempt, .job = job, .number = number };
     BERTH_ASSERT(attempt != 0);
     BERTH_ASSERT(attempt != FENCE_CLAIMED);
     /* The hint may be beyond a slot that was freed meanwhile, hence the second round from 0. */
     uint32_t start = atomic_load(&fence->hint);
     for (uint32_t i = 0; i < 2 * FENCE_ATTEMPTS_MAX - start; i++) {
         uint32_t index = (start + i) % FENCE_ATTEMPTS_MAX;
-        if (!slot_claim(fence->page, index, attempt, job))
+        if (!slot_claim(fence->page, index, &entry))
             continue;
         atomic_store(&fence->hint, (index + 1) % FENCE_ATTEMPTS_MAX);
         return (int)index;
@@ -321,7 +323,8 @@ size_t fence_attempts(const struct fence *fence, struct fence_attempt *ret_attem
             continue;
         ret_attempts[count++] = (struct fence_attempt){
             .attempt = attempt,
-            .job = atomic_load_explicit(&page->slots[i].job, memory_order_relaxed),
+            .job = get(&page->slots[i].job),
+            .number = (uint32_t)get(&page->slots[i].number),
         };
     }
     return count;

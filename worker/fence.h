@@ -50,6 +50,7 @@ struct fence_state {
 
 struct fence_attempt {
     uint64_t attempt, job;
+    uint32_t number; /* of the attempt, as granted */
 };
 
 /* ---- the keeper's side ---- */
@@ -103,7 +104,7 @@ void fence_set_lease_end(struct fence *fence, int64_t end_ms);
 
 /* Notes that an attempt (not 0) runs: to be called before it starts. Returns its place in the
  * table, for fence_attempt_remove(), or -ENOSPC. Any thread. */
-int fence_attempt_add(struct fence *fence, uint64_t attempt, uint64_t job);
+int fence_attempt_add(struct fence *fence, uint64_t attempt, uint64_t job, uint32_t number);
 
 /* It and all that it started is over. `place` is what _add returned, and is not used again. Any
  * thread. */

@@ -124,9 +124,9 @@ static void attempts_are_listed_from_start_to_end(void **state)
 {
     struct fixture *f = *state;
     struct fence_attempt attempts[4];
-    int first = fence_attempt_add(f->child, 11, 1);
-    int second = fence_attempt_add(f->child, 22, 2);
-    int third = fence_attempt_add(f->child, 33, 3);
+    int first = fence_attempt_add(f->child, 11, 1, 1);
+    int second = fence_attempt_add(f->child, 22, 2, 1);
+    int third = fence_attempt_add(f->child, 33, 3, 5);
     assert_true(first >= 0 && second >= 0 && third >= 0);
 
     fence_attempt_remove(f->child, second);
@@ -136,23 +136,24 @@ static void attempts_are_listed_from_start_to_end(void **state)
     assert_int_equal(attempts[0].job, 1);
     assert_int_equal(attempts[1].attempt, 33);
     assert_int_equal(attempts[1].job, 3);
+    assert_int_equal(attempts[1].number, 5);
     assert_int_equal(fence_attempts(f->keeper, attempts, 1), 1);
-    assert_int_equal(fence_attempt_add(f->child, 44, 4), second);
+    assert_int_equal(fence_attempt_add(f->child, 44, 4, 1), second);
 }
 
 static void a_full_table_refuses_and_a_freed_place_is_found(void **state)
 {
     struct fixture *f = *state;
     for (uint64_t i = 0; i < FENCE_ATTEMPTS_MAX; i++)
-        assert_int_equal(fence_attempt_add(f->child, i + 1, i), i);
-    assert_rc(fence_attempt_add(f->child, 1000000, 1), -ENOSPC);
+        assert_int_equal(fence_attempt_add(f->child, i + 1, i, 1), i);
+    assert_rc(fence_attempt_add(f->child, 1000000, 1, 1), -ENOSPC);
 
     fence_attempt_remove(f->child, 40000);
     fence_attempt_remove(f->child, 200);
 
-    assert_int_equal(fence_attempt_add(f->child, 1000001, 1), 200);
-    assert_int_equal(fence_attempt_add(f->child, 1000002, 1), 40000);
-    assert_rc(fence_attempt_add(f->child, 1000003, 1), -ENOSPC);
+    assert_int_equal(fence_attempt_add(f->child, 1000001, 1, 1), 200);
+    assert_int_equal(fence_attempt_add(f->child, 1000002, 1, 1), 40000);
+    assert_rc(fence_attempt_add(f->child, 1000003, 1, 1), -ENOSPC);
 }
 
 #define THREADS 4
@@ -162,12 +163,12 @@ static void *churn(void *arg)
 {
     struct fence *fence = arg;
     for (uint64_t i = 1; i <= ROUNDS; i++) {
-        int place = fence_attempt_add(fence, i, i + 7);
+        int place = fence_attempt_add(fence, i, i + 7, 1);
         if (place < 0)
             return fence;
         fence_attempt_remove(fence, place);
     }
-    return fence_attempt_add(fence, 1, 8) < 0 ? fence : NULL;
+    return fence_attempt_add(fence, 1, 8, 1) < 0 ? fence : NULL;
 }
 
 static void threads_do_not_take_each_others_places(void **state)
@@ -226,7 +227,7 @@ static int child_main(int fd)
     if (!(fcntl(fd, F_GETFD) & FD_CLOEXEC) || !(fcntl(fence_event_fd(fence), F_GETFD) & FD_CLOEXEC))
         return 2;
     fence_set_session(fence, 4242, 9, 90, K_MS);
-    (void)fence_attempt_add(fence, 555, 5);
+    (void)fence_attempt_add(fence, 555, 5, 1);
     return raise(SIGKILL);
 }
 
