@@ -17,12 +17,12 @@
 #define CHECKPOINT_IDLE_MS    1000
 #define CHECKPOINT_RETRY_MS   1000
 
-#define STEP_ROWS                                                                                  \
-    500 /* looked at in one step, and twice the jobs that ended in the last batch on top */
-#define KEY_PASS_MS    60000
-#define AGE_PASS_MS    3600000
-#define COUNT_PAUSE_MS 10000 /* after meeting a job whose request key is still inside its window   \
-                              */
+/* Looked at in one step, and twice the jobs that ended in the last batch on top. */
+#define STEP_ROWS   500
+#define KEY_PASS_MS 60000
+#define AGE_PASS_MS 3600000
+/* After meeting a job whose request key is still inside its window. */
+#define COUNT_PAUSE_MS   10000
 #define RESERVE_RETRY_MS 1000
 
 /* A walk for the count starts when a dispatcher is over its bound by so much, and cannot wait for
