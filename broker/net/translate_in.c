@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* Frames become events: the frame itself, and what clients send. What a message may hold was
+ * checked by berth_validate before it is read here.
+ */
+#include "translate_state.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "proto/columns.h"
+#include "proto/validate.h"
+#include "proto/wire.h"
+
+static int read_frame(struct berth_translate *t, const struct berth_incoming *incoming,
+                      Berth__V1__Envelope **ret_envelope, struct berth_error *err,
+                      const char **ret_field);
+static int read_message(struct berth_translate *t, const Berth__V1__Envelope *envelope,
+                        uint64_t peer, struct berth_event *ret_event);
+static int read_submit(struct berth_arena *arena, struct translate_from from,
+                       const Berth__V1__Submit *message, struct berth_ev_submit *ret_event);
+static struct berth_ev_job_list read_job_list(struct translate_from from,
+                                              const Berth__V1__JobList *message);
+static struct berth_ev_dispatcher_set read_dispatcher_set(struct translate_from from,
+                                                          const Berth__V1__DispatcherSet *message);
+
+enum berth_translated berth_translate_in(struct berth_translate *t,
+                                         const struct berth_incoming *incoming,
+                                         struct berth_event *ret_event,
+                                         struct berth_slice *ret_answer)
+{
+    struct berth_error err = { 0 };
+    const char *field = NULL;
+    Berth__V1__Envelope *envelope;
+    berth_arena_reset(&t->in);
+
+    int rc = read_frame(t, incoming, &envelope, &err, &field);
+    if (rc >= 0 && envelope->message_case == BERTH__V1__ENVELOPE__MESSAGE_ERROR)
+        return BERTH_TRANSLATED_NOTHING;
+    if (rc >= 0 && envelope->message_case == BERTH__V1__ENVELOPE__MESSAGE_CLIENT_HELLO) {
+        rc = translate_client_welcome(t, envelope->request, ret_answer);
+        return rc < 0 ? BERTH_TRANSLATED_NOTHING : BERTH_TRANSLATED_ANSWER;
+    }
+    if (rc >= 0) {
+        rc = read_message(t, envelope, incoming->peer, ret_event);
+        if (rc >= 0)
+            return BERTH_TRANSLATED_EVENT;
+        (void)berth_fail(&err, rc, "the broker could not read the message");
+    }
+    uint64_t request = berth_wire_head(incoming->frame).request;
+    rc = translate_error(t, request, rc, field, err.message, ret_answer);
+    return rc < 0 ? BERTH_TRANSLATED_NOTHING : BERTH_TRANSLATED_ANSWER;
+}
+
+static int read_frame(struct berth_translate *t, const struct berth_incoming *incoming,
+                      Berth__V1__Envelope **ret_envelope, struct berth_error *err,
+                      const char **ret_field)
+{
+    Berth__V1__Envelope *envelope;
+    if (incoming->frame_count != 1)
+        return berth_fail(err, BERTH_EPROTO, "a message of %zu frames: allowed is 1",
+                          incoming->frame_count);
+    int rc = berth_wire_unpack(incoming->frame, &t->in, &envelope, err);
+    if (rc < 0)
+        return rc;
+    if (envelope->message_case != BERTH__V1__ENVELOPE__MESSAGE_ERROR) {
+        rc = berth_validate(envelope, BERTH_SIDE_BROKER, err, ret_field);
+        if (rc < 0)
+            return rc;
+    }
+    *ret_envelope = envelope;
+    return 0;
+}
+
+static struct berth_ev_ids read_ids(struct translate_from from, const uint64_t *ids, size_t count)
+{
+    return (struct berth_ev_ids){
+        .peer = from.peer, .request = from.request, .ids = ids, .count = count
+    };
+}
+
+static struct berth_ev_query read_query(struct translate_from from, ProtobufCBinaryData name)
+{
+    return (struct berth_ev_query){ .peer = from.peer,
+                                    .request = from.request,
+                                    .name = berth_slice_from(name) };
+}
+
+static int read_message(struct berth_translate *t, const Berth__V1__Envelope *envelope,
+                        uint64_t peer, struct berth_event *ret_event)
+{
+    const struct translate_from from = { .peer = peer, .request = envelope->request };
+    struct berth_event *event = ret_event;
+    *event = (struct berth_event){ 0 };
+    switch (envelope->message_case) {
+    case BERTH__V1__ENVELOPE__MESSAGE_SUBMIT:
+        event->type = BERTH_EV_SUBMIT;
+        return read_submit(&t->in, from, envelope->submit, &event->submit);
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_WAIT:
+        event->type = BERTH_EV_WAIT;
+        event->ids = read_ids(from, envelope->job_wait->id, envelope->job_wait->n_id);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_CANCEL:
+        event->type = BERTH_EV_CANCEL;
+        event->ids = read_ids(from, envelope->job_cancel->id, envelope->job_cancel->n_id);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_GET:
+        event->type = BERTH_EV_JOB_GET;
+        event->ids = read_ids(from, envelope->job_get->id, envelope->job_get->n_id);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_LIST:
+        event->type = BERTH_EV_JOB_LIST;
+        event->job_list = read_job_list(from, envelope->job_list);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_SET:
+        event->type = BERTH_EV_DISPATCHER_SET;
+        event->dispatcher_set = read_dispatcher_set(from, envelope->dispatcher_set);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PAUSE:
+        event->type = BERTH_EV_DISPATCHER_PAUSE;
+        event->dispatcher_pause = (struct berth_ev_dispatcher_pause){
+            .peer = peer,
+            .request = from.request,
+            .name = berth_slice_from(envelope->dispatcher_pause->name),
+            .is_paused = envelope->dispatcher_pause->is_paused,
+        };
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_GET:
+        event->type = BERTH_EV_DISPATCHER_GET;
+        event->query = read_query(from, envelope->dispatcher_get->name);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_LIST:
+        event->type = BERTH_EV_WORKER_LIST;
+        event->query = read_query(from, (ProtobufCBinaryData){ 0 });
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_BROKER_STATUS_GET:
+        event->type = BERTH_EV_STATUS;
+        event->query = read_query(from, (ProtobufCBinaryData){ 0 });
+        return 0;
+    default: return translate_worker_message(&t->in, envelope, peer, event);
+    }
+}
+
+const struct berth_slice *translate_slices(struct berth_arena *arena,
+                                           const ProtobufCBinaryData *items, size_t count)
+{
+    struct berth_slice *slices = berth_arena_alloc_array(arena, count, sizeof *slices);
+    for (size_t i = 0; slices && i < count; i++)
+        slices[i] = berth_slice_from(items[i]);
+    return slices;
+}
+
+static int read_submit(struct berth_arena *arena, struct translate_from from,
+                       const Berth__V1__Submit *message, struct berth_ev_submit *ret_event)
+{
+    const Berth__V1__Submit *m = message;
+    const size_t count = m->n_body_bytes;
+    struct berth_submit_item *items = berth_arena_alloc_array(arena, count, sizeof *items);
+    const struct berth_slice *dispatchers =
+        translate_slices(arena, m->dispatchers, m->n_dispatchers);
+    const struct berth_slice *handlers = translate_slices(arena, m->handlers, m->n_handlers);
+    if (!items || !dispatchers || !handlers)
+        return -ENOMEM;
+
+    struct berth_spans keys = berth_spans_of(m->key_bytes, m->n_key_bytes, m->keys);
+    struct berth_spans bodies = berth_spans_of(m->body_bytes, m->n_body_bytes, m->bodies);
+    for (size_t i = 0; i < count; i++) {
+        items[i] = (struct berth_submit_item){
+            .dispatcher = berth_column_u32(m->dispatcher, m->n_dispatcher, i),
+            .handler = berth_column_u32(m->handler, m->n_handler, i),
+            .priority = berth_column_s32(m->priority, m->n_priority, i),
+            .delay_ms = (int64_t)berth_column_u64(m->delay_ms, m->n_delay_ms, i),
+            .max_attempts = berth_column_u32(m->max_attempts, m->n_max_attempts, i),
+            .timeout_ms = (int64_t)berth_column_u64(m->timeout_ms, m->n_timeout_ms, i),
+            .key = berth_spans_next(&keys),
+            .body = berth_spans_next(&bodies),
+        };
+    }
+
+    *ret_event = (struct berth_ev_submit){
+        .peer = from.peer,
+        .request = from.request,
+        .dispatchers = dispatchers,
+        .dispatcher_count = m->n_dispatchers,
+        .handlers = handlers,
+        .handler_count = m->n_handlers,
+        .items = items,
+        .count = count,
+    };
+    BERTH_ASSERT(m->client.len == sizeof ret_event->client);
+    memcpy(ret_event->client, m->client.data, sizeof ret_event->client);
+    return 0;
+}
+
+static struct berth_ev_job_list read_job_list(struct translate_from from,
+                                              const Berth__V1__JobList *message)
+{
+    return (struct berth_ev_job_list){
+        .peer = from.peer,
+        .request = from.request,
+        .dispatcher = berth_slice_from(message->dispatcher),
+        .state = (enum berth_state)message->state,
+        .after = message->after,
+        .is_newest_first = message->newest_first,
+        .count_max = message->count_max > 0 ? message->count_max : BERTH_JOBS_ANSWER_COUNT,
+    };
+}
+
+static struct berth_ev_dispatcher_set read_dispatcher_set(struct translate_from from,
+                                                          const Berth__V1__DispatcherSet *message)
+{
+    return (struct berth_ev_dispatcher_set){
+        .peer = from.peer,
+        .request = from.request,
+        .name = berth_slice_from(message->name),
+        .has_limit = message->has_limit_kind,
+        .limit = { .kind = (enum berth_limit_kind)message->limit_kind,
+                   .value = message->limit_value },
+        .has_max_attempts = message->has_max_attempts,
+        .max_attempts = message->max_attempts,
+        .has_backoff = message->has_backoff_ms,
+        .backoff_ms = (int64_t)message->backoff_ms,
+        .has_backoff_max = message->has_backoff_max_ms,
+        .backoff_ms_max = (int64_t)message->backoff_max_ms,
+        .has_timeout = message->has_timeout_ms,
+        .timeout_ms = (int64_t)message->timeout_ms,
+        .has_grace = message->has_grace_ms,
+        .grace_ms = (int64_t)message->grace_ms,
+    };
+}

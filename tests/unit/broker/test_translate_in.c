@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Frames of clients become events; each bad frame is answered by name.
+ */
+#include "translate_fixture.h"
+
+static void a_submit_becomes_an_event_with_all_its_columns(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    Berth__V1__Submit m = BERTH__V1__SUBMIT__INIT;
+    ProtobufCBinaryData dispatchers[] = { bytes("default"), bytes("io") };
+    ProtobufCBinaryData handlers[] = { bytes("exec"), bytes("mail") };
+    uint32_t dispatcher[] = { 1, 0 }, handler[] = { 0, 1 }, max_attempts[] = { 0, 3 };
+    int32_t priority[] = { -100, 100 };
+    uint64_t delay_ms[] = { 0, 500 }, timeout_ms[] = { 1000, 0 };
+    uint32_t key_bytes[] = { 0, 3 }, body_bytes[] = { 2, 0 };
+    m.has_client = m.has_keys = m.has_bodies = 1;
+    m.client = bytes(ID16);
+    m.keys = bytes("key");
+    m.bodies = bytes("bb");
+    m.n_dispatchers = m.n_handlers = m.n_dispatcher = m.n_handler = m.n_priority = m.n_delay_ms =
+        m.n_max_attempts = m.n_timeout_ms = m.n_key_bytes = m.n_body_bytes = 2;
+    m.dispatchers = dispatchers;
+    m.handlers = handlers;
+    m.dispatcher = dispatcher;
+    m.handler = handler;
+    m.priority = priority;
+    m.delay_ms = delay_ms;
+    m.max_attempts = max_attempts;
+    m.timeout_ms = timeout_ms;
+    m.key_bytes = key_bytes;
+    m.body_bytes = body_bytes;
+    ENVELOPE(&e, SUBMIT, submit, &m);
+
+    struct berth_event event = taken(f, &e);
+
+    assert_int_equal(event.type, BERTH_EV_SUBMIT);
+    assert_int_equal(event.submit.peer, PEER);
+    assert_int_equal(event.submit.request, REQUEST);
+    assert_memory_equal(event.submit.client, ID16, 16);
+    assert_int_equal(event.submit.dispatcher_count, 2);
+    assert_slice(event.submit.dispatchers[1], "io");
+    assert_int_equal(event.submit.handler_count, 2);
+    assert_slice(event.submit.handlers[0], "exec");
+    assert_int_equal(event.submit.count, 2);
+    const struct berth_submit_item *a = &event.submit.items[0], *b = &event.submit.items[1];
+    assert_int_equal(a->dispatcher, 1);
+    assert_int_equal(a->handler, 0);
+    assert_int_equal(a->priority, -100);
+    assert_int_equal(a->delay_ms, 0);
+    assert_int_equal(a->max_attempts, 0);
+    assert_int_equal(a->timeout_ms, 1000);
+    assert_slice(a->key, "");
+    assert_slice(a->body, "bb");
+    assert_int_equal(b->dispatcher, 0);
+    assert_int_equal(b->handler, 1);
+    assert_int_equal(b->priority, 100);
+    assert_int_equal(b->delay_ms, 500);
+    assert_int_equal(b->max_attempts, 3);
+    assert_int_equal(b->timeout_ms, 0);
+    assert_slice(b->key, "key");
+    assert_slice(b->body, "");
+}
+
+/* One job, and nothing that could be left out. */
+struct least {
+    Berth__V1__Submit m;
+    ProtobufCBinaryData dispatcher, handler;
+    uint32_t body_bytes;
+};
+
+static Berth__V1__Submit *least_submit(struct least *least)
+{
+    berth__v1__submit__init(&least->m);
+    least->dispatcher = bytes("default");
+    least->handler = bytes("exec");
+    least->body_bytes = 2;
+    least->m.has_client = least->m.has_bodies = 1;
+    least->m.client = bytes(ID16);
+    least->m.n_dispatchers = least->m.n_handlers = least->m.n_body_bytes = 1;
+    least->m.dispatchers = &least->dispatcher;
+    least->m.handlers = &least->handler;
+    least->m.body_bytes = &least->body_bytes;
+    least->m.bodies = bytes("bb");
+    return &least->m;
+}
+
+static void columns_left_out_mean_zero(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    struct least least;
+    ENVELOPE(&e, SUBMIT, submit, least_submit(&least));
+
+    struct berth_event event = taken(f, &e);
+
+    assert_int_equal(event.submit.count, 1);
+    const struct berth_submit_item *item = event.submit.items;
+    assert_int_equal(item->dispatcher + item->handler + item->max_attempts, 0);
+    assert_int_equal(item->priority, 0);
+    assert_int_equal(item->delay_ms + item->timeout_ms, 0);
+    assert_slice(item->key, "");
+    assert_slice(item->body, "bb");
+}
+
+static void ids_become_waits_cancels_and_gets(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    const int types[] = { BERTH_EV_WAIT, BERTH_EV_CANCEL, BERTH_EV_JOB_GET };
+    uint64_t ids[] = { 5, 3 };
+    Berth__V1__JobWait wait = BERTH__V1__JOB_WAIT__INIT;
+    Berth__V1__JobCancel cancel = BERTH__V1__JOB_CANCEL__INIT;
+    Berth__V1__JobGet get = BERTH__V1__JOB_GET__INIT;
+    wait.n_id = cancel.n_id = get.n_id = 2;
+    wait.id = cancel.id = get.id = ids;
+
+    for (int i = 0; i < 3; i++) {
+        if (i == 0)
+            ENVELOPE(&e, JOB_WAIT, job_wait, &wait);
+        else if (i == 1)
+            ENVELOPE(&e, JOB_CANCEL, job_cancel, &cancel);
+        else
+            ENVELOPE(&e, JOB_GET, job_get, &get);
+        struct berth_event event = taken(f, &e);
+        assert_int_equal(event.type, types[i]);
+        assert_int_equal(event.ids.peer, PEER);
+        assert_int_equal(event.ids.request, REQUEST);
+        assert_int_equal(event.ids.count, 2);
+        assert_int_equal(event.ids.ids[0], 5);
+        assert_int_equal(event.ids.ids[1], 3);
+    }
+}
+
+static void a_list_has_its_filters_or_their_defaults(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    Berth__V1__JobList m = BERTH__V1__JOB_LIST__INIT;
+    ENVELOPE(&e, JOB_LIST, job_list, &m);
+
+    struct berth_event event = taken(f, &e);
+    assert_int_equal(event.type, BERTH_EV_JOB_LIST);
+    assert_slice(event.job_list.dispatcher, "");
+    assert_int_equal(event.job_list.state, 0);
+    assert_int_equal(event.job_list.after, 0);
+    assert_false(event.job_list.is_newest_first);
+    assert_int_equal(event.job_list.count_max, 100);
+
+    m.has_dispatcher = m.has_state = m.has_after = m.has_newest_first = m.has_count_max = 1;
+    m.dispatcher = bytes("io");
+    m.state = BERTH__V1__JOB_STATE__JOB_STATE_DEAD;
+    m.after = 17;
+    m.newest_first = 1;
+    m.count_max = 1000;
+    event = taken(f, &e);
+    assert_slice(event.job_list.dispatcher, "io");
+    assert_int_equal(event.job_list.state, BERTH_DEAD);
+    assert_int_equal(event.job_list.after, 17);
+    assert_true(event.job_list.is_newest_first);
+    assert_int_equal(event.job_list.count_max, 1000);
+}
+
+static void setting_a_dispatcher_carries_only_what_was_given(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    Berth__V1__DispatcherSet m = BERTH__V1__DISPATCHER_SET__INIT;
+    m.has_name = 1;
+    m.name = bytes("newsletter");
+    m.has_grace_ms = 1;
+    m.grace_ms = 0;
+    ENVELOPE(&e, DISPATCHER_SET, dispatcher_set, &m);
+
+    struct berth_ev_dispatcher_set set = taken(f, &e).dispatcher_set;
+    assert_slice(set.name, "newsletter");
+    assert_true(set.has_grace);
+    assert_int_equal(set.grace_ms, 0);
+    assert_false(set.has_limit || set.has_max_attempts || set.has_backoff || set.has_backoff_max ||
+                 set.has_timeout);
+
+    m.has_limit_kind = m.has_limit_value = m.has_max_attempts = m.has_backoff_ms =
+        m.has_backoff_max_ms = m.has_timeout_ms = 1;
+    m.limit_kind = BERTH__V1__LIMIT_KIND__LIMIT_MAX_CORES;
+    m.limit_value = 64;
+    m.max_attempts = 9;
+    m.backoff_ms = 10;
+    m.backoff_max_ms = 20;
+    m.timeout_ms = 30;
+    set = taken(f, &e).dispatcher_set;
+    assert_true(set.has_limit && set.has_max_attempts && set.has_backoff && set.has_backoff_max &&
+                set.has_timeout);
+    assert_int_equal(set.limit.kind, BERTH_LIMIT_MAX_CORES);
+    assert_int_equal(set.limit.value, 64);
+    assert_int_equal(set.max_attempts, 9);
+    assert_int_equal(set.backoff_ms, 10);
+    assert_int_equal(set.backoff_ms_max, 20);
+    assert_int_equal(set.timeout_ms, 30);
+}
+
+static void operators_questions_become_events(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    Berth__V1__DispatcherPause pause = BERTH__V1__DISPATCHER_PAUSE__INIT;
+    pause.has_name = pause.has_is_paused = 1;
+    pause.name = bytes("io");
+    pause.is_paused = 1;
+    ENVELOPE(&e, DISPATCHER_PAUSE, dispatcher_pause, &pause);
+    struct berth_event event = taken(f, &e);
+    assert_int_equal(event.type, BERTH_EV_DISPATCHER_PAUSE);
+    assert_slice(event.dispatcher_pause.name, "io");
+    assert_true(event.dispatcher_pause.is_paused);
+    assert_int_equal(event.dispatcher_pause.request, REQUEST);
+
+    Berth__V1__DispatcherGet get = BERTH__V1__DISPATCHER_GET__INIT;
+    ENVELOPE(&e, DISPATCHER_GET, dispatcher_get, &get);
+    event = taken(f, &e);
+    assert_int_equal(event.type, BERTH_EV_DISPATCHER_GET);
+    assert_slice(event.query.name, "");
+    assert_int_equal(event.query.peer, PEER);
+
+    Berth__V1__WorkerList workers = BERTH__V1__WORKER_LIST__INIT;
+    ENVELOPE(&e, WORKER_LIST, worker_list, &workers);
+    event = taken(f, &e);
+    assert_int_equal(event.type, BERTH_EV_WORKER_LIST);
+    assert_int_equal(event.query.request, REQUEST);
+
+    Berth__V1__BrokerStatusGet status = BERTH__V1__BROKER_STATUS_GET__INIT;
+    ENVELOPE(&e, BROKER_STATUS_GET, broker_status_get, &status);
+    assert_int_equal(taken(f, &e).type, BERTH_EV_STATUS);
+}
+
+static void a_clients_hello_is_answered_with_the_bounds(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    Berth__V1__ClientHello m = BERTH__V1__CLIENT_HELLO__INIT;
+    struct berth_event event;
+    struct berth_slice answer;
+    m.has_client = 1;
+    m.client = bytes(ID16);
+    ENVELOPE(&e, CLIENT_HELLO, client_hello, &m);
+
+    assert_int_equal(take_frame(f, packed(f, &e), &event, &answer), BERTH_TRANSLATED_ANSWER);
+
+    Berth__V1__Envelope *back = opened(f, answer, BERTH_SIDE_CLIENT);
+    assert_int_equal(back->message_case, BERTH__V1__ENVELOPE__MESSAGE_CLIENT_WELCOME);
+    assert_int_equal(back->request, REQUEST);
+    assert_int_equal(back->client_welcome->epoch, 3);
+    assert_bytes(back->client_welcome->software, "berthd test");
+    assert_int_equal(back->client_welcome->frame_bytes_max, BERTH_FRAME_BYTES_MAX);
+    assert_int_equal(back->client_welcome->jobs_max, 10000);
+}
+
+/* ---- what is refused ---- */
+
+static Berth__V1__Error *refusal(struct fixture *f, struct berth_slice frame)
+{
+    struct berth_event event;
+    struct berth_slice answer;
+    assert_int_equal(take_frame(f, frame, &event, &answer), BERTH_TRANSLATED_ANSWER);
+    Berth__V1__Envelope *back = opened(f, answer, BERTH_SIDE_CLIENT);
+    assert_int_equal(back->message_case, BERTH__V1__ENVELOPE__MESSAGE_ERROR);
+    assert_true(back->error->message.len > 0);
+    return back->error;
+}
+
+static void assert_refused(struct fixture *f, const Berth__V1__Envelope *e, const char *field)
+{
+    Berth__V1__Error *error = refusal(f, packed(f, e));
+    assert_int_equal(error->code, BERTH__V1__ERROR_CODE__ERROR_INVALID);
+    assert_bytes(error->field, field);
+}
+
+static void bytes_that_are_no_frame_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const char garbage[] = "\xff\xff\xff\xff garbage";
+    Berth__V1__Error *error = refusal(f, (struct berth_slice){ garbage, sizeof garbage });
+    assert_int_equal(error->code, BERTH__V1__ERROR_CODE__ERROR_INVALID);
+    error = refusal(f, (struct berth_slice){ 0 });
+    assert_int_equal(error->code, BERTH__V1__ERROR_CODE__ERROR_INVALID);
+}
+
+static void a_frame_cut_anywhere_is_refused_or_whole(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    struct least least;
+    ENVELOPE(&e, SUBMIT, submit, least_submit(&least));
+    struct berth_slice frame = packed(f, &e);
+    for (size_t cut = 0; cut < frame.bytes; cut++) {
+        Berth__V1__Error *error = refusal(f, (struct berth_slice){ frame.data, cut });
+        assert_int_equal(error->code, BERTH__V1__ERROR_CODE__ERROR_INVALID);
+    }
+}
+
+static void a_frame_over_the_limit_is_refused_under_its_request(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    struct least least;
+    ENVELOPE(&e, SUBMIT, submit, least_submit(&least));
+    struct berth_slice head = packed(f, &e);
+    size_t large_bytes = BERTH_FRAME_BYTES_MAX + 1;
+    BERTH_AUTO_MEM char *large = calloc(1, large_bytes);
+    memcpy(large, head.data, head.bytes);
+    struct berth_event event;
+    struct berth_slice answer;
+
+    assert_int_equal(take_frame(f, (struct berth_slice){ large, large_bytes }, &event, &answer),
+                     BERTH_TRANSLATED_ANSWER);
+
+    Berth__V1__Envelope *back = opened(f, answer, BERTH_SIDE_CLIENT);
+    assert_int_equal(back->request, REQUEST);
+    assert_int_equal(back->error->code, BERTH__V1__ERROR_CODE__ERROR_TOO_LARGE);
+}
+
+static void another_version_is_told_which_ones_are_spoken(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    struct least least;
+    ENVELOPE(&e, SUBMIT, submit, least_submit(&least));
+    e.version = 2;
+
+    Berth__V1__Error *error = refusal(f, packed(f, &e));
+
+    assert_int_equal(error->code, BERTH__V1__ERROR_CODE__ERROR_VERSION);
+    assert_int_equal(error->version_min, 1);
+    assert_int_equal(error->version_max, 1);
+}
+
+static void a_message_of_two_frames_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    struct least least;
+    ENVELOPE(&e, SUBMIT, submit, least_submit(&least));
+    const struct berth_incoming incoming = { .peer = PEER,
+                                             .frame = packed(f, &e),
+                                             .frame_count = 2 };
+    struct berth_event event;
+    struct berth_slice answer;
+
+    assert_int_equal(berth_translate_in(f->translate, &incoming, &event, &answer),
+                     BERTH_TRANSLATED_ANSWER);
+
+    Berth__V1__Envelope *back = opened(f, answer, BERTH_SIDE_CLIENT);
+    assert_int_equal(back->error->code, BERTH__V1__ERROR_CODE__ERROR_INVALID);
+    assert_bytes(back->error->message, "a message of 2 frames: allowed is 1");
+}
+
+static void each_bad_field_of_a_submit_is_named(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    struct least least;
+    uint32_t number = 1;
+    int32_t priority = 300;
+    uint64_t columns[2] = { 0 };
+
+    ENVELOPE(&e, SUBMIT, submit, least_submit(&least));
+    least.m.client = bytes("short");
+    assert_refused(f, &e, "client");
+
+    ENVELOPE(&e, SUBMIT, submit, least_submit(&least));
+    least.handler = bytes("../evil");
+    assert_refused(f, &e, "handlers");
+
+    ENVELOPE(&e, SUBMIT, submit, least_submit(&least));
+    least.dispatcher = bytes("");
+    assert_refused(f, &e, "dispatchers");
+
+    ENVELOPE(&e, SUBMIT, submit, least_submit(&least));
+    least.m.n_dispatcher = 1;
+    least.m.dispatcher = &number;
+    assert_refused(f, &e, "dispatcher");
+
+    ENVELOPE(&e, SUBMIT, submit, least_submit(&least));
+    least.m.n_priority = 1;
+    least.m.priority = &priority;
+    assert_refused(f, &e, "priority");
+
+    ENVELOPE(&e, SUBMIT, submit, least_submit(&least));
+    least.m.n_delay_ms = 2;
+    least.m.delay_ms = columns;
+    assert_refused(f, &e, "delay_ms");
+
+    ENVELOPE(&e, SUBMIT, submit, least_submit(&least));
+    least.body_bytes = 3;
+    assert_refused(f, &e, "body_bytes");
+}
+
+static void each_bad_field_of_a_question_is_named(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    Berth__V1__JobWait wait = BERTH__V1__JOB_WAIT__INIT;
+    ENVELOPE(&e, JOB_WAIT, job_wait, &wait);
+    assert_refused(f, &e, "id");
+
+    Berth__V1__JobList list = BERTH__V1__JOB_LIST__INIT;
+    list.has_count_max = 1;
+    list.count_max = 1001;
+    ENVELOPE(&e, JOB_LIST, job_list, &list);
+    assert_refused(f, &e, "count_max");
+
+    Berth__V1__DispatcherSet set = BERTH__V1__DISPATCHER_SET__INIT;
+    set.has_name = set.has_limit_kind = 1;
+    set.name = bytes("no spaces");
+    set.limit_kind = BERTH__V1__LIMIT_KIND__LIMIT_CORES;
+    ENVELOPE(&e, DISPATCHER_SET, dispatcher_set, &set);
+    assert_refused(f, &e, "name");
+    set.name = bytes("io");
+    set.limit_kind = (Berth__V1__LimitKind)9;
+    assert_refused(f, &e, "limit_kind");
+
+    Berth__V1__WorkerList workers = BERTH__V1__WORKER_LIST__INIT;
+    ENVELOPE(&e, WORKER_LIST, worker_list, &workers);
+    e.request = 0;
+    assert_refused(f, &e, "request");
+}
+
+static void what_only_a_broker_says_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    Berth__V1__Submitted m = BERTH__V1__SUBMITTED__INIT;
+    ENVELOPE(&e, SUBMITTED, submitted, &m);
+    Berth__V1__Error *error = refusal(f, packed(f, &e));
+    assert_int_equal(error->code, BERTH__V1__ERROR_CODE__ERROR_INVALID);
+}
+
+static void an_error_is_not_answered(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    Berth__V1__Error m = BERTH__V1__ERROR__INIT;
+    struct berth_event event;
+    struct berth_slice answer;
+    ENVELOPE(&e, ERROR, error, &m);
+    assert_int_equal(take_frame(f, packed(f, &e), &event, &answer), BERTH_TRANSLATED_NOTHING);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_submit_becomes_an_event_with_all_its_columns),
+        TEST(columns_left_out_mean_zero),
+        TEST(ids_become_waits_cancels_and_gets),
+        TEST(a_list_has_its_filters_or_their_defaults),
+        TEST(setting_a_dispatcher_carries_only_what_was_given),
+        TEST(operators_questions_become_events),
+        TEST(a_clients_hello_is_answered_with_the_bounds),
+        TEST(bytes_that_are_no_frame_are_refused),
+        TEST(a_frame_cut_anywhere_is_refused_or_whole),
+        TEST(a_frame_over_the_limit_is_refused_under_its_request),
+        TEST(another_version_is_told_which_ones_are_spoken),
+        TEST(a_message_of_two_frames_is_refused),
+        TEST(each_bad_field_of_a_submit_is_named),
+        TEST(each_bad_field_of_a_question_is_named),
+        TEST(what_only_a_broker_says_is_refused),
+        TEST(an_error_is_not_answered),
+    };
+    return berth_test_main(tests, NULL, NULL);
+}
