@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* The dispatchers of the configuration file: they are made if they are not there, and never change
+ * what the database has.
+ *
+ * Reads sections of a file (base/conf.h) and fills events for the core. Does nothing by itself.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "base/conf.h"
+#include "base/list.h"
+#include "broker/core/effect.h"
+#include "broker/core/event.h"
+
+#define BERTH_LIMIT_TEXT_MAX 32
+
+/* [dispatcher "NAME"]. What was not given is -1, the maximum of attempts 0. */
+struct berth_seed {
+    struct berth_list_node node;
+    char name[BERTH_NAME_BYTES];
+    const char *limit_text; /* borrowed from the conf; NULL: not given */
+    struct berth_limit limit;
+    uint64_t max_attempts;
+    int64_t backoff_ms, backoff_max_ms, timeout_ms, grace_ms;
+    bool is_missing; /* the loop's: the core has no such dispatcher yet */
+};
+
+struct berth_seeds {
+    struct berth_list list;
+};
+
+void berth_seeds_init(struct berth_seeds *seeds);
+void berth_seeds_fini(struct berth_seeds *seeds);
+
+/* The section to read them with; `begin` gets the seeds as `arg`. */
+int berth_seeds_begin(void *arg, const char *name, void **ret_target, struct berth_error *err);
+extern const struct berth_setting berth_seed_settings[];
+extern const size_t berth_seed_settings_count;
+
+/* What no single line shows: a limit for each, a backoff not above its maximum. 0 or BERTH_ECONF.
+ */
+int berth_seeds_check(struct berth_seeds *seeds, struct berth_error *err);
+
+/* The event that makes it; borrows from the seed. */
+void berth_seed_event(const struct berth_seed *seed, struct berth_event *ret_event);
+
+/* Writes in what the dispatcher differs from the file ("limit 7, not 5"), with commas between; an
+ * empty buffer: in nothing. */
+void berth_seed_differences(const struct berth_seed *seed,
+                            const struct berth_dispatcher_record *record, struct berth_buf *buf);
+
+/* N, unlimited, cores, max(N,cores). BERTH_EVALUE with a sentence. */
+int berth_limit_parse(const char *what, const char *text, struct berth_limit *ret_limit,
+                      struct berth_error *err);
+const char *berth_limit_format(const struct berth_limit *limit,
+                               char text[static BERTH_LIMIT_TEXT_MAX]);
