@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Dispatchers: where code runs. A dispatcher limits how many coroutines RUN at once; a parked one
+ * has left its place. Built-in dispatchers need no opening and no closing.
+ *
+ * Both built-ins are served, in order of arrival, by one elastic set of threads, each within its
+ * own limit, so neither can starve the other.
+ */
+#pragma once
+
+#include <weft/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weft_dispatcher;
+
+/* For calculation: as many running at once as the process has cores (those of its affinity mask
+ * and of its cgroup's quota), at least 2. */
+struct weft_dispatcher *weft_default(void);
+
+/* For calls that block a thread: 64 running at once, or the number of cores if that is larger. */
+struct weft_dispatcher *weft_io(void);
+
+/* The one that this coroutine runs on; NULL on a plain thread. */
+struct weft_dispatcher *weft_current(void);
+
+#ifdef __cplusplus
+}
+#endif

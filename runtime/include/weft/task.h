@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Coroutines: starting them, waiting for them, moving between dispatchers, sleeping.
+ *
+ * A dispatcher that is NULL means the one on which the scope was opened.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include <weft/base.h>
+#include <weft/dispatcher.h>
+#include <weft/scope.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A handle, as weft_async() returns it: valid until its scope has closed. */
+struct weft_task;
+
+enum weft_start {
+    WEFT_START_DEFAULT, /* queued; cancelled before it starts, it never runs */
+    WEFT_START_HELD,    /* not queued until released or awaited; close cancels it */
+    WEFT_START_ATOMIC,  /* queued; runs even if cancelled meanwhile, for it owns its argument */
+    WEFT_START_UNDISPATCHED, /* runs here at once until it first parks */
+};
+
+/* The least and the most that a coroutine may ask for as its stack. */
+#define WEFT_STACK_BYTES_MIN ((size_t)16 << 10)
+#define WEFT_STACK_BYTES_MAX ((size_t)1 << 30)
+
+struct weft_task_opts {
+    const char *name; /* in dumps; borrowed until its scope has closed; NULL: the symbol of fn */
+    enum weft_start start;
+    size_t stack_bytes; /* 0: the runtime's; else within the two limits, rounded up */
+    uint64_t reserved[5];
+};
+
+/* Start a coroutine in the scope. For the body and for every coroutine inside the scope; anybody
+ * else's call ends the program.
+ *
+ * A start that fails (-ENOMEM; -EINVAL: no fn, or options that cannot be) fails its scope too, so
+ * the result may be ignored: close has it. (A supervisor goes on: check there.) -ECANCELED: the
+ * scope is cancelled and fn will not run. */
+int weft_launch(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn, void *arg);
+int weft_launch_opts(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn, void *arg,
+                     const struct weft_task_opts *opts);
+
+/* The same, but fn gets its own copy of the item, and what that owns. 0: it starts, as ATOMIC;
+ * negative: what the item owns is still the caller's. -EINVAL if it is larger than
+ * WEFT_ITEM_BYTES_MAX. The copy is aligned for any type. */
+#define WEFT_ITEM_BYTES_MAX 1024
+int weft_launch_copy(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn,
+                     const void *item, size_t item_bytes);
+
+/* Start a coroutine whose result will be awaited. NULL: the start failed, as above; NULL may be
+ * awaited, cancelled and released all the same. HELD makes sense only here. */
+struct weft_task *weft_async(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn,
+                             void *arg);
+struct weft_task *weft_async_opts(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn,
+                                  void *arg, const struct weft_task_opts *opts);
+
+/* Waits. What fn returned, as often as it is asked for. WEFT_ECHILD if the task was cancelled
+ * (that is, it never ran, or returned -ECANCELED); -EDEADLK: the caller itself; NULL: -ECANCELED.
+ */
+int weft_await(struct weft_task *task);
+
+/* The same until a deadline. -ETIMEDOUT: it runs on. */
+int weft_await_until(struct weft_task *task, int64_t deadline_ns);
+
+/* Waits until all have ended well (0), or one has not: then it returns the failure that came
+ * first. -ENOMEM: too many at once. */
+int weft_await_all(struct weft_task *const *tasks, size_t count);
+
+/* Queues a HELD task; nothing if it is not held any more. */
+void weft_task_release(struct weft_task *task);
+
+/* Cancels a task and everything inside it. Any thread, while the handle is valid; never waits. */
+void weft_cancel(struct weft_task *task);
+
+/* Waits. Runs fn(arg) on `d`, in this same coroutine, then comes back. If the coroutine is
+ * cancelled by then, -ECANCELED although fn has ended: tidy up what it left in arg. Cancelled
+ * while waiting for `d`: -ECANCELED, and fn did not run. */
+int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg);
+
+/* Wait. yield goes to the tail of its dispatcher's queue. A sleep that has passed only checks. */
+int weft_sleep_ms(int64_t ms);
+int weft_sleep_until(int64_t deadline_ns);
+int weft_yield(void);
+
+/* 0 or -ECANCELED, at once: for long calculations. 0 on a plain thread. */
+int weft_check(void);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * weft: structured coroutines for C. This header includes the others and has the doors for plain
+ * threads.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include <weft/base.h>
+#include <weft/debug.h>
+#include <weft/dispatcher.h>
+#include <weft/fd.h>
+#include <weft/scope.h>
+#include <weft/sync.h>
+#include <weft/task.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weft_opts {
+    unsigned threads;     /* limit of default; 0: the cores, at least 2 */
+    unsigned io_threads;  /* limit of io; 0: 64 or the cores; cut to what threads_max leaves */
+    unsigned threads_max; /* threads in all, more than `threads`; 0: 4,096 */
+    size_t stack_bytes;   /* of a coroutine; 0: 64 KiB, reserved and not committed */
+    size_t tasks_max;     /* coroutines alive at once, beyond it -ENOMEM; 0: no maximum */
+    uint64_t reserved[9];
+};
+
+/* Optional, before the first coroutine. 0; -EALREADY: the runtime has started; -EINVAL. */
+int weft_configure(const struct weft_opts *opts);
+
+/* Runs fn as a coroutine on weft_default() and blocks this thread until it has ended; its result,
+ * or WEFT_ECHILD for -ECANCELED (nobody cancelled the caller), or -ENOMEM if it could not start.
+ * Called in a coroutine it parks that coroutine instead of its thread, and cancelling reaches fn.
+ */
+int weft_run(weft_fn fn, void *arg);
+
+/* Starts a coroutine that has no scope around it; d NULL: weft_default(). Any thread, never waits.
+ * NULL: no memory. Cancelled before it starts, it never runs. */
+struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *arg);
+
+/* Waits (blocks a plain thread) for the end of a root, and frees it; its result as weft_await()
+ * gives it. To hurry: weft_cancel() first. -EDEADLK: itself. NULL: -ENOMEM. Whether it would have
+ * to wait says weft_await_until(root, 0), on any thread. */
+int weft_root_close(struct weft_task *root);
+
+/* Ends all threads of weft and gives its memory back, for leak checkers; after it everything,
+ * weft_configure() included, is possible again. -EBUSY while a root has not been closed. */
+int weft_shutdown(void);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Cancelling: a walk down the tree, without recursion, for a tree may be deep and a coroutine's
+ * stack is small.
+ *
+ * What is found waiting for its first turn never runs: it is taken out of its queue and ended by
+ * the one who cancels, so that nobody waits for a busy dispatcher only to learn that there is
+ * nothing to do. The same for a coroutine on its way to another dispatcher: it goes back.
+ */
+#include <errno.h>
+
+#include "die.h"
+#include "tree.h"
+
+/* Marks a task and remembers it for the walk; once only, for `next` is one link. */
+static void mark(struct weft_task *task, struct weft_task **todo)
+{
+    if (task->phase == WEFT_PHASE_ENDED || task->is_cancelled)
+        return;
+    task->is_cancelled = true;
+    task->next = *todo;
+    *todo = task;
+}
+
+static void mark_children(struct weft_scope_state *scope, struct weft_task **todo)
+{
+    BERTH_LIST_FOREACH (node, &scope->children)
+        mark(berth_container_of(node, struct weft_task, node), todo);
+}
+
+/* Marks a scope and those that its owner opened inside it, up to the next shield. */
+static void mark_scopes(struct weft_scope_state *from, struct weft_task **todo)
+{
+    for (struct weft_scope_state *s = from; s; s = s->inner) {
+        if (s->kind == WEFT_SHIELD && s != from)
+            return;
+        if (atomic_exchange(&s->is_cancelled, true))
+            continue; /* then its children are, too */
+        mark_children(s, todo);
+    }
+}
+
+static bool withdraw(struct weft_task *task)
+{
+    struct weft_dispatcher *d = task->dispatcher;
+    return d->ops->withdraw(d, &task->turn);
+}
+
+static void cancel_one(struct weft_task *task, struct weft_task **todo, struct weft_reap *reap)
+{
+    bool will_not_run = false;
+    switch ((enum weft_phase)task->phase) {
+    case WEFT_PHASE_HELD:
+        task->phase = WEFT_PHASE_QUEUED; /* nobody can release it any more */
+        will_not_run = true;
+        break;
+    case WEFT_PHASE_QUEUED: will_not_run = withdraw(task); break;
+    case WEFT_PHASE_STARTED:
+        if (task->outermost && task->outermost->kind != WEFT_SHIELD)
+            mark_scopes(task->outermost, todo);
+        if (withdraw(task)) {
+            task->next = reap->queued;
+            reap->queued = task;
+            return;
+        }
+        break;
+    case WEFT_PHASE_ENDED: return;
+    }
+    if (will_not_run) {
+        task->next = reap->ended;
+        reap->ended = task;
+    } else {
+        weft_wake(task);
+    }
+}
+
+static void walk(struct weft_task *todo, struct weft_reap *reap)
+{
+    while (todo) {
+        struct weft_task *task = todo;
+        todo = task->next;
+        cancel_one(task, &todo, reap);
+    }
+}
+
+void weft_cancel_task(struct weft_task *task, struct weft_reap *reap)
+{
+    struct weft_task *todo = NULL;
+    mark(task, &todo);
+    walk(todo, reap);
+}
+
+void weft_cancel_scope(struct weft_scope_state *scope, struct weft_reap *reap)
+{
+    struct weft_task *todo = NULL;
+    mark_scopes(scope, &todo);
+    weft_wake(scope->owner);
+    walk(todo, reap);
+}
+
+void weft_cancel_children(struct weft_scope_state *scope, struct weft_reap *reap)
+{
+    struct weft_task *todo = NULL;
+    mark_children(scope, &todo);
+    walk(todo, reap);
+}
+
+void weft_cancel_held(struct weft_scope_state *scope, struct weft_reap *reap)
+{
+    struct weft_task *todo = NULL;
+    BERTH_LIST_FOREACH (node, &scope->children) {
+        struct weft_task *child = berth_container_of(node, struct weft_task, node);
+        if (child->phase == WEFT_PHASE_HELD)
+            mark(child, &todo);
+    }
+    walk(todo, reap);
+}
+
+void weft_reap(struct weft_reap *reap)
+{
+    while (reap->ended) {
+        struct weft_task *task = reap->ended;
+        reap->ended = task->next;
+        task->rc = -ECANCELED;
+        weft_task_finish(task);
+    }
+    while (reap->queued) {
+        struct weft_task *task = reap->queued;
+        reap->queued = task->next;
+        struct weft_dispatcher *home = task->home;
+        task->turn.is_withdrawable = false;
+        task->dispatcher = home;
+        int rc = home->ops->dispatch(home, &task->turn);
+        WEFT_REQUIRE(rc == 0, "dispatcher '%s' refused a coroutine that came back: %s", home->name,
+                     weft_strerror(rc));
+    }
+}
+
+void weft_cancel(struct weft_task *task)
+{
+    if (!task)
+        return;
+    struct weft_reap reap = { 0 };
+    struct weft_tree *tree = task->tree;
+    (void)pthread_mutex_lock(&tree->lock);
+    weft_cancel_task(task, &reap);
+    (void)pthread_mutex_unlock(&tree->lock);
+    weft_reap(&reap);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One elastic set of threads for the built-in dispatchers.
+ *
+ * Each dispatcher is a lane: a queue in order of arrival, and a count of the threads that run for
+ * it, at most its limit. A thread that takes a place in a lane keeps it until the lane's queue is
+ * empty, then looks at the other lane, then goes to sleep. Threads are made when a lane has a free
+ * place and work and nobody sleeps; they retire after idling. The lanes' limits together never
+ * exceed threads_max, so a free place always finds a thread, and no lane can starve another.
+ *
+ * One lock for all of it. What would make it faster (queues of each thread, stealing, keeping the
+ * thread when a coroutine moves between lanes) changes this file and no other.
+ */
+#include "pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "die.h"
+#include "self.h"
+
+#define IDLE_MS_MAX 10000 /* a thread that found nothing to do for so long retires */
+/* Coroutines have stacks of their own: these carry only this file, and signal handlers. */
+#define THREAD_STACK_BYTES ((size_t)(WEFT_ASAN || WEFT_TSAN ? 1024 : 256) << 10)
+
+struct lane {
+    struct weft_dispatcher base;
+    struct berth_list queue;
+    size_t queued;
+    unsigned running, limit;
+};
+
+struct pool_thread {
+    struct weft_thread base;
+    pthread_t id;
+    pthread_cond_t wake;
+    struct lane *lane;           /* the place that it holds, or was given while asleep */
+    struct berth_list_node node; /* in idle, retired or spare */
+};
+
+static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
+static bool lane_withdraw(struct weft_dispatcher *d, struct weft_turn *turn);
+static int lane_serve(struct lane *lane);
+static int thread_make(struct lane *lane);
+static void *pool_thread_run(void *arg);
+static bool sleep_idle(struct pool_thread *thread);
+static struct lane *lane_take_any(void);
+
+static const struct weft_ops lane_ops = { .dispatch = lane_dispatch, .withdraw = lane_withdraw };
+
+static struct lane lane_default = { .base = { .name = "default", .ops = &lane_ops } };
+static struct lane lane_io = { .base = { .name = "io", .ops = &lane_ops } };
+static struct lane *const lanes[] = { &lane_default, &lane_io };
+#define LANE_COUNT (sizeof lanes / sizeof lanes[0])
+
+static struct {
+    pthread_mutex_t lock;
+    struct berth_list idle;    /* most recently used first */
+    struct berth_list retired; /* ended, to be joined */
+    struct berth_list spare;   /* joined, to be used again */
+    unsigned thread_count, thread_count_max;
+    unsigned numbered; /* names given so far */
+    bool is_stopping;
+    pthread_cond_t stopped; /* thread_count fell to 0 */
+} pool = { .lock = PTHREAD_MUTEX_INITIALIZER, .stopped = PTHREAD_COND_INITIALIZER };
+
+struct weft_dispatcher *weft_default(void)
+{
+    return &lane_default.base;
+}
+
+struct weft_dispatcher *weft_io(void)
+{
+    return &lane_io.base;
+}
+
+static struct pool_thread *thread_of(struct berth_list_node *node)
+{
+    return berth_container_of(node, struct pool_thread, node);
+}
+
+static void spare_free(void)
+{
+    for (struct berth_list_node *node; (node = berth_list_pop_front(&pool.spare));) {
+        (void)pthread_cond_destroy(&thread_of(node)->wake);
+        free(thread_of(node));
+    }
+}
+
+int weft_pool_open(const struct weft_pool_limits *limits)
+{
+    (void)pthread_mutex_lock(&pool.lock);
+    berth_list_init(&pool.idle);
+    berth_list_init(&pool.retired);
+    berth_list_init(&pool.spare);
+    pool.is_stopping = false;
+    pool.thread_count_max = limits->threads_max;
+    pool.numbered = 0;
+    for (size_t i = 0; i < LANE_COUNT; i++) {
+        berth_list_init(&lanes[i]->queue);
+        lanes[i]->queued = 0;
+        lanes[i]->running = 0;
+    }
+    lane_default.limit = limits->threads;
+    lane_io.limit = limits->io_threads;
+    int rc = thread_make(NULL); /* one is always there, so that queued work never waits for none */
+    if (rc < 0)
+        spare_free();
+    (void)pthread_mutex_unlock(&pool.lock);
+    return rc;
+}
+
+static void retired_join(void)
+{
+    for (struct berth_list_node *node; (node = berth_list_pop_front(&pool.retired));) {
+        struct pool_thread *thread = thread_of(node);
+        (void)pthread_join(thread->id, NULL);
+        berth_list_push_back(&pool.spare, node);
+    }
+}
+
+void weft_pool_close(void)
+{
+    (void)pthread_mutex_lock(&pool.lock);
+    pool.is_stopping = true;
+    BERTH_LIST_FOREACH (node, &pool.idle)
+        (void)pthread_cond_signal(&thread_of(node)->wake);
+    while (pool.thread_count > 0)
+        (void)pthread_cond_wait(&pool.stopped, &pool.lock);
+    for (size_t i = 0; i < LANE_COUNT; i++)
+        WEFT_REQUIRE(lanes[i]->queued == 0, "work is left at the end");
+    retired_join();
+    spare_free();
+    (void)pthread_mutex_unlock(&pool.lock);
+}
+
+static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
+{
+    struct lane *lane = berth_container_of(d, struct lane, base);
+    (void)pthread_mutex_lock(&pool.lock);
+    berth_list_push_back(&lane->queue, &turn->node);
+    lane->queued++;
+    /* No new thread can be had: one that exists will come to it. */
+    (void)lane_serve(lane);
+    (void)pthread_mutex_unlock(&pool.lock);
+    return 0;
+}
+
+static bool lane_withdraw(struct weft_dispatcher *d, struct weft_turn *turn)
+{
+    struct lane *lane = berth_container_of(d, struct lane, base);
+    (void)pthread_mutex_lock(&pool.lock);
+    bool is_there = berth_list_is_linked(&turn->node) && turn->is_withdrawable;
+    if (is_there) {
+        berth_list_remove(&turn->node);
+        lane->queued--;
+    }
+    (void)pthread_mutex_unlock(&pool.lock);
+    return is_there;
+}
+
+/* Gives a free place of the lane to a thread. */
+static int lane_serve(struct lane *lane)
+{
+    if (lane->running == lane->limit)
+        return 0;
+    struct berth_list_node *node = berth_list_pop_front(&pool.idle);
+    if (!node)
+        return thread_make(lane);
+    struct pool_thread *thread = thread_of(node);
+    thread->lane = lane;
+    lane->running++;
+    (void)pthread_cond_signal(&thread->wake);
+    return 0;
+}
+
+static struct pool_thread *thread_new(void)
+{
+    struct berth_list_node *node = berth_list_pop_front(&pool.spare);
+    if (node)
+        return thread_of(node);
+    struct pool_thread *thread = calloc(1, sizeof *thread);
+    if (!thread)
+        return NULL;
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0) {
+        free(thread);
+        return NULL;
+    }
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    int rc = pthread_cond_init(&thread->wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    if (rc != 0) {
+        free(thread);
+        return NULL;
+    }
+    (void)snprintf(thread->base.name, sizeof thread->base.name, "weft-%u", ++pool.numbered);
+    return thread;
+}
+
+/* Signals are for the program's own threads, but for those that a thread brings on itself. */
+static void signals_block(sigset_t *ret_before)
+{
+    sigset_t set;
+    (void)sigfillset(&set);
+    const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT };
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        (void)sigdelset(&set, own[i]);
+    (void)pthread_sigmask(SIG_BLOCK, &set, ret_before);
+}
+
+/* `lane`: where it begins, or NULL. */
+static int thread_make(struct lane *lane)
+{
+    if (pool.thread_count == pool.thread_count_max)
+        return -EAGAIN;
+    retired_join();
+    struct pool_thread *thread = thread_new();
+    if (!thread)
+        return -ENOMEM;
+    thread->lane = lane;
+    pthread_attr_t attr;
+    int rc = -pthread_attr_init(&attr);
+    if (rc == 0) {
+        sigset_t before;
+        (void)pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+        signals_block(&before);
+        rc = -pthread_create(&thread->id, &attr, pool_thread_run, thread);
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+        (void)pthread_attr_destroy(&attr);
+    }
+    if (rc < 0) {
+        berth_list_push_back(&pool.spare, &thread->node);
+        return rc;
+    }
+    pool.thread_count++;
+    if (lane)
+        lane->running++;
+    return 0;
+}
+
+/* The main loop of each thread. */
+static void *pool_thread_run(void *arg)
+{
+    struct pool_thread *thread = arg;
+    weft_thread_self_set(&thread->base);
+    weft_fiber_adopt(&thread->base.fiber);
+    (void)pthread_setname_np(pthread_self(), thread->base.name);
+    (void)pthread_mutex_lock(&pool.lock);
+    bool goes_on = true;
+    while (goes_on) {
+        struct lane *lane = thread->lane;
+        while (lane && lane->queued > 0) {
+            struct berth_list_node *node = berth_list_pop_front(&lane->queue);
+            lane->queued--;
+            (void)pthread_mutex_unlock(&pool.lock);
+            weft_turn_run(berth_container_of(node, struct weft_turn, node));
+            (void)pthread_mutex_lock(&pool.lock);
+        }
+        if (lane)
+            lane->running--;
+        thread->lane = lane_take_any();
+        if (!thread->lane)
+            goes_on = sleep_idle(thread);
+    }
+    pool.thread_count--;
+    berth_list_push_back(&pool.retired, &thread->node);
+    if (pool.thread_count == 0)
+        (void)pthread_cond_signal(&pool.stopped);
+    (void)pthread_mutex_unlock(&pool.lock);
+    weft_thread_self_set(NULL);
+    return NULL;
+}
+
+/* A place in some lane that has work and room, or NULL. */
+static struct lane *lane_take_any(void)
+{
+    for (size_t i = 0; i < LANE_COUNT; i++) {
+        if (lanes[i]->queued > 0 && lanes[i]->running < lanes[i]->limit) {
+            lanes[i]->running++;
+            return lanes[i];
+        }
+    }
+    return NULL;
+}
+
+static struct timespec idle_until(void)
+{
+    struct timespec at;
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += IDLE_MS_MAX / 1000;
+    return at;
+}
+
+/* Sleeps until a place is given (true), or it is time to go (false). */
+static bool sleep_idle(struct pool_thread *thread)
+{
+    berth_list_push_front(&pool.idle, &thread->node);
+    struct timespec until = idle_until();
+    while (!thread->lane && !pool.is_stopping) {
+        int rc = pthread_cond_timedwait(&thread->wake, &pool.lock, &until);
+        if (rc != ETIMEDOUT || thread->lane)
+            continue;
+        if (pool.thread_count > 1)
+            break;
+        until = idle_until();
+    }
+    if (!thread->lane)
+        berth_list_remove(&thread->node);
+    return thread->lane;
+}
+
+void weft_pool_look(struct weft_pool_state *ret_state)
+{
+    struct weft_pool_state state = { 0 };
+    (void)pthread_mutex_lock(&pool.lock);
+    state.threads = pool.thread_count;
+    if (pool.thread_count > 0) {
+        BERTH_LIST_FOREACH (node, &pool.idle)
+            state.idle++;
+    }
+    for (size_t i = 0; i < LANE_COUNT; i++) {
+        state.lanes[i].name = lanes[i]->base.name;
+        state.lanes[i].running = lanes[i]->running;
+        state.lanes[i].limit = lanes[i]->limit;
+        state.lanes[i].queued = lanes[i]->queued;
+    }
+    (void)pthread_mutex_unlock(&pool.lock);
+    *ret_state = state;
+}

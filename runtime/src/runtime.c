@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The doors: options, the start of the threads, roots, the end.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cores.h"
+#include "die.h"
+#include "poll.h"
+#include "stack.h"
+#include "tree.h"
+
+#define THREADS_MAX_DEFAULT 4096
+#define THREADS_MAX_MAX     65535
+#define THREADS_MIN         2
+#define IO_THREADS_DEFAULT  64
+/* Sanitizers put much more on the stack. */
+#define STACK_BYTES_DEFAULT ((size_t)(WEFT_ASAN || WEFT_TSAN ? 256 : 64) << 10)
+
+static struct {
+    pthread_mutex_t lock;
+    bool is_started;
+    struct weft_opts opts; /* zero: the default */
+    struct berth_list trees;
+    atomic_size_t tasks, tasks_max, stack_bytes; /* of the opts, with the defaults put in */
+} runtime = { .lock = PTHREAD_MUTEX_INITIALIZER, .stack_bytes = STACK_BYTES_DEFAULT };
+
+static int opts_check(const struct weft_opts *opts)
+{
+    for (size_t i = 0; i < sizeof opts->reserved / sizeof opts->reserved[0]; i++) {
+        if (opts->reserved[i] != 0)
+            return -EINVAL;
+    }
+    if (opts->stack_bytes != 0 &&
+        (opts->stack_bytes < WEFT_STACK_BYTES_MIN || opts->stack_bytes > WEFT_STACK_BYTES_MAX))
+        return -EINVAL;
+    if (opts->threads_max > THREADS_MAX_MAX || opts->io_threads > THREADS_MAX_MAX)
+        return -EINVAL;
+    unsigned threads_max = opts->threads_max > 0 ? opts->threads_max : THREADS_MAX_DEFAULT;
+    if (opts->threads >= threads_max || threads_max < 2)
+        return -EINVAL;
+    return 0;
+}
+
+int weft_configure(const struct weft_opts *opts)
+{
+    int rc = opts_check(opts);
+    if (rc < 0)
+        return rc;
+    (void)pthread_mutex_lock(&runtime.lock);
+    if (runtime.is_started)
+        rc = -EALREADY;
+    else
+        runtime.opts = *opts;
+    (void)pthread_mutex_unlock(&runtime.lock);
+    return rc;
+}
+
+static void limits_find(const struct weft_opts *opts, struct weft_pool_limits *ret_limits)
+{
+    unsigned cores = weft_cores();
+    unsigned threads_max = opts->threads_max > 0 ? opts->threads_max : THREADS_MAX_DEFAULT;
+    unsigned threads = opts->threads > 0 ? opts->threads : cores;
+    if (opts->threads == 0 && threads < THREADS_MIN)
+        threads = THREADS_MIN;
+    if (threads >= threads_max) /* of a machine with very many cores, or threads_max 2 */
+        threads = threads_max - 1;
+    unsigned io_threads = opts->io_threads;
+    if (io_threads == 0)
+        io_threads = cores > IO_THREADS_DEFAULT ? cores : IO_THREADS_DEFAULT;
+    if (io_threads > threads_max - threads)
+        io_threads = threads_max - threads;
+    *ret_limits = (struct weft_pool_limits){
+        .threads = threads,
+        .io_threads = io_threads,
+        .threads_max = threads_max,
+    };
+}
+
+/* Under the lock. */
+static int start(void)
+{
+    if (runtime.is_started)
+        return 0;
+    struct weft_pool_limits limits;
+    limits_find(&runtime.opts, &limits);
+    runtime.stack_bytes =
+        runtime.opts.stack_bytes > 0 ? runtime.opts.stack_bytes : STACK_BYTES_DEFAULT;
+    runtime.tasks_max = runtime.opts.tasks_max > 0 ? runtime.opts.tasks_max : SIZE_MAX;
+    int rc = weft_poll_open();
+    if (rc < 0)
+        return rc;
+    rc = weft_pool_open(&limits);
+    if (rc < 0) {
+        weft_poll_close();
+        return rc;
+    }
+    berth_list_init(&runtime.trees);
+    runtime.is_started = true;
+    return 0;
+}
+
+int weft_shutdown(void)
+{
+    (void)pthread_mutex_lock(&runtime.lock);
+    int rc = 0;
+    if (runtime.is_started && !berth_list_is_empty(&runtime.trees)) {
+        rc = -EBUSY;
+    } else if (runtime.is_started) {
+        weft_pool_close();
+        weft_poll_close();
+        weft_timer_fini();
+        weft_stack_fini();
+        runtime.is_started = false;
+        runtime.opts = (struct weft_opts){ 0 };
+    }
+    (void)pthread_mutex_unlock(&runtime.lock);
+    return rc;
+}
+
+int weft_tasks_enter(void)
+{
+    if (atomic_fetch_add(&runtime.tasks, 1) < runtime.tasks_max)
+        return 0;
+    runtime.tasks--;
+    return -ENOMEM;
+}
+
+void weft_tasks_leave(void)
+{
+    runtime.tasks--;
+}
+
+size_t weft_stack_bytes_default(void)
+{
+    return runtime.stack_bytes;
+}
+
+static struct weft_tree *tree_new(void)
+{
+    struct weft_tree *tree = calloc(1, sizeof *tree);
+    if (!tree)
+        return NULL;
+    if (pthread_mutex_init(&tree->lock, NULL) != 0) {
+        free(tree);
+        return NULL;
+    }
+    if (pthread_cond_init(&tree->root_ended, NULL) != 0) {
+        (void)pthread_mutex_destroy(&tree->lock);
+        free(tree);
+        return NULL;
+    }
+    tree->refs = 1;
+    return tree;
+}
+
+/* The last reference takes the tree with it. Under the runtime's lock. */
+static void tree_unref(struct weft_tree *tree)
+{
+    if (--tree->refs > 0)
+        return;
+    if (berth_list_is_linked(&tree->node))
+        berth_list_remove(&tree->node);
+    if (tree->root)
+        weft_task_free(tree->root);
+    (void)pthread_cond_destroy(&tree->root_ended);
+    (void)pthread_mutex_destroy(&tree->lock);
+    free(tree);
+}
+
+struct weft_tree *weft_tree_next(struct weft_tree *tree)
+{
+    (void)pthread_mutex_lock(&runtime.lock);
+    struct weft_tree *next = NULL;
+    if (runtime.is_started) {
+        struct berth_list_node *node =
+            tree ? berth_list_next(&runtime.trees, &tree->node) : berth_list_first(&runtime.trees);
+        next = node ? berth_container_of(node, struct weft_tree, node) : NULL;
+    }
+    if (next)
+        next->refs++;
+    if (tree)
+        tree_unref(tree);
+    (void)pthread_mutex_unlock(&runtime.lock);
+    return next;
+}
+
+static void tree_free(struct weft_tree *tree)
+{
+    (void)pthread_mutex_lock(&runtime.lock);
+    tree_unref(tree);
+    (void)pthread_mutex_unlock(&runtime.lock);
+}
+
+/* Makes the tree and its root, and puts it among the others. */
+static struct weft_tree *tree_open(const struct weft_task_spec *spec)
+{
+    (void)pthread_mutex_lock(&runtime.lock);
+    struct weft_tree *tree = start() == 0 ? tree_new() : NULL;
+    if (tree && weft_task_new(spec, &tree->root) < 0) {
+        tree_unref(tree);
+        tree = NULL;
+    }
+    if (tree) {
+        tree->root->tree = tree;
+        berth_list_push_back(&runtime.trees, &tree->node);
+    }
+    (void)pthread_mutex_unlock(&runtime.lock);
+    return tree;
+}
+
+struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *arg)
+{
+    struct weft_task_spec spec = {
+        .dispatcher = d ? d : weft_default(),
+        .fn = fn,
+        .arg = arg,
+        .has_handle = true,
+    };
+    struct weft_tree *tree = tree_open(&spec);
+    if (!tree)
+        return NULL;
+    struct weft_task *root = tree->root;
+    (void)pthread_mutex_lock(&tree->lock);
+    int rc = weft_task_start(root);
+    (void)pthread_mutex_unlock(&tree->lock);
+    if (rc < 0) {
+        tree_free(tree);
+        return NULL;
+    }
+    return root;
+}
+
+/* Blocks a plain thread. */
+static void block_until_end(struct weft_task *root)
+{
+    struct weft_tree *tree = root->tree;
+    (void)pthread_mutex_lock(&tree->lock);
+    while (root->phase != WEFT_PHASE_ENDED)
+        (void)pthread_cond_wait(&tree->root_ended, &tree->lock);
+    (void)pthread_mutex_unlock(&tree->lock);
+}
+
+static int take_result(struct weft_task *root)
+{
+    int rc = weft_task_result(root);
+    tree_free(root->tree);
+    return rc;
+}
+
+int weft_root_close(struct weft_task *root)
+{
+    if (!root)
+        return -ENOMEM;
+    WEFT_REQUIRE(!root->scope,
+                 "weft_root_close: not a root, but a task of the scope that %s() opened",
+                 root->scope->opened_by);
+    const struct weft_task *self = weft_self();
+    if (self == root)
+        return -EDEADLK;
+    if (!self) {
+        block_until_end(root);
+        return take_result(root);
+    }
+    /* Its result may be any number: only the phase says whether it has ended. */
+    int rc = weft_await(root);
+    (void)pthread_mutex_lock(&root->tree->lock);
+    bool has_ended = root->phase == WEFT_PHASE_ENDED;
+    (void)pthread_mutex_unlock(&root->tree->lock);
+    return rc != -ECANCELED && has_ended ? take_result(root) : rc;
+}
+
+/* Parks a coroutine, and hands on its cancelling. */
+static void park_until_end(struct weft_task *self, struct weft_task *root)
+{
+    struct weft_tree *tree = root->tree;
+    (void)pthread_mutex_lock(&tree->lock);
+    bool has_ended = root->phase == WEFT_PHASE_ENDED;
+    if (!has_ended)
+        weft_waiters_join(&root->awaiters, self);
+    (void)pthread_mutex_unlock(&tree->lock);
+    if (has_ended)
+        return;
+    if (weft_wait(self, "run", &self->is_done, WEFT_NEVER) == -ECANCELED) {
+        weft_cancel(root);
+        weft_wait_deaf(self, "run", &self->is_done);
+    }
+    (void)pthread_mutex_lock(&tree->lock); /* the waker is out of there */
+    (void)pthread_mutex_unlock(&tree->lock);
+}
+
+int weft_run(weft_fn fn, void *arg)
+{
+    struct weft_task *self = weft_self();
+    struct weft_task *root = weft_root_open(weft_default(), fn, arg);
+    if (!root)
+        return fn ? -ENOMEM : -EINVAL;
+    if (self)
+        park_until_end(self, root);
+    else
+        block_until_end(root);
+    return take_result(root);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The one place that reads the thread-local "who am I".
+ *
+ * A coroutine may wake on another thread, and compilers keep the address of a thread-local over a
+ * call (gcc bug 26461, llvm issue 49257). So it is read only here, in functions that cannot be
+ * inlined and whose result cannot be taken for a constant.
+ */
+#include "self.h"
+#include "pool.h"
+#include "tree.h"
+
+static _Thread_local struct weft_thread *this_thread;
+
+__attribute__((noinline)) struct weft_thread *weft_thread_self(void)
+{
+    __asm__ volatile("" ::: "memory");
+    return this_thread;
+}
+
+__attribute__((noinline)) void weft_thread_self_set(struct weft_thread *thread)
+{
+    __asm__ volatile("" ::: "memory");
+    this_thread = thread;
+}
+
+__attribute__((noinline)) struct weft_task *weft_self(void)
+{
+    __asm__ volatile("" ::: "memory");
+    return this_thread ? this_thread->current : NULL;
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The life of a coroutine: made, queued, run turn by turn, ended.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "die.h"
+#include "stack.h"
+#include "tree.h"
+
+static void stack_run(void);
+static void resume(struct weft_task *task);
+static void after_park(struct weft_task *task);
+static void after_move(struct weft_task *task);
+static void dispatch(struct weft_task *task);
+static void report_failure(struct weft_task *self);
+static void die_of_overflow(const struct weft_task *task);
+
+static atomic_uint_fast64_t failures; /* of the process, so that the first of several is known */
+
+int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task)
+{
+    if (!spec->fn)
+        return -EINVAL;
+    int rc = weft_tasks_enter();
+    if (rc < 0)
+        return rc;
+    int stack_class =
+        weft_stack_reserve(spec->stack_bytes > 0 ? spec->stack_bytes : weft_stack_bytes_default());
+    struct weft_task *task = NULL;
+    if (stack_class >= 0)
+        task = calloc(1, sizeof *task + spec->item_bytes);
+    if (!task) {
+        if (stack_class >= 0)
+            weft_stack_unreserve(stack_class);
+        weft_tasks_leave();
+        return stack_class < 0 ? stack_class : -ENOMEM;
+    }
+    task->stack_class = stack_class;
+    task->dispatcher = spec->dispatcher;
+    task->fn = spec->fn;
+    task->arg = spec->arg;
+    if (spec->item) {
+        memcpy(task->item, spec->item, spec->item_bytes);
+        task->arg = task->item;
+    }
+    task->name = spec->name;
+    task->start = spec->start;
+    task->has_handle = spec->has_handle;
+    task->phase = spec->start == WEFT_START_HELD ? WEFT_PHASE_HELD : WEFT_PHASE_QUEUED;
+    *ret_task = task;
+    return 0;
+}
+
+void weft_task_free(struct weft_task *task)
+{
+    if (task->stack_class >= 0) { /* it never came to its end */
+        weft_stack_unreserve(task->stack_class);
+        weft_tasks_leave();
+    }
+    free(task);
+}
+
+int weft_task_start(struct weft_task *task)
+{
+    struct weft_dispatcher *d = task->dispatcher;
+    task->phase = WEFT_PHASE_QUEUED;
+    task->turn.is_withdrawable = task->start != WEFT_START_ATOMIC;
+    return d->ops->dispatch(d, &task->turn);
+}
+
+void weft_task_refused(struct weft_task *task, int rc)
+{
+    task->rc = rc;
+    weft_task_finish(task);
+}
+
+/* The first turn gets its stack only now: a task that waits in a queue has none. */
+void weft_turn_run(struct weft_turn *turn)
+{
+    struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
+    if (task->phase == WEFT_PHASE_QUEUED) {
+        if (task->is_cancelled && task->start != WEFT_START_ATOMIC) {
+            task->rc = -ECANCELED;
+            weft_task_finish(task);
+            return;
+        }
+        task->turn.is_withdrawable = false;
+        task->stack = weft_stack_take(task->stack_class, stack_run);
+        task->phase = WEFT_PHASE_STARTED;
+    }
+    resume(task);
+}
+
+/* All that ever runs on a stack: one coroutine after the other. In between the stack rests in the
+ * cache, stopped in weft_task_leave(). */
+static void stack_run(void)
+{
+    weft_fiber_entered(&weft_self()->stack->fiber);
+    for (;;) {
+        struct weft_task *self = weft_self();
+        self->rc = self->fn(self->arg);
+        if (self->innermost) {
+            char name[WEFT_NAME_BYTES];
+            weft_die("coroutine '%s' ended with a scope still open; it was opened in %s()",
+                     weft_task_name(self, name), self->innermost->opened_by);
+        }
+        report_failure(self);
+        weft_task_leave(self, WEFT_AFTER_END);
+    }
+}
+
+void weft_task_leave(struct weft_task *self, enum weft_after after)
+{
+    self->after = after;
+    weft_fiber_switch(&self->stack->fiber, self->back);
+}
+
+/* Runs a turn on this thread: from the thread's own stack, or (UNDISPATCHED) from the stack of the
+ * coroutine that launches it. Behind the switch the task may be running elsewhere as soon as it has
+ * been parked or dispatched: it is not touched after that. */
+static void resume(struct weft_task *task)
+{
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_task *outer = thread->current;
+    int outer_errno = errno;
+    task->back = outer ? &outer->stack->fiber : &thread->fiber;
+    thread->current = task;
+    task->is_on_thread = true;
+    errno = task->saved_errno;
+    weft_fiber_switch(task->back, &task->stack->fiber);
+    task->saved_errno = errno;
+    errno = outer_errno;
+    task->is_on_thread = false;
+    thread->current = outer;
+    if (!task->stack->is_guarded &&
+        !weft_stack_is_intact(task->stack, weft_fiber_sp(&task->stack->fiber)))
+        die_of_overflow(task);
+    switch (task->after) {
+    case WEFT_AFTER_PARK: after_park(task); break;
+    case WEFT_AFTER_YIELD: dispatch(task); break;
+    case WEFT_AFTER_MOVE: after_move(task); break;
+    case WEFT_AFTER_END: weft_task_finish(task); break;
+    }
+}
+
+static void dispatch(struct weft_task *task)
+{
+    struct weft_dispatcher *d = task->dispatcher;
+    int rc = d->ops->dispatch(d, &task->turn);
+    WEFT_REQUIRE(rc == 0, "dispatcher '%s' refused to go on with a coroutine: %s", d->name,
+                 weft_strerror(rc));
+}
+
+static void after_park(struct weft_task *task)
+{
+    int seen = WEFT_PARK_RUNS;
+    if (atomic_compare_exchange_strong(&task->park, &seen, WEFT_PARK_PARKED))
+        return;
+    task->park = WEFT_PARK_RUNS; /* woken before it was down */
+    dispatch(task);
+}
+
+/* Under the tree's lock, so that cancelling finds it in the queue or is seen here. */
+static void after_move(struct weft_task *task)
+{
+    struct weft_tree *tree = task->tree;
+    (void)pthread_mutex_lock(&tree->lock);
+    if (task->turn.is_withdrawable && weft_task_is_cancelled(task)) {
+        task->turn.is_withdrawable = false;
+        task->dispatcher = task->home;
+    }
+    struct weft_dispatcher *d = task->dispatcher;
+    int rc = d->ops->dispatch(d, &task->turn);
+    WEFT_REQUIRE(rc == 0, "dispatcher '%s' refused a coroutine that moves: %s", d->name,
+                 weft_strerror(rc));
+    (void)pthread_mutex_unlock(&tree->lock);
+}
+
+void weft_task_finish(struct weft_task *task)
+{
+    if (task->stack) {
+        weft_stack_give(task->stack_class, task->stack);
+        task->stack = NULL;
+    }
+    weft_stack_unreserve(task->stack_class);
+    task->stack_class = -1;
+    weft_tasks_leave();
+
+    struct weft_reap reap = { 0 };
+    struct weft_tree *tree = task->tree;
+    bool has_handle = task->has_handle;
+    (void)pthread_mutex_lock(&tree->lock);
+    if (task->rc < 0)
+        task->failed_order = ++failures;
+    task->phase = WEFT_PHASE_ENDED;
+    struct weft_waiter *next;
+    for (struct weft_waiter *waiter = task->awaiters.first; waiter; waiter = next) {
+        next = waiter->next;
+        bool is_one_of_several = waiter->left && task->rc >= 0;
+        if (is_one_of_several && atomic_fetch_sub(waiter->left, 1) > 1)
+            weft_waiters_leave(&task->awaiters, waiter);
+        else
+            weft_waiters_wake(&task->awaiters, waiter);
+    }
+    if (task->scope)
+        weft_scope_child_ended(task->scope, task, &reap);
+    else
+        (void)pthread_cond_broadcast(&tree->root_ended);
+    (void)pthread_mutex_unlock(&tree->lock);
+    if (!has_handle)
+        weft_task_free(task);
+    weft_reap(&reap);
+}
+
+/* In a supervisor nobody else hears of a launch that failed. As the last act of the child itself,
+ * so that the handler sees its context, and the scope is certainly still open. */
+static void report_failure(struct weft_task *self)
+{
+    struct weft_scope_state *scope = self->scope;
+    if (!scope || scope->kind != WEFT_SUPERVISOR || self->has_handle || self->rc >= 0)
+        return;
+    if (self->rc == -ECANCELED && self->is_cancelled)
+        return;
+    int rc = self->rc == -ECANCELED ? WEFT_ECHILD : self->rc;
+    char buffer[WEFT_NAME_BYTES];
+    const char *name = weft_task_name(self, buffer);
+    (void)pthread_mutex_lock(&self->tree->lock);
+    void (*fn)(void *, const char *, int) = scope->on_failure;
+    void *arg = scope->on_failure_arg;
+    (void)pthread_mutex_unlock(&self->tree->lock);
+    if (fn)
+        fn(arg, name, rc);
+    else
+        (void)fprintf(stderr, "weft: coroutine '%s' failed: %s (%d)\n", name, weft_strerror(rc),
+                      rc);
+    WEFT_REQUIRE(!self->innermost, "a scope is still open after on_failure; it was opened in %s()",
+                 self->innermost->opened_by);
+}
+
+static void die_of_overflow(const struct weft_task *task)
+{
+    char name[WEFT_NAME_BYTES];
+    weft_die("stack overflow in coroutine '%s': it has %zu KiB; give it more with stack_bytes",
+             weft_task_name(task, name), task->stack->bytes >> 10);
+}
+
+bool weft_task_is_cancelled(const struct weft_task *task)
+{
+    return task->innermost ? task->innermost->is_cancelled : task->is_cancelled;
+}
+
+int weft_task_result(const struct weft_task *task)
+{
+    return task->rc == -ECANCELED ? WEFT_ECHILD : task->rc;
+}
+
+const char *weft_task_name(const struct weft_task *task, char *buffer)
+{
+    if (task->name)
+        return task->name;
+    Dl_info info = { 0 };
+    void *fn;
+    memcpy(&fn, &task->fn, sizeof fn);
+    int is_found = dladdr(fn, &info);
+    if (is_found && info.dli_sname && info.dli_saddr == fn)
+        return info.dli_sname;
+    const char *file = is_found && info.dli_fname ? info.dli_fname : "?";
+    const char *slash = strrchr(file, '/');
+    size_t offset = is_found ? (size_t)((char *)fn - (char *)info.dli_fbase) : (size_t)fn;
+    (void)snprintf(buffer, WEFT_NAME_BYTES, "%.64s+0x%zx", slash ? slash + 1 : file, offset);
+    return buffer;
+}
+
+int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg)
+{
+    struct weft_task *self = weft_self();
+    int rc = weft_wait_check(self, WEFT_NEVER);
+    if (rc < 0)
+        return rc;
+    if (!fn)
+        return -EINVAL;
+    struct weft_dispatcher *here = self->dispatcher;
+    if (!d || d == here) {
+        rc = fn(arg);
+        return weft_task_is_cancelled(self) ? -ECANCELED : rc;
+    }
+    self->home = here;
+    self->dispatcher = d;
+    self->turn.is_withdrawable = true;
+    self->waits_for = "dispatcher";
+    weft_task_leave(self, WEFT_AFTER_MOVE);
+    self->turn.is_withdrawable = false;
+    self->waits_for = NULL;
+    if (!weft_task_is_cancelled(self))
+        rc = fn(arg);
+    if (self->dispatcher != here) {
+        self->dispatcher = here;
+        weft_task_leave(self, WEFT_AFTER_MOVE);
+    }
+    return weft_task_is_cancelled(self) ? -ECANCELED : rc;
+}
+
+int weft_yield(void)
+{
+    struct weft_task *self = weft_self();
+    int rc = weft_wait_check(self, WEFT_NEVER);
+    if (rc < 0)
+        return rc;
+    weft_task_leave(self, WEFT_AFTER_YIELD);
+    return weft_check();
+}
+
+int weft_check(void)
+{
+    const struct weft_task *self = weft_self();
+    return self && weft_task_is_cancelled(self) ? -ECANCELED : 0;
+}
+
+int weft_sleep_until(int64_t deadline_ns)
+{
+    struct weft_task *self = weft_self();
+    int rc = weft_wait_check(self, deadline_ns);
+    if (rc < 0 || deadline_ns <= weft_now_ns())
+        return rc;
+    self->is_done = false;
+    rc = weft_wait(self, "sleep", &self->is_done, deadline_ns);
+    return rc == -ETIMEDOUT ? 0 : rc;
+}
+
+int weft_sleep_ms(int64_t ms)
+{
+    return weft_sleep_until(weft_deadline_ms(ms));
+}
+
+struct weft_dispatcher *weft_current(void)
+{
+    const struct weft_task *self = weft_self();
+    return self ? self->dispatcher : NULL;
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Coroutines and scopes as weft sees them.
+ *
+ * A root coroutine and everything started inside it, directly or not, form a tree: coroutine ->
+ * its scopes, outermost first -> their children. A tree has one lock.
+ *
+ * Lock order, outermost first: runtime (runtime.c), timers, tree, descriptors or a synchronization
+ * object, pool, stacks. A coroutine is woken under the lock under which the waker found it: it
+ * takes that lock before it goes on, so it cannot be gone meanwhile.
+ *
+ * Invariants (under the lock)
+ * 1. scope->live counts the children that have not ended; a scope closes only at 0.
+ * 2. A cancelled scope has cancelled all its children, and no child can be added to it.
+ * 3. A task is cancelled from outside when it, its home scope, or anything around that was. What it
+ *    feels is the flag of its innermost scope: each copies the one around it, but for a shield.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <weft/weft.h>
+
+#include "base/list.h"
+
+#include "pool.h"
+#include "switch.h"
+#include "timer.h"
+
+struct weft_field;
+struct weft_stack;
+
+struct weft_tree {
+    pthread_mutex_t lock;
+    pthread_cond_t root_ended; /* for plain threads in weft_root_close() */
+    struct weft_task *root;
+    struct berth_list_node node; /* in the list of all trees */
+    unsigned refs;               /* under the lock of that list: the root's handle, a dump */
+};
+
+enum weft_scope_kind { WEFT_SCOPE, WEFT_SUPERVISOR, WEFT_SHIELD };
+
+#define WEFT_SCOPE_MAGIC 0x57454654u
+
+/* What lies in a struct weft_scope of the user's: declared there as numbers, hence may_alias. */
+struct __attribute__((may_alias)) weft_scope_state {
+    unsigned magic; /* WEFT_SCOPE_MAGIC while it is open */
+    uint8_t kind;
+    bool is_closing;           /* the owner waits for the children, or is past that */
+    bool is_done;              /* no failure counts any more */
+    bool is_cancelled_by_body; /* who cancels by hand knows that the children were cut short */
+    bool is_cut;               /* a child was cut short */
+    atomic_bool is_cancelled;  /* what the owner feels while this is its innermost scope */
+    int cause;                 /* the first failure, or 0 */
+    unsigned live;
+    struct weft_task *owner;
+    struct weft_scope_state *outer, *inner; /* of the same owner */
+    struct berth_list children;             /* live ones, and ended ones that have a handle */
+    struct weft_dispatcher *dispatcher;
+    const struct weft_field *fields;       /* the context: everything visible, newest first */
+    const struct weft_field *fields_outer; /* where this scope's own ones end */
+    struct weft_timer timer;
+    int64_t deadline_ns; /* WEFT_NEVER: the timer is not set */
+    void (*on_failure)(void *arg, const char *task, int rc);
+    void *on_failure_arg;
+    const char *opened_by;
+};
+
+/* Somebody who is parked until `is_done`. Lies in the task's block, never on a stack. */
+struct weft_waiter {
+    struct weft_waiter *next, *prev; /* in one queue */
+    struct weft_task *task;
+    atomic_bool *is_done; /* set by who wakes */
+    bool is_queued;
+    atomic_size_t *left; /* of weft_await_all(): how many have not ended well; else NULL */
+    bool is_closed;      /* of a descriptor: by weft_fd_close() */
+    short events;        /* of a descriptor */
+    int fd;
+};
+
+/* All-zero is an empty queue. */
+struct weft_waiters {
+    struct weft_waiter *first, *last;
+};
+
+enum weft_phase {
+    WEFT_PHASE_HELD,
+    WEFT_PHASE_QUEUED, /* for the first time */
+    WEFT_PHASE_STARTED,
+    WEFT_PHASE_ENDED,
+};
+
+/* park: where a coroutine stands between running and parked. A wake that comes while it runs is
+ * kept as a token, and the next park returns at once; so wakes are never lost, and whoever parks
+ * looks again whether what it waits for is there. */
+enum weft_park { WEFT_PARK_RUNS, WEFT_PARK_TOKEN, WEFT_PARK_PARKED };
+
+/* Why a coroutine left its stack; read by whoever resumed it. */
+enum weft_after { WEFT_AFTER_PARK, WEFT_AFTER_YIELD, WEFT_AFTER_MOVE, WEFT_AFTER_END };
+
+struct weft_task {
+    struct weft_turn turn;
+    struct weft_fiber *back;  /* who resumed it */
+    struct weft_stack *stack; /* with its fiber; NULL before the first turn and after the end */
+    int stack_class;          /* reserved; negative: not any more */
+    int saved_errno;
+    enum weft_after after;
+    _Atomic(int) park;
+    _Atomic(int) phase;
+    _Atomic(struct weft_dispatcher *) dispatcher;
+    atomic_bool is_on_thread;      /* for the dump */
+    const char *_Atomic waits_for; /* for the dump; NULL: for nothing */
+    struct weft_dispatcher *home;  /* to which weft_with() comes back, while it is away */
+    weft_fn fn;
+    void *arg;
+    const char *name; /* or NULL */
+    enum weft_start start;
+    bool has_handle;
+    int rc;
+    uint64_t failed_order;           /* the how-many-th failure of the process; 0: none */
+    const struct weft_field *fields; /* the context it was launched with */
+
+    struct weft_tree *tree;
+    struct weft_scope_state *scope; /* it is a child of; NULL: a root */
+    struct berth_list_node node;    /* in scope->children */
+    struct weft_scope_state *outermost, *innermost;
+    atomic_bool is_cancelled; /* from outside */
+    struct weft_waiters awaiters;
+    struct weft_task *next; /* in a list of a walk or a reap */
+
+    struct weft_timer timer;
+    atomic_bool has_timed_out;
+    struct weft_waiter waiter;
+    atomic_bool is_done; /* what its waiter sets */
+
+    max_align_t item[]; /* the copy of weft_launch_copy() */
+};
+
+/* The calling coroutine, or NULL. */
+struct weft_task *weft_self(void);
+
+/* task.c ------------------------------------------------------------------------------------ */
+
+struct weft_task_spec {
+    struct weft_dispatcher *dispatcher;
+    weft_fn fn;
+    void *arg;
+    const void *item; /* copied, unless NULL */
+    size_t item_bytes;
+    const char *name;
+    enum weft_start start;
+    size_t stack_bytes;
+    bool has_handle;
+};
+
+/* Reserves all that its life needs. 0, -ENOMEM or -EINVAL. Neither queued nor in a scope yet. */
+int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task);
+void weft_task_free(struct weft_task *task);
+
+/* Queues a task for its first turn. Under the tree's lock, so that cancelling finds it either
+ * before it is linked or in its queue. A refused one is still the caller's. */
+int weft_task_start(struct weft_task *task);
+
+/* The end of a task that will not run (any more): task->rc is set. Frees it unless it has a handle.
+ * Call without locks (but that of the timers). */
+void weft_task_finish(struct weft_task *task);
+
+/* Whether the coroutine is cancelled, as it feels it where it stands. */
+bool weft_task_is_cancelled(const struct weft_task *task);
+
+/* What a waiting coroutine gets to see of an ended task. */
+int weft_task_result(const struct weft_task *task);
+
+#define WEFT_NAME_BYTES 96
+/* The given name, or the symbol of fn; in `buffer`, of WEFT_NAME_BYTES, or borrowed. */
+const char *weft_task_name(const struct weft_task *task, char *buffer);
+
+/* Leaves the stack of the calling coroutine; comes back with its next turn. */
+void weft_task_leave(struct weft_task *self, enum weft_after after);
+
+/* What a start that was refused does to a task that is linked already. Without the lock. */
+void weft_task_refused(struct weft_task *task, int rc);
+
+/* wait.c ------------------------------------------------------------------------------------ */
+
+/* What every call that waits asks first: -EPERM (a plain thread and a deadline other than 0),
+ * -ECANCELED, or 0. `self` may be NULL. */
+int weft_wait_check(const struct weft_task *self, int64_t deadline_ns);
+
+/* Parks the calling coroutine until *is_done, cancelled, or the deadline: 0, -ECANCELED (first, for
+ * the guarantee of promptness), -ETIMEDOUT; or -ENOMEM, without having waited. Spurious wakes are
+ * dealt with. Holding no lock. `what` is static text for the dump. */
+int weft_wait(struct weft_task *self, const char *what, const atomic_bool *is_done,
+              int64_t deadline_ns);
+
+/* The same, deaf to cancelling, without end. */
+void weft_wait_deaf(struct weft_task *self, const char *what, const atomic_bool *is_done);
+
+/* Wakes a parked coroutine, or leaves it a token. Under the lock by which it was found. */
+void weft_wake(struct weft_task *task);
+
+/* Queues of waiters, under the lock of what they wait for. join: the task's own waiter, at the
+ * tail, not done. push: any waiter. leave: if still queued. wake: done, unlinked, woken. */
+void weft_waiters_join(struct weft_waiters *waiters, struct weft_task *task);
+void weft_waiters_push(struct weft_waiters *waiters, struct weft_waiter *waiter);
+void weft_waiters_leave(struct weft_waiters *waiters, struct weft_waiter *waiter);
+void weft_waiters_wake(struct weft_waiters *waiters, struct weft_waiter *waiter);
+
+/* cancel.c ---------------------------------------------------------------------------------- */
+
+/* What a walk leaves to be done when the lock is gone. All-zero at first. */
+struct weft_reap {
+    struct weft_task *ended;  /* will never run: to be finished */
+    struct weft_task *queued; /* were waiting for another dispatcher: go back to their own */
+};
+
+/* Under the tree's lock: cancels a task, a scope (body and children), the children of a scope, or
+ * those of them that are held. Then, without it, weft_reap(). */
+void weft_cancel_task(struct weft_task *task, struct weft_reap *reap);
+void weft_cancel_scope(struct weft_scope_state *scope, struct weft_reap *reap);
+void weft_cancel_children(struct weft_scope_state *scope, struct weft_reap *reap);
+void weft_cancel_held(struct weft_scope_state *scope, struct weft_reap *reap);
+void weft_reap(struct weft_reap *reap);
+
+/* scope.c ----------------------------------------------------------------------------------- */
+
+/* Under the tree's lock: something inside failed (rc) or the time is up. */
+void weft_scope_fail(struct weft_scope_state *scope, int rc, struct weft_reap *reap);
+
+/* Under the tree's lock: a child has ended. Afterwards the scope may be gone when the lock is. */
+void weft_scope_child_ended(struct weft_scope_state *scope, struct weft_task *child,
+                            struct weft_reap *reap);
+
+/* The scope behind the public struct; dies unless it is open. `call`: for the message. */
+struct weft_scope_state *weft_scope_state(struct weft_scope *scope, const char *call);
+
+/* field.c ----------------------------------------------------------------------------------- */
+
+/* Frees the fields from `first` up to, but without, `end`. */
+void weft_fields_free(const struct weft_field *first, const struct weft_field *end);
+
+/* runtime.c --------------------------------------------------------------------------------- */
+
+/* Counts coroutines against tasks_max: 0 or -ENOMEM. */
+int weft_tasks_enter(void);
+void weft_tasks_leave(void);
+size_t weft_stack_bytes_default(void);
+
+/* The trees, for the dump: the one after `tree` (NULL: the first), with a reference, which moves on
+ * from `tree`. */
+struct weft_tree *weft_tree_next(struct weft_tree *tree);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Parking and waking.
+ *
+ * Every wait is a loop around a park that may return without cause: cancelled? done? too late?
+ * Whoever changes one of the answers wakes the coroutine afterwards. So the three causes need not
+ * know of each other, and cancelling is seen first whatever else has happened.
+ */
+#include <errno.h>
+
+#include "die.h"
+#include "tree.h"
+
+static void park(struct weft_task *self);
+static void on_deadline(struct weft_timer *timer);
+
+int weft_wait_check(const struct weft_task *self, int64_t deadline_ns)
+{
+    if (!self)
+        return deadline_ns == 0 ? 0 : -EPERM;
+    return weft_task_is_cancelled(self) ? -ECANCELED : 0;
+}
+
+int weft_wait(struct weft_task *self, const char *what, const atomic_bool *is_done,
+              int64_t deadline_ns)
+{
+    bool has_timer = deadline_ns != WEFT_NEVER;
+    if (has_timer) {
+        self->timer.fire = on_deadline;
+        self->has_timed_out = false;
+        int rc = weft_timer_set(&self->timer, deadline_ns);
+        if (rc < 0)
+            return rc;
+    }
+    self->waits_for = what;
+    int rc = 1;
+    while (rc > 0) {
+        if (weft_task_is_cancelled(self))
+            rc = -ECANCELED;
+        else if (*is_done)
+            rc = 0;
+        else if (has_timer && self->has_timed_out)
+            rc = -ETIMEDOUT;
+        else
+            park(self);
+    }
+    self->waits_for = NULL;
+    if (has_timer)
+        weft_timer_cancel(&self->timer);
+    return rc;
+}
+
+void weft_wait_deaf(struct weft_task *self, const char *what, const atomic_bool *is_done)
+{
+    self->waits_for = what;
+    while (!*is_done)
+        park(self);
+    self->waits_for = NULL;
+}
+
+static void on_deadline(struct weft_timer *timer)
+{
+    struct weft_task *task = berth_container_of(timer, struct weft_task, timer);
+    task->has_timed_out = true;
+    weft_wake(task);
+}
+
+/* Returns at the next wake, or at once if one came since the last park. The step from running to
+ * parked is made by whoever gets the thread back, when this stack is really left (task.c). */
+static void park(struct weft_task *self)
+{
+    if (atomic_exchange(&self->park, WEFT_PARK_RUNS) == WEFT_PARK_TOKEN)
+        return;
+    weft_task_leave(self, WEFT_AFTER_PARK);
+}
+
+void weft_wake(struct weft_task *task)
+{
+    int seen = atomic_load(&task->park);
+    for (;;) {
+        if (seen == WEFT_PARK_TOKEN)
+            return;
+        int next = seen == WEFT_PARK_RUNS ? WEFT_PARK_TOKEN : WEFT_PARK_RUNS;
+        if (atomic_compare_exchange_weak(&task->park, &seen, next))
+            break;
+    }
+    if (seen == WEFT_PARK_RUNS)
+        return;
+    struct weft_dispatcher *d = task->dispatcher;
+    int rc = d->ops->dispatch(d, &task->turn);
+    WEFT_REQUIRE(rc == 0, "dispatcher '%s' refused to go on with a coroutine: %s", d->name,
+                 weft_strerror(rc));
+}
+
+void weft_waiters_join(struct weft_waiters *waiters, struct weft_task *task)
+{
+    task->is_done = false;
+    task->waiter.task = task;
+    task->waiter.is_done = &task->is_done;
+    task->waiter.left = NULL;
+    weft_waiters_push(waiters, &task->waiter);
+}
+
+void weft_waiters_push(struct weft_waiters *waiters, struct weft_waiter *waiter)
+{
+    waiter->next = NULL;
+    waiter->prev = waiters->last;
+    if (waiters->last)
+        waiters->last->next = waiter;
+    else
+        waiters->first = waiter;
+    waiters->last = waiter;
+    waiter->is_queued = true;
+}
+
+void weft_waiters_leave(struct weft_waiters *waiters, struct weft_waiter *waiter)
+{
+    if (!waiter->is_queued)
+        return;
+    if (waiter->prev)
+        waiter->prev->next = waiter->next;
+    else
+        waiters->first = waiter->next;
+    if (waiter->next)
+        waiter->next->prev = waiter->prev;
+    else
+        waiters->last = waiter->prev;
+    waiter->is_queued = false;
+}
+
+void weft_waiters_wake(struct weft_waiters *waiters, struct weft_waiter *waiter)
+{
+    weft_waiters_leave(waiters, waiter);
+    *waiter->is_done = true;
+    weft_wake(waiter->task);
+}
