@@ -9,7 +9,7 @@
 
 #define JOB_IDS(number_, count_min_)                                                               \
     RULE(number_, id, NUMBER, .min = 1, .max = BERTH_JOB_ID_MAX, .leader = (number_),              \
-         .thing = "id", .count_min = (count_min_), .count_max = BERTH_IDS_MAX)
+         .thing = "job", .count_min = (count_min_), .count_max = BERTH_IDS_MAX)
 
 static const struct berth_rule error_rules[] = {
     RULE(1, code, NUMBER, .min = 1, .max = INT32_MAX), /* newer ones are told apart later */
@@ -112,7 +112,7 @@ static const struct berth_rule job_waited_rules[] = {
     JOB_IDS(1, 0),
     RULE(2, state, NUMBER, .min = BERTH__V1__JOB_STATE__JOB_STATE_COMPLETED,
          .max = BERTH__V1__JOB_STATE__JOB_STATE_CANCELLED, .leader = 1),
-    RULE(3, unknown, NUMBER, .min = 1, .max = BERTH_JOB_ID_MAX, .leader = 3, .thing = "id",
+    RULE(3, unknown, NUMBER, .min = 1, .max = BERTH_JOB_ID_MAX, .leader = 3, .thing = "job",
          .count_max = BERTH_IDS_MAX),
     RULE(4, pending, NUMBER, .max = BERTH_IDS_MAX),
 };
@@ -171,7 +171,7 @@ static const struct berth_rules rules_job = RULES(berth__v1__job__descriptor, jo
 
 static const struct berth_rule jobs_rules[] = {
     RULE(1, job, ROWS, .inside = &rules_job, .thing = "job", .count_max = BERTH_JOBS_ANSWER_MAX),
-    RULE(2, unknown, NUMBER, .min = 1, .max = BERTH_JOB_ID_MAX, .leader = 2, .thing = "id",
+    RULE(2, unknown, NUMBER, .min = 1, .max = BERTH_JOB_ID_MAX, .leader = 2, .thing = "job",
          .count_max = BERTH_IDS_MAX),
     RULE(3, next, NUMBER, .presence = RULE_UNLESS_0, .min = 1, .max = BERTH_JOB_ID_MAX),
 };

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The samples. Numbers are chosen so that varints of several lengths occur.
+ */
+#include "samples.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+
+#define BYTES(text)                                                                                \
+    {                                                                                              \
+        sizeof(text) - 1, (uint8_t[])                                                              \
+        {                                                                                          \
+            text                                                                                   \
+        }                                                                                          \
+    }
+#define SET(name, value)       .has_##name = 1, .name = (value)
+#define SET_BYTES(name, value) .has_##name = 1, .name = BYTES(value)
+#define COLUMN(name, type, ...)                                                                    \
+    .n_##name = sizeof((type[]){ __VA_ARGS__ }) / sizeof(type), .name = (type[])                   \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+#define NAMES(name, ...)      COLUMN(name, ProtobufCBinaryData, __VA_ARGS__)
+#define MESSAGE(type)         .base = PROTOBUF_C_MESSAGE_INIT(&berth__v1__##type##__descriptor)
+#define ATTEMPT(epoch, count) ((UINT64_C(epoch) << 40) | (count))
+
+#define CLIENT "0123456789abcdef"
+#define NODE   "node............"
+#define BOOT   "boot............"
+#define NONCE  "nonce..........."
+
+static Berth__V1__Error error = {
+    MESSAGE(error),
+    SET(code, BERTH__V1__ERROR_CODE__ERROR_VERSION),
+    SET_BYTES(field, "version"),
+    SET_BYTES(message, "protocol version 2 is not spoken here; 1 is"),
+    SET(version_min, 1),
+    SET(version_max, 1),
+    SET(retry_ms, 1500),
+};
+
+static Berth__V1__ClientHello client_hello = {
+    MESSAGE(client_hello),
+    SET_BYTES(client, CLIENT),
+    SET_BYTES(software, "libberth_client 0.1.0"),
+};
+
+static Berth__V1__ClientWelcome client_welcome = {
+    MESSAGE(client_welcome),        SET(epoch, 7),        SET_BYTES(software, "berthd 0.1.0"),
+    SET(frame_bytes_max, 16 << 20), SET(jobs_max, 10000), SET(body_bytes_max, (1 << 20) + 65536),
+};
+
+static Berth__V1__Submit submit = {
+    MESSAGE(submit),
+    SET_BYTES(client, CLIENT),
+    NAMES(dispatchers, BYTES("newsletter"), BYTES("auth")),
+    NAMES(handlers, BYTES("mail"), BYTES("exec")),
+    COLUMN(dispatcher, uint32_t, 0, 1, 1),
+    COLUMN(handler, uint32_t, 0, 0, 1),
+    COLUMN(priority, int32_t, -100, 0, 100),
+    COLUMN(delay_ms, uint64_t, 0, 10000, UINT64_C(315360000000)),
+    COLUMN(max_attempts, uint32_t, 0, 5, 1000000),
+    COLUMN(timeout_ms, uint64_t, 30000, 0, 1),
+    COLUMN(key_bytes, uint32_t, 3, 0, 2),
+    SET_BYTES(keys, "one\xc3\xa9"),
+    COLUMN(body_bytes, uint32_t, 5, 0, 4),
+    SET_BYTES(bodies, "\x12\x03"
+                      "abc"
+                      "\n\x02"
+                      "ls"),
+};
+
+static Berth__V1__Submitted submitted = {
+    MESSAGE(submitted),
+    COLUMN(id, uint64_t, 1, 0, UINT64_C(9007199254740991)),
+    COLUMN(is_existing, uint32_t, 0, 0, 1),
+    COLUMN(refused, uint32_t, 1),
+    COLUMN(refused_code, uint32_t, BERTH__V1__ERROR_CODE__ERROR_NOT_FOUND),
+    NAMES(refused_field, BYTES("dispatcher")),
+    NAMES(refused_message, BYTES("dispatcher 'auht' does not exist")),
+};
+
+static Berth__V1__JobWait job_wait = { MESSAGE(job_wait), COLUMN(id, uint64_t, 1, 300) };
+
+static Berth__V1__JobWaited job_waited = {
+    MESSAGE(job_waited),
+    COLUMN(id, uint64_t, 1, 300),
+    COLUMN(state, uint32_t, BERTH__V1__JOB_STATE__JOB_STATE_COMPLETED,
+           BERTH__V1__JOB_STATE__JOB_STATE_DEAD),
+    COLUMN(unknown, uint64_t, 4000000),
+    SET(pending, 2),
+};
+
+static Berth__V1__JobCancel job_cancel = { MESSAGE(job_cancel), COLUMN(id, uint64_t, 5, 6, 7) };
+
+static Berth__V1__JobCancelled job_cancelled = {
+    MESSAGE(job_cancelled),
+    COLUMN(id, uint64_t, 5, 6, 7),
+    COLUMN(code, uint32_t, 0, BERTH__V1__ERROR_CODE__ERROR_ALREADY,
+           BERTH__V1__ERROR_CODE__ERROR_NOT_FOUND),
+    COLUMN(state, uint32_t, BERTH__V1__JOB_STATE__JOB_STATE_CANCELLING,
+           BERTH__V1__JOB_STATE__JOB_STATE_COMPLETED, 0),
+};
+
+static Berth__V1__JobGet job_get = { MESSAGE(job_get), COLUMN(id, uint64_t, 128, 129) };
+
+static Berth__V1__JobList job_list = {
+    MESSAGE(job_list),
+    SET_BYTES(dispatcher, "newsletter"),
+    SET(state, BERTH__V1__JOB_STATE__JOB_STATE_DEAD),
+    SET(after, 1000),
+    SET(newest_first, 1),
+    SET(count_max, 1000),
+};
+
+static Berth__V1__Job job = {
+    MESSAGE(job),
+    SET(id, 128),
+    SET_BYTES(dispatcher, "newsletter"),
+    SET_BYTES(handler, "exec"),
+    SET(state, BERTH__V1__JOB_STATE__JOB_STATE_RETRYING),
+    SET_BYTES(reason, "waits for its next attempt"),
+    SET(attempt, 2),
+    SET(max_attempts, 5),
+    SET(priority, -3),
+    SET_BYTES(key, "k-1"),
+    SET_BYTES(group, "tenant"),
+    SET(parent, 127),
+    SET(submitted_us, INT64_C(1763769600000000)),
+    SET(run_at_us, INT64_C(1763769610000000)),
+    SET(started_us, INT64_C(1763769601000000)),
+    SET(finished_us, INT64_C(1763769602000000)),
+    SET_BYTES(worker, "host-42"),
+    SET_BYTES(body, "\n\x02"
+                    "ls"),
+    SET_BYTES(result, "\x08\x04"),
+    SET_BYTES(error_kind, "exit"),
+    SET_BYTES(error_message, "exit code 2"),
+};
+
+static Berth__V1__Jobs jobs = {
+    MESSAGE(jobs),  .n_job = 1, .job = (Berth__V1__Job *[]){ &job }, COLUMN(unknown, uint64_t, 129),
+    SET(next, 128),
+};
+
+static Berth__V1__WorkerHello worker_hello = {
+    MESSAGE(worker_hello),
+    SET(epoch, 7),
+    SET_BYTES(node, NODE),
+    SET_BYTES(boot, BOOT),
+    SET_BYTES(nonce, NONCE),
+    SET(child, 2),
+    SET(epoch_seen, 6),
+    SET(lineage_seen, UINT64_C(0xfedcba9876543210)),
+    SET_BYTES(name, "host-42"),
+    NAMES(handlers, BYTES("exec"), BYTES("mail")),
+    NAMES(served, BYTES("newsletter")),
+    SET(capacity, 256),
+    SET(cores, 8),
+    SET_BYTES(software, "berth-worker 0.1.0"),
+};
+
+static Berth__V1__WorkerWelcome worker_welcome = {
+    MESSAGE(worker_welcome), SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 7),           SET(lineage, UINT64_C(0x0123456789abcdef)),
+    SET(lease_ms, 10000),    SET(worker_lease_ms, 8500),
+    SET(renew_ms, 2000),     SET_BYTES(nonce, NONCE),
+    SET(child, 2),
+};
+
+static Berth__V1__Ends ends_of_join = {
+    MESSAGE(ends),
+    COLUMN(outcome, uint32_t, 0, 0, BERTH__V1__OUTCOME__OUTCOME_FAILED),
+    COLUMN(retry_ms, uint64_t, 0, 0, 60000),
+    COLUMN(run_us, uint64_t, 0, 0, 1234567),
+    NAMES(kinds, BYTES("exit")),
+    COLUMN(kind, uint32_t, 0, 0, 1),
+    COLUMN(message_bytes, uint32_t, 0, 0, 11),
+    SET_BYTES(messages, "exit code 2"),
+    COLUMN(result_bytes, uint32_t, 0, 0, 2),
+    SET_BYTES(results, "\x08\x04"),
+};
+
+static Berth__V1__WorkerJoin worker_join = {
+    MESSAGE(worker_join),
+    SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),
+    SET(join, 2),
+    SET(renewal, 40),
+    COLUMN(attempt, uint64_t, ATTEMPT(7, 3), ATTEMPT(7, 4), ATTEMPT(7, 9)),
+    COLUMN(job, uint64_t, 11, 12, 300),
+    NAMES(dispatchers, BYTES("newsletter"), BYTES("auth")),
+    COLUMN(dispatcher, uint32_t, 0, 1, 0),
+    COLUMN(number, uint32_t, 1, 1, 2),
+    COLUMN(state, uint32_t, BERTH__V1__ATTEMPT_STATE__ATTEMPT_STATE_RUNNING,
+           BERTH__V1__ATTEMPT_STATE__ATTEMPT_STATE_SUSPENDED,
+           BERTH__V1__ATTEMPT_STATE__ATTEMPT_STATE_ENDED),
+    COLUMN(is_cancelled, uint32_t, 1, 0, 0),
+    .ends = &ends_of_join,
+    SET(is_draining, 1),
+    SET_BYTES(name, "host-42"),
+    NAMES(handlers, BYTES("exec"), BYTES("mail")),
+    NAMES(served, BYTES("newsletter")),
+    SET(capacity, 256),
+    SET(cores, 8),
+    SET_BYTES(software, "berth-worker 0.1.0"),
+};
+
+static Berth__V1__WorkerJoined worker_joined = {
+    MESSAGE(worker_joined), SET(session, ATTEMPT(7, 1)), SET(epoch, 8), SET(join, 2),
+    SET(renewal, 40),
+};
+
+static Berth__V1__WorkerRenew worker_renew = {
+    MESSAGE(worker_renew), SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),         SET(join, 2),
+    SET(renewal, 41),      SET(sent, 17),
+    SET(taken, 300),
+};
+
+static Berth__V1__WorkerRenewed worker_renewed = {
+    MESSAGE(worker_renewed), SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),           SET(join, 2),
+    SET(renewal, 41),        SET(sent, 301),
+    SET(taken, 17),          SET(join_again, 1),
+};
+
+static Berth__V1__WorkerEpoch worker_epoch = {
+    MESSAGE(worker_epoch),
+    SET(epoch, 8),
+    SET(lineage, UINT64_C(0x0123456789abcdef)),
+};
+
+static Berth__V1__WorkerFenced worker_fenced = {
+    MESSAGE(worker_fenced),
+    SET(session, ATTEMPT(7, 1)),
+    SET_BYTES(nonce, NONCE),
+    SET(child, 2),
+    SET_BYTES(reason, "the session has run out"),
+};
+
+static Berth__V1__WorkerOrders worker_orders = {
+    MESSAGE(worker_orders),
+    SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),
+    SET(join, 2),
+    SET(number, 3),
+    COLUMN(grant_attempt, uint64_t, ATTEMPT(8, 1), ATTEMPT(8, 2)),
+    COLUMN(grant_job, uint64_t, 13, 14),
+    NAMES(dispatchers, BYTES("auth")),
+    NAMES(handlers, BYTES("mail"), BYTES("exec")),
+    COLUMN(grant_dispatcher, uint32_t, 0, 0),
+    COLUMN(grant_handler, uint32_t, 0, 1),
+    COLUMN(grant_number, uint32_t, 1, 3),
+    COLUMN(grant_timeout_ms, uint64_t, 0, 30000),
+    COLUMN(grant_grace_ms, uint64_t, 5000, 5000),
+    COLUMN(grant_body_bytes, uint32_t, 5, 4),
+    SET_BYTES(grant_bodies, "\x12\x03"
+                            "abc"
+                            "\n\x02"
+                            "ls"),
+    COLUMN(cancel_attempt, uint64_t, ATTEMPT(7, 3)),
+    COLUMN(cancel_grace_ms, uint64_t, 5000),
+    COLUMN(ack_attempt, uint64_t, ATTEMPT(7, 9), ATTEMPT(7, 4)),
+    COLUMN(ack_is_stale, uint32_t, 0, 1),
+};
+
+static Berth__V1__Ends ends_of_reports = {
+    MESSAGE(ends),
+    COLUMN(outcome, uint32_t, BERTH__V1__OUTCOME__OUTCOME_COMPLETED,
+           BERTH__V1__OUTCOME__OUTCOME_SNOOZED),
+    COLUMN(retry_ms, uint64_t, 0, 60000),
+    COLUMN(run_us, uint64_t, 1000, 2000),
+    NAMES(kinds, BYTES("handler")),
+    COLUMN(kind, uint32_t, 0, 1),
+    COLUMN(message_bytes, uint32_t, 0, 4),
+    SET_BYTES(messages, "busy"),
+    COLUMN(result_bytes, uint32_t, 4, 0),
+    SET_BYTES(results, "2\x02ok"),
+};
+
+static Berth__V1__WorkerReports worker_reports = {
+    MESSAGE(worker_reports),
+    SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),
+    SET(join, 2),
+    SET(number, 4),
+    COLUMN(attempt, uint64_t, ATTEMPT(7, 3), ATTEMPT(8, 2)),
+    COLUMN(job, uint64_t, 11, 14),
+    .ends = &ends_of_reports,
+    COLUMN(release_attempt, uint64_t, ATTEMPT(8, 1)),
+    COLUMN(release_reason, uint32_t, BERTH__V1__RELEASE_REASON__RELEASE_NO_HANDLER),
+    SET(is_draining, 1),
+};
+
+static Berth__V1__WorkerGone worker_gone = {
+    MESSAGE(worker_gone),
+    SET(session, ATTEMPT(7, 1)),
+    SET_BYTES(nonce, NONCE),
+    SET(child, 2),
+    SET(cause, BERTH__V1__GONE_CAUSE__GONE_SIGNAL),
+    SET(status, 11),
+    COLUMN(attempt, uint64_t, ATTEMPT(7, 3), ATTEMPT(7, 4)),
+    COLUMN(job, uint64_t, 11, 12),
+    COLUMN(number, uint32_t, 1, 0),
+    SET(culprit, ATTEMPT(7, 4)),
+};
+
+static Berth__V1__WorkerGoneOk worker_gone_ok = {
+    MESSAGE(worker_gone_ok),
+    SET(session, ATTEMPT(7, 1)),
+    SET_BYTES(nonce, NONCE),
+    SET(child, 2),
+};
+
+static Berth__V1__DispatcherSet dispatcher_set = {
+    MESSAGE(dispatcher_set),
+    SET_BYTES(name, "newsletter"),
+    SET(limit_kind, BERTH__V1__LIMIT_KIND__LIMIT_NUMBER),
+    SET(limit_value, 5),
+    SET(max_attempts, 5),
+    SET(backoff_ms, 1000),
+    SET(backoff_max_ms, 600000),
+    SET(timeout_ms, 30000),
+    SET(grace_ms, 5000),
+};
+
+static Berth__V1__DispatcherPause dispatcher_pause = {
+    MESSAGE(dispatcher_pause),
+    SET_BYTES(name, "newsletter"),
+    SET(is_paused, 1),
+};
+
+static Berth__V1__DispatcherGet dispatcher_get = {
+    MESSAGE(dispatcher_get),
+    SET_BYTES(name, "newsletter"),
+};
+
+static Berth__V1__Dispatcher dispatcher = {
+    MESSAGE(dispatcher),
+    SET_BYTES(name, "newsletter"),
+    SET(limit_kind, BERTH__V1__LIMIT_KIND__LIMIT_MAX_CORES),
+    SET(limit_value, 64),
+    SET(effective_limit, 64),
+    SET_BYTES(parent, "default"),
+    SET(is_paused, 1),
+    SET(running, 1),
+    SET(ready, 2),
+    SET(scheduled, 3),
+    SET(retrying, 4),
+    SET(dead, 5),
+    SET(completed_total, 1000000),
+    SET(oldest_ready_us, INT64_C(1763769600000000)),
+    SET(max_attempts, 5),
+    SET(backoff_ms, 1000),
+    SET(backoff_max_ms, 600000),
+    SET(timeout_ms, 30000),
+    SET(grace_ms, 5000),
+};
+
+static Berth__V1__Dispatchers dispatchers = {
+    MESSAGE(dispatchers),
+    .n_dispatcher = 1,
+    .dispatcher = (Berth__V1__Dispatcher *[]){ &dispatcher },
+};
+
+static Berth__V1__WorkerList worker_list = { MESSAGE(worker_list) };
+
+static Berth__V1__Worker worker = {
+    MESSAGE(worker),
+    SET(session, ATTEMPT(7, 1)),
+    SET_BYTES(name, "host-42"),
+    SET_BYTES(state, "joined"),
+    SET(capacity, 256),
+    SET(running, 3),
+    SET(cores, 8),
+    NAMES(handlers, BYTES("exec"), BYTES("mail")),
+    SET_BYTES(software, "berth-worker 0.1.0"),
+    SET(silent_ms, 1200),
+    SET(lease_left_ms, 8800),
+};
+
+static Berth__V1__Workers workers = {
+    MESSAGE(workers),
+    .n_worker = 1,
+    .worker = (Berth__V1__Worker *[]){ &worker },
+};
+
+static Berth__V1__BrokerStatusGet broker_status_get = { MESSAGE(broker_status_get) };
+
+static Berth__V1__BrokerStatus broker_status = {
+    MESSAGE(broker_status),
+    SET_BYTES(software, "berthd 0.1.0"),
+    SET(epoch, 8),
+    SET(uptime_ms, 3600000),
+    SET(recovering, 1),
+    SET(recovery_left_ms, 7000),
+    SET(scheduled, 1),
+    SET(ready, 2),
+    SET(running, 3),
+    SET(cancelling, 4),
+    SET(retrying, 5),
+    SET(completed, 100000),
+    SET(dead, 6),
+    SET(cancelled, 7),
+    SET(wal_bytes, 4194304),
+    SET(stale_reports, 8),
+    SET(workers, 9),
+};
+
+#define SAMPLE(case_, member, side, request_)                                                      \
+    {                                                                                              \
+#member, BERTH_SIDE_##side,                                                                \
+        {                                                                                          \
+            .base = PROTOBUF_C_MESSAGE_INIT(&berth__v1__envelope__descriptor), SET(version, 1),    \
+            .has_request = (request_) != 0, .request = (request_),                                 \
+            .message_case = BERTH__V1__ENVELOPE__MESSAGE_##case_, .member = &(member)              \
+        }                                                                                          \
+    }
+
+const struct sample samples[] = {
+    SAMPLE(ERROR, error, CLIENT, 77),
+    SAMPLE(CLIENT_HELLO, client_hello, BROKER, 1),
+    SAMPLE(CLIENT_WELCOME, client_welcome, CLIENT, 1),
+    SAMPLE(SUBMIT, submit, BROKER, 77),
+    SAMPLE(SUBMITTED, submitted, CLIENT, 77),
+    SAMPLE(JOB_WAIT, job_wait, BROKER, 77),
+    SAMPLE(JOB_WAITED, job_waited, CLIENT, 77),
+    SAMPLE(JOB_CANCEL, job_cancel, BROKER, 77),
+    SAMPLE(JOB_CANCELLED, job_cancelled, CLIENT, 77),
+    SAMPLE(JOB_GET, job_get, BROKER, 77),
+    SAMPLE(JOB_LIST, job_list, BROKER, 77),
+    SAMPLE(JOBS, jobs, CLIENT, 77),
+    SAMPLE(WORKER_HELLO, worker_hello, BROKER, 0),
+    SAMPLE(WORKER_WELCOME, worker_welcome, WORKER, 0),
+    SAMPLE(WORKER_JOIN, worker_join, BROKER, 0),
+    SAMPLE(WORKER_JOINED, worker_joined, WORKER, 0),
+    SAMPLE(WORKER_RENEW, worker_renew, BROKER, 0),
+    SAMPLE(WORKER_RENEWED, worker_renewed, WORKER, 0),
+    SAMPLE(WORKER_EPOCH, worker_epoch, WORKER, 0),
+    SAMPLE(WORKER_FENCED, worker_fenced, WORKER, 0),
+    SAMPLE(WORKER_ORDERS, worker_orders, WORKER, 0),
+    SAMPLE(WORKER_REPORTS, worker_reports, BROKER, 0),
+    SAMPLE(WORKER_GONE, worker_gone, BROKER, 0),
+    SAMPLE(WORKER_GONE_OK, worker_gone_ok, WORKER, 0),
+    SAMPLE(DISPATCHER_SET, dispatcher_set, BROKER, 77),
+    SAMPLE(DISPATCHER_PAUSE, dispatcher_pause, BROKER, 77),
+    SAMPLE(DISPATCHER_GET, dispatcher_get, BROKER, 77),
+    SAMPLE(DISPATCHERS, dispatchers, CLIENT, 77),
+    SAMPLE(WORKER_LIST, worker_list, BROKER, 77),
+    SAMPLE(WORKERS, workers, CLIENT, 77),
+    SAMPLE(BROKER_STATUS_GET, broker_status_get, BROKER, 77),
+    SAMPLE(BROKER_STATUS, broker_status, CLIENT, UINT64_MAX),
+};
+const size_t sample_count = sizeof samples / sizeof *samples;
+
+const struct sample *sample_get(const char *name)
+{
+    for (size_t i = 0; i < sample_count; i++)
+        if (strcmp(samples[i].name, name) == 0)
+            return &samples[i];
+    BERTH_UNREACHABLE();
+}
+
+const struct berth_body sample_body = {
+    .argv = (const char *const[]){ "send-mail", "--to", "alice", "", NULL },
+    .argv_count = 4,
+    .payload = { "stdin\0bytes", 11 },
+    .context = (const struct berth_field[]){ { "traceparent", "00-4bf9-01" },
+                                             { "tenant", "caf\xc3\xa9" } },
+    .context_count = 2,
+};
+
+const struct berth_result sample_result = {
+    .has_exit_code = true,
+    .exit_code = 137,
+    .out = { "out\xff", 4 },
+    .err = { "err", 3 },
+    .out_truncated = true,
+    .err_truncated = true,
+    .payload = { "done", 4 },
+};
