@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A broker of the test's own: a data directory, a socket in it, and the program, which can be
+ * killed and started again.
+ */
+#pragma once
+
+#include "support/berthtest.h"
+
+#include "support/process.h"
+
+#define SITE_TIMEOUT_MS 15000
+#define SITE_ARGS_MAX   16
+
+struct site {
+    char *dir;  /* of everything */
+    char *data; /* the broker's data directory, not there yet */
+    char *url;  /* ipc:// in `dir` */
+    struct process broker;
+    bool is_running;
+};
+
+/* cmocka's setup and teardown: `*state` is a site without a broker. */
+int site_setup(void **state);
+int site_teardown(void **state);
+
+/* Starts the broker and awaits that it listens. `args` (NULL: none) end with NULL and stand behind
+ * --data and --listen. */
+void site_start(struct site *site, const char *const *args);
+
+/* The same, but it is expected to end by itself: returns its exit code. site_err says why. */
+int site_start_fails(struct site *site, const char *const *args);
+
+/* kill -9, or SIGTERM; awaits its end and returns the exit code. */
+int site_kill(struct site *site);
+int site_stop(struct site *site);
+
+/* What the broker that was started last has written to stderr. */
+const char *site_err(const struct site *site);
+
+void assert_in_text(const char *text, const char *part);
