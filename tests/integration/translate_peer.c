@@ -22,12 +22,14 @@
 
 void peer_open(struct peer *peer, const char *url, const char *name)
 {
-    int linger = 0;
+    int linger = 0, receive_max = 4;
     *peer = (struct peer){ .context = zmq_ctx_new() };
     peer->socket = zmq_socket(peer->context, ZMQ_DEALER);
     assert_non_null(peer->socket);
     (void)snprintf(peer->client, sizeof peer->client, "%-16s", name);
     assert_int_equal(zmq_setsockopt(peer->socket, ZMQ_LINGER, &linger, sizeof linger), 0);
+    /* What a peer does not take shall wait at the broker, not in its own memory. */
+    assert_int_equal(zmq_setsockopt(peer->socket, ZMQ_RCVHWM, &receive_max, sizeof receive_max), 0);
     assert_int_equal(zmq_connect(peer->socket, url), 0);
     berth_arena_init(&peer->arena, BERTH_WIRE_BUDGET_MAX);
     berth_buf_init(&peer->frame, BERTH_FRAME_BYTES_MAX);
