@@ -207,15 +207,41 @@ static void on_success(struct berth_core *core, const struct berth_batch *batch)
 
 /* ---- full ---- */
 
-static void refuse_arrivals(const struct pending *pending)
+static int compare_ids(const void *a, const void *b)
 {
-    for (size_t i = 0; i < pending->count; i++)
-        if (pending->is_arriving[i])
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The ids of a batch's arrivals, in order, as they were given. */
+static size_t arrivals(struct berth_core *core, const struct berth_batch *batch, uint64_t **ret_ids)
+{
+    uint64_t *ids = out_alloc(core, batch->count, sizeof *ids);
+    size_t count = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->records[i].type == BERTH_RECORD_JOB)
+            ids[count++] = batch->records[i].job.id;
+    *ret_ids = ids;
+    return count;
+}
+
+/* Whoever waits for one of these, in whichever batch, is told that it was not stored. */
+static void refuse_in(struct berth_list *list, const uint64_t *ids, size_t count)
+{
+    BERTH_LIST_FOREACH (node, list) {
+        struct pending *pending = berth_container_of(node, struct pending, node);
+        for (size_t i = 0; pending->type == PENDING_SUBMITTED && i < pending->count; i++) {
+            if (!pending->is_arriving[i] || !count ||
+                !bsearch(&pending->submitted[i].id, ids, count, sizeof *ids, compare_ids))
+                continue;
+            pending->is_arriving[i] = false;
             pending->submitted[i] = (struct berth_submitted_item){
                 .refusal = { .code = BERTH_EFULL,
                              .field = "",
                              .message = "the broker's disk is full: this job was not stored" }
             };
+        }
+    }
 }
 
 /* Takes the arrivals out of the batch. */
@@ -237,12 +263,14 @@ static void on_full(struct berth_core *core, struct berth_batch *batch)
 {
     core->is_store_full = true;
     core->store_again_ms = core->now_ms + STORE_FULL_AGAIN_MS;
+    uint64_t *ids;
+    size_t count = arrivals(core, batch, &ids);
+    refuse_in(&core->pending_away, ids, count);
+    refuse_in(&core->pending_open, ids, count);
     drop_arrivals(core, batch);
     BERTH_LIST_FOREACH_SAFE (node, &core->pending_away) {
         struct pending *pending = berth_container_of(node, struct pending, node);
-        if (pending->type == PENDING_SUBMITTED)
-            refuse_arrivals(pending);
-        else if (batch->count)
+        if (pending->type != PENDING_SUBMITTED && batch->count)
             continue;
         berth_list_remove(node);
         answer(core, pending);

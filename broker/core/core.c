@@ -98,13 +98,6 @@ static void free_jobs(struct berth_core *core)
         if (job->state)
             block_free(job->body);
     }
-    for (uint32_t i = 1; i <= core->lanes.top; i++) {
-        struct lane *lane = lane_at(core, i);
-        if (lane && lane->index == i) {
-            block_free(lane->levels);
-            block_free(lane);
-        }
-    }
     BERTH_MAP_FOREACH (node, &core->handlers) {
         struct handler *handler = berth_container_of(node, struct handler, by_name);
         berth_map_remove(&core->handlers, node);

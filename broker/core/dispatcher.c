@@ -62,12 +62,23 @@ free_dispatcher:
     return NULL;
 }
 
+static void free_lanes(struct dispatcher *dispatcher)
+{
+    struct berth_list_node *node;
+    while ((node = berth_list_pop_front(&dispatcher->lanes))) {
+        struct lane *lane = berth_container_of(node, struct lane, dispatcher_node);
+        block_free(lane->levels);
+        block_free(lane);
+    }
+}
+
 void dispatcher_free_all(struct berth_core *core)
 {
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
         struct dispatcher *dispatcher = berth_container_of(node, struct dispatcher, by_id);
         berth_map_remove(&core->dispatchers_by_name, &dispatcher->by_name);
         berth_map_remove(&core->dispatchers_by_id, &dispatcher->by_id);
+        free_lanes(dispatcher);
         block_free(dispatcher);
     }
 }

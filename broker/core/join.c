@@ -152,9 +152,7 @@ void session_on_join(struct berth_core *core, const struct berth_ev_join *join)
     release_unlisted(core, session, join);
     for (size_t i = 0; i < join->count; i++)
         take_line(core, session, &join->lines[i]);
-    size_t acks = session->out_ack_count;
     session_become_joined(core, session, join->peer, join->join);
-    session->out_ack_count = acks;
     answer_joined(core, session, join);
 }
 

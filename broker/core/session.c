@@ -269,7 +269,6 @@ void session_become_joined(struct berth_core *core, struct session *session, uin
 {
     session->join = join;
     session->sent = session->taken = 0;
-    session->out_ack_count = 0;
     become_live(core, session);
     renew(core, session, peer);
 }
@@ -606,7 +605,8 @@ void session_out_cancel(struct berth_core *core, struct attempt *attempt)
 void session_out_ack(struct berth_core *core, struct session *session, uint64_t attempt,
                      bool is_stale)
 {
-    if (session->state != SESSION_LIVE || session->out_ack_count >= session->capacity)
+    bool is_heard = session->state == SESSION_LIVE || session->state == SESSION_RECOVERING;
+    if (!is_heard || session->out_ack_count >= session->capacity)
         return;
     session->out_acks[session->out_ack_count++] =
         (struct berth_order_ack){ .attempt = attempt, .is_stale = is_stale };

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT */
+/* The broker's shell as the simulator has it: turns, the store on a simulated disk, effects into
+ * messages. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/core/dispatcher.h"
+#include "sim.h"
+
+#define TURN_DELAY_US_MAX 300
+#define SYNC_US_MIN       60
+#define SYNC_US_MAX       (8 * MS)
+#define SLOW_SYNC_US_MAX  (700 * MS)
+#define CHECK_EVERY       7 /* turns */
+
+static void turn(struct sim *sim, void *arg);
+
+static void schedule_turn(struct sim *sim)
+{
+    struct broker *broker = &sim->broker;
+    if (!broker->is_up || broker->is_turn_scheduled)
+        return;
+    broker->is_turn_scheduled = true;
+    sim_at(sim, sim->now_us + sim_random_us(sim, 0, TURN_DELAY_US_MAX), turn,
+           (void *)(uintptr_t)broker->life);
+}
+
+void broker_deliver(struct sim *sim, struct note *note)
+{
+    struct broker *broker = &sim->broker;
+    if (!broker->is_up || broker->inbox_count == sizeof broker->inbox / sizeof *broker->inbox) {
+        note_free(note);
+        return;
+    }
+    broker->inbox[broker->inbox_count++] = note;
+    schedule_turn(sim);
+}
+
+void broker_peer_gone(struct sim *sim, uint64_t peer)
+{
+    struct broker *broker = &sim->broker;
+    if (broker->peers_gone_count == sizeof broker->peers_gone / sizeof *broker->peers_gone)
+        return;
+    broker->peers_gone[broker->peers_gone_count++] = peer;
+    schedule_turn(sim);
+}
+
+/* ---- effects to workers ---- */
+
+static void fill_orders(struct note *note, const struct berth_do_orders *orders)
+{
+    struct agent_grant *grants =
+        berth_arena_alloc_array(&note->arena, orders->grant_count + 1, sizeof *grants);
+    struct agent_cancel *cancels =
+        berth_arena_alloc_array(&note->arena, orders->cancel_count + 1, sizeof *cancels);
+    uint64_t *acks = berth_arena_alloc_array(&note->arena, orders->ack_count + 1, sizeof *acks);
+    bool *is_stale = berth_arena_alloc_array(&note->arena, orders->ack_count + 1, sizeof *is_stale);
+    for (size_t i = 0; i < orders->grant_count; i++) {
+        const struct berth_order_grant *from = &orders->grants[i];
+        grants[i] = (struct agent_grant){ .attempt = from->attempt,
+                                          .job = from->job,
+                                          .dispatcher = note_slice(note, from->dispatcher),
+                                          .handler = note_slice(note, from->handler),
+                                          .number = from->number,
+                                          .timeout_ms = from->timeout_ms,
+                                          .grace_ms = from->grace_ms,
+                                          .body = note_slice(note, from->body) };
+    }
+    for (size_t i = 0; i < orders->cancel_count; i++)
+        cancels[i] =
+            (struct agent_cancel){ orders->cancels[i].attempt, orders->cancels[i].grace_ms };
+    for (size_t i = 0; i < orders->ack_count; i++) {
+        acks[i] = orders->acks[i].attempt;
+        is_stale[i] = orders->acks[i].is_stale;
+    }
+    note->child.orders.session = orders->session;
+    note->child.orders.epoch = (uint32_t)orders->epoch;
+    note->child.orders.join = orders->join;
+    note->child.orders.number = orders->number;
+    note->child.orders.grants = grants;
+    note->child.orders.grant_count = orders->grant_count;
+    note->child.orders.cancels = cancels;
+    note->child.orders.cancel_count = orders->cancel_count;
+    note->child.orders.acks = acks;
+    note->child.orders.ack_is_stale = is_stale;
+    note->child.orders.ack_count = orders->ack_count;
+}
+
+static void fill_welcome(struct agent_event *event, const struct berth_do_welcome *welcome)
+{
+    event->type = AGENT_EV_WELCOME;
+    event->welcome.session = welcome->session;
+    event->welcome.epoch = (uint32_t)welcome->epoch;
+    event->welcome.lineage = welcome->lineage;
+    event->welcome.lease_ms = welcome->lease_ms;
+    event->welcome.worker_lease_ms = welcome->worker_lease_ms;
+    event->welcome.renew_ms = welcome->renew_ms;
+    event->welcome.child = welcome->child;
+    memcpy(event->welcome.nonce, welcome->nonce, sizeof event->welcome.nonce);
+}
+
+static void fill_renewed(struct agent_event *event, const struct berth_do_joined *joined)
+{
+    event->type = AGENT_EV_RENEWED;
+    event->renewed.session = joined->session;
+    event->renewed.epoch = (uint32_t)joined->epoch;
+    event->renewed.join = joined->join;
+    event->renewed.renewal = joined->renewal;
+    event->renewed.sent = joined->sent;
+    event->renewed.taken = joined->taken;
+    event->renewed.join_again = joined->join_again;
+}
+
+static void fill_fenced(struct note *note, const struct berth_do_fenced *fenced)
+{
+    note->child.type = AGENT_EV_FENCED;
+    note->child.fenced.session = fenced->session;
+    note->child.fenced.child = fenced->child;
+    memcpy(note->child.fenced.nonce, fenced->nonce, sizeof fenced->nonce);
+    note->child.fenced.reason =
+        note_slice(note, (struct berth_slice){ fenced->reason, strlen(fenced->reason) });
+}
+
+/* True: it is one for a worker. */
+static bool fill_worker(struct note *note, const struct berth_effect *effect)
+{
+    switch (effect->type) {
+    case BERTH_DO_WELCOME: fill_welcome(&note->child, &effect->welcome); return true;
+    case BERTH_DO_JOINED:
+        note->child.type = AGENT_EV_JOINED;
+        note->child.joined.session = effect->joined.session;
+        note->child.joined.epoch = (uint32_t)effect->joined.epoch;
+        note->child.joined.join = effect->joined.join;
+        note->child.joined.renewal = effect->joined.renewal;
+        return true;
+    case BERTH_DO_RENEWED: fill_renewed(&note->child, &effect->joined); return true;
+    case BERTH_DO_EPOCH:
+        note->child.type = AGENT_EV_EPOCH;
+        note->child.epoch.epoch = (uint32_t)effect->epoch.epoch;
+        note->child.epoch.lineage = effect->epoch.lineage;
+        return true;
+    case BERTH_DO_FENCED: fill_fenced(note, &effect->fenced); return true;
+    case BERTH_DO_ORDERS:
+        note->child.type = AGENT_EV_ORDERS;
+        fill_orders(note, &effect->orders);
+        return true;
+    case BERTH_DO_GONE_OK: note->gone_ok = effect->fenced; return true;
+    default: return false;
+    }
+}
+
+/* ---- effects to clients ---- */
+
+static void fill_client(struct note *note, const struct berth_effect *effect)
+{
+    struct berth_effect *copy = &note->client.effect;
+    note->client.request = effect->request;
+    *copy = *effect;
+    if (effect->type == BERTH_DO_SUBMITTED)
+        copy->submitted.items =
+            note_copy(note, effect->submitted.items,
+                      effect->submitted.count * sizeof *effect->submitted.items);
+    if (effect->type == BERTH_DO_WAITED) {
+        copy->waited.ended = note_copy(note, effect->waited.ended,
+                                       effect->waited.count * sizeof *effect->waited.ended);
+        copy->waited.unknown =
+            note_copy(note, effect->waited.unknown,
+                      effect->waited.unknown_count * sizeof *effect->waited.unknown);
+    }
+    if (effect->type == BERTH_DO_CANCELLED)
+        copy->cancelled.items =
+            note_copy(note, effect->cancelled.items,
+                      effect->cancelled.count * sizeof *effect->cancelled.items);
+    if (effect->type == BERTH_DO_JOBS)
+        copy->jobs.items =
+            note_copy(note, effect->jobs.items, effect->jobs.count * sizeof *effect->jobs.items);
+}
+
+/* ---- the store ---- */
+
+static void complete(struct sim *sim, void *arg)
+{
+    struct broker *broker = &sim->broker;
+    if (!broker->is_up || (uintptr_t)arg != broker->life)
+        return;
+    bool is_full = sim->now_us < broker->full_until_us && sim_chance(sim, 60);
+    if (berth_mem_complete(broker->store, is_full ? BERTH_STORE_FULL : BERTH_STORED, !is_full))
+        schedule_turn(sim);
+}
+
+static void schedule_sync(struct sim *sim)
+{
+    bool is_slow = !sim->is_calm && sim_chance(sim, 1);
+    sim_at(sim,
+           sim->now_us + sim_random_us(sim, SYNC_US_MIN, is_slow ? SLOW_SYNC_US_MAX : SYNC_US_MAX),
+           complete, (void *)(uintptr_t)sim->broker.life);
+}
+
+static void ask_store(struct sim *sim, const struct berth_do_read *ask)
+{
+    struct berth_read read = { .number = ask->number,
+                               .type = (enum berth_read_type)ask->type,
+                               .ids = ask->ids,
+                               .id_count = ask->id_count,
+                               .scope = (enum berth_read_scope)ask->scope,
+                               .state = ask->state,
+                               .dispatcher = ask->dispatcher,
+                               .after = ask->after,
+                               .is_newest_first = ask->is_newest_first,
+                               .count_max = ask->count_max };
+    int rc = berth_store_read(sim->broker.store, &read);
+    if (rc < 0)
+        sim_fail(sim, "the store refused a read: %s", berth_strerror(rc));
+    schedule_sync(sim);
+}
+
+/* ---- steps ---- */
+
+static void carry_out(struct sim *sim, const struct berth_effects *effects)
+{
+    for (size_t i = 0; i < effects->count; i++) {
+        const struct berth_effect *effect = &effects->items[i];
+        if (effect->type == BERTH_DO_READ) {
+            ask_store(sim, &effect->read);
+            continue;
+        }
+        struct note *note = note_new(TO_CLIENT);
+        if (!fill_worker(note, effect))
+            fill_client(note, effect);
+        if (!link_send_down(sim, effect->peer, note) && effect->peer && sim_chance(sim, 50))
+            broker_peer_gone(sim, effect->peer);
+    }
+}
+
+static void step(struct sim *sim, struct berth_event *event)
+{
+    event->now_ms = sim_ms(sim);
+    event->wall_us = sim_wall_us(sim);
+    carry_out(sim, berth_core_step(sim->broker.core, event));
+}
+
+static void reap(struct sim *sim)
+{
+    struct berth_completion done;
+    while (berth_store_reap(sim->broker.store, &done) > 0) {
+        struct berth_event event = { 0 };
+        if (done.batch) {
+            event.type = BERTH_EV_STORED;
+            event.stored.batch = done.batch;
+            event.stored.result = (uint8_t)done.result;
+        } else {
+            event.type = BERTH_EV_READ;
+            event.read = (struct berth_ev_read){
+                .number = done.number,
+                .is_failed = done.error.code != 0,
+                .jobs = done.jobs,
+                .job_count = done.job_count,
+                .has_more = done.has_more,
+                .counts = (const struct berth_ended_row *)(const void *)done.counts,
+                .count_count = done.count_count,
+            };
+        }
+        step(sim, &event);
+    }
+}
+
+static void submit_batch(struct sim *sim)
+{
+    struct broker *broker = &sim->broker;
+    if (!berth_store_is_idle(broker->store))
+        return;
+    struct berth_batch *batch = berth_core_close_batch(broker->core);
+    if (!batch)
+        return;
+    int rc = berth_store_submit(broker->store, batch);
+    if (rc < 0)
+        sim_fail(sim, "the store refused a batch: %s", berth_strerror(rc));
+    schedule_sync(sim);
+}
+
+static void wake(struct sim *sim, void *arg)
+{
+    if ((uintptr_t)arg == sim->broker.life)
+        schedule_turn(sim);
+}
+
+static void schedule_timer(struct sim *sim)
+{
+    struct broker *broker = &sim->broker;
+    int64_t deadline_ms = berth_core_next_deadline_ms(broker->core, sim_ms(sim), sim_wall_us(sim));
+    if (deadline_ms == INT64_MAX)
+        return;
+    int64_t at_us = deadline_ms * 1000;
+    if (broker->timer_us > sim->now_us && broker->timer_us <= at_us)
+        return;
+    broker->timer_us = at_us > sim->now_us ? at_us : sim->now_us + MS;
+    sim_at(sim, broker->timer_us, wake, (void *)(uintptr_t)broker->life);
+}
+
+static void turn(struct sim *sim, void *arg)
+{
+    struct broker *broker = &sim->broker;
+    if (!broker->is_up || (uintptr_t)arg != broker->life)
+        return;
+    broker->is_turn_scheduled = false;
+    reap(sim);
+    for (size_t i = 0; i < broker->inbox_count; i++) {
+        struct note *note = broker->inbox[i];
+        step(sim, &note->broker);
+        note_free(note);
+    }
+    broker->inbox_count = 0;
+    for (size_t i = 0; i < broker->peers_gone_count; i++)
+        step(sim,
+             &(struct berth_event){ .type = BERTH_EV_PEER_GONE, .peer = broker->peers_gone[i] });
+    broker->peers_gone_count = 0;
+    step(sim, &(struct berth_event){ .type = BERTH_EV_TURN });
+    if (sim->steps % CHECK_EVERY == 0)
+        berth_core_check(broker->core);
+    submit_batch(sim);
+    schedule_timer(sim);
+}
+
+/* ---- life ---- */
+
+static int load_dispatcher(void *core, const struct berth_dispatcher_record *record)
+{
+    return berth_core_load_dispatcher(core, record);
+}
+
+static int load_session(void *core, const struct berth_session_record *record)
+{
+    return berth_core_load_session(core, record);
+}
+
+static int load_job(void *core, const struct berth_job_record *record)
+{
+    return berth_core_load_job(core, record);
+}
+
+static int load_key(void *core, const struct berth_job_record *record)
+{
+    return berth_core_load_ended_key(core, record);
+}
+
+/* As a configuration does at each start: what is not there is made. (`default` only gets its
+ * grace.) */
+static void seed_dispatchers(struct sim *sim)
+{
+    static const uint32_t limits[SIM_DISPATCHERS] = { 3, 5, 1, 0 };
+    for (unsigned i = 0; i < SIM_DISPATCHERS; i++) {
+        bool is_known = dispatcher_find(sim->broker.core, slice_of(sim_dispatchers[i])) != NULL;
+        if (is_known && (limits[i] || sim->broker.restarts > 1))
+            continue;
+        struct berth_event event = { .type = BERTH_EV_DISPATCHER_SET };
+        event.dispatcher_set = (struct berth_ev_dispatcher_set){
+            .name = { sim_dispatchers[i], strlen(sim_dispatchers[i]) },
+            .has_limit = limits[i] > 0,
+            .limit = { .kind = BERTH_LIMIT_NUMBER, .value = limits[i] },
+            .has_backoff_max = true,
+            .backoff_ms_max = 5000,
+            .has_grace = true,
+            .grace_ms = 500,
+        };
+        step(sim, &event);
+        check_limit(sim, i, limits[i] ? limits[i] : 64);
+    }
+}
+
+void broker_start(struct sim *sim)
+{
+    struct broker *broker = &sim->broker;
+    struct berth_store_info info;
+    struct berth_error err = { 0 };
+    struct berth_store_opts opts = { .lineage = berth_rng_next(&sim->rng),
+                                     .wall_us = sim_wall_us(sim) };
+    if (berth_mem_open(broker->disk, &opts, &broker->store, &info, &err) < 0)
+        sim_fail(sim, "open: %s", err.message);
+    struct berth_core_opts core_opts = { .epoch = info.epoch,
+                                         .lineage = opts.lineage,
+                                         .next_job_id = info.next_job_id,
+                                         .next_dispatcher_id = info.next_dispatcher_id,
+                                         .seed = berth_rng_next(&sim->rng),
+                                         .body_bytes_max = sim_chance(sim, 30) ? 256 : 0 };
+    broker->core = berth_core_new(&core_opts, &err);
+    if (!broker->core)
+        sim_fail(sim, "core: %s", err.message);
+    struct berth_store_visitor visitor = { .arg = broker->core,
+                                           .dispatcher = load_dispatcher,
+                                           .session = load_session,
+                                           .job = load_job,
+                                           .ended_key = load_key,
+                                           .body_bytes_budget = 1 << 20 };
+    if (berth_store_load(broker->store, &visitor, &err) < 0)
+        sim_fail(sim, "load: %s", err.message);
+    berth_core_start(broker->core, sim_ms(sim), sim_wall_us(sim));
+    broker->is_up = true;
+    broker->life++;
+    broker->is_turn_scheduled = false;
+    broker->timer_us = 0;
+    sim_note(sim, "broker starts, epoch %llu", (unsigned long long)info.epoch);
+    broker->restarts++;
+    seed_dispatchers(sim);
+    schedule_turn(sim);
+}
+
+void broker_kill(struct sim *sim)
+{
+    struct broker *broker = &sim->broker;
+    sim_note(sim, "broker dies");
+    broker->is_up = false;
+    broker->died_us = sim->now_us;
+    for (size_t i = 0; i < broker->inbox_count; i++)
+        note_free(broker->inbox[i]);
+    broker->inbox_count = broker->peers_gone_count = 0;
+    berth_mem_crash(broker->store, sim_chance(sim, 50));
+    broker->store = NULL;
+    berth_core_free(broker->core);
+    broker->core = NULL;
+    link_broker_died(sim);
+}
+
+uint64_t broker_live_jobs(struct sim *sim)
+{
+    return sim->broker.core->jobs.used;
+}

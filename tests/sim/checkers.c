@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/* What must hold, checked against the processes as they truly are, not as the broker believes them
+ * to be:
+ *
+ * 1. What was acknowledged is on the disk in the end, ended, and was told to end as it did.
+ * (Promises 1 and 3.)
+ * 2. No attempt starts while its dispatcher's limit is full of attempts that are alive.
+ * (Promise 2.)
+ * 3. No attempt of a job starts while another one of it is alive, or has completed in a child that
+ * lives, or after its end was told. (Promise 3.)
+ * 4. A broker that is back in time loses no worker its lease. (Promise 4.)
+ * 5. A key has one job, and a submit is taken once however often it is sent.
+ * 6. A cancel that was accepted ends cancelled.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+
+/* A broker's death is ridden out if it is back within this; K - R - what the network and the turns
+ * take. */
+#define OUTAGE_US_HARMLESS (5 * SECOND)
+#define LEASE_US           (10 * SECOND)
+
+void check_init(struct sim *sim)
+{
+    berth_arena_init(&sim->checkers.arena, SIZE_MAX);
+    sim->checkers.partition_us = -LEASE_US;
+}
+
+void check_fini(struct sim *sim)
+{
+    BERTH_MAP_FOREACH (node, &sim->checkers.jobs)
+        berth_map_remove(&sim->checkers.jobs, node);
+    BERTH_MAP_FOREACH (node, &sim->checkers.keys)
+        berth_map_remove(&sim->checkers.keys, node);
+    berth_arena_fini(&sim->checkers.arena);
+}
+
+static struct check_job *job_of(struct sim *sim, uint64_t id)
+{
+    struct berth_map_node *node = berth_map_find_id(&sim->checkers.jobs, id);
+    if (node)
+        return berth_container_of(node, struct check_job, by_id);
+    struct check_job *job = berth_arena_zalloc(&sim->checkers.arena, sizeof *job);
+    BERTH_ASSERT(job != NULL);
+    BERTH_ASSERT(berth_map_insert_id(&sim->checkers.jobs, &job->by_id, id) == 0);
+    return job;
+}
+
+/* ---- submits ---- */
+
+void check_acknowledged(struct sim *sim, uint64_t id, uint64_t tag, uint64_t key)
+{
+    struct check_job *job = job_of(sim, id);
+    sim->checkers.acknowledged += !job->is_acknowledged;
+    job->is_acknowledged = true;
+    struct berth_map_node *node = berth_map_find_id(&sim->checkers.keys, tag);
+    if (node) {
+        const struct check_key *known = berth_container_of(node, struct check_key, by_key);
+        if (known->job != id)
+            sim_fail(sim, "submit %llx (key %llu) is job %llu and job %llu",
+                     (unsigned long long)tag, (unsigned long long)key,
+                     (unsigned long long)known->job, (unsigned long long)id);
+        return;
+    }
+    struct check_key *fresh = berth_arena_zalloc(&sim->checkers.arena, sizeof *fresh);
+    fresh->job = id;
+    BERTH_ASSERT(berth_map_insert_id(&sim->checkers.keys, &fresh->by_key, tag) == 0);
+}
+
+/* ---- limits ---- */
+
+void check_limit(struct sim *sim, unsigned dispatcher, uint32_t limit)
+{
+    struct checkers *checkers = &sim->checkers;
+    size_t *count = &checkers->limit_count[dispatcher];
+    if (*count == sizeof checkers->limits[0] / sizeof *checkers->limits[0])
+        sim_fail(sim, "too many changes of limits for one run");
+    checkers->limits[dispatcher][*count].from_us = sim->now_us;
+    checkers->limits[dispatcher][(*count)++].limit = limit;
+}
+
+/* The most that may have been in force at any time from then until now. */
+static uint32_t limit_since(const struct sim *sim, unsigned dispatcher, int64_t from_us)
+{
+    const struct checkers *checkers = &sim->checkers;
+    uint32_t most = 0;
+    for (size_t i = checkers->limit_count[dispatcher]; i-- > 0;) {
+        if (checkers->limits[dispatcher][i].limit > most)
+            most = checkers->limits[dispatcher][i].limit;
+        if (checkers->limits[dispatcher][i].from_us < from_us)
+            break;
+    }
+    return most;
+}
+
+/* ---- attempts ---- */
+
+static bool completed_and_lives(const struct sim *sim, const struct check_job *job)
+{
+    if (!job->completed_by)
+        return false;
+    const struct worker *worker = &sim->workers[job->completed_by - 1];
+    return worker->has_child && worker->life == job->completed_life;
+}
+
+void check_start(struct sim *sim, const struct run *run, int64_t granted_us)
+{
+    struct checkers *checkers = &sim->checkers;
+    struct check_job *job = job_of(sim, run->job);
+    if (job->alive)
+        sim_fail(sim, "job %llu is started as %llx while %llx of it is alive",
+                 (unsigned long long)run->job, (unsigned long long)run->attempt,
+                 (unsigned long long)job->alive);
+    if (completed_and_lives(sim, job))
+        sim_fail(sim, "job %llu is started again though the worker that completed it lives",
+                 (unsigned long long)run->job);
+    if (job->told)
+        sim_fail(sim, "job %llu is started after its end was told", (unsigned long long)run->job);
+    uint32_t limit = limit_since(sim, run->dispatcher, granted_us);
+    if (checkers->alive[run->dispatcher] >= limit)
+        sim_fail(sim, "%s: job %llu is started beside %u alive, the limit is %u",
+                 sim_dispatchers[run->dispatcher], (unsigned long long)run->job,
+                 checkers->alive[run->dispatcher], limit);
+    job->alive = run->attempt;
+    checkers->alive[run->dispatcher]++;
+    checkers->starts++;
+}
+
+void check_killed(struct sim *sim, const struct run *run)
+{
+    struct check_job *job = job_of(sim, run->job);
+    BERTH_ASSERT(job->alive == run->attempt);
+    job->alive = 0;
+    sim->checkers.alive[run->dispatcher]--;
+}
+
+void check_finish(struct sim *sim, const struct run *run)
+{
+    check_killed(sim, run);
+    if (run->end.outcome != AGENT_COMPLETED)
+        return;
+    struct check_job *job = job_of(sim, run->job);
+    job->is_completed_somewhere = true;
+    job->completed_by = run->worker->index + 1;
+    job->completed_life = run->worker->life;
+}
+
+/* ---- what clients are told ---- */
+
+void check_told_end(struct sim *sim, uint64_t id, enum berth_state state)
+{
+    struct check_job *job = job_of(sim, id);
+    if (state < BERTH_COMPLETED)
+        sim_fail(sim, "job %llu has ended, it is said, in state %d", (unsigned long long)id,
+                 (int)state);
+    if (job->told && job->told != state)
+        sim_fail(sim, "job %llu ended in state %d, and then in state %d", (unsigned long long)id,
+                 (int)job->told, (int)state);
+    if (state == BERTH_COMPLETED && !job->is_completed_somewhere)
+        sim_fail(sim, "job %llu completed, it is said, but no attempt of it did",
+                 (unsigned long long)id);
+    if (job->is_cancelled && state != BERTH_CANCELLED)
+        sim_fail(sim, "the cancel of job %llu was accepted, and it ended in state %d",
+                 (unsigned long long)id, (int)state);
+    if (job->alive)
+        sim_fail(sim, "job %llu has ended, it is said, while attempt %llx of it is alive",
+                 (unsigned long long)id, (unsigned long long)job->alive);
+    job->told = state;
+}
+
+void check_told_cancel(struct sim *sim, uint64_t id, enum berth_state state, int code)
+{
+    struct check_job *job = job_of(sim, id);
+    if (code == BERTH_ENOTFOUND)
+        sim_fail(sim, "job %llu was acknowledged and cannot be cancelled: not found",
+                 (unsigned long long)id);
+    if (code == 0) {
+        sim->checkers.cancelled++;
+        job->is_cancelled = true;
+        if (job->told && job->told != BERTH_CANCELLED)
+            sim_fail(sim, "the cancel of job %llu was accepted after its end was told",
+                     (unsigned long long)id);
+    }
+    if (state >= BERTH_COMPLETED)
+        check_told_end(sim, id, state);
+}
+
+void check_child_lost_lease(struct sim *sim, const struct worker *worker)
+{
+    int64_t since_death_us = sim->now_us - sim->broker.died_us;
+    bool was_away = sim->broker.died_us && since_death_us < 3 * LEASE_US;
+    bool was_cut_off = sim->now_us - sim->checkers.partition_us < 3 * LEASE_US;
+    if (!was_away && !was_cut_off)
+        sim_fail(sim, "worker %u lost its lease though nothing kept it from its broker",
+                 worker->index);
+}
+
+/* ---- the end ---- */
+
+struct disk_view {
+    struct sim *sim;
+    struct berth_map tags;
+    uint64_t live;
+};
+
+bool check_all_ended(struct sim *sim)
+{
+    /* A cheap look first: the store is asked only when it may be so. */
+    for (unsigned i = 0; i < SIM_DISPATCHERS; i++)
+        if (sim->checkers.alive[i])
+            return false;
+    if (!sim->broker.is_up || sim->steps % 64)
+        return false;
+    return broker_live_jobs(sim) == 0;
+}
+
+static int visit_live(void *arg, const struct berth_job_record *record)
+{
+    struct disk_view *view = arg;
+    (void)record;
+    view->live++;
+    return 0;
+}
+
+static int visit_nothing_dispatcher(void *arg, const struct berth_dispatcher_record *record)
+{
+    (void)arg;
+    (void)record;
+    return 0;
+}
+
+static int visit_nothing_session(void *arg, const struct berth_session_record *record)
+{
+    (void)arg;
+    (void)record;
+    return 0;
+}
+
+static int visit_nothing_key(void *arg, const struct berth_job_record *record)
+{
+    (void)arg;
+    (void)record;
+    return 0;
+}
+
+static void check_row(struct sim *sim, struct disk_view *view, const struct berth_job_record *row)
+{
+    struct check_job *job = job_of(sim, row->id);
+    check_told_end(sim, row->id, row->state);
+    job->is_acknowledged = false; /* seen */
+    uint64_t tag = 0;
+    if (row->body.bytes == sizeof tag)
+        memcpy(&tag, row->body.data, sizeof tag);
+    struct check_key *key = berth_arena_zalloc(&sim->checkers.arena, sizeof *key);
+    key->job = row->id;
+    if (berth_map_insert_id(&view->tags, &key->by_key, tag) < 0)
+        sim_fail(sim, "submit %llx is on the disk twice", (unsigned long long)tag);
+}
+
+static void read_page(struct sim *sim, struct berth_store *store, struct disk_view *view,
+                      const uint64_t *ids, size_t count)
+{
+    struct berth_read read = {
+        .number = 1, .type = BERTH_READ_JOBS, .ids = ids, .id_count = count
+    };
+    if (berth_store_read(store, &read) < 0 || !berth_mem_complete(store, BERTH_STORED, true))
+        sim_fail(sim, "the disk cannot be read");
+    struct berth_completion done;
+    while (berth_store_reap(store, &done) > 0)
+        for (size_t i = 0; i < done.job_count; i++)
+            check_row(sim, view, &done.jobs[i]);
+}
+
+static void read_all(struct sim *sim, struct berth_store *store, struct disk_view *view)
+{
+    for (uint64_t after = 0;;) {
+        struct berth_read read = {
+            .number = 1, .type = BERTH_READ_LIST, .after = after, .count_max = 100
+        };
+        if (berth_store_read(store, &read) < 0 || !berth_mem_complete(store, BERTH_STORED, true))
+            sim_fail(sim, "the disk cannot be read");
+        struct berth_completion done;
+        uint64_t ids[100];
+        size_t count = 0;
+        bool has_more = false;
+        if (berth_store_reap(store, &done) > 0) {
+            for (size_t i = 0; i < done.job_count; i++)
+                ids[count++] = done.jobs[i].id;
+            has_more = done.has_more;
+        }
+        if (count)
+            read_page(sim, store, view, ids, count);
+        if (!has_more || !count)
+            return;
+        after = ids[count - 1];
+    }
+}
+
+void check_disk(struct sim *sim)
+{
+    broker_kill(sim);
+    struct berth_store *store;
+    struct berth_store_info info;
+    struct berth_error err = { 0 };
+    struct berth_store_opts opts = { .wall_us = sim_wall_us(sim) };
+    if (berth_mem_open(sim->broker.disk, &opts, &store, &info, &err) < 0)
+        sim_fail(sim, "open: %s", err.message);
+    struct disk_view view = { .sim = sim };
+    struct berth_store_visitor visitor = { .arg = &view,
+                                           .dispatcher = visit_nothing_dispatcher,
+                                           .session = visit_nothing_session,
+                                           .job = visit_live,
+                                           .ended_key = visit_nothing_key };
+    if (berth_store_load(store, &visitor, &err) < 0)
+        sim_fail(sim, "load: %s", err.message);
+    if (view.live)
+        sim_fail(sim, "%llu jobs live on the disk when all have ended",
+                 (unsigned long long)view.live);
+    read_all(sim, store, &view);
+    BERTH_MAP_FOREACH (node, &view.tags)
+        berth_map_remove(&view.tags, node);
+    BERTH_MAP_FOREACH (node, &sim->checkers.jobs) {
+        const struct check_job *job = berth_container_of(node, struct check_job, by_id);
+        if (job->is_acknowledged)
+            sim_fail(sim, "job %llu was acknowledged and is lost", (unsigned long long)node->id);
+    }
+    berth_store_close(store);
+}

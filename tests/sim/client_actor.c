@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/* A client as the simulator has it: submits batches (sometimes under keys, sometimes twice), waits,
+ * cancels, looks; one of them also changes limits. It remembers what it was promised and hands that
+ * to the checkers. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+
+#define BATCH_MAX 8
+#define KEYS      24 /* so few that repeats happen */
+
+enum ask_type {
+    ASK_SUBMIT = 1,
+    ASK_WAIT,
+    ASK_CANCEL,
+    ASK_GET,
+    ASK_LIST,
+    ASK_STATUS,
+    ASK_LIMIT,
+    ASK_PAUSE
+};
+
+/* A request: what it says, so that it can be said again. */
+struct ask {
+    struct berth_map_node by_number;
+    enum ask_type type;
+    struct client *client;
+    uint64_t ids[BATCH_MAX];
+    size_t count;
+    unsigned dispatcher[BATCH_MAX], handler[BATCH_MAX];
+    uint64_t tag[BATCH_MAX], key[BATCH_MAX]; /* key 0: none */
+    int64_t delay_ms[BATCH_MAX];
+    uint32_t limit; /* PAUSE: 1 pauses */
+};
+
+static void feed(struct client *client, struct request_event *event);
+
+/* ---- saying it ---- */
+
+static void say_submit(const struct ask *ask, uint64_t number, struct note *note)
+{
+    struct berth_submit_item *items =
+        berth_arena_alloc_array(&note->arena, ask->count, sizeof *items);
+    struct berth_slice *dispatchers =
+        berth_arena_alloc_array(&note->arena, SIM_DISPATCHERS, sizeof *dispatchers);
+    struct berth_slice *handlers =
+        berth_arena_alloc_array(&note->arena, SIM_HANDLERS, sizeof *handlers);
+    for (unsigned i = 0; i < SIM_DISPATCHERS; i++)
+        dispatchers[i] = (struct berth_slice){ sim_dispatchers[i], strlen(sim_dispatchers[i]) };
+    for (unsigned i = 0; i < SIM_HANDLERS; i++)
+        handlers[i] = (struct berth_slice){ sim_handlers[i], strlen(sim_handlers[i]) };
+    for (size_t i = 0; i < ask->count; i++) {
+        items[i] = (struct berth_submit_item){ .dispatcher = ask->dispatcher[i],
+                                               .handler = ask->handler[i],
+                                               .priority = (int32_t)(ask->tag[i] % 3) - 1,
+                                               .delay_ms = ask->delay_ms[i] };
+        items[i].body = (struct berth_slice){ note_copy(note, &ask->tag[i], sizeof ask->tag[i]),
+                                              sizeof ask->tag[i] };
+        if (ask->key[i])
+            items[i].key = (struct berth_slice){ note_copy(note, &ask->key[i], 8), 8 };
+    }
+    note->broker.type = BERTH_EV_SUBMIT;
+    note->broker.submit = (struct berth_ev_submit){ .peer = ask->client->link.peer,
+                                                    .request = number,
+                                                    .dispatchers = dispatchers,
+                                                    .handlers = handlers,
+                                                    .dispatcher_count = SIM_DISPATCHERS,
+                                                    .handler_count = SIM_HANDLERS,
+                                                    .items = items,
+                                                    .count = ask->count };
+    memcpy(note->broker.submit.client, ask->client->id, sizeof ask->client->id);
+}
+
+static void say_ids(const struct ask *ask, uint64_t number, enum berth_event_type type,
+                    struct note *note)
+{
+    note->broker.type = type;
+    note->broker.ids =
+        (struct berth_ev_ids){ .peer = ask->client->link.peer,
+                               .request = number,
+                               .ids = note_copy(note, ask->ids, ask->count * sizeof *ask->ids),
+                               .count = ask->count };
+}
+
+static void say_change(const struct ask *ask, uint64_t number, struct note *note)
+{
+    struct berth_slice name = { sim_dispatchers[ask->dispatcher[0]],
+                                strlen(sim_dispatchers[ask->dispatcher[0]]) };
+    if (ask->type == ASK_PAUSE) {
+        note->broker.type = BERTH_EV_DISPATCHER_PAUSE;
+        note->broker.dispatcher_pause =
+            (struct berth_ev_dispatcher_pause){ .peer = ask->client->link.peer,
+                                                .request = number,
+                                                .name = name,
+                                                .is_paused = ask->limit == 1 };
+        return;
+    }
+    note->broker.type = BERTH_EV_DISPATCHER_SET;
+    note->broker.dispatcher_set = (struct berth_ev_dispatcher_set){
+        .peer = ask->client->link.peer,
+        .request = number,
+        .name = name,
+        .has_limit = true,
+        .limit = { .kind = BERTH_LIMIT_NUMBER, .value = ask->limit },
+    };
+}
+
+static void say(const struct ask *ask, uint64_t number)
+{
+    struct note *note = note_new(TO_BROKER);
+    uint64_t peer = ask->client->link.peer;
+    switch (ask->type) {
+    case ASK_SUBMIT: say_submit(ask, number, note); break;
+    case ASK_WAIT: say_ids(ask, number, BERTH_EV_WAIT, note); break;
+    case ASK_CANCEL: say_ids(ask, number, BERTH_EV_CANCEL, note); break;
+    case ASK_GET: say_ids(ask, number, BERTH_EV_JOB_GET, note); break;
+    case ASK_LIST:
+        note->broker.type = BERTH_EV_JOB_LIST;
+        note->broker.job_list = (struct berth_ev_job_list){ .peer = peer,
+                                                            .request = number,
+                                                            .state = (enum berth_state)ask->ids[0],
+                                                            .is_newest_first = ask->ids[0] % 2,
+                                                            .count_max = 5 };
+        break;
+    case ASK_STATUS:
+        note->broker.type = ask->ids[0] % 2 ? BERTH_EV_STATUS : BERTH_EV_DISPATCHER_GET;
+        note->broker.query = (struct berth_ev_query){ .peer = peer, .request = number };
+        break;
+    case ASK_LIMIT:
+    case ASK_PAUSE: say_change(ask, number, note); break;
+    }
+    link_send_up(&ask->client->link, note);
+}
+
+/* ---- asking ---- */
+
+static void add(struct client *client, struct ask *ask, enum request_kind kind, int64_t deadline_ms)
+{
+    ask->client = client;
+    struct request_event event = { .type = REQUEST_EV_ADD,
+                                   .now_ms = sim_ms(client->sim),
+                                   .kind = kind,
+                                   .deadline_ms = deadline_ms,
+                                   .arg = ask };
+    feed(client, &event);
+}
+
+static struct ask *new_ask(enum ask_type type)
+{
+    struct ask *ask = calloc(1, sizeof *ask);
+    BERTH_ASSERT(ask != NULL);
+    ask->type = type;
+    return ask;
+}
+
+static void submit(struct client *client)
+{
+    struct sim *sim = client->sim;
+    struct ask *ask = new_ask(ASK_SUBMIT);
+    ask->count = (size_t)berth_rng_between(&sim->rng, 1, BATCH_MAX);
+    for (size_t i = 0; i < ask->count; i++) {
+        ask->dispatcher[i] = (unsigned)berth_rng_below(&sim->rng, SIM_DISPATCHERS);
+        ask->handler[i] = sim_chance(sim, 5) ? 2 : (unsigned)berth_rng_below(&sim->rng, 2);
+        ask->tag[i] = (uint64_t)client->index << 32 | ++client->submitted;
+        if (sim_chance(sim, 15))
+            ask->delay_ms[i] = berth_rng_between(&sim->rng, 1, 4000);
+        if (!sim_chance(sim, 20))
+            continue;
+        /* The same key from everybody means the same job, so it determines all there is of it. */
+        uint64_t key = berth_rng_below(&sim->rng, KEYS) + 1;
+        ask->key[i] = key;
+        ask->dispatcher[i] = (unsigned)(key % SIM_DISPATCHERS);
+        ask->handler[i] = (unsigned)(key % 2);
+        ask->tag[i] = UINT64_C(1) << 60 | key;
+        ask->delay_ms[i] = 0;
+    }
+    add(client, ask, REQUEST_SUBMIT, INT64_MAX);
+}
+
+static void ask_about(struct client *client, enum ask_type type, enum request_kind kind,
+                      const uint64_t *ids, size_t count)
+{
+    struct ask *ask = new_ask(type);
+    memcpy(ask->ids, ids, count * sizeof *ids);
+    ask->count = count;
+    add(client, ask, kind, INT64_MAX);
+}
+
+static void change(struct client *client, enum ask_type type, unsigned dispatcher, uint32_t limit);
+
+static void change_something(struct client *client)
+{
+    static const uint32_t limits[] = { 0, 1, 2, 3, 5, 8 };
+    struct sim *sim = client->sim;
+    enum ask_type type = sim_chance(sim, 30) ? ASK_PAUSE : ASK_LIMIT;
+    unsigned dispatcher = (unsigned)berth_rng_below(&sim->rng, 2);
+    change(client, type, dispatcher,
+           type == ASK_PAUSE ? sim_chance(sim, 50) : limits[berth_rng_below(&sim->rng, 6)]);
+}
+
+static void act(struct sim *sim, void *arg)
+{
+    struct client *client = arg;
+    if (client->submitted < sim->opts.jobs)
+        submit(client);
+    if (client->index == 0 && sim->opts.faults & FAULT_LIMITS && !client->is_admin_busy &&
+        !sim->is_calm && sim_chance(sim, 60))
+        change_something(client);
+    if (sim_chance(sim, 20))
+        ask_about(client, ASK_STATUS, REQUEST_QUERY, &(uint64_t){ berth_rng_next(&sim->rng) }, 1);
+    if (sim_chance(sim, 20))
+        ask_about(client, ASK_LIST, REQUEST_QUERY, &(uint64_t){ berth_rng_below(&sim->rng, 10) },
+                  1);
+    if (client->submitted < sim->opts.jobs || !sim->is_calm)
+        sim_at(sim, sim->now_us + sim_random_us(sim, 50 * MS, 1500 * MS), act, client);
+}
+
+/* One change at a time, as an operator makes them: what is in force is known only between them. */
+static void change(struct client *client, enum ask_type type, unsigned dispatcher, uint32_t limit)
+{
+    struct checkers *checkers = &client->sim->checkers;
+    struct ask *ask = new_ask(type);
+    ask->dispatcher[0] = dispatcher;
+    ask->limit = limit;
+    if (type == ASK_LIMIT) {
+        uint32_t before = checkers->limits[dispatcher][checkers->limit_count[dispatcher] - 1].limit;
+        check_limit(client->sim, dispatcher, limit > before ? limit : before);
+    }
+    sim_note(client->sim, "%s of %s to %u asked for", type == ASK_LIMIT ? "limit" : "pause",
+             sim_dispatchers[dispatcher], limit);
+    client->is_admin_busy = true;
+    add(client, ask, REQUEST_CANCEL, INT64_MAX);
+}
+
+static void calm_down(struct sim *sim, void *arg)
+{
+    struct client *client = arg;
+    if (client->calm_steps == 4)
+        return;
+    sim_at(sim, sim->now_us + 100 * MS, calm_down, client);
+    if (client->is_admin_busy)
+        return;
+    unsigned step = client->calm_steps++;
+    change(client, step % 2 ? ASK_LIMIT : ASK_PAUSE, step / 2, 4);
+}
+
+/* Limits may stand at 0 and pauses last: neither may hold the end up for ever. */
+void client_calm(struct client *client)
+{
+    calm_down(client->sim, client);
+}
+
+/* ---- answers ---- */
+
+static void take_submitted(struct client *client, const struct ask *ask,
+                           const struct berth_do_submitted *submitted)
+{
+    struct sim *sim = client->sim;
+    if (submitted->count != ask->count)
+        sim_fail(sim, "%zu jobs were submitted, %zu answered", ask->count, submitted->count);
+    uint64_t ids[BATCH_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < ask->count; i++) {
+        const struct berth_submitted_item *item = &submitted->items[i];
+        if (!item->id) {
+            if (item->refusal.code != BERTH_EFULL)
+                sim_fail(sim, "a submit was refused with %s", berth_error_name(item->refusal.code));
+            continue;
+        }
+        check_acknowledged(sim, item->id, ask->tag[i], ask->key[i] ? ask->key[i] : 0);
+        ids[count++] = item->id;
+    }
+    if (!count)
+        return;
+    if (sim_chance(sim, 40))
+        ask_about(client, ASK_WAIT, REQUEST_WAIT, ids, count);
+    if (sim_chance(sim, 15))
+        ask_about(client, ASK_CANCEL, REQUEST_CANCEL, ids, (count + 1) / 2);
+    if (sim_chance(sim, 20))
+        ask_about(client, ASK_GET, REQUEST_QUERY, ids, count);
+}
+
+static void take_waited(struct client *client, const struct berth_do_waited *waited)
+{
+    if (waited->unknown_count)
+        sim_fail(client->sim, "job %llu was acknowledged and is not known",
+                 (unsigned long long)waited->unknown[0]);
+    for (size_t i = 0; i < waited->count; i++)
+        check_told_end(client->sim, waited->ended[i].id, waited->ended[i].state);
+}
+
+static void take_cancelled(struct client *client, const struct berth_do_cancelled *cancelled)
+{
+    for (size_t i = 0; i < cancelled->count; i++)
+        check_told_cancel(client->sim, cancelled->items[i].id, cancelled->items[i].state,
+                          cancelled->items[i].code);
+}
+
+static void take_jobs(struct client *client, const struct ask *ask,
+                      const struct berth_do_jobs *jobs)
+{
+    if (ask->type == ASK_GET && jobs->count != ask->count)
+        sim_fail(client->sim, "asked for %zu acknowledged jobs, %zu are known", ask->count,
+                 jobs->count);
+    for (size_t i = 0; i < jobs->count; i++) {
+        enum berth_state state = jobs->items[i].record.state;
+        if (state >= BERTH_COMPLETED)
+            check_told_end(client->sim, jobs->items[i].record.id, state);
+        if (ask->type == ASK_LIST && ask->ids[0] && state != (enum berth_state)ask->ids[0])
+            sim_fail(client->sim, "a list of state %llu holds a job of state %d",
+                     (unsigned long long)ask->ids[0], (int)state);
+    }
+}
+
+/* True: the request is answered for good. */
+static bool take(struct client *client, struct ask *ask, const struct berth_effect *effect)
+{
+    switch (effect->type) {
+    case BERTH_DO_SUBMITTED: take_submitted(client, ask, &effect->submitted); return true;
+    case BERTH_DO_WAITED: take_waited(client, &effect->waited); return effect->waited.pending == 0;
+    case BERTH_DO_CANCELLED: take_cancelled(client, &effect->cancelled); return true;
+    case BERTH_DO_JOBS: take_jobs(client, ask, &effect->jobs); return true;
+    case BERTH_DO_DISPATCHERS:
+        if (ask->type == ASK_LIMIT)
+            check_limit(client->sim, ask->dispatcher[0], ask->limit);
+        if (ask->type == ASK_LIMIT || ask->type == ASK_PAUSE) {
+            sim_note(client->sim, "changed");
+            client->is_admin_busy = false;
+        }
+        return true;
+    case BERTH_DO_STATUS: return true;
+    default:
+        sim_fail(client->sim, "client %u got an answer of type %d", client->index,
+                 (int)effect->type);
+    }
+}
+
+static void carry_out(struct client *client, const struct request_effects *effects)
+{
+    /* Sending and finishing lead to no step of this table, but a finished wait may. */
+    for (size_t i = 0; i < effects->count; i++) {
+        const struct request_effect *effect = &effects->items[i];
+        switch (effect->type) {
+        case REQUEST_DO_SEND: say(effect->arg, effect->number); break;
+        case REQUEST_DO_FINISH:
+            if (effect->rc != 0)
+                sim_fail(client->sim, "request %llu of client %u ended with %s",
+                         (unsigned long long)effect->number, client->index,
+                         berth_error_name(effect->rc));
+            free(effect->arg);
+            break;
+        case REQUEST_DO_RECONNECT: link_cut(&client->link); break;
+        }
+    }
+}
+
+static void timer(struct sim *sim, void *arg)
+{
+    struct client *client = arg;
+    if (sim->now_us < client->timer_us || !client->table)
+        return;
+    feed(client, &(struct request_event){ .type = REQUEST_EV_TIMER, .now_ms = sim_ms(sim) });
+}
+
+static void feed(struct client *client, struct request_event *event)
+{
+    struct request_effects effects;
+    int64_t rc = request_step(client->table, event, &effects);
+    if (rc < 0)
+        sim_fail(client->sim, "the request table refuses: %s", berth_strerror((int)rc));
+    carry_out(client, &effects);
+    int64_t deadline_ms = request_next_deadline_ms(client->table);
+    if (deadline_ms == INT64_MAX)
+        return;
+    client->timer_us = deadline_ms * 1000 + MS;
+    sim_at(client->sim, client->timer_us, timer, client);
+}
+
+void client_deliver(struct client *client, struct note *note)
+{
+    uint64_t number = note->client.request;
+    struct ask *ask = client->table ? request_find(client->table, number) : NULL;
+    if (ask) {
+        /* What it leads to is asked before the answered one is freed. */
+        bool is_last = take(client, ask, &note->client.effect);
+        feed(client, &(struct request_event){ .type = REQUEST_EV_ANSWER,
+                                              .now_ms = sim_ms(client->sim),
+                                              .number = number,
+                                              .is_last = is_last });
+    }
+    note_free(note);
+}
+
+void client_connected(struct client *client)
+{
+    feed(client,
+         &(struct request_event){ .type = REQUEST_EV_CONNECTED, .now_ms = sim_ms(client->sim) });
+}
+
+void client_start(struct client *client)
+{
+    struct sim *sim = client->sim;
+    for (size_t i = 0; i < sizeof client->id; i++)
+        client->id[i] = (uint8_t)berth_rng_next(&sim->rng);
+    client->table = request_table_new(1 << 16);
+    BERTH_ASSERT(client->table != NULL);
+    link_open(sim, &client->link, client, TO_CLIENT);
+    sim_at(sim, sim->now_us + sim_random_us(sim, 0, 500 * MS), act, client);
+}
+
+bool client_is_done(const struct client *client)
+{
+    return client->submitted >= client->sim->opts.jobs && request_pending(client->table) == 0;
+}
+
+void client_fini(struct client *client)
+{
+    request_table_free(client->table);
+    client->table = NULL;
+}

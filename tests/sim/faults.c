@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "faults.h"
+
+#define FAULT_US_MIN       (200 * MS)
+#define FAULT_US_MAX       (6 * SECOND)
+#define OUTAGE_US_MIN      (5 * MS)
+#define OUTAGE_US_MAX      (4 * SECOND)
+#define LONG_OUTAGE_US_MAX (25 * SECOND)
+#define PARTITION_US_MAX   (30 * SECOND)
+
+static void broker_back(struct sim *sim, void *arg)
+{
+    (void)arg;
+    if (!sim->broker.is_up)
+        broker_start(sim);
+}
+
+static void break_broker(struct sim *sim)
+{
+    if (!sim->broker.is_up)
+        return;
+    broker_kill(sim);
+    bool is_long = sim_chance(sim, 20);
+    sim_at(sim,
+           sim->now_us +
+               sim_random_us(sim, OUTAGE_US_MIN, is_long ? LONG_OUTAGE_US_MAX : OUTAGE_US_MAX),
+           broker_back, NULL);
+}
+
+static void host_back(struct sim *sim, void *arg)
+{
+    (void)sim;
+    worker_start(arg);
+}
+
+static void heal_partition(struct sim *sim, void *arg)
+{
+    struct worker *worker = arg;
+    worker->link.is_partitioned = worker->keeper_link.is_partitioned = false;
+    sim->checkers.partition_us = sim->now_us;
+}
+
+static void partition(struct sim *sim, struct worker *worker)
+{
+    sim_note(sim, "worker %u is cut off", worker->index);
+    worker->link.is_partitioned = worker->keeper_link.is_partitioned = true;
+    link_cut(&worker->link);
+    link_cut(&worker->keeper_link);
+    int64_t heal_us = sim->now_us + sim_random_us(sim, 100 * MS, PARTITION_US_MAX);
+    sim->checkers.partition_us = heal_us;
+    sim_at(sim, heal_us, heal_partition, worker);
+}
+
+static void break_link(struct sim *sim)
+{
+    size_t count = 0,
+           chosen = berth_rng_below(&sim->rng, sim->opts.workers * 2 + sim->opts.clients);
+    BERTH_LIST_FOREACH (node, &sim->links) {
+        if (count++ != chosen)
+            continue;
+        link_cut(berth_container_of(node, struct link, node));
+        return;
+    }
+}
+
+/* One of those that are on, or none. */
+static unsigned choose(struct sim *sim)
+{
+    unsigned on[16], count = 0;
+    for (unsigned fault = 1; fault < FAULT_LIMITS; fault *= 2)
+        if (sim->opts.faults & fault)
+            on[count++] = fault;
+    return count ? on[berth_rng_below(&sim->rng, count)] : 0;
+}
+
+static void happen(struct sim *sim, enum fault fault)
+{
+    struct worker *worker = &sim->workers[berth_rng_below(&sim->rng, sim->opts.workers)];
+    switch (fault) {
+    case FAULT_BROKER: break_broker(sim); return;
+    case FAULT_CHILD:
+        worker_kill_child(worker, sim_chance(sim, 50) ? BERTH_GONE_SIGNAL : BERTH_GONE_EXIT);
+        return;
+    case FAULT_HOST:
+        worker_kill_host(worker);
+        sim_at(sim, sim->now_us + sim_random_us(sim, 10 * MS, 12 * SECOND), host_back, worker);
+        return;
+    case FAULT_CUT: break_link(sim); return;
+    case FAULT_PARTITION: partition(sim, worker); return;
+    case FAULT_FREEZE: worker_freeze(worker); return;
+    case FAULT_FULL:
+        sim->broker.full_until_us = sim->now_us + sim_random_us(sim, MS, 5 * SECOND);
+        return;
+    case FAULT_DRAIN: worker_drain(worker); return;
+    case FAULT_LIMITS:
+    case FAULT_ALL: return;
+    }
+}
+
+static void next(struct sim *sim, void *arg)
+{
+    (void)arg;
+    if (sim->is_calm)
+        return;
+    unsigned fault = choose(sim);
+    if (fault)
+        happen(sim, (enum fault)fault);
+    sim_at(sim, sim->now_us + sim_random_us(sim, FAULT_US_MIN, FAULT_US_MAX), next, NULL);
+}
+
+void fault_schedule(struct sim *sim)
+{
+    sim_at(sim, sim_random_us(sim, FAULT_US_MIN, FAULT_US_MAX), next, NULL);
+}
+
+/* From here on everything is well; what broke is mended by the means of the system itself. */
+void fault_heal_all(struct sim *sim)
+{
+    sim->broker.full_until_us = 0;
+    if (!sim->broker.is_up)
+        broker_start(sim);
+    for (unsigned i = 0; i < sim->opts.workers; i++) {
+        struct worker *worker = &sim->workers[i];
+        if (worker->link.is_partitioned)
+            heal_partition(sim, worker);
+        if (!worker->is_up)
+            worker_start(worker);
+    }
+    client_calm(&sim->clients[0]);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/* The simulator: clients, one broker and workers in one process, under virtual time, from one seed.
+ *
+ * What is real: the three pure cores and the memory store. What is simulated: the network (delays,
+ * cut connections with the loss of what was under way; order is kept within a connection and not
+ * between them), the disk (slow, full, crashing at any batch), the processes (killed at any
+ * moment), clocks that drift, handlers, and a keeper that is late. The same seed and options give
+ * the same run. Nothing here reads a clock or sleeps.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/rng.h"
+#include "broker/core/core.h"
+#include "broker/store/store.h"
+#include "broker/store/store_mem.h"
+#include "client/core/request.h"
+#include "worker/core/agent.h"
+
+#define SIM_DISPATCHERS 4
+#define SIM_HANDLERS    3
+#define SIM_WORKERS_MAX 6
+#define SIM_CLIENTS_MAX 4
+#define MS              INT64_C(1000)
+#define SECOND          INT64_C(1000000)
+
+struct sim;
+
+typedef void (*sim_fn)(struct sim *sim, void *arg);
+
+struct sim_opts {
+    uint64_t seed;
+    int64_t ticks;    /* events, at most; beyond: stuck */
+    int64_t chaos_us; /* for so long things go wrong */
+    unsigned faults;  /* a set of enum fault */
+    unsigned jobs;    /* submitted by each client */
+    unsigned clients, workers;
+    bool is_verbose; /* prints every event */
+};
+
+enum fault {
+    FAULT_BROKER = 1,     /* the broker is killed and comes back */
+    FAULT_CHILD = 2,      /* a worker's runtime child dies */
+    FAULT_HOST = 4,       /* keeper and child die together; a new worker comes later */
+    FAULT_CUT = 8,        /* a connection breaks */
+    FAULT_PARTITION = 16, /* and stays broken */
+    FAULT_FREEZE = 32,    /* the child stops; its keeper does not */
+    FAULT_FULL = 64,      /* the disk is full for a while */
+    FAULT_DRAIN = 128,    /* a worker drains and is started anew */
+    FAULT_LIMITS = 256,   /* limits and pauses change */
+    FAULT_ALL = 511
+};
+
+/* ---- messages: an event of the receiver, with all that it points to ---- */
+
+enum note_to { TO_BROKER = 1, TO_CHILD, TO_KEEPER, TO_CLIENT };
+
+struct client_answer {
+    uint64_t request;
+    struct berth_effect effect; /* what the broker said; its pointers lie in the note */
+};
+
+struct note {
+    enum note_to to;
+    struct berth_arena arena;
+    int64_t sent_us;
+    union {
+        struct berth_event broker;
+        struct agent_event child;
+        struct berth_do_fenced gone_ok;
+        struct client_answer client;
+    };
+};
+
+struct note *note_new(enum note_to to);
+void note_free(struct note *note);
+void *note_copy(struct note *note, const void *data, size_t bytes);
+struct berth_slice note_slice(struct note *note, struct berth_slice bytes);
+
+/* ---- the network ---- */
+
+/* One end's connection to the broker. It is renewed with a fresh peer handle each time. */
+struct link {
+    struct sim *sim;
+    void *owner;
+    enum note_to to; /* what its owner takes */
+    bool is_wanted;  /* the owner lives */
+    bool is_up;
+    bool is_partitioned;
+    uint64_t peer;
+    unsigned generation; /* of the connection; what was under way in an older one is lost */
+    int64_t last_up_us, last_down_us; /* when the last message in each direction arrives */
+    struct berth_list_node node;
+};
+
+void link_open(struct sim *sim, struct link *link, void *owner, enum note_to to);
+void link_close(struct link *link); /* the owner is gone */
+void link_cut(struct link *link);   /* breaks; comes back by itself unless partitioned */
+void link_send_up(struct link *link, struct note *note); /* to the broker; takes the note */
+struct link *link_of_peer(struct sim *sim, uint64_t peer);
+/* From the broker to a peer; takes the note. False: there is no such connection. */
+bool link_send_down(struct sim *sim, uint64_t peer, struct note *note);
+void link_broker_died(struct sim *sim);
+
+/* ---- the actors ---- */
+
+struct broker {
+    bool is_up;
+    struct berth_mem_disk *disk;
+    struct berth_store *store;
+    struct berth_core *core;
+    struct note *inbox[4096];
+    size_t inbox_count;
+    uint64_t peers_gone[256];
+    size_t peers_gone_count;
+    bool is_turn_scheduled;
+    int64_t timer_us;
+    unsigned life;
+    int64_t died_us;
+    int64_t full_until_us;
+    uint64_t restarts;
+};
+
+void broker_start(struct sim *sim);
+void broker_kill(struct sim *sim);
+uint64_t broker_live_jobs(struct sim *sim); /* as it believes */
+void broker_deliver(struct sim *sim, struct note *note);
+void broker_peer_gone(struct sim *sim, uint64_t peer);
+
+/* An attempt as it truly is. */
+struct run {
+    struct berth_map_node by_attempt;
+    struct worker *worker;
+    uint64_t attempt, job;
+    unsigned dispatcher; /* index */
+    unsigned life;       /* of the child */
+    bool is_cancelled;
+    bool ignores_cancel;
+    int64_t started_us, ends_us;
+    struct agent_end end;
+};
+
+struct certificate {
+    uint64_t session;
+    uint32_t child;
+    enum berth_gone_cause cause;
+    uint64_t attempts[64], jobs[64];
+    size_t count;
+};
+
+struct worker {
+    struct sim *sim;
+    unsigned index;
+    bool is_up; /* the keeper lives */
+    bool has_child;
+    bool is_frozen;
+    bool is_draining;
+    unsigned life; /* of the child; events of older lives are nobody's */
+    unsigned keeper_life;
+    uint8_t nonce[16];
+    uint32_t child;
+    uint32_t capacity, cores;
+    int drift_ppm;
+    struct agent *agent;
+    struct link link, keeper_link;
+    uint64_t session, lineage;
+    uint32_t epoch, epoch_seen;
+    int64_t lease_end_ms;
+    struct berth_map runs;
+    struct certificate gone[16];
+    size_t gone_count;
+};
+
+void worker_start(struct worker *worker);
+void worker_kill_child(struct worker *worker, enum berth_gone_cause cause);
+void worker_kill_host(struct worker *worker);
+void worker_freeze(struct worker *worker);
+void worker_drain(struct worker *worker);
+void worker_deliver(struct worker *worker, struct note *note);
+void worker_keeper_deliver(struct worker *worker, struct note *note);
+void worker_connected(struct worker *worker);
+void worker_fini(struct worker *worker);
+
+struct client {
+    struct sim *sim;
+    unsigned index;
+    uint8_t id[16];
+    struct request_table *table;
+    struct link link;
+    unsigned submitted;
+    struct berth_map requests; /* by number: struct ask */
+    int64_t timer_us;
+    bool is_admin_busy;
+    unsigned calm_steps;
+};
+
+void client_start(struct client *client);
+void client_deliver(struct client *client, struct note *note);
+void client_connected(struct client *client);
+bool client_is_done(const struct client *client);
+void client_calm(struct client *client); /* puts limits and pauses so that everything can end */
+void client_fini(struct client *client);
+
+/* ---- what must hold ---- */
+
+/* What the checkers know of one job. */
+struct check_job {
+    struct berth_map_node by_id;
+    bool is_acknowledged, is_cancelled, is_completed_somewhere;
+    uint64_t completed_by; /* worker index + 1, while that child lives */
+    unsigned completed_life;
+    enum berth_state told; /* the end that a client was told of; 0: none */
+    uint64_t alive;        /* the attempt that runs; 0: none */
+};
+
+struct check_key {
+    struct berth_map_node by_key;
+    uint64_t job;
+};
+
+struct checkers {
+    struct berth_map jobs; /* by id */
+    struct berth_map keys; /* of users: each has one job */
+    struct {
+        int64_t from_us;
+        uint32_t limit;
+    } limits[SIM_DISPATCHERS][512];
+    size_t limit_count[SIM_DISPATCHERS];
+    unsigned alive[SIM_DISPATCHERS];
+    uint64_t starts, acknowledged, cancelled;
+    int64_t partition_us; /* the last time the network kept a worker from its broker */
+    struct berth_arena arena;
+};
+
+void check_init(struct sim *sim);
+void check_fini(struct sim *sim);
+/* From now on this much may be in force. */
+void check_limit(struct sim *sim, unsigned dispatcher, uint32_t limit);
+/* A submit was answered. `key`: of the user's, with its dispatcher; 0: none. `tag` is in the body:
+ * what was submitted. */
+void check_acknowledged(struct sim *sim, uint64_t job, uint64_t tag, uint64_t key);
+void check_start(struct sim *sim, const struct run *run, int64_t granted_us);
+void check_finish(struct sim *sim, const struct run *run); /* it ended by itself */
+void check_killed(struct sim *sim, const struct run *run); /* its process died */
+void check_told_end(struct sim *sim, uint64_t job, enum berth_state state);
+void check_told_cancel(struct sim *sim, uint64_t job, enum berth_state state, int code);
+void check_child_lost_lease(struct sim *sim, const struct worker *worker);
+bool check_all_ended(struct sim *sim);
+void check_disk(struct sim *sim);
+
+_Noreturn void sim_fail(struct sim *sim, const char *format, ...) BERTH_PRINTF(2, 3);
+
+/* ---- time ---- */
+
+struct sim {
+    struct sim_opts opts;
+    struct berth_rng rng;
+    int64_t now_us;
+    struct berth_heap events;
+    struct berth_heap_node **event_nodes;
+    uint64_t event_counter;
+    uint64_t peer_counter;
+    struct berth_list links;
+    struct broker broker;
+    struct worker workers[SIM_WORKERS_MAX];
+    struct client clients[SIM_CLIENTS_MAX];
+    struct checkers checkers;
+    int64_t wall_skew_us;
+    char trace[64][160];
+    uint64_t trace_count;
+    uint64_t steps;
+    bool is_calm; /* no more faults: everything must end now */
+};
+
+void sim_at(struct sim *sim, int64_t at_us, sim_fn fn, void *arg);
+int64_t sim_random_us(struct sim *sim, int64_t low_us, int64_t high_us);
+bool sim_chance(struct sim *sim, unsigned percent);
+void sim_note(struct sim *sim, const char *format, ...) BERTH_PRINTF(2, 3);
+static inline int64_t sim_ms(const struct sim *sim)
+{
+    return sim->now_us / 1000;
+}
+static inline int64_t sim_wall_us(const struct sim *sim)
+{
+    return sim->now_us + INT64_C(1700000000000000) + sim->wall_skew_us;
+}
+extern const char *const sim_dispatchers[SIM_DISPATCHERS];
+extern const char *const sim_handlers[SIM_HANDLERS];
+unsigned sim_dispatcher_index(struct sim *sim, struct berth_slice name);
+/* Over all runs of the process. */
+struct sim_stats {
+    uint64_t runs, steps, acknowledged, starts, cancelled, broker_starts, children;
+    int64_t virtual_us;
+};
+extern struct sim_stats sim_total;
+
+/* 0: all that must hold held. */
+int sim_run(const struct sim_opts *opts);

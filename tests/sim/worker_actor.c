@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: MIT */
+/* A worker as the simulator has it: keeper, child with its agent, attempts that run for a while, a
+ * clock that drifts. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim.h"
+
+#define RUN_US_MAX      (4 * SECOND)
+#define LONG_RUN_US_MAX (60 * SECOND)
+#define KILL_US_MAX     (950 * MS) /* the keeper is that late at most: below kappa */
+#define GONE_EVERY_US   (500 * MS)
+#define DRIFT_PPM_MAX   900
+
+/* Something that happens to one life of a child, or to its keeper. */
+struct appointment {
+    struct worker *worker;
+    unsigned life;
+    uint64_t attempt;
+};
+
+static int64_t child_ms(const struct worker *worker)
+{
+    const struct sim *sim = worker->sim;
+    int64_t us = sim->now_us + sim->now_us * worker->drift_ppm / 1000000;
+    return us / 1000 + 7000 * (worker->index + 1);
+}
+
+static void appoint(struct worker *worker, int64_t at_us, sim_fn fn, unsigned life,
+                    uint64_t attempt)
+{
+    struct appointment *appointment =
+        berth_arena_alloc(&worker->sim->checkers.arena, sizeof *appointment);
+    *appointment = (struct appointment){ .worker = worker, .life = life, .attempt = attempt };
+    sim_at(worker->sim, at_us, fn, appointment);
+}
+
+static void feed(struct worker *worker, struct agent_event *event);
+
+/* ---- attempts ---- */
+
+static struct run *find_run(struct worker *worker, uint64_t attempt)
+{
+    struct berth_map_node *node = berth_map_find_id(&worker->runs, attempt);
+    return node ? berth_container_of(node, struct run, by_attempt) : NULL;
+}
+
+static void draw_end(struct sim *sim, struct run *run)
+{
+    static const enum agent_outcome outcomes[] = {
+        AGENT_COMPLETED, AGENT_COMPLETED, AGENT_COMPLETED,      AGENT_COMPLETED, AGENT_COMPLETED,
+        AGENT_FAILED,    AGENT_FAILED,    AGENT_FAILED_FOREVER, AGENT_SNOOZED
+    };
+    enum agent_outcome outcome = outcomes[berth_rng_below(&sim->rng, 9)];
+    run->end = (struct agent_end){ .outcome = outcome };
+    if (outcome == AGENT_SNOOZED)
+        run->end.retry_ms = berth_rng_between(&sim->rng, 1, 3000);
+    if (outcome == AGENT_FAILED || outcome == AGENT_FAILED_FOREVER)
+        run->end.error_kind = (struct berth_slice){ "handler", 7 };
+    bool is_long = !sim->is_calm && sim_chance(sim, 3);
+    run->ends_us = sim->now_us + sim_random_us(sim, MS, is_long ? LONG_RUN_US_MAX : RUN_US_MAX);
+    run->ignores_cancel = sim_chance(sim, 25);
+}
+
+static void end_run(struct sim *sim, void *arg)
+{
+    const struct appointment *appointment = arg;
+    struct worker *worker = appointment->worker;
+    struct run *run = find_run(worker, appointment->attempt);
+    if (!run || run->life != worker->life || run->ends_us > sim->now_us || worker->is_frozen)
+        return;
+    run->end.run_us = sim->now_us - run->started_us;
+    check_finish(sim, run);
+    berth_map_remove(&worker->runs, &run->by_attempt);
+    struct agent_event event = { .type = AGENT_EV_ENDED };
+    event.ended.attempt = run->attempt;
+    event.ended.end = run->end;
+    free(run);
+    feed(worker, &event);
+}
+
+/* It could not be started: the worker's own doing. */
+static void release(struct sim *sim, void *arg)
+{
+    (void)sim;
+    const struct appointment *appointment = arg;
+    struct worker *worker = appointment->worker;
+    if (!worker->has_child || worker->life != appointment->life)
+        return;
+    struct agent_event event = { .type = AGENT_EV_RELEASED };
+    event.released.attempt = appointment->attempt;
+    event.released.reason = AGENT_RELEASE_NO_MEMORY;
+    feed(worker, &event);
+}
+
+static void start_run(struct worker *worker, const struct agent_grant *grant, int64_t granted_us)
+{
+    struct sim *sim = worker->sim;
+    if (sim_chance(sim, 1)) {
+        appoint(worker, sim->now_us, release, worker->life, grant->attempt);
+        return;
+    }
+    struct run *run = calloc(1, sizeof *run);
+    BERTH_ASSERT(run != NULL);
+    run->worker = worker;
+    run->attempt = grant->attempt;
+    run->job = grant->job;
+    run->dispatcher = sim_dispatcher_index(sim, grant->dispatcher);
+    run->life = worker->life;
+    run->started_us = sim->now_us;
+    if (berth_map_insert_id(&worker->runs, &run->by_attempt, run->attempt) < 0)
+        sim_fail(sim, "attempt %llx is started twice by one worker",
+                 (unsigned long long)run->attempt);
+    sim_note(sim, "worker %u starts job %llu as %llx (%s, number %u)", worker->index,
+             (unsigned long long)run->job, (unsigned long long)run->attempt,
+             sim_dispatchers[run->dispatcher], grant->number);
+    check_start(sim, run, granted_us);
+    draw_end(sim, run);
+    appoint(worker, run->ends_us, end_run, worker->life, run->attempt);
+}
+
+static void cancel_run(struct worker *worker, uint64_t attempt, enum agent_cancel_reason reason)
+{
+    struct sim *sim = worker->sim;
+    struct run *run = find_run(worker, attempt);
+    if (!run || run->is_cancelled || (run->ignores_cancel && reason != AGENT_CANCEL_STOP))
+        return;
+    run->is_cancelled = true;
+    run->end = (struct agent_end){ .outcome = AGENT_CANCELLED };
+    run->ends_us = sim->now_us + sim_random_us(sim, 10, 300 * MS);
+    appoint(worker, run->ends_us, end_run, worker->life, run->attempt);
+}
+
+/* ---- what the agent says ---- */
+
+static struct agent_end copy_end(struct note *note, const struct agent_end *end)
+{
+    struct agent_end copy = *end;
+    copy.error_kind = note_slice(note, end->error_kind);
+    copy.error_message = note_slice(note, end->error_message);
+    copy.result = note_slice(note, end->result);
+    return copy;
+}
+
+static struct berth_attempt_end broker_end(struct note *note, const struct agent_end *end)
+{
+    struct agent_end copy = copy_end(note, end);
+    return (struct berth_attempt_end){ .outcome = (enum berth_outcome)copy.outcome,
+                                       .retry_ms = copy.retry_ms,
+                                       .run_us = copy.run_us,
+                                       .error_kind = copy.error_kind,
+                                       .error_message = copy.error_message,
+                                       .result = copy.result };
+}
+
+static struct berth_offer offer_of(const struct worker *worker, struct note *note)
+{
+    /* Not every worker has the rare handler, and its commands may be off. */
+    size_t count = worker->index == 0 ? 3 : worker->index % 2 ? 2 : 1;
+    struct berth_slice *handlers = berth_arena_alloc_array(&note->arena, 3, sizeof *handlers);
+    for (size_t i = 0; i < 3; i++)
+        handlers[i] = (struct berth_slice){ sim_handlers[i], strlen(sim_handlers[i]) };
+    return (struct berth_offer){ .name = { "w0\0w1\0w2\0w3\0w4\0w5" + 3 * worker->index, 2 },
+                                 .handlers = handlers,
+                                 .handler_count = count,
+                                 .capacity = worker->capacity,
+                                 .cores = worker->cores };
+}
+
+static void say_hello(struct worker *worker, uint32_t epoch)
+{
+    struct note *note = note_new(TO_BROKER);
+    note->broker.type = BERTH_EV_HELLO;
+    struct berth_ev_hello *hello = &note->broker.hello;
+    *hello = (struct berth_ev_hello){ .peer = worker->link.peer,
+                                      .epoch = epoch,
+                                      .child = worker->child,
+                                      .offer = offer_of(worker, note) };
+    memcpy(hello->nonce, worker->nonce, sizeof hello->nonce);
+    link_send_up(&worker->link, note);
+}
+
+static void say_join(struct worker *worker, const struct agent_effect *effect)
+{
+    struct note *note = note_new(TO_BROKER);
+    note->broker.type = BERTH_EV_JOIN;
+    size_t count = effect->join.count;
+    struct berth_join_line *lines = berth_arena_alloc_array(&note->arena, count + 1, sizeof *lines);
+    for (size_t i = 0; i < count; i++) {
+        const struct agent_line *from = &effect->join.lines[i];
+        lines[i] = (struct berth_join_line){ .attempt = from->attempt,
+                                             .job = from->job,
+                                             .dispatcher = note_slice(note, from->dispatcher),
+                                             .number = from->number,
+                                             .state = (enum berth_attempt_state)from->state,
+                                             .is_cancelled = from->is_cancelled,
+                                             .end = broker_end(note, &from->end) };
+    }
+    note->broker.join = (struct berth_ev_join){ .peer = worker->link.peer,
+                                                .session = effect->join.session,
+                                                .epoch = effect->join.epoch,
+                                                .join = effect->join.join,
+                                                .renewal = effect->join.renewal,
+                                                .lines = lines,
+                                                .count = count,
+                                                .is_draining = effect->join.is_draining,
+                                                .offer = offer_of(worker, note) };
+    sim_note(worker->sim, "worker %u joins (%u, %u) with %zu", worker->index, effect->join.epoch,
+             effect->join.join, count);
+    link_send_up(&worker->link, note);
+}
+
+static void say_renew(struct worker *worker, const struct agent_effect *effect)
+{
+    struct note *note = note_new(TO_BROKER);
+    note->broker.type = BERTH_EV_RENEW;
+    note->broker.renew = (struct berth_ev_renew){ .peer = worker->link.peer,
+                                                  .session = effect->renew.session,
+                                                  .epoch = effect->renew.epoch,
+                                                  .join = effect->renew.join,
+                                                  .renewal = effect->renew.renewal,
+                                                  .sent = effect->renew.sent,
+                                                  .taken = effect->renew.taken };
+    link_send_up(&worker->link, note);
+}
+
+static void say_reports(struct worker *worker, const struct agent_effect *effect)
+{
+    struct note *note = note_new(TO_BROKER);
+    note->broker.type = BERTH_EV_REPORTS;
+    size_t count = effect->reports.count, released = effect->reports.release_count;
+    struct berth_report *reports =
+        berth_arena_alloc_array(&note->arena, count + 1, sizeof *reports);
+    uint8_t *reasons = berth_arena_alloc_array(&note->arena, released + 1, sizeof *reasons);
+    for (size_t i = 0; i < count; i++) {
+        const struct agent_line *from = &effect->reports.lines[i];
+        reports[i] = (struct berth_report){ .attempt = from->attempt,
+                                            .job = from->job,
+                                            .end = broker_end(note, &from->end) };
+    }
+    for (size_t i = 0; i < released; i++)
+        reasons[i] = (uint8_t)effect->reports.release_reasons[i];
+    note->broker.reports = (struct berth_ev_reports){
+        .peer = worker->link.peer,
+        .session = effect->reports.session,
+        .epoch = effect->reports.epoch,
+        .join = effect->reports.join,
+        .number = effect->reports.number,
+        .reports = reports,
+        .count = count,
+        .releases = note_copy(note, effect->reports.release_attempts, released * sizeof(uint64_t)),
+        .release_reasons = reasons,
+        .release_count = released,
+        .is_draining = effect->reports.is_draining,
+    };
+    link_send_up(&worker->link, note);
+}
+
+static void child_exits(struct worker *worker, enum agent_exit why, const char *reason)
+{
+    sim_note(worker->sim, "worker %u: child exits: %s", worker->index, reason);
+    switch (why) {
+    case AGENT_EXIT_DRAINED: worker_kill_child(worker, BERTH_GONE_DRAIN); return;
+    case AGENT_EXIT_LEASE_OVER:
+        check_child_lost_lease(worker->sim, worker);
+        worker_kill_child(worker, BERTH_GONE_LEASE);
+        return;
+    case AGENT_EXIT_FENCED: worker_kill_child(worker, BERTH_GONE_FENCED); return;
+    case AGENT_EXIT_TWO_BROKERS: sim_fail(worker->sim, "a worker sees two brokers");
+    }
+}
+
+/* The keeper looks at the lease end by itself, a little late. */
+static void keeper_looks(struct sim *sim, void *arg)
+{
+    const struct appointment *appointment = arg;
+    struct worker *worker = appointment->worker;
+    if (!worker->has_child || worker->life != appointment->life)
+        return;
+    if (child_ms(worker) < worker->lease_end_ms)
+        return;
+    sim_note(sim, "worker %u: the keeper kills the child: its lease is over", worker->index);
+    if (!worker->is_frozen)
+        check_child_lost_lease(sim, worker);
+    worker_kill_child(worker, BERTH_GONE_LEASE);
+}
+
+static void note_lease(struct worker *worker, int64_t end_ms)
+{
+    struct sim *sim = worker->sim;
+    worker->lease_end_ms = end_ms;
+    int64_t left_us = (end_ms - child_ms(worker)) * 1000;
+    /* In the clock of the worker; its drift is within the lateness that is drawn. */
+    left_us -= left_us / 1000000 * worker->drift_ppm;
+    appoint(worker, sim->now_us + left_us + 2 * MS + sim_random_us(sim, 0, KILL_US_MAX),
+            keeper_looks, worker->life, 0);
+}
+
+static void carry_out(struct worker *worker, const struct agent_effects *effects,
+                      int64_t granted_us)
+{
+    unsigned life = worker->life; /* with its child the agent goes, and with it the effects */
+    for (size_t i = 0; worker->life == life && i < effects->count; i++) {
+        const struct agent_effect *effect = &effects->items[i];
+        switch (effect->type) {
+        case AGENT_DO_HELLO: say_hello(worker, effect->hello.epoch); break;
+        case AGENT_DO_JOIN: say_join(worker, effect); break;
+        case AGENT_DO_RENEW: say_renew(worker, effect); break;
+        case AGENT_DO_REPORTS: say_reports(worker, effect); break;
+        case AGENT_DO_START: start_run(worker, &effect->start, granted_us); break;
+        case AGENT_DO_CANCEL:
+            cancel_run(worker, effect->cancel.attempt, effect->cancel.reason);
+            break;
+        case AGENT_DO_SESSION:
+            worker->session = effect->session.session;
+            worker->epoch_seen = effect->session.epoch;
+            worker->lineage = effect->session.lineage;
+            break;
+        case AGENT_DO_LEASE: note_lease(worker, effect->lease.end_ms); break;
+        case AGENT_DO_RECONNECT: link_cut(&worker->link); break;
+        case AGENT_DO_EXIT: child_exits(worker, effect->exit.why, effect->exit.reason); break;
+        }
+    }
+}
+
+/* ---- events into the agent ---- */
+
+static void tick(struct sim *sim, void *arg)
+{
+    (void)sim;
+    const struct appointment *appointment = arg;
+    struct worker *worker = appointment->worker;
+    if (!worker->has_child || worker->life != appointment->life || worker->is_frozen)
+        return;
+    if (agent_next_deadline_ms(worker->agent) > child_ms(worker))
+        return;
+    feed(worker, &(struct agent_event){ .type = AGENT_EV_TIMER });
+}
+
+static void schedule_tick(struct worker *worker)
+{
+    int64_t deadline_ms = agent_next_deadline_ms(worker->agent);
+    if (deadline_ms == INT64_MAX)
+        return;
+    int64_t left_us = (deadline_ms - child_ms(worker)) * 1000;
+    if (left_us < 0)
+        left_us = 0;
+    appoint(worker, worker->sim->now_us + left_us + left_us / 500 + MS, tick, worker->life, 0);
+}
+
+static void feed_at(struct worker *worker, struct agent_event *event, int64_t granted_us)
+{
+    if (!worker->has_child || worker->is_frozen)
+        return;
+    event->now_ms = child_ms(worker);
+    struct agent_effects effects;
+    if (agent_step(worker->agent, event, &effects) < 0)
+        sim_fail(worker->sim, "the agent has no memory");
+    unsigned life = worker->life;
+    carry_out(worker, &effects, granted_us);
+    if (worker->has_child && worker->life == life) {
+        agent_check(worker->agent);
+        schedule_tick(worker);
+    }
+}
+
+static void feed(struct worker *worker, struct agent_event *event)
+{
+    feed_at(worker, event, worker->sim->now_us);
+}
+
+void worker_connected(struct worker *worker)
+{
+    feed(worker, &(struct agent_event){ .type = AGENT_EV_CONNECTED });
+}
+
+void worker_deliver(struct worker *worker, struct note *note)
+{
+    if (worker->has_child && !worker->is_frozen)
+        feed_at(worker, &note->child, note->sent_us);
+    note_free(note); /* a frozen child reads nothing any more: its keeper ends it */
+}
+
+/* ---- the keeper ---- */
+
+static void say_gone(struct worker *worker, const struct certificate *gone)
+{
+    struct note *note = note_new(TO_BROKER);
+    note->broker.type = BERTH_EV_GONE;
+    struct berth_ev_gone *ev = &note->broker.gone;
+    *ev = (struct berth_ev_gone){
+        .peer = worker->keeper_link.peer,
+        .session = gone->session,
+        .child = gone->child,
+        .cause = gone->cause,
+        .attempts = note_copy(note, gone->attempts, gone->count * sizeof *gone->attempts),
+        .jobs = note_copy(note, gone->jobs, gone->count * sizeof *gone->jobs),
+        .count = gone->count
+    };
+    memcpy(ev->nonce, worker->nonce, sizeof ev->nonce);
+    link_send_up(&worker->keeper_link, note);
+}
+
+static void repeat_gone(struct sim *sim, void *arg)
+{
+    const struct appointment *appointment = arg;
+    struct worker *worker = appointment->worker;
+    if (!worker->is_up || worker->keeper_life != appointment->life || !worker->gone_count)
+        return;
+    for (size_t i = 0; i < worker->gone_count; i++)
+        say_gone(worker, &worker->gone[i]);
+    appoint(worker, sim->now_us + GONE_EVERY_US, repeat_gone, worker->keeper_life, 0);
+}
+
+void worker_keeper_deliver(struct worker *worker, struct note *note)
+{
+    const struct berth_do_fenced *ok = &note->gone_ok;
+    for (size_t i = 0; worker->is_up && i < worker->gone_count; i++)
+        if (worker->gone[i].session == ok->session && worker->gone[i].child == ok->child) {
+            worker->gone[i] = worker->gone[--worker->gone_count];
+            break;
+        }
+    note_free(note);
+}
+
+static void certify(struct worker *worker, enum berth_gone_cause cause)
+{
+    if (worker->gone_count == sizeof worker->gone / sizeof *worker->gone)
+        return; /* the lease decides then */
+    struct certificate *gone = &worker->gone[worker->gone_count++];
+    *gone =
+        (struct certificate){ .session = worker->session, .child = worker->child, .cause = cause };
+    BERTH_MAP_FOREACH (node, &worker->runs) {
+        const struct run *run = berth_container_of(node, struct run, by_attempt);
+        if (gone->count < 64) {
+            gone->attempts[gone->count] = run->attempt;
+            gone->jobs[gone->count++] = run->job;
+        }
+    }
+    appoint(worker, worker->sim->now_us, repeat_gone, worker->keeper_life, 0);
+}
+
+static void drop_runs(struct worker *worker)
+{
+    BERTH_MAP_FOREACH (node, &worker->runs) {
+        struct run *run = berth_container_of(node, struct run, by_attempt);
+        check_killed(worker->sim, run);
+        berth_map_remove(&worker->runs, node);
+        free(run);
+    }
+}
+
+static void end_child(struct worker *worker)
+{
+    drop_runs(worker);
+    agent_free(worker->agent);
+    worker->agent = NULL;
+    worker->has_child = false;
+    worker->is_frozen = worker->is_draining = false;
+    worker->life++;
+    link_close(&worker->link);
+}
+
+static void start_child(struct sim *sim, void *arg)
+{
+    const struct appointment *appointment = arg;
+    struct worker *worker = appointment->worker;
+    if (!worker->is_up || worker->has_child || worker->keeper_life != appointment->life)
+        return;
+    worker->child++;
+    worker->session = 0;
+    struct agent_opts opts = { .child = worker->child,
+                               .epoch_seen = worker->epoch_seen,
+                               .lineage_seen = worker->lineage,
+                               .name = "worker",
+                               .handlers = sim_handlers,
+                               .handler_count = SIM_HANDLERS,
+                               .capacity = worker->capacity,
+                               .cores = worker->cores,
+                               .seed = berth_rng_next(&sim->rng) };
+    memcpy(opts.nonce, worker->nonce, sizeof opts.nonce);
+    worker->agent = agent_new(&opts);
+    BERTH_ASSERT(worker->agent != NULL);
+    worker->has_child = true;
+    sim_note(sim, "worker %u: child %u starts", worker->index, worker->child);
+    feed(worker, &(struct agent_event){ .type = AGENT_EV_START });
+    link_open(sim, &worker->link, worker, TO_CHILD);
+}
+
+void worker_kill_child(struct worker *worker, enum berth_gone_cause cause)
+{
+    if (!worker->has_child)
+        return;
+    certify(worker, cause);
+    end_child(worker);
+    appoint(worker, worker->sim->now_us + sim_random_us(worker->sim, MS, 100 * MS), start_child,
+            worker->keeper_life, 0);
+}
+
+void worker_start(struct worker *worker)
+{
+    struct sim *sim = worker->sim;
+    if (worker->is_up)
+        return;
+    worker->is_up = true;
+    worker->keeper_life++;
+    worker->child = 0;
+    worker->gone_count = 0;
+    worker->epoch_seen = 0;
+    worker->lineage = 0;
+    worker->capacity = (uint32_t)berth_rng_between(&sim->rng, 1, 8);
+    worker->cores = (uint32_t)berth_rng_between(&sim->rng, 1, 4);
+    worker->drift_ppm = (int)berth_rng_between(&sim->rng, -DRIFT_PPM_MAX, DRIFT_PPM_MAX);
+    for (size_t i = 0; i < sizeof worker->nonce; i++)
+        worker->nonce[i] = (uint8_t)berth_rng_next(&sim->rng);
+    link_open(sim, &worker->keeper_link, worker, TO_KEEPER);
+    appoint(worker, sim->now_us + sim_random_us(sim, 0, 50 * MS), start_child, worker->keeper_life,
+            0);
+}
+
+void worker_kill_host(struct worker *worker)
+{
+    if (!worker->is_up)
+        return;
+    sim_note(worker->sim, "worker %u: its host is lost", worker->index);
+    if (worker->has_child)
+        end_child(worker);
+    worker->is_up = false;
+    worker->keeper_life++;
+    link_close(&worker->keeper_link);
+}
+
+void worker_freeze(struct worker *worker)
+{
+    /* Before it has a lease nothing would end it, as nothing runs in it. */
+    if (worker->has_child && worker->session)
+        worker->is_frozen = true;
+}
+
+void worker_drain(struct worker *worker)
+{
+    if (!worker->has_child || worker->is_draining)
+        return;
+    worker->is_draining = true;
+    sim_note(worker->sim, "worker %u drains", worker->index);
+    feed(worker, &(struct agent_event){ .type = AGENT_EV_DRAIN });
+}
+
+void worker_fini(struct worker *worker)
+{
+    if (worker->has_child)
+        end_child(worker);
+    worker->is_up = false;
+}
