@@ -11,6 +11,7 @@
 
 #include <berth/v1/job.pb-c.h>
 
+#include "base/assert.h"
 #include "base/text.h"
 #include "proto/columns.h"
 #include "proto/scan.h"
@@ -204,12 +205,13 @@ int berth_body_unpack(struct berth_slice packed, struct berth_arena *arena,
     int rc = size_check("body", packed.bytes, BERTH_BODY_BYTES_MAX, err);
     if (rc < 0)
         return rc;
-    ProtobufCMessage *base;
+    ProtobufCMessage *base = NULL;
     rc = open_message(&berth__v1__body__descriptor, packed,
                       BERTH_ARGV_COUNT_MAX + 2 * BERTH_CONTEXT_COUNT_MAX + UNKNOWN_FIELDS_MAX,
                       arena, &base, err);
     if (rc < 0)
         return rc;
+    BERTH_ASSERT(base);
     const Berth__V1__Body *message = (const Berth__V1__Body *)base;
     struct berth_body body = { .payload = berth_slice_from(message->payload) };
     rc = argv_take(message, arena, &body, err);
@@ -259,11 +261,12 @@ int berth_result_unpack(struct berth_slice packed, struct berth_arena *arena,
     int rc = size_check("result", packed.bytes, BERTH_RESULT_BYTES_MAX, err);
     if (rc < 0)
         return rc;
-    ProtobufCMessage *base;
+    ProtobufCMessage *base = NULL;
     rc =
         open_message(&berth__v1__result__descriptor, packed, UNKNOWN_FIELDS_MAX, arena, &base, err);
     if (rc < 0)
         return rc;
+    BERTH_ASSERT(base);
     const Berth__V1__Result *message = (const Berth__V1__Result *)base;
     struct berth_result result = {
         .has_exit_code = message->has_exit_code,

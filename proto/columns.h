@@ -33,7 +33,11 @@ static inline struct berth_slice berth_slice_from(ProtobufCBinaryData bytes)
 
 static inline ProtobufCBinaryData berth_bytes_of(struct berth_slice slice)
 {
-    return (ProtobufCBinaryData){ .len = slice.bytes, .data = (uint8_t *)(uintptr_t)slice.data };
+    union {
+        const void *ours;
+        uint8_t *theirs;
+    } data = { .ours = slice.data };
+    return (ProtobufCBinaryData){ .len = slice.bytes, .data = data.theirs };
 }
 
 /* Element `index` of a column that has either no element or more than `index`. */

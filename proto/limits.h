@@ -50,5 +50,5 @@
 #define BERTH_ERROR_KINDS_MAX     256   /* in a table of kinds */
 #define BERTH_EPOCH_MAX           ((1u << 24) - 1)
 #define BERTH_FENCED_ID_MIN       (UINT64_C(1) << 40) /* attempts and sessions: epoch << 40 | counter */
-#define BERTH_LEASE_MS_MAX        (24 * 60 * 60 * 1000)
+#define BERTH_LEASE_MS_MAX        (INT64_C(24) * 60 * 60 * 1000)
 #define BERTH_ID_BYTES            16 /* client, node, boot, nonce */

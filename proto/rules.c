@@ -30,8 +30,6 @@ struct at {
     const char *outer_thing;
 };
 
-static int field_check(const struct at *at);
-
 static const void *member_of(const ProtobufCMessage *message, unsigned offset)
 {
     return (const char *)message + offset;
@@ -93,8 +91,11 @@ static const char *shown(struct berth_slice bytes, char text[static SHOWN_BYTES_
 {
     const char *from = bytes.data;
     size_t count = bytes.bytes < SHOWN_BYTES_MAX ? bytes.bytes : SHOWN_BYTES_MAX;
-    for (size_t i = 0; i < count; i++)
-        text[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
+    for (size_t i = 0; i < count; i++) {
+        text[i] = from[i];
+        if (from[i] < ' ' || from[i] > '~')
+            text[i] = '?';
+    }
     text[count] = '\0';
     return text;
 }
@@ -112,7 +113,7 @@ static uint64_t number_at(const ProtobufCFieldDescriptor *field, const void *fro
 {
     switch (field->type) {
     case PROTOBUF_C_TYPE_UINT32: return ((const uint32_t *)from)[index];
-    case PROTOBUF_C_TYPE_UINT64: return ((const uint64_t *)from)[index];
+    case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_INT64: return ((const uint64_t *)from)[index];
     case PROTOBUF_C_TYPE_SINT32:
     case PROTOBUF_C_TYPE_ENUM: return (uint64_t)(int64_t)((const int32_t *)from)[index];
@@ -341,59 +342,6 @@ static int list_check(const struct at *at)
     return 0;
 }
 
-/* Messages inside. */
-
-static int fields_check(const struct at *outer, const ProtobufCMessage *message, size_t outer_count,
-                        const char *outer_thing)
-{
-    const struct berth_rules *rules = outer->rules;
-    BERTH_ASSERT(message->descriptor == rules->descriptor);
-    BERTH_ASSERT(rules->count == rules->descriptor->n_fields);
-    for (size_t i = 0; i < rules->count; i++) {
-        struct at at = { .checker = outer->checker,
-                         .rules = rules,
-                         .rule = &rules->rules[i],
-                         .message = message,
-                         .field = &rules->descriptor->fields[i],
-                         .outer_count = outer_count,
-                         .outer_thing = outer_thing };
-        int rc = field_check(&at);
-        if (rc < 0)
-            return rc;
-    }
-    return rules->check ? rules->check(outer->checker, message) : 0;
-}
-
-static int rows_check(const struct at *at)
-{
-    size_t count = count_of(at->message, at->field);
-    if (count > at->rule->count_max)
-        return RULE_FAIL(at->checker, at->field->name, -EMSGSIZE,
-                         "%zu %ss in one message; allowed are 0 to %zu", count, at->rule->thing,
-                         at->rule->count_max);
-    const ProtobufCMessage *const *rows = elements_of(at->message, at->field);
-    struct at inside = *at;
-    inside.rules = at->rule->inside;
-    for (size_t i = 0; i < count; i++) {
-        int rc = fields_check(&inside, rows[i], 0, NULL);
-        if (rc < 0)
-            return berth_fail_wrap(at->checker->err, rc, "%s %zu", at->rule->thing, i);
-    }
-    return 0;
-}
-
-static int part_check(const struct at *at)
-{
-    const ProtobufCMessage *part = elements_of(at->message, at->field);
-    if (!part)
-        return 0;
-    const char *thing = NULL;
-    size_t count = things_of(at, &thing);
-    struct at inside = *at;
-    inside.rules = at->rule->inside;
-    return fields_check(&inside, part, count, thing);
-}
-
 static int field_check(const struct at *at)
 {
     BERTH_ASSERT(at->rule->number == at->field->id);
@@ -412,17 +360,81 @@ static int field_check(const struct at *at)
     case RULE_BYTES: return bytes_check(at);
     case RULE_NAMES: return table_check(at);
     case RULE_LIST: return list_check(at);
-    case RULE_ROWS: return rows_check(at);
-    case RULE_PART: return part_check(at);
+    case RULE_ROWS:
+    case RULE_PART: break; /* in a message of the envelope only */
     }
     BERTH_UNREACHABLE();
+}
+
+/* Messages. Those of the envelope hold rows and parts; these hold none, so that nothing recurses.
+ */
+
+static struct at at_field(const struct berth_rules *rules, size_t index,
+                          const ProtobufCMessage *message, struct berth_checker *checker)
+{
+    BERTH_ASSERT(message->descriptor == rules->descriptor);
+    BERTH_ASSERT(rules->count == rules->descriptor->n_fields);
+    return (struct at){ .checker = checker,
+                        .rules = rules,
+                        .rule = &rules->rules[index],
+                        .message = message,
+                        .field = &rules->descriptor->fields[index] };
+}
+
+/* A row, or a part with columns beside `outer_count` things. */
+static int inside_check(const struct at *outer, const ProtobufCMessage *message, size_t outer_count,
+                        const char *outer_thing)
+{
+    const struct berth_rules *rules = outer->rule->inside;
+    for (size_t i = 0; i < rules->count; i++) {
+        struct at at = at_field(rules, i, message, outer->checker);
+        at.outer_count = outer_count;
+        at.outer_thing = outer_thing;
+        int rc = field_check(&at);
+        if (rc < 0)
+            return rc;
+    }
+    return rules->check ? rules->check(outer->checker, message) : 0;
+}
+
+static int rows_check(const struct at *at)
+{
+    size_t count = count_of(at->message, at->field);
+    if (count > at->rule->count_max)
+        return RULE_FAIL(at->checker, at->field->name, -EMSGSIZE,
+                         "%zu %ss in one message; allowed are 0 to %zu", count, at->rule->thing,
+                         at->rule->count_max);
+    const ProtobufCMessage *const *rows = elements_of(at->message, at->field);
+    for (size_t i = 0; i < count; i++) {
+        int rc = inside_check(at, rows[i], 0, NULL);
+        if (rc < 0)
+            return berth_fail_wrap(at->checker->err, rc, "%s %zu", at->rule->thing, i);
+    }
+    return 0;
+}
+
+static int part_check(const struct at *at)
+{
+    const ProtobufCMessage *part = elements_of(at->message, at->field);
+    if (!part)
+        return 0;
+    const char *thing = NULL;
+    size_t count = things_of(at, &thing);
+    return inside_check(at, part, count, thing);
 }
 
 int berth_rules_check(const struct berth_rules *rules, const ProtobufCMessage *message,
                       struct berth_checker *checker)
 {
-    struct at at = { .checker = checker, .rules = rules };
-    return fields_check(&at, message, 0, NULL);
+    for (size_t i = 0; i < rules->count; i++) {
+        struct at at = at_field(rules, i, message, checker);
+        int rc = at.rule->kind == RULE_ROWS   ? rows_check(&at)
+                 : at.rule->kind == RULE_PART ? part_check(&at)
+                                              : field_check(&at);
+        if (rc < 0)
+            return rc;
+    }
+    return rules->check ? rules->check(checker, message) : 0;
 }
 
 static int u64_compare(const void *a, const void *b)

@@ -9,7 +9,7 @@
 #include "proto/rules.h"
 
 #define NAME(number_, presence_)                                                                   \
-    RULE(number_, name, NAME, .presence = presence_, .max = BERTH_NAME_BYTES_MAX)
+    RULE(number_, name, NAME, .presence = (presence_), .max = BERTH_NAME_BYTES_MAX)
 
 static const struct berth_rule dispatcher_set_rules[] = {
     NAME(1, RULE_NEEDED),

@@ -13,7 +13,7 @@
 #include "proto/rules.h"
 
 #define SESSION(number_, presence_)                                                                \
-    RULE(number_, session, NUMBER, .presence = presence_, .min = BERTH_FENCED_ID_MIN,              \
+    RULE(number_, session, NUMBER, .presence = (presence_), .min = BERTH_FENCED_ID_MIN,            \
          .max = UINT64_MAX)
 #define EPOCH(number_)               RULE(number_, epoch, NUMBER, .min = 1, .max = BERTH_EPOCH_MAX)
 #define POSITIVE_U32(number_, name_) RULE(number_, name_, NUMBER, .min = 1, .max = UINT32_MAX)

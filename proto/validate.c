@@ -5,7 +5,6 @@
 #include "proto/validate.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/assert.h"
 #include "proto/rules.h"
@@ -107,27 +106,25 @@ static int request_check(const struct message_row *row, uint64_t request,
     return 0;
 }
 
-/* The message itself. Every member of the union is a pointer to a message. */
-static const ProtobufCMessage *message_of(const Berth__V1__Envelope *envelope)
+static int envelope_check(const Berth__V1__Envelope *envelope, enum berth_side receiver,
+                          struct berth_checker *checker)
 {
-    const ProtobufCMessage *message;
-    memcpy(&message, &envelope->error, sizeof message);
-    return message;
+    const struct message_row *row = row_find((uint32_t)envelope->message_case);
+    if (!row || !(row->receivers & BIT(receiver)))
+        return berth_fail(checker->err, BERTH_EPROTO, "%s: a %s never gets this message",
+                          berth_wire_name(envelope), side_name(receiver));
+    int rc = request_check(row, envelope->request, checker);
+    if (rc < 0)
+        return rc;
+    /* Every member of the union is a pointer to a message, and a message begins with its base. */
+    return berth_rules_check(row->rules, &envelope->error->base, checker);
 }
 
 int berth_validate(const Berth__V1__Envelope *envelope, enum berth_side receiver,
                    struct berth_error *err, const char **ret_field)
 {
     struct berth_checker checker = { .err = err };
-    const struct message_row *row = row_find((uint32_t)envelope->message_case);
-    int rc;
-    if (!row || !(row->receivers & BIT(receiver)))
-        rc = berth_fail(err, BERTH_EPROTO, "%s: a %s never gets this message",
-                        berth_wire_name(envelope), side_name(receiver));
-    else
-        rc = request_check(row, envelope->request, &checker);
-    if (rc == 0)
-        rc = berth_rules_check(row->rules, message_of(envelope), &checker);
+    int rc = envelope_check(envelope, receiver, &checker);
     if (rc < 0 && ret_field)
         *ret_field = checker.field;
     return rc;

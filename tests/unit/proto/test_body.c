@@ -163,9 +163,10 @@ static void command_has_a_name_and_so_many_arguments(void **state)
     body.argv_count++;
     const char *says = "argv has 4097 entries; allowed are 4096: Message too long";
     assert_not_packed(f, &body, -EMSGSIZE, says);
+    static uint8_t letter[] = { 'a' };
     ProtobufCBinaryData items[BERTH_ARGV_COUNT_MAX + 1];
     for (size_t i = 0; i < BERTH_ARGV_COUNT_MAX + 1; i++)
-        items[i] = (ProtobufCBinaryData){ 1, (uint8_t[]){ "a" } };
+        items[i] = (ProtobufCBinaryData){ 1, letter };
     Berth__V1__Body message = BERTH__V1__BODY__INIT;
     message.argv = items;
     message.n_argv = BERTH_ARGV_COUNT_MAX + 1;
@@ -286,8 +287,10 @@ static void fields_of_a_newer_version_are_tolerated_within_bounds(void **state)
                                 &body, &f->err));
     assert_int_equal(body.payload.bytes, 1);
     char many[2 * 5000];
-    for (size_t i = 0; i < sizeof many; i += 2)
-        memcpy(many + i, "\x78\x00", 2);
+    for (size_t i = 0; i < sizeof many; i += 2) {
+        many[i] = '\x78';
+        many[i + 1] = '\0';
+    }
     assert_not_opened(f, (struct berth_slice){ many, sizeof many }, -EMSGSIZE,
                       "Body has 5000 fields; allowed are 4288: Message too long");
 }

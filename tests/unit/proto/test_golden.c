@@ -135,7 +135,9 @@ static int write_all(void)
 {
     BERTH_AUTO(berth_buf) buf = berth_buf_new(BERTH_FRAME_BYTES_MAX);
     struct berth_error err;
-    for (size_t i = 0; buf && i < sample_count; i++) {
+    if (!buf)
+        return 1;
+    for (size_t i = 0; i < sample_count; i++) {
         berth_buf_clear(buf);
         if (berth_wire_pack(&samples[i].envelope, buf) < 0)
             return 1;

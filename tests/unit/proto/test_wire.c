@@ -30,7 +30,7 @@ static int setup(void **state)
     if (!f)
         return -1;
     berth_arena_init(&f->arena, BERTH_WIRE_BUDGET_MAX);
-    berth_buf_init(&f->buf, 2 * BERTH_FRAME_BYTES_MAX);
+    berth_buf_init(&f->buf, (size_t)2 * BERTH_FRAME_BYTES_MAX);
     *state = f;
     return 0;
 }
@@ -305,7 +305,8 @@ static void columns_too_long_for_the_budget_are_refused(void **state)
     size_t count = 8 << 20;
     char *bytes = calloc(1, count + 5);
     assert_non_null(bytes);
-    memcpy(bytes, "\x0a\x80\x80\x80\x04", 5);
+    const char head[] = { '\x0a', '\x80', '\x80', '\x80', '\x04' };
+    memcpy(bytes, head, sizeof head);
     given_wrapped(f, 14, bytes, count + 5);
     free(bytes);
     assert_rc(unpack(f, berth_buf_slice(&f->buf)), -EMSGSIZE);
