@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The client library, for operators: dispatchers, workers, the broker. Public. Results, time,
+ * threads and options are as in <berth/client.h>.
+ */
+#pragma once
+
+#include <berth/client.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BERTH_NONE (-1) /* a duration that is to be none, where 0 leaves it as it is */
+
+/* A snapshot. We allocate it, so it may grow at its end. */
+struct berth_dispatcher {
+    const char *name;
+    const char *parent; /* "": it has none */
+    struct berth_limit limit;
+    bool has_effective_limit; /* false: unlimited */
+    uint32_t effective_limit; /* what holds now, ancestors included */
+    bool is_paused;
+    uint64_t running, ready, scheduled, retrying, dead; /* jobs; running: slots in use */
+    uint64_t completed_total;
+    int64_t oldest_ready_unix_us; /* since when the oldest ready job waits; 0: none is ready */
+    uint32_t max_attempts;
+    int64_t backoff_ms, backoff_ms_max;
+    int64_t timeout_ms; /* 0: none */
+    int64_t grace_ms;
+};
+
+void berth_dispatcher_free(struct berth_dispatcher *dispatcher); /* NULL is fine */
+
+/* BERTH_ENOTFOUND: no such dispatcher. */
+int berth_dispatcher_get(struct berth_client *client, const char *name,
+                         struct berth_dispatcher **ret_dispatcher, int64_t timeout_ms,
+                         struct berth_error *err);
+
+/* In order of creation. The dispatcher is borrowed for the call; a negative from `each` ends the
+ * list and is its result. */
+int berth_dispatcher_list(struct berth_client *client,
+                          int (*each)(void *arg, const struct berth_dispatcher *dispatcher),
+                          void *arg, int64_t timeout_ms, struct berth_error *err);
+
+/* Zero: as it is (of a new dispatcher: the default). */
+struct berth_dispatcher_settings {
+    struct berth_limit limit; /* kind 0: as it is; a new dispatcher needs one */
+    uint32_t max_attempts;
+    int64_t backoff_ms, backoff_ms_max, timeout_ms, grace_ms; /* BERTH_NONE: none */
+    uint64_t reserved[16];
+};
+
+/* Makes the dispatcher if it is not there, else changes what is given. Durable on return.
+ * BERTH_EVALUE: a value is not allowed. `ret_dispatcher` NULL allowed. */
+int berth_dispatcher_set(struct berth_client *client, const char *name,
+                         const struct berth_dispatcher_settings *settings,
+                         struct berth_dispatcher **ret_dispatcher, int64_t timeout_ms,
+                         struct berth_error *err);
+
+/* Stops giving out its jobs / goes on. What runs is not touched. */
+int berth_dispatcher_pause(struct berth_client *client, const char *name, int64_t timeout_ms,
+                           struct berth_error *err);
+int berth_dispatcher_resume(struct berth_client *client, const char *name, int64_t timeout_ms,
+                            struct berth_error *err);
+
+/* A worker, as the broker knows it. */
+struct berth_worker_info {
+    uint64_t session;
+    const char *name;
+    const char *state;           /* joined draining silent recovering */
+    const char *software;        /* "berth-worker 0.1.0" */
+    const char *const *handlers; /* ended by NULL; "exec" if it allows commands */
+    size_t handlers_count;
+    uint32_t capacity, running, cores;
+    int64_t silent_ms;     /* since it was last heard */
+    int64_t lease_left_ms; /* until it is taken for lost */
+};
+
+/* As berth_dispatcher_list. */
+int berth_worker_list(struct berth_client *client,
+                      int (*each)(void *arg, const struct berth_worker_info *worker), void *arg,
+                      int64_t timeout_ms, struct berth_error *err);
+
+/* A snapshot. We allocate it, so it may grow at its end. */
+struct berth_broker_status {
+    const char *software; /* "berthd 0.1.0" */
+    uint32_t epoch;       /* counts the broker's starts */
+    int64_t uptime_ms;
+    uint32_t
+        recovering; /* workers that have not come back since the start; 0: slots are given out */
+    int64_t recovery_left_ms;
+    uint64_t scheduled, ready, running, cancelling, retrying; /* jobs */
+    uint64_t completed, dead, cancelled;                      /* kept in the history */
+    uint64_t wal_bytes;     /* of the database's write-ahead log */
+    uint64_t stale_reports; /* refused, because another attempt had taken over */
+    uint64_t workers;
+};
+
+void berth_broker_status_free(struct berth_broker_status *status); /* NULL is fine */
+
+int berth_broker_status(struct berth_client *client, struct berth_broker_status **ret_status,
+                        int64_t timeout_ms, struct berth_error *err);
+
+#ifdef __cplusplus
+}
+#endif

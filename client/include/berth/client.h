@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The client library: submit jobs, wait for them, look at them, cancel them. Public.
+ *
+ * Threads: any call, from any thread, at any time, on one client; but berth_client_close: nobody
+ * else may be inside. There is no thread of its own (libzmq's apart): of the threads that wait, one
+ * drives the socket for all, and jobs that others submit meanwhile leave as one batch. After a fork
+ * open a new client.
+ *
+ * Results: 0 or a useful positive number is success; failure is -errno or a BERTH_E... code, and
+ * `err` (NULL allowed) gets the sentence for a person. `ret_...` is written only on success, if not
+ * said otherwise.
+ *
+ * Time: `timeout_ms` is for the whole call: connecting, reconnecting, sending again. 0: try and do
+ * not wait, which no answer can meet; INT64_MAX: for ever. When it is over:
+ *     -ETIMEDOUT       nothing has happened
+ *     BERTH_EUNKNOWN   it may have happened: the request was sent, and no answer came. Submit again
+ *                      with the same idempotency_key (which must then have been your own); a cancel
+ *                      may simply be repeated. A submit that was sent ends so after 9 minutes,
+ *                      whatever its timeout_ms: no broker remembers longer that it had it
+ *     -EHOSTUNREACH    only with `unreachable_ms`: the broker was not heard for so long (or
+ *                      BERTH_EUNKNOWN, as above)
+ * Other failures that any call may have: BERTH_EVERSION (the broker speaks another protocol),
+ * BERTH_EPROTO (its answer makes no sense), BERTH_ELATER, BERTH_EFULL, BERTH_EDENIED (it says so),
+ * -EAGAIN (pending_max is reached), -ENOMEM.
+ *
+ * Options: zero is every member's default; write designated initialisers. `reserved` must be zero.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <berth/error.h>
+#include <berth/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BERTH_URL_DEFAULT       "tcp://127.0.0.1:7411"
+#define BERTH_SUBMIT_JOBS_MAX   10000      /* specs of one berth_submit_many */
+#define BERTH_PAYLOAD_BYTES_MAX (1u << 20) /* of one job */
+#define BERTH_IDS_MAX           10000      /* of one berth_job_wait_many */
+
+struct berth_client;
+
+struct berth_client_opts {
+    const char *url;        /* NULL: $BERTH_URL, else BERTH_URL_DEFAULT */
+    size_t pending_max;     /* unanswered requests; 0: 65,536; beyond it: -EAGAIN */
+    int64_t unreachable_ms; /* end a call when the broker was not heard for so long; 0: never */
+    uint64_t reserved[8];
+};
+
+/* Never waits for the broker: it may start later. `opts` NULL allowed. BERTH_EVALUE: the URL is
+ * malformed. */
+int berth_client_open(const struct berth_client_opts *opts, struct berth_client **ret_client,
+                      struct berth_error *err);
+
+/* NULL is fine. Nobody else may be inside. */
+void berth_client_close(struct berth_client *client);
+
+/* What is to be done. Borrowed until the call returns. */
+struct berth_job_spec {
+    const char *dispatcher;      /* NULL: "default" */
+    const char *handler;         /* one of the two: the name of a handler, */
+    const char *const *command;  /* or argv of an executable, ended by NULL */
+    struct berth_slice payload;  /* opaque; of a command: its stdin. BERTH_PAYLOAD_BYTES_MAX, else
+                                    -EMSGSIZE */
+    const char *idempotency_key; /* same key and job: the same id; another job: BERTH_ECONFLICT.
+                                    NULL: none, and this call still submits it at most once */
+    const struct berth_field *context; /* traceparent, tenant, fields of log lines */
+    size_t context_count;
+    int64_t timeout_ms;    /* of one attempt; 0: the dispatcher's */
+    uint32_t max_attempts; /* 0: the dispatcher's */
+    int32_t priority;      /* -100 .. 100, higher first */
+    uint64_t reserved[16];
+};
+
+/* Returns when the job is durable. BERTH_EVALUE or -EMSGSIZE: the spec is malformed, and nothing
+ * was sent; BERTH_ENOTFOUND: no such dispatcher; BERTH_ECONFLICT; BERTH_EFULL. */
+int berth_submit(struct berth_client *client, const struct berth_job_spec *spec,
+                 berth_job_id *ret_id, int64_t timeout_ms, struct berth_error *err);
+
+struct berth_submitted {
+    berth_job_id id;  /* 0: not taken, or not known */
+    int rc;           /* 0, or why not */
+    bool is_existing; /* found by its idempotency key */
+};
+
+/* Not a transaction: fills `ret_submitted`, one for each spec in their order, whatever it returns,
+ * unless a spec is malformed, which is found before anything is sent (`err` names it by its index,
+ * from 0). Returns how many are now durable; if that is not all, `err` has the reason of the first
+ * that is not; if it is none, that reason is the result. `count`: 1 .. BERTH_SUBMIT_JOBS_MAX, else
+ * -E2BIG. */
+int berth_submit_many(struct berth_client *client, const struct berth_job_spec *specs, size_t count,
+                      struct berth_submitted *ret_submitted, int64_t timeout_ms,
+                      struct berth_error *err);
+
+/* A snapshot. We allocate it, so it may grow at its end. Texts are "" when there is none, times 0.
+ */
+struct berth_job {
+    berth_job_id id, parent;
+    enum berth_state state;
+    uint32_t attempt; /* begun so far */
+    uint32_t max_attempts;
+    int32_t priority;
+    const char *dispatcher;
+    const char *handler;        /* "exec" for a command */
+    const char *const *command; /* argv, ended by NULL; NULL if it is none, and in lists */
+    const char *idempotency_key, *group;
+    const char *worker; /* of the last attempt */
+    const char *reason; /* why it is as it is */
+    const char *error_kind, *error_message;
+    struct berth_slice payload; /* as submitted; not in lists */
+    const struct berth_field *context;
+    size_t context_count;
+    bool has_result; /* the last attempt that reported left what follows; not in lists */
+    bool has_exit_code;
+    int32_t exit_code; /* 128+n for signal n, 127 not found, 126 not executable */
+    struct berth_slice out, err;
+    bool is_out_truncated, is_err_truncated;
+    struct berth_slice result; /* the handler's own */
+    int64_t submitted_unix_us, run_at_unix_us, started_unix_us, finished_unix_us;
+};
+
+void berth_job_free(struct berth_job *job); /* NULL is fine */
+
+/* "completed"; static text, "unknown" for a number that is none. */
+const char *berth_state_name(enum berth_state state);
+
+/* BERTH_ENOTFOUND: no such job. */
+int berth_job_get(struct berth_client *client, berth_job_id id, struct berth_job **ret_job,
+                  int64_t timeout_ms, struct berth_error *err);
+
+/* 0: it has ended, in any state. `ret_job` NULL allowed. */
+int berth_job_wait(struct berth_client *client, berth_job_id id, struct berth_job **ret_job,
+                   int64_t timeout_ms, struct berth_error *err);
+
+/* Waits until all have ended, and says of each when it does: `each` is called once for each id (one
+ * given twice is one), from inside this call, and may itself use the client. Negative from `each`
+ * ends the wait and is its result. BERTH_ENOTFOUND: one of them is not known, said before any end;
+ * `err` names it. -E2BIG: more than BERTH_IDS_MAX. */
+int berth_job_wait_many(struct berth_client *client, const berth_job_id *ids, size_t count,
+                        int (*each)(void *arg, berth_job_id id, enum berth_state state), void *arg,
+                        int64_t timeout_ms, struct berth_error *err);
+
+/* 0: the cancel is durable. A job that waits has then ended; one that runs is being told.
+ * -EALREADY: it had ended. */
+int berth_job_cancel(struct berth_client *client, berth_job_id id, int64_t timeout_ms,
+                     struct berth_error *err);
+
+struct berth_job_filter {
+    const char *dispatcher; /* NULL: all */
+    enum berth_state state; /* 0: all */
+    berth_job_id after;     /* only those beyond it, in the direction of the order */
+    bool is_newest_first;
+    size_t count_max; /* 0: no limit */
+    uint64_t reserved[8];
+};
+
+/* Calls `each` for each job, in order of id; fetches page after page by itself. `filter` NULL: all.
+ * The job is borrowed for the call, which comes from inside this one and may itself use the client.
+ * A negative from `each` ends the list and is its result. `timeout_ms` is for all pages together.
+ */
+int berth_job_list(struct berth_client *client, const struct berth_job_filter *filter,
+                   int (*each)(void *arg, const struct berth_job *job), void *arg,
+                   int64_t timeout_ms, struct berth_error *err);
+
+#ifdef __cplusplus
+}
+#endif

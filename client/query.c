@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/* Jobs: looking at them, waiting for them, cancelling them. */
+#include <berth/client.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "client/call.h"
+
+#define PAGE_JOBS_MAX 1000
+#define JOB_ID_MAX    ((UINT64_C(1) << 53) - 1)
+
+/* What berth_job_get gives away: the job, and the answer in which it lies. */
+struct job_box {
+    struct berth_job job;
+    struct berth_answer *answer;
+};
+
+/* A wait for several jobs. */
+struct wait {
+    const berth_job_id *ids; /* sorted, each once */
+    size_t count;
+    bool *is_said; /* of each id: `each` was called */
+    int (*each)(void *arg, berth_job_id id, enum berth_state state);
+    void *arg;
+};
+
+static int check_id(berth_job_id id, struct berth_error *err)
+{
+    if (id.v == 0 || id.v > JOB_ID_MAX)
+        return berth_fail(err, BERTH_EVALUE, "job %" PRIu64 " is not within 1 and %" PRIu64, id.v,
+                          JOB_ID_MAX);
+    return 0;
+}
+
+static int unknown_job(uint64_t id, struct berth_error *err)
+{
+    return berth_fail(err, BERTH_ENOTFOUND, "there is no job %" PRIu64, id);
+}
+
+void berth_job_free(struct berth_job *job)
+{
+    if (!job)
+        return;
+    struct job_box *box = berth_container_of(job, struct job_box, job);
+    berth_answer_free(box->answer);
+    free(box);
+}
+
+const char *berth_state_name(enum berth_state state)
+{
+    switch (state) {
+    case BERTH_SCHEDULED: return "scheduled";
+    case BERTH_READY: return "ready";
+    case BERTH_RUNNING: return "running";
+    case BERTH_SUSPENDED: return "suspended";
+    case BERTH_CANCELLING: return "cancelling";
+    case BERTH_RETRYING: return "retrying";
+    case BERTH_COMPLETED: return "completed";
+    case BERTH_DEAD: return "dead";
+    case BERTH_CANCELLED: return "cancelled";
+    }
+    return "unknown";
+}
+
+static int pack_get(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
+{
+    const berth_job_id *id = call->args;
+    return berth_pack_get(number, *id, frame);
+}
+
+static int job_get(struct berth_client *client, berth_job_id id, struct berth_job **ret_job,
+                   int64_t deadline_ms, struct berth_error *err)
+{
+    struct berth_call call = { .kind = REQUEST_QUERY, .pack = pack_get, .args = &id };
+    BERTH_AUTO(berth_answer) answer = NULL;
+    int rc = berth_call_run(client, &call, deadline_ms, BERTH_ANSWER_JOBS, &answer, err);
+    if (rc < 0)
+        return rc;
+    if (answer->jobs.count == 0)
+        return unknown_job(id.v, err);
+    struct job_box *box = calloc(1, sizeof *box);
+    if (!box)
+        return berth_fail(err, -ENOMEM, "get job %" PRIu64, id.v);
+    box->job = answer->jobs.items[0];
+    box->answer = berth_take(answer);
+    *ret_job = &box->job;
+    return 0;
+}
+
+int berth_job_get(struct berth_client *client, berth_job_id id, struct berth_job **ret_job,
+                  int64_t timeout_ms, struct berth_error *err)
+{
+    int64_t deadline_ms = berth_deadline_ms(timeout_ms);
+    int rc = check_id(id, err);
+    return rc < 0 ? rc : job_get(client, id, ret_job, deadline_ms, err);
+}
+
+static int pack_wait(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
+{
+    const struct wait *wait = call->args;
+    return berth_pack_wait(number, wait->ids, wait->count, frame);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const berth_job_id *first = a, *second = b;
+    return (first->v > second->v) - (first->v < second->v);
+}
+
+/* The ids sorted, each once, in memory of the caller's. */
+static int sort_ids(const berth_job_id *ids, size_t count, berth_job_id **ret_ids,
+                    size_t *ret_count, struct berth_error *err)
+{
+    if (count == 0 || count > BERTH_IDS_MAX)
+        return berth_fail(err, -E2BIG, "wait for %zu jobs: allowed is 1 to %d", count,
+                          BERTH_IDS_MAX);
+    BERTH_AUTO_MEM berth_job_id *sorted = calloc(count, sizeof *sorted);
+    if (!sorted)
+        return berth_fail(err, -ENOMEM, "wait for %zu jobs", count);
+    for (size_t i = 0; i < count; i++) {
+        int rc = check_id(ids[i], err);
+        if (rc < 0)
+            return rc;
+        sorted[i] = ids[i];
+    }
+    qsort(sorted, count, sizeof *sorted, compare_ids);
+    size_t used = 1;
+    for (size_t i = 1; i < count; i++)
+        if (sorted[i].v != sorted[used - 1].v)
+            sorted[used++] = sorted[i];
+    *ret_ids = berth_take(sorted);
+    *ret_count = used;
+    return 0;
+}
+
+/* NULL: it is not one of ours. */
+static bool *find_said(const struct wait *wait, uint64_t id)
+{
+    const berth_job_id *found =
+        bsearch(&(berth_job_id){ .v = id }, wait->ids, wait->count, sizeof *wait->ids, compare_ids);
+    return found ? &wait->is_said[found - wait->ids] : NULL;
+}
+
+/* Says what an answer brings that was not said before. An unknown id comes before any end. */
+static int say_ends(const struct wait *wait, const struct berth_answer *answer,
+                    struct berth_error *err)
+{
+    if (answer->type == BERTH_ANSWER_ERROR) {
+        if (err)
+            *err = answer->error;
+        return answer->error.code;
+    }
+    if (answer->type != BERTH_ANSWER_WAITED)
+        return berth_fail(err, BERTH_EPROTO, "the broker's answer to a wait is not one");
+    for (size_t i = 0; i < answer->waited.unknown_count; i++) {
+        const bool *is_said = find_said(wait, answer->waited.unknown[i]);
+        if (is_said && !*is_said)
+            return unknown_job(answer->waited.unknown[i], err);
+    }
+    for (size_t i = 0; i < answer->waited.count; i++) {
+        const struct berth_job_end *end = &answer->waited.ends[i];
+        bool *is_said = find_said(wait, end->id.v);
+        if (!is_said || *is_said)
+            continue;
+        *is_said = true;
+        int rc = wait->each(wait->arg, end->id, end->state);
+        if (rc < 0)
+            return berth_fail(err, rc, "the wait was ended");
+    }
+    return 0;
+}
+
+/* Goes on until the call is done and all it brought is said, or a negative comes. */
+static int follow(struct berth_client *client, struct berth_call *call, struct berth_waiter *waiter,
+                  const struct wait *wait, struct berth_error *err)
+{
+    for (;;) {
+        struct berth_list_node *node = berth_list_pop_front(&call->answers);
+        if (!node && call->is_done)
+            break;
+        if (!node) {
+            berth_call_wait(client, waiter);
+            continue;
+        }
+        pthread_mutex_unlock(&client->lock);
+        BERTH_AUTO(berth_answer) answer = berth_container_of(node, struct berth_answer, node);
+        int rc = say_ends(wait, answer, err);
+        pthread_mutex_lock(&client->lock);
+        if (rc < 0)
+            return rc;
+    }
+    if (call->rc < 0 && err)
+        *err = call->err;
+    return call->rc;
+}
+
+static int wait_for(struct berth_client *client, const struct wait *wait, int64_t deadline_ms,
+                    struct berth_error *err)
+{
+    struct berth_call call = { .kind = REQUEST_WAIT, .pack = pack_wait, .args = wait };
+    struct berth_waiter waiter;
+    berth_waiter_init(&waiter);
+    pthread_mutex_lock(&client->lock);
+    berth_call_start(client, &call, &waiter, deadline_ms);
+    int rc = follow(client, &call, &waiter, wait, err);
+    berth_call_drop(client, &call);
+    pthread_mutex_unlock(&client->lock);
+    berth_waiter_fini(&waiter);
+    berth_call_fini(&call);
+    return rc;
+}
+
+int berth_job_wait_many(struct berth_client *client, const berth_job_id *ids, size_t count,
+                        int (*each)(void *arg, berth_job_id id, enum berth_state state), void *arg,
+                        int64_t timeout_ms, struct berth_error *err)
+{
+    int64_t deadline_ms = berth_deadline_ms(timeout_ms);
+    BERTH_AUTO_MEM berth_job_id *sorted = NULL;
+    struct wait wait = { .each = each, .arg = arg };
+    int rc = sort_ids(ids, count, &sorted, &wait.count, err);
+    if (rc < 0)
+        return rc;
+    BERTH_AUTO_MEM bool *is_said = calloc(wait.count, sizeof *is_said);
+    if (!is_said)
+        return berth_fail(err, -ENOMEM, "wait for %zu jobs", count);
+    wait.ids = sorted;
+    wait.is_said = is_said;
+    return wait_for(client, &wait, deadline_ms, err);
+}
+
+static int ignore_end(void *arg, berth_job_id id, enum berth_state state)
+{
+    (void)arg, (void)id, (void)state;
+    return 0;
+}
+
+int berth_job_wait(struct berth_client *client, berth_job_id id, struct berth_job **ret_job,
+                   int64_t timeout_ms, struct berth_error *err)
+{
+    int64_t deadline_ms = berth_deadline_ms(timeout_ms);
+    int rc = check_id(id, err);
+    if (rc < 0)
+        return rc;
+    bool is_said = false;
+    rc = wait_for(client,
+                  &(struct wait){ .ids = &id, .count = 1, .is_said = &is_said, .each = ignore_end },
+                  deadline_ms, err);
+    return rc < 0 || !ret_job ? rc : job_get(client, id, ret_job, deadline_ms, err);
+}
+
+static int pack_cancel(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
+{
+    const berth_job_id *id = call->args;
+    return berth_pack_cancel(number, *id, frame);
+}
+
+int berth_job_cancel(struct berth_client *client, berth_job_id id, int64_t timeout_ms,
+                     struct berth_error *err)
+{
+    int64_t deadline_ms = berth_deadline_ms(timeout_ms);
+    int rc = check_id(id, err);
+    if (rc < 0)
+        return rc;
+    struct berth_call call = { .kind = REQUEST_CANCEL, .pack = pack_cancel, .args = &id };
+    BERTH_AUTO(berth_answer) answer = NULL;
+    rc = berth_call_run(client, &call, deadline_ms, BERTH_ANSWER_CANCELLED, &answer, err);
+    if (rc < 0)
+        return rc;
+    if (answer->cancelled.rc == BERTH_ENOTFOUND)
+        return unknown_job(id.v, err);
+    if (answer->cancelled.rc == -EALREADY)
+        return berth_fail(err, -EALREADY, "job %" PRIu64 " had ended: it is %s", id.v,
+                          berth_state_name(answer->cancelled.state));
+    if (answer->cancelled.rc < 0)
+        return berth_fail(err, answer->cancelled.rc, "cancel job %" PRIu64, id.v);
+    return 0;
+}
+
+static int pack_list(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
+{
+    return berth_pack_list(number, call->args, frame);
+}
+
+static int check_filter(const struct berth_job_filter *filter, struct berth_error *err)
+{
+    int rc = filter->dispatcher ? berth_name_check("dispatcher", filter->dispatcher, err) : 0;
+    if (rc < 0)
+        return rc;
+    if (filter->state < 0 || filter->state > BERTH_CANCELLED)
+        return berth_fail(err, BERTH_EVALUE, "state %d is none", filter->state);
+    for (size_t i = 0; i < sizeof filter->reserved / sizeof filter->reserved[0]; i++)
+        if (filter->reserved[i] != 0)
+            return berth_fail(err, BERTH_EVALUE, "reserved members of a filter must be zero");
+    return filter->after.v == 0 ? 0 : check_id(filter->after, err);
+}
+
+int berth_job_list(struct berth_client *client, const struct berth_job_filter *filter,
+                   int (*each)(void *arg, const struct berth_job *job), void *arg,
+                   int64_t timeout_ms, struct berth_error *err)
+{
+    int64_t deadline_ms = berth_deadline_ms(timeout_ms);
+    struct berth_job_filter page = filter ? *filter : (struct berth_job_filter){ .count_max = 0 };
+    size_t left = page.count_max > 0 ? page.count_max : SIZE_MAX;
+    int rc = check_filter(&page, err);
+    while (rc == 0 && left > 0) {
+        page.count_max = left < PAGE_JOBS_MAX ? left : PAGE_JOBS_MAX;
+        struct berth_call call = { .kind = REQUEST_QUERY, .pack = pack_list, .args = &page };
+        BERTH_AUTO(berth_answer) answer = NULL;
+        rc = berth_call_run(client, &call, deadline_ms, BERTH_ANSWER_JOBS, &answer, err);
+        for (size_t i = 0; rc == 0 && i < answer->jobs.count && left > 0; i++, left--) {
+            rc = each(arg, &answer->jobs.items[i]);
+            if (rc < 0)
+                return berth_fail(err, rc, "the list was ended");
+        }
+        if (rc < 0 || answer->jobs.next.v == 0 || answer->jobs.count == 0)
+            break;
+        page.after = answer->jobs.next;
+    }
+    return rc;
+}

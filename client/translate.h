@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* What the broker answered, as plain structs, and what we ask, as frames: all that the client knows
+ * of the wire. translate.c does it; nobody else sees a generated name.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <berth/admin.h>
+#include <berth/client.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/list.h"
+
+#define BERTH_CLIENT_ID_BYTES 16
+#define BERTH_HELLO_NUMBER    UINT64_MAX /* requests are counted from 1 */
+
+enum berth_answer_type {
+    BERTH_ANSWER_ERROR = 1,
+    BERTH_ANSWER_WELCOME,
+    BERTH_ANSWER_SUBMITTED,
+    BERTH_ANSWER_WAITED,
+    BERTH_ANSWER_CANCELLED,
+    BERTH_ANSWER_JOBS,
+    BERTH_ANSWER_DISPATCHERS,
+    BERTH_ANSWER_WORKERS,
+    BERTH_ANSWER_STATUS,
+};
+
+struct berth_refusal {
+    size_t index; /* of the job in its batch */
+    int rc;
+    const char *message;
+};
+
+struct berth_job_end {
+    berth_job_id id;
+    enum berth_state state;
+};
+
+/* One answer. Everything in it lives in its arena. */
+struct berth_answer {
+    struct berth_list_node node; /* its owner's */
+    struct berth_arena arena;
+    uint64_t number; /* of the request; 0: of none */
+    enum berth_answer_type type;
+    union {
+        struct berth_error error;
+        struct {
+            const struct berth_submitted *jobs;
+            size_t count;
+            const struct berth_refusal *refusals; /* in order of index */
+            size_t refusals_count;
+        } submitted;
+        struct {
+            const struct berth_job_end *ends;
+            size_t count;
+            const uint64_t *unknown;
+            size_t unknown_count;
+            uint32_t pending;
+        } waited;
+        struct {
+            int rc; /* of the only one that was asked for; 0, -EALREADY, BERTH_ENOTFOUND */
+            enum berth_state state;
+        } cancelled;
+        struct {
+            const struct berth_job *items;
+            size_t count, unknown_count;
+            berth_job_id next; /* `after` of the next page; 0: this was the last */
+        } jobs;
+        struct {
+            const struct berth_dispatcher *items;
+            size_t count;
+        } dispatchers;
+        struct {
+            const struct berth_worker_info *items;
+            size_t count;
+        } workers;
+        struct berth_broker_status status;
+    };
+};
+
+/* Reads a frame. 0; BERTH_EPROTO, BERTH_EVERSION, -EMSGSIZE: it makes no sense, and `*ret_number`
+ * is the request that it answers as far as that can be told, else 0; -ENOMEM. */
+int berth_answer_read(struct berth_slice frame, struct berth_answer **ret_answer,
+                      uint64_t *ret_number, struct berth_error *err);
+/* One that says just that; NULL: no memory. */
+struct berth_answer *berth_answer_of_error(uint64_t number, const struct berth_error *err);
+void berth_answer_free(struct berth_answer *answer); /* NULL is fine */
+BERTH_AUTO_DEFINE(berth_answer);
+
+/* Appends the packed body of a job. 0, or BERTH_EVALUE, -EMSGSIZE or -ENOMEM with a sentence. */
+int berth_pack_body(const struct berth_job_spec *spec, struct berth_buf *bodies,
+                    struct berth_error *err);
+
+/* Some jobs of one Submit: specs, and their bodies as packed by berth_pack_body. */
+struct berth_pack_jobs {
+    const struct berth_job_spec *specs;
+    const uint32_t *body_bytes;
+    size_t count;
+    struct berth_slice bodies;
+};
+
+/* Each appends one whole frame to `frame`. 0, -EMSGSIZE or -ENOMEM. All values were checked. */
+int berth_pack_hello(const uint8_t client[static BERTH_CLIENT_ID_BYTES], struct berth_buf *frame);
+/* The parts one after the other; together at most BERTH_SUBMIT_JOBS_MAX jobs, and
+ * BERTH_PACK_NAMES_MAX different names of dispatchers, and as many of handlers. */
+#define BERTH_PACK_NAMES_MAX 1024
+int berth_pack_submit(const uint8_t client[static BERTH_CLIENT_ID_BYTES], uint64_t number,
+                      const struct berth_pack_jobs *parts, size_t parts_count,
+                      struct berth_buf *frame);
+int berth_pack_wait(uint64_t number, const berth_job_id *ids, size_t count,
+                    struct berth_buf *frame);
+int berth_pack_cancel(uint64_t number, berth_job_id id, struct berth_buf *frame);
+int berth_pack_get(uint64_t number, berth_job_id id, struct berth_buf *frame);
+int berth_pack_list(uint64_t number, const struct berth_job_filter *filter,
+                    struct berth_buf *frame);
+int berth_pack_dispatchers(uint64_t number, const char *name,
+                           struct berth_buf *frame); /* NULL: all */
+int berth_pack_dispatcher_set(uint64_t number, const char *name,
+                              const struct berth_dispatcher_settings *settings,
+                              struct berth_buf *frame);
+int berth_pack_dispatcher_pause(uint64_t number, const char *name, bool is_paused,
+                                struct berth_buf *frame);
+int berth_pack_workers(uint64_t number, struct berth_buf *frame);
+int berth_pack_status(uint64_t number, struct berth_buf *frame);

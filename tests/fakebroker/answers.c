@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the fake broker does and says: the least that a client can tell from a broker.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "internal.h"
+#include "proto/columns.h"
+#include "proto/errors.h"
+#include "proto/wire.h"
+
+#define SUBMITTED_US INT64_C(1767225600000250) /* 2026-01-01T00:00:00.000250Z */
+#define EPOCH        7
+
+static void *get(struct berth_arena *arena, size_t count, size_t bytes)
+{
+    void *memory = berth_arena_zalloc(arena, count * bytes + 1);
+    fake_check(memory != NULL, "arena");
+    return memory;
+}
+
+enum fake_message fake_message_of(const Berth__V1__Envelope *envelope)
+{
+    switch (envelope->message_case) {
+    case BERTH__V1__ENVELOPE__MESSAGE_CLIENT_HELLO: return FAKE_HELLO;
+    case BERTH__V1__ENVELOPE__MESSAGE_SUBMIT: return FAKE_SUBMIT;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_WAIT: return FAKE_WAIT;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_CANCEL: return FAKE_CANCEL;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_GET: return FAKE_GET;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_LIST: return FAKE_LIST;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_SET: return FAKE_DISPATCHER_SET;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PAUSE: return FAKE_DISPATCHER_PAUSE;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_GET: return FAKE_DISPATCHER_GET;
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_LIST: return FAKE_WORKERS;
+    case BERTH__V1__ENVELOPE__MESSAGE_BROKER_STATUS_GET: return FAKE_STATUS;
+    default: fake_check(false, "a message that no client sends"); return FAKE_ANY;
+    }
+}
+
+static void welcome(Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    Berth__V1__ClientWelcome *message = get(arena, 1, sizeof *message);
+    berth__v1__client_welcome__init(message);
+    message->has_epoch = message->has_frame_bytes_max = message->has_jobs_max = 1;
+    message->has_body_bytes_max = 1;
+    message->epoch = EPOCH;
+    message->frame_bytes_max = BERTH_FRAME_BYTES_MAX;
+    message->jobs_max = BERTH_SUBMIT_JOBS_MAX;
+    message->body_bytes_max = BERTH_BODY_BYTES_MAX;
+    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_CLIENT_WELCOME;
+    answer->client_welcome = message;
+}
+
+static struct fake_dispatcher *dispatcher_find(struct fake_broker *broker, struct berth_slice name)
+{
+    for (size_t i = 0; i < broker->dispatchers_count; i++)
+        if (berth_slice_is_equal(berth_slice_of(broker->dispatchers[i].name), name))
+            return &broker->dispatchers[i];
+    return NULL;
+}
+
+static void copy_text(char *to, size_t bytes, struct berth_slice from)
+{
+    fake_check(from.bytes < bytes, "a text is too long");
+    if (from.bytes > 0)
+        memcpy(to, from.data, from.bytes);
+    to[from.bytes] = '\0';
+}
+
+/* Finds a job with this dispatcher and key. */
+static struct fake_job *job_of_key(struct fake_broker *broker, const struct fake_job *wanted)
+{
+    for (size_t i = 0; i < broker->jobs_count; i++)
+        if (wanted->key[0] != '\0' && strcmp(broker->jobs[i].key, wanted->key) == 0 &&
+            strcmp(broker->jobs[i].dispatcher, wanted->dispatcher) == 0)
+            return &broker->jobs[i];
+    return NULL;
+}
+
+static void refuse(Berth__V1__Submitted *submitted, size_t index, int rc, const char *field,
+                   const char *message)
+{
+    size_t at = submitted->n_refused++;
+    submitted->refused[at] = (uint32_t)index;
+    submitted->refused_code[submitted->n_refused_code++] = (uint32_t)berth_wire_code(rc);
+    submitted->refused_field[submitted->n_refused_field++] = berth_bytes_of(berth_slice_of(field));
+    submitted->refused_message[submitted->n_refused_message++] =
+        berth_bytes_of(berth_slice_of(message));
+}
+
+static void take_job(struct fake_broker *broker, Berth__V1__Submitted *submitted, size_t index,
+                     struct fake_job *job)
+{
+    if (!dispatcher_find(broker, berth_slice_of(job->dispatcher))) {
+        refuse(submitted, index, BERTH_ENOTFOUND, "dispatcher", "there is no such dispatcher");
+        return;
+    }
+    struct fake_job *existing = job_of_key(broker, job);
+    if (existing && !berth_slice_is_equal(existing->body, job->body)) {
+        refuse(submitted, index, BERTH_ECONFLICT, "key", "the key belongs to another job");
+        return;
+    }
+    if (existing) {
+        submitted->id[index] = existing->id;
+        submitted->is_existing[index] = 1;
+        return;
+    }
+    fake_check(broker->jobs_count < FAKE_JOBS_MAX, "too many jobs");
+    job->body = fake_copy(job->body);
+    job->state = broker->submit_as;
+    job->id = broker->jobs_count + 1;
+    broker->jobs[broker->jobs_count++] = *job;
+    submitted->id[index] = job->id;
+}
+
+static Berth__V1__Submitted *submitted_new(size_t count, struct berth_arena *arena)
+{
+    Berth__V1__Submitted *submitted = get(arena, 1, sizeof *submitted);
+    berth__v1__submitted__init(submitted);
+    submitted->n_id = submitted->n_is_existing = count;
+    submitted->id = get(arena, count, sizeof *submitted->id);
+    submitted->is_existing = get(arena, count, sizeof *submitted->is_existing);
+    submitted->refused = get(arena, count, sizeof *submitted->refused);
+    submitted->refused_code = get(arena, count, sizeof *submitted->refused_code);
+    submitted->refused_field = get(arena, count, sizeof *submitted->refused_field);
+    submitted->refused_message = get(arena, count, sizeof *submitted->refused_message);
+    return submitted;
+}
+
+static struct fake_submit *submit_find(struct fake_broker *broker,
+                                       const Berth__V1__Envelope *envelope)
+{
+    for (size_t i = 0; i < broker->submits_count; i++)
+        if (broker->submits[i].request == envelope->request &&
+            memcmp(broker->submits[i].client, envelope->submit->client.data, 16) == 0)
+            return &broker->submits[i];
+    return NULL;
+}
+
+/* Remembers the answer under the client and the number of the request. */
+static void submit_remember(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
+                            const Berth__V1__Submitted *submitted)
+{
+    fake_check(broker->submits_count < FAKE_SUBMITS_MAX, "too many submits");
+    struct fake_submit *entry = &broker->submits[broker->submits_count++];
+    memcpy(entry->client, envelope->submit->client.data, 16);
+    entry->request = envelope->request;
+    size_t bytes = protobuf_c_message_get_packed_size(&submitted->base);
+    uint8_t *packed = malloc(bytes + 1);
+    fake_check(packed != NULL, "malloc");
+    protobuf_c_message_pack(&submitted->base, packed);
+    entry->answer = (struct berth_slice){ .data = packed, .bytes = bytes };
+}
+
+static Berth__V1__Submitted *submitted_again(const struct fake_submit *entry,
+                                             struct berth_arena *arena)
+{
+    ProtobufCAllocator allocator = { .alloc = berth_arena_alloc_hook,
+                                     .free = berth_arena_free_hook,
+                                     .allocator_data = arena };
+    return berth__v1__submitted__unpack(&allocator, entry->answer.bytes, entry->answer.data);
+}
+
+static Berth__V1__Submitted *submit_do(struct fake_broker *broker,
+                                       const Berth__V1__Envelope *envelope,
+                                       struct berth_arena *arena)
+{
+    const Berth__V1__Submit *submit = envelope->submit;
+    size_t count = submit->n_body_bytes;
+    Berth__V1__Submitted *submitted = submitted_new(count, arena);
+    struct berth_spans keys = berth_spans_of(submit->key_bytes, submit->n_key_bytes, submit->keys);
+    struct berth_spans bodies = berth_spans_of(submit->body_bytes, count, submit->bodies);
+    for (size_t i = 0; i < count; i++) {
+        struct fake_job job = { .state = broker->submit_as };
+        uint32_t dispatcher = berth_column_u32(submit->dispatcher, submit->n_dispatcher, i);
+        uint32_t handler = berth_column_u32(submit->handler, submit->n_handler, i);
+        copy_text(job.dispatcher, sizeof job.dispatcher,
+                  berth_slice_from(submit->dispatchers[dispatcher]));
+        copy_text(job.handler, sizeof job.handler, berth_slice_from(submit->handlers[handler]));
+        copy_text(job.key, sizeof job.key, berth_spans_next(&keys));
+        job.body = berth_spans_next(&bodies);
+        job.max_attempts = berth_column_u32(submit->max_attempts, submit->n_max_attempts, i);
+        job.priority = berth_column_s32(submit->priority, submit->n_priority, i);
+        job.timeout_ms = berth_column_u64(submit->timeout_ms, submit->n_timeout_ms, i);
+        take_job(broker, submitted, i, &job);
+    }
+    submit_remember(broker, envelope, submitted);
+    return submitted;
+}
+
+static void submit(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
+                   Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    const struct fake_submit *known = submit_find(broker, envelope);
+    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_SUBMITTED;
+    answer->submitted = known ? submitted_again(known, arena) : submit_do(broker, envelope, arena);
+}
+
+static bool has_ended(enum berth_state state)
+{
+    return state == BERTH_COMPLETED || state == BERTH_DEAD || state == BERTH_CANCELLED;
+}
+
+void fake_waited(struct fake_broker *broker, const struct fake_wait *wait,
+                 Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    Berth__V1__JobWaited *waited = get(arena, 1, sizeof *waited);
+    berth__v1__job_waited__init(waited);
+    waited->id = get(arena, wait->count, sizeof *waited->id);
+    waited->state = get(arena, wait->count, sizeof *waited->state);
+    waited->unknown = get(arena, wait->count, sizeof *waited->unknown);
+    waited->has_pending = 1;
+    for (size_t i = 0; i < wait->count; i++) {
+        if (wait->ids[i] > broker->jobs_count) {
+            waited->unknown[waited->n_unknown++] = wait->ids[i];
+            continue;
+        }
+        enum berth_state state = broker->jobs[wait->ids[i] - 1].state;
+        if (!has_ended(state)) {
+            waited->pending++;
+            continue;
+        }
+        waited->id[waited->n_id++] = wait->ids[i];
+        waited->state[waited->n_state++] = state;
+    }
+    berth_wire_init(answer, wait->request);
+    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_JOB_WAITED;
+    answer->job_waited = waited;
+}
+
+static void wait_for(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
+                     struct berth_slice peer, Berth__V1__Envelope *answer,
+                     struct berth_arena *arena)
+{
+    struct fake_wait *wait = NULL;
+    for (size_t i = 0; i < FAKE_WAITS_MAX && !wait; i++)
+        if (!broker->waits[i].is_used ||
+            (broker->waits[i].request == envelope->request &&
+             broker->waits[i].peer_bytes == peer.bytes &&
+             memcmp(broker->waits[i].peer, peer.data, peer.bytes) == 0))
+            wait = &broker->waits[i];
+    fake_check(wait != NULL, "too many waits");
+    free(wait->ids);
+    *wait = (struct fake_wait){ .is_used = true,
+                                .peer_bytes = peer.bytes,
+                                .request = envelope->request,
+                                .count = envelope->job_wait->n_id };
+    memcpy(wait->peer, peer.data, peer.bytes);
+    wait->ids = calloc(wait->count, sizeof *wait->ids);
+    fake_check(wait->ids != NULL, "calloc");
+    memcpy(wait->ids, envelope->job_wait->id, wait->count * sizeof *wait->ids);
+    fake_waited(broker, wait, answer, arena);
+}
+
+static void cancel(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
+                   Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    const Berth__V1__JobCancel *message = envelope->job_cancel;
+    Berth__V1__JobCancelled *cancelled = get(arena, 1, sizeof *cancelled);
+    berth__v1__job_cancelled__init(cancelled);
+    cancelled->n_id = cancelled->n_code = cancelled->n_state = message->n_id;
+    cancelled->id = message->id;
+    cancelled->code = get(arena, message->n_id, sizeof *cancelled->code);
+    cancelled->state = get(arena, message->n_id, sizeof *cancelled->state);
+    for (size_t i = 0; i < message->n_id; i++) {
+        if (message->id[i] > broker->jobs_count) {
+            cancelled->code[i] = (uint32_t)berth_wire_code(BERTH_ENOTFOUND);
+            continue;
+        }
+        struct fake_job *job = &broker->jobs[message->id[i] - 1];
+        if (has_ended(job->state))
+            cancelled->code[i] = (uint32_t)berth_wire_code(-EALREADY);
+        else
+            job->state = job->state == BERTH_RUNNING ? BERTH_CANCELLING : BERTH_CANCELLED;
+        cancelled->state[i] = job->state;
+    }
+    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_JOB_CANCELLED;
+    answer->job_cancelled = cancelled;
+}
+
+static Berth__V1__Job *job_row(const struct fake_job *job, bool is_whole, struct berth_arena *arena)
+{
+    Berth__V1__Job *row = get(arena, 1, sizeof *row);
+    berth__v1__job__init(row);
+    row->has_id = row->has_dispatcher = row->has_handler = row->has_state = row->has_priority = 1;
+    row->has_max_attempts = row->has_submitted_us = 1;
+    row->id = job->id;
+    row->dispatcher = berth_bytes_of(berth_slice_of(job->dispatcher));
+    row->handler = berth_bytes_of(berth_slice_of(job->handler));
+    row->state = (Berth__V1__JobState)job->state;
+    row->priority = job->priority;
+    row->max_attempts = job->max_attempts > 0 ? job->max_attempts : 5;
+    row->has_key = job->key[0] != '\0';
+    row->key = berth_bytes_of(berth_slice_of(job->key));
+    row->submitted_us = SUBMITTED_US;
+    row->has_error_kind = job->error_kind[0] != '\0';
+    row->error_kind = berth_bytes_of(berth_slice_of(job->error_kind));
+    row->has_error_message = job->error_message[0] != '\0';
+    row->error_message = berth_bytes_of(berth_slice_of(job->error_message));
+    if (job->state == BERTH_READY) {
+        row->has_reason = 1;
+        row->reason = berth_bytes_of(berth_slice_of("no worker offers it"));
+    }
+    if (has_ended(job->state)) {
+        row->has_started_us = row->has_finished_us = row->has_attempt = row->has_worker = 1;
+        row->attempt = 1;
+        row->started_us = SUBMITTED_US + 1500;
+        row->finished_us = SUBMITTED_US + 2500000;
+        row->worker = berth_bytes_of(berth_slice_of("host-1"));
+    }
+    row->has_body = is_whole;
+    row->body = berth_bytes_of(job->body);
+    row->has_result = is_whole && job->result.bytes > 0;
+    row->result = berth_bytes_of(job->result);
+    return row;
+}
+
+static Berth__V1__Jobs *jobs_new(Berth__V1__Envelope *answer, struct berth_arena *arena,
+                                 size_t count)
+{
+    Berth__V1__Jobs *jobs = get(arena, 1, sizeof *jobs);
+    berth__v1__jobs__init(jobs);
+    jobs->job = get(arena, count, sizeof *jobs->job);
+    jobs->unknown = get(arena, count, sizeof *jobs->unknown);
+    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_JOBS;
+    answer->jobs = jobs;
+    return jobs;
+}
+
+static void get_jobs(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
+                     Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    const Berth__V1__JobGet *message = envelope->job_get;
+    Berth__V1__Jobs *jobs = jobs_new(answer, arena, message->n_id);
+    for (size_t i = 0; i < message->n_id; i++) {
+        if (message->id[i] > broker->jobs_count)
+            jobs->unknown[jobs->n_unknown++] = message->id[i];
+        else
+            jobs->job[jobs->n_job++] = job_row(&broker->jobs[message->id[i] - 1], true, arena);
+    }
+}
+
+static bool is_listed(const struct fake_job *job, const Berth__V1__JobList *list)
+{
+    if (list->has_dispatcher &&
+        !berth_slice_is_equal(berth_slice_of(job->dispatcher), berth_slice_from(list->dispatcher)))
+        return false;
+    if (list->after > 0 && (list->newest_first ? job->id >= list->after : job->id <= list->after))
+        return false;
+    return !list->has_state || (uint32_t)list->state == (uint32_t)job->state;
+}
+
+static void list_jobs(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
+                      Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    const Berth__V1__JobList *list = envelope->job_list;
+    size_t count_max = list->count_max > 0 ? list->count_max : 100;
+    Berth__V1__Jobs *jobs = jobs_new(answer, arena, count_max);
+    for (size_t i = 0; i < broker->jobs_count; i++) {
+        size_t at = list->newest_first ? broker->jobs_count - 1 - i : i;
+        const struct fake_job *job = &broker->jobs[at];
+        if (!is_listed(job, list))
+            continue;
+        if (jobs->n_job == count_max) {
+            jobs->has_next = 1;
+            jobs->next = jobs->job[jobs->n_job - 1]->id;
+            return;
+        }
+        jobs->job[jobs->n_job++] = job_row(job, false, arena);
+    }
+}
+
+static void answer_error(Berth__V1__Envelope *answer, int rc, const char *field,
+                         const char *message, struct berth_arena *arena)
+{
+    Berth__V1__Error *error = get(arena, 1, sizeof *error);
+    berth_wire_error(rc, field, message, error);
+    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_ERROR;
+    answer->error = error;
+}
+
+static Berth__V1__Dispatcher *dispatcher_row(const struct fake_broker *broker,
+                                             const struct fake_dispatcher *dispatcher,
+                                             struct berth_arena *arena)
+{
+    Berth__V1__Dispatcher *row = get(arena, 1, sizeof *row);
+    berth__v1__dispatcher__init(row);
+    row->has_name = row->has_limit_kind = row->has_limit_value = row->has_is_paused = 1;
+    row->has_ready = row->has_max_attempts = row->has_backoff_ms = row->has_backoff_max_ms = 1;
+    row->has_timeout_ms = row->has_grace_ms = row->has_running = row->has_completed_total = 1;
+    row->name = berth_bytes_of(berth_slice_of(dispatcher->name));
+    row->limit_kind = (Berth__V1__LimitKind)dispatcher->limit_kind;
+    row->limit_value = dispatcher->limit_value;
+    row->has_effective_limit = dispatcher->limit_kind != BERTH__V1__LIMIT_KIND__LIMIT_UNLIMITED;
+    row->effective_limit = dispatcher->limit_value > 0 ? dispatcher->limit_value : 2;
+    row->is_paused = dispatcher->is_paused;
+    row->max_attempts = dispatcher->max_attempts;
+    row->backoff_ms = dispatcher->backoff_ms;
+    row->backoff_max_ms = dispatcher->backoff_max_ms;
+    row->timeout_ms = dispatcher->timeout_ms;
+    row->grace_ms = dispatcher->grace_ms;
+    for (size_t i = 0; i < broker->jobs_count; i++)
+        if (strcmp(broker->jobs[i].dispatcher, dispatcher->name) == 0 &&
+            broker->jobs[i].state == BERTH_READY)
+            row->ready++;
+    row->has_oldest_ready_us = row->ready > 0;
+    row->oldest_ready_us = SUBMITTED_US;
+    return row;
+}
+
+static void dispatchers(struct fake_broker *broker, struct berth_slice name,
+                        Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    if (name.bytes > 0 && !dispatcher_find(broker, name)) {
+        answer_error(answer, BERTH_ENOTFOUND, "name", "there is no such dispatcher", arena);
+        return;
+    }
+    Berth__V1__Dispatchers *message = get(arena, 1, sizeof *message);
+    berth__v1__dispatchers__init(message);
+    message->dispatcher = get(arena, broker->dispatchers_count, sizeof *message->dispatcher);
+    for (size_t i = 0; i < broker->dispatchers_count; i++)
+        if (name.bytes == 0 ||
+            berth_slice_is_equal(berth_slice_of(broker->dispatchers[i].name), name))
+            message->dispatcher[message->n_dispatcher++] =
+                dispatcher_row(broker, &broker->dispatchers[i], arena);
+    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_DISPATCHERS;
+    answer->dispatchers = message;
+}
+
+static void dispatcher_set(struct fake_broker *broker, const Berth__V1__DispatcherSet *set,
+                           Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    struct berth_slice name = berth_slice_from(set->name);
+    struct fake_dispatcher *dispatcher = dispatcher_find(broker, name);
+    if (!dispatcher && !set->has_limit_kind) {
+        answer_error(answer, BERTH_EVALUE, "limit", "a new dispatcher needs a limit", arena);
+        return;
+    }
+    if (!dispatcher) {
+        fake_check(broker->dispatchers_count < FAKE_DISPATCHERS_MAX, "too many dispatchers");
+        dispatcher = &broker->dispatchers[broker->dispatchers_count++];
+        *dispatcher = broker->dispatchers[0];
+        copy_text(dispatcher->name, sizeof dispatcher->name, name);
+    }
+    if (set->has_limit_kind) {
+        dispatcher->limit_kind = (uint32_t)set->limit_kind;
+        dispatcher->limit_value = set->limit_value;
+    }
+    if (set->has_max_attempts)
+        dispatcher->max_attempts = set->max_attempts;
+    if (set->has_backoff_ms)
+        dispatcher->backoff_ms = set->backoff_ms;
+    if (set->has_backoff_max_ms)
+        dispatcher->backoff_max_ms = set->backoff_max_ms;
+    if (set->has_timeout_ms)
+        dispatcher->timeout_ms = set->timeout_ms;
+    if (set->has_grace_ms)
+        dispatcher->grace_ms = set->grace_ms;
+    dispatchers(broker, name, answer, arena);
+}
+
+static void dispatcher_pause(struct fake_broker *broker, const Berth__V1__DispatcherPause *pause,
+                             Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    struct fake_dispatcher *dispatcher = dispatcher_find(broker, berth_slice_from(pause->name));
+    if (dispatcher)
+        dispatcher->is_paused = pause->is_paused;
+    dispatchers(broker, berth_slice_from(pause->name), answer, arena);
+}
+
+static void workers(Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    Berth__V1__Workers *message = get(arena, 1, sizeof *message);
+    berth__v1__workers__init(message);
+    Berth__V1__Worker *row = get(arena, 1, sizeof *row);
+    berth__v1__worker__init(row);
+    row->has_session = row->has_name = row->has_state = row->has_capacity = row->has_running = 1;
+    row->has_cores = row->has_software = row->has_silent_ms = row->has_lease_left_ms = 1;
+    row->session = BERTH_FENCED_ID_MIN + 1;
+    row->name = berth_bytes_of(berth_slice_of("host-1"));
+    row->state = berth_bytes_of(berth_slice_of("joined"));
+    row->capacity = 256;
+    row->running = 3;
+    row->cores = 4;
+    row->handlers = get(arena, 2, sizeof *row->handlers);
+    row->handlers[row->n_handlers++] = berth_bytes_of(berth_slice_of("exec"));
+    row->handlers[row->n_handlers++] = berth_bytes_of(berth_slice_of("mail"));
+    row->software = berth_bytes_of(berth_slice_of("berth-worker 0.1.0"));
+    row->silent_ms = 800;
+    row->lease_left_ms = 9200;
+    message->n_worker = 1;
+    message->worker = get(arena, 1, sizeof *message->worker);
+    message->worker[0] = row;
+    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_WORKERS;
+    answer->workers = message;
+}
+
+static void status(const struct fake_broker *broker, Berth__V1__Envelope *answer,
+                   struct berth_arena *arena)
+{
+    Berth__V1__BrokerStatus *message = get(arena, 1, sizeof *message);
+    berth__v1__broker_status__init(message);
+    message->has_software = message->has_epoch = message->has_uptime_ms = message->has_ready = 1;
+    message->has_recovering = message->has_recovery_left_ms = message->has_wal_bytes = 1;
+    message->software = berth_bytes_of(berth_slice_of("berthd 0.1.0"));
+    message->epoch = EPOCH;
+    message->uptime_ms = 90500;
+    message->recovering = 1;
+    message->recovery_left_ms = 7000;
+    message->ready = broker->jobs_count;
+    message->wal_bytes = 4096;
+    message->has_workers = 1;
+    message->workers = 1;
+    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_BROKER_STATUS;
+    answer->broker_status = message;
+}
+
+void fake_answer(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
+                 struct berth_slice peer, Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    berth_wire_init(answer, envelope->request);
+    switch (fake_message_of(envelope)) {
+    case FAKE_HELLO: welcome(answer, arena); return;
+    case FAKE_SUBMIT: submit(broker, envelope, answer, arena); return;
+    case FAKE_WAIT: wait_for(broker, envelope, peer, answer, arena); return;
+    case FAKE_CANCEL: cancel(broker, envelope, answer, arena); return;
+    case FAKE_GET: get_jobs(broker, envelope, answer, arena); return;
+    case FAKE_LIST: list_jobs(broker, envelope, answer, arena); return;
+    case FAKE_DISPATCHER_SET:
+        dispatcher_set(broker, envelope->dispatcher_set, answer, arena);
+        return;
+    case FAKE_DISPATCHER_PAUSE:
+        dispatcher_pause(broker, envelope->dispatcher_pause, answer, arena);
+        return;
+    case FAKE_DISPATCHER_GET:
+        dispatchers(broker, berth_slice_from(envelope->dispatcher_get->name), answer, arena);
+        return;
+    case FAKE_WORKERS: workers(answer, arena); return;
+    case FAKE_STATUS: status(broker, answer, arena); return;
+    case FAKE_ANY:
+    case FAKE_MESSAGES: break;
+    }
+    fake_check(false, "a message that no client sends");
+}

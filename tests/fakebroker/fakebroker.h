@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A broker for tests: a ROUTER socket in a thread of its own, which answers as a broker would, from
+ * a few tables, unless a script says otherwise. It keeps its tables over a stop and a start.
+ *
+ * Any thread may call; what goes wrong inside stops the test program.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <berth/types.h>
+
+#define FAKE_JOBS_MAX        12000
+#define FAKE_DISPATCHERS_MAX 16
+#define FAKE_SCRIPT_MAX      32
+#define FAKE_SEEN_MAX        256 /* frames kept of each kind */
+
+enum fake_message {
+    FAKE_ANY = 0,
+    FAKE_HELLO,
+    FAKE_SUBMIT,
+    FAKE_WAIT,
+    FAKE_CANCEL,
+    FAKE_GET,
+    FAKE_LIST,
+    FAKE_DISPATCHER_SET,
+    FAKE_DISPATCHER_PAUSE,
+    FAKE_DISPATCHER_GET,
+    FAKE_WORKERS,
+    FAKE_STATUS,
+    FAKE_MESSAGES,
+};
+
+enum fake_action {
+    FAKE_DROP = 1,  /* takes no notice */
+    FAKE_SWALLOW,   /* does it, and the answer is lost */
+    FAKE_GARBAGE,   /* answers with bytes that are nothing */
+    FAKE_TRUNCATE,  /* answers with half of the answer */
+    FAKE_OTHER,     /* answers with a ClientWelcome */
+    FAKE_ERROR,     /* answers with an Error */
+    FAKE_VERSION,   /* answers with an Error that says it speaks 2 and 3 */
+    FAKE_VERSION_2, /* the same, in an envelope of version 2 */
+};
+
+struct fake_broker;
+
+/* Listens on a free port of 127.0.0.1. */
+struct fake_broker *fake_broker_new(void);
+void fake_broker_free(struct fake_broker *broker);
+const char *fake_broker_url(const struct fake_broker *broker);
+
+/* As kill -9 and a new start, at the same place. A broker that stops forgets who waits. */
+void fake_broker_stop(struct fake_broker *broker);
+void fake_broker_start(struct fake_broker *broker);
+
+/* The next `times` messages of this kind are treated so. `rc` (ours) and `text` are for FAKE_ERROR.
+ */
+void fake_broker_next(struct fake_broker *broker, enum fake_message message,
+                      enum fake_action action, unsigned times);
+void fake_broker_next_error(struct fake_broker *broker, enum fake_message message, int rc,
+                            const char *text, unsigned times);
+
+/* The state that a submitted job has from now on: BERTH_READY at first. */
+void fake_broker_submit_as(struct fake_broker *broker, enum berth_state state);
+
+/* Job `id`, which must be there, goes into this state, and who waits for it is told. */
+void fake_broker_move(struct fake_broker *broker, uint64_t id, enum berth_state state);
+
+/* Gives a job all the members that an attempt leaves behind; `out` and `err` as its output. */
+void fake_broker_report(struct fake_broker *broker, uint64_t id, enum berth_state state,
+                        int32_t exit_code, struct berth_slice out, struct berth_slice err,
+                        const char *error_kind, const char *error_message);
+
+/* How many messages of this kind have come, dropped ones too. */
+size_t fake_broker_seen(struct fake_broker *broker, enum fake_message message);
+
+/* Waits until `count` of them have come; false: not within `timeout_ms`. */
+bool fake_broker_await(struct fake_broker *broker, enum fake_message message, size_t count,
+                       int64_t timeout_ms);
+
+/* The frame of the n-th of them, from 0; borrowed until the broker is freed. */
+struct berth_slice fake_broker_frame(struct fake_broker *broker, enum fake_message message,
+                                     size_t n);
+
+/* How many jobs there are, and about one of them (from 1). */
+size_t fake_broker_jobs(struct fake_broker *broker);
+struct fake_job {
+    uint64_t id;
+    enum berth_state state;
+    char dispatcher[65], handler[65];
+    char key[256];
+    char error_kind[33], error_message[128];
+    uint32_t max_attempts;
+    int32_t priority;
+    uint64_t timeout_ms;
+    struct berth_slice body, result; /* packed; owned by the broker */
+};
+struct fake_job fake_broker_job(struct fake_broker *broker, uint64_t id);
+
+/* How many different connections were seen. */
+size_t fake_broker_peers(struct fake_broker *broker);

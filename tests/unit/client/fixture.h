@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A client and a broker that answers by script, for each test of the client library.
+ */
+#pragma once
+
+#include "support/berthtest.h"
+
+#include <stdlib.h>
+
+#include <berth/client.h>
+
+#include "fakebroker/fakebroker.h"
+
+#define PATIENT 20000 /* milliseconds: for what should be at once */
+
+struct fixture {
+    struct fake_broker *broker;
+    struct berth_client *client;
+};
+
+static inline int fixture_setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    f->broker = fake_broker_new();
+    *state = f;
+    return berth_client_open(&(struct berth_client_opts){ .url = fake_broker_url(f->broker) },
+                             &f->client, NULL);
+}
+
+static inline int fixture_teardown(void **state)
+{
+    struct fixture *f = *state;
+    berth_client_close(f->client);
+    fake_broker_free(f->broker);
+    free(f);
+    return 0;
+}
+
+/* Submits a job for the handler `mail` and returns its id. */
+static inline berth_job_id given_job(struct fixture *f)
+{
+    struct berth_job_spec spec = { .handler = "mail", .payload = { "alice", 5 } };
+    berth_job_id id = { 0 };
+    assert_ok(berth_submit(f->client, &spec, &id, PATIENT, NULL));
+    return id;
+}
+
+#define FIXTURE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
