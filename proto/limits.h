@@ -44,6 +44,7 @@
 #define BERTH_WORKERS_MAX         4096
 #define BERTH_WORKER_HANDLERS_MAX 256
 #define BERTH_WORKER_SERVED_MAX   256
+#define BERTH_WORKER_SHOWN_MAX    16 /* handlers of one worker in a list of workers: the first */
 #define BERTH_CAPACITY_MAX        65535
 #define BERTH_CORES_MAX           65535
 #define BERTH_ATTEMPTS_MAX        65536 /* lines of one join, of one message of orders or reports */

@@ -104,7 +104,7 @@ static const struct berth_rule worker_rules[] = {
     RULE(4, capacity, NUMBER, .max = BERTH_CAPACITY_MAX),
     RULE(5, running, ANY),
     RULE(6, cores, NUMBER, .max = BERTH_CORES_MAX),
-    RULE(7, handlers, NAMES, .max = BERTH_NAME_BYTES_MAX, .count_max = BERTH_WORKER_HANDLERS_MAX),
+    RULE(7, handlers, NAMES, .max = BERTH_NAME_BYTES_MAX, .count_max = BERTH_WORKER_SHOWN_MAX),
     RULE(8, software, TEXT, .max = BERTH_SOFTWARE_BYTES_MAX),
     RULE(9, silent_ms, ANY),
     RULE(10, lease_left_ms, ANY),

@@ -272,12 +272,15 @@ static int put_worker(struct berth_arena *arena, const struct berth_worker_view 
                       Berth__V1__Worker *m)
 {
     berth__v1__worker__init(m);
-    m->handlers = berth_arena_alloc_array(arena, view->handler_count, sizeof *m->handlers);
+    size_t count = view->handler_count;
+    if (count > BERTH_WORKER_SHOWN_MAX)
+        count = BERTH_WORKER_SHOWN_MAX;
+    m->handlers = berth_arena_alloc_array(arena, count, sizeof *m->handlers);
     if (!m->handlers)
         return -ENOMEM;
-    for (size_t i = 0; i < view->handler_count; i++)
+    for (size_t i = 0; i < count; i++)
         m->handlers[i] = berth_bytes_of(view->handlers[i]);
-    m->n_handlers = view->handler_count;
+    m->n_handlers = count;
     SET(m, session, view->session);
     SET_BYTES(m, name, view->name);
     SET_BYTES(m, state, berth_slice_of(view->state));

@@ -344,6 +344,29 @@ static void largest_legal_lists_fit_the_budget(void **state)
     free(all);
 }
 
+static void longest_list_of_workers_fits_the_budget(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Worker worker = *sample_get("workers")->envelope.workers->worker[0], *all[4096];
+    ProtobufCBinaryData names[BERTH_WORKER_SHOWN_MAX];
+    static uint8_t name[BERTH_NAME_BYTES_MAX] = { 'n' };
+    for (size_t i = 0; i < BERTH_WORKER_SHOWN_MAX; i++)
+        names[i] = (ProtobufCBinaryData){ sizeof name, name };
+    worker.n_handlers = BERTH_WORKER_SHOWN_MAX;
+    worker.handlers = names;
+    assert_int_equal(sizeof all / sizeof *all, BERTH_WORKERS_MAX);
+    for (size_t i = 0; i < BERTH_WORKERS_MAX; i++)
+        all[i] = &worker;
+    Berth__V1__Workers list = *sample_get("workers")->envelope.workers;
+    list.n_worker = BERTH_WORKERS_MAX;
+    list.worker = all;
+    Berth__V1__Envelope envelope = sample_get("workers")->envelope;
+    envelope.workers = &list;
+    berth_buf_clear(&f->buf);
+    assert_ok(berth_wire_pack(&envelope, &f->buf));
+    assert_ok(unpack(f, berth_buf_slice(&f->buf)));
+}
+
 static void largest_legal_join_fits_the_budget(void **state)
 {
     struct fixture *f = *state;
@@ -491,6 +514,7 @@ int main(void)
         TEST(amplification_is_refused),
         TEST(columns_too_long_for_the_budget_are_refused),
         TEST(largest_legal_lists_fit_the_budget),
+        TEST(longest_list_of_workers_fits_the_budget),
         TEST(largest_legal_join_fits_the_budget),
         TEST(budget_that_ends_anywhere_fails_cleanly),
         TEST(arena_without_room_is_no_memory),
