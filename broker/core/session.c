@@ -12,6 +12,9 @@
 #include "out.h"
 
 #define SILENT_AFTER_RENEWALS 2
+/* One message of orders: a frame has 16 MiB, a table of names 1024 rows (proto/limits.h). */
+#define ORDERS_GRANTS_MAX     1024
+#define ORDERS_BODY_BYTES_MAX (8u << 20)
 
 static struct berth_slice child_slice(const struct child_key *key)
 {
@@ -644,37 +647,68 @@ static struct berth_order_grant order_grant(const struct berth_core *core,
     };
 }
 
-static void flush(struct berth_core *core, struct session *session)
+/* The grants of one message: as many as its frame and its tables of names can hold. */
+static void take_grants(struct berth_core *core, struct session *session,
+                        struct berth_do_orders *orders)
 {
-    struct berth_do_orders orders = {
-        .session = session->by_id.id,
-        .epoch = core->opts.epoch,
-        .join = session->join,
-        .number = ++session->sent,
-        .ack_count = session->out_ack_count,
-    };
-    struct berth_order_ack *acks = out_alloc(core, session->out_ack_count, sizeof *acks);
-    if (session->out_ack_count)
-        memcpy(acks, session->out_acks, session->out_ack_count * sizeof *acks);
+    size_t count = list_count(&session->out_grants), body_bytes = 0;
+    struct berth_order_grant *grants =
+        out_alloc(core, count < ORDERS_GRANTS_MAX ? count : ORDERS_GRANTS_MAX, sizeof *grants);
+    struct berth_list_node *node;
+    while (orders->grant_count < ORDERS_GRANTS_MAX &&
+           (node = berth_list_first(&session->out_grants))) {
+        struct berth_order_grant grant =
+            order_grant(core, berth_container_of(node, struct attempt, grant_node));
+        body_bytes += grant.body.bytes;
+        if (orders->grant_count > 0 && body_bytes > ORDERS_BODY_BYTES_MAX)
+            break;
+        berth_list_remove(node);
+        grants[orders->grant_count++] = grant;
+    }
+    orders->grants = grants;
+}
+
+static void take_cancels(struct berth_core *core, struct session *session,
+                         struct berth_do_orders *orders)
+{
     struct berth_order_cancel *cancels =
         out_alloc(core, list_count(&session->out_cancels), sizeof *cancels);
-    struct berth_order_grant *grants =
-        out_alloc(core, list_count(&session->out_grants), sizeof *grants);
     struct berth_list_node *node;
-    while ((node = berth_list_pop_front(&session->out_grants)))
-        grants[orders.grant_count++] =
-            order_grant(core, berth_container_of(node, struct attempt, grant_node));
     while ((node = berth_list_pop_front(&session->out_cancels))) {
         const struct attempt *attempt = berth_container_of(node, struct attempt, cancel_node);
-        cancels[orders.cancel_count++] =
+        cancels[orders->cancel_count++] =
             (struct berth_order_cancel){ .attempt = attempt->by_id.id,
                                          .grace_ms = grace_ms(attempt) };
     }
-    orders.grants = grants;
-    orders.cancels = cancels;
-    orders.acks = acks;
+    orders->cancels = cancels;
+}
+
+static void take_acks(struct berth_core *core, struct session *session,
+                      struct berth_do_orders *orders)
+{
+    struct berth_order_ack *acks = out_alloc(core, session->out_ack_count, sizeof *acks);
+    if (session->out_ack_count)
+        memcpy(acks, session->out_acks, session->out_ack_count * sizeof *acks);
+    orders->acks = acks;
+    orders->ack_count = session->out_ack_count;
     session->out_ack_count = 0;
-    out_add(core, BERTH_DO_ORDERS, session->peer, 0)->orders = orders;
+}
+
+/* One message of the stream, or several if the grants are too many for one. */
+static void flush(struct berth_core *core, struct session *session)
+{
+    do {
+        struct berth_do_orders orders = {
+            .session = session->by_id.id,
+            .epoch = core->opts.epoch,
+            .join = session->join,
+            .number = ++session->sent,
+        };
+        take_grants(core, session, &orders);
+        take_cancels(core, session, &orders);
+        take_acks(core, session, &orders);
+        out_add(core, BERTH_DO_ORDERS, session->peer, 0)->orders = orders;
+    } while (!berth_list_is_empty(&session->out_grants));
 }
 
 /* What cannot be sent now is not lost: the worker sees the gap and joins again. */
