@@ -58,7 +58,7 @@ SIM_NEVER = {"pthread.h", "sys/socket.h", "sys/epoll.h", "poll.h", "threads.h", 
 
 SQLITE_FILES = re.compile(r"broker/store/store_sqlite\w*\.[ch]$|broker/store/store_sqlite/")
 GENERATED = re.compile(r"\b[Bb]erth__[Vv]1__|\bBERTH__V1__|\.pb-c\.h")
-GENERATED_OK = re.compile(r"^proto/|^tests/unit/proto/|^tests/fuzz/|^tests/fakebroker/|(^|/)(test_)?translate\w*\.[ch]$")
+GENERATED_OK = re.compile(r"^proto/|^tests/unit/(proto|worker)/|^tests/fuzz/|^tests/fakebroker/|(^|/)(test_)?translate\w*\.[ch]$")
 BANNED = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|strtok|strtok_r|gets|atoi|atol|atoll|atof|rand|srand|"
                     r"alloca)\s*\(")
 UNCHECKED_FORMAT = re.compile(r"const char \*(?:format|fmt),\s*\.\.\.\)\s*(?!\s*(?:BERTH_PRINTF|WEFT_PRINTF|"

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A worker embedded in a program: what it refuses, and a life of it against a broker of the test's.
+ */
+#include "fake_broker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <berth/worker.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "proto/body.h"
+#include "proto/columns.h"
+
+#define AWAIT(f, NAME, member)                                                                     \
+    (fake_await(&(f)->broker, BERTH__V1__ENVELOPE__MESSAGE_##NAME)->member)
+
+struct fixture {
+    struct fake_broker broker;
+    struct berth_worker *worker;
+    pthread_t thread;
+    int rc;
+    struct berth_error err;
+};
+
+static int echo(struct berth_attempt *attempt, void *arg)
+{
+    (void)arg;
+    struct berth_slice payload = berth_attempt_payload(attempt);
+    return berth_attempt_result(attempt, payload.data, payload.bytes);
+}
+
+static int sleep_long(struct berth_attempt *attempt, void *arg)
+{
+    (void)attempt;
+    (void)arg;
+    return weft_sleep_ms(60000);
+}
+
+static void *run(void *arg)
+{
+    struct fixture *f = arg;
+    f->rc = berth_worker_run(f->worker, &f->err);
+    return NULL;
+}
+
+static int worker_setup(void **state)
+{
+    static struct fixture fixture;
+    struct fixture *f = &fixture;
+    memset(f, 0, sizeof *f);
+    fake_open(&f->broker);
+    *state = f;
+    const struct berth_worker_opts opts = {
+        .url = f->broker.url, .name = "embedded", .capacity = 3, .grace_ms = 1000
+    };
+    int rc = berth_worker_open(&opts, &f->worker, NULL);
+    if (rc >= 0)
+        rc = berth_worker_handler(f->worker, "echo", echo, NULL, NULL, NULL);
+    if (rc >= 0)
+        rc = berth_worker_handler(f->worker, "sleep", sleep_long, NULL, NULL, NULL);
+    return rc;
+}
+
+static int worker_teardown(void **state)
+{
+    struct fixture *f = *state;
+    berth_worker_close(f->worker);
+    fake_close(&f->broker);
+    return weft_shutdown();
+}
+
+static void given_joined(struct fixture *f)
+{
+    assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
+    fake_join(&f->broker);
+}
+
+static void await_end(struct fixture *f, int rc)
+{
+    assert_int_equal(pthread_join(f->thread, NULL), 0);
+    assert_int_equal(f->rc, rc);
+}
+
+/* ---- what it refuses ---- */
+
+static void bad_options_are_refused_and_named(void **state)
+{
+    static const char *const bad_names[] = { "news letter", NULL };
+    static const struct {
+        struct berth_worker_opts opts;
+        const char *text;
+    } rows[] = {
+        { { .url = "http://x" }, "http://x" },           { { .name = "a b" }, "name" },
+        { { .capacity = 65536 }, "capacity 65536" },     { { .grace_ms = -1 }, "grace_ms -1" },
+        { { .dispatchers = bad_names }, "news letter" }, { { .reserved = { 1 } }, "reserved[0]" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct berth_worker *worker = NULL;
+        struct berth_error err;
+        assert_true(berth_worker_open(&rows[i].opts, &worker, &err) < 0);
+        assert_null(worker);
+        assert_non_null(strstr(err.message, rows[i].text));
+    }
+}
+
+static void the_url_of_the_environment_is_checked_too(void **state)
+{
+    struct berth_worker *worker;
+    struct berth_error err;
+    (void)state;
+    assert_int_equal(setenv("BERTH_URL", "nonsense", 1), 0);
+
+    int rc = berth_worker_open(NULL, &worker, &err);
+
+    assert_int_equal(unsetenv("BERTH_URL"), 0);
+    assert_int_equal(rc, BERTH_EVALUE);
+    assert_non_null(strstr(err.message, "BERTH_URL"));
+}
+
+static void a_worker_without_a_handler_does_not_run(void **state)
+{
+    struct berth_worker *worker;
+    struct berth_error err;
+    (void)state;
+    assert_ok(
+        berth_worker_open(&(struct berth_worker_opts){ .url = "ipc:///tmp/none" }, &worker, NULL));
+
+    assert_rc(berth_worker_run(worker, &err), -EINVAL);
+
+    assert_non_null(strstr(err.message, "no handler"));
+    berth_worker_close(worker);
+}
+
+static void a_drain_before_the_run_ends_it_at_once(void **state)
+{
+    struct fixture *f = *state;
+    berth_worker_drain(f->worker);
+
+    assert_rc(berth_worker_run(f->worker, &f->err), 0);
+    assert_rc(berth_worker_run(f->worker, &f->err), -EBUSY);
+    assert_rc(berth_worker_handler(f->worker, "late", echo, NULL, NULL, NULL), -EBUSY);
+    assert_rc(berth_worker_plugin(f->worker, "late.so", NULL), -EBUSY);
+}
+
+/* ---- a life ---- */
+
+static void a_job_is_run_and_its_result_reported(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+
+    fake_say_grant(&f->broker, FAKE_ID(1), "echo", "hello");
+
+    const Berth__V1__WorkerReports *reports = AWAIT(f, WORKER_REPORTS, worker_reports);
+    struct berth_arena arena;
+    struct berth_result result;
+    berth_arena_init(&arena, 1 << 20);
+    assert_int_equal(reports->n_attempt, 1);
+    assert_int_equal(reports->ends->outcome[0], BERTH__V1__OUTCOME__OUTCOME_COMPLETED);
+    assert_ok(berth_result_unpack(berth_slice_from(reports->ends->results), &arena, &result, NULL));
+    assert_true(berth_slice_is_equal(result.payload, berth_slice_of("hello")));
+    berth_arena_fini(&arena);
+
+    fake_say_ack(&f->broker, FAKE_ID(1));
+    berth_worker_drain(f->worker);
+    assert_true(AWAIT(f, WORKER_REPORTS, worker_reports)->is_draining);
+    fake_say_renewed(&f->broker, AWAIT(f, WORKER_RENEW, worker_renew));
+    const Berth__V1__WorkerGone *gone = AWAIT(f, WORKER_GONE, worker_gone);
+    assert_int_equal(gone->session, FAKE_SESSION);
+    fake_say_gone_ok(&f->broker);
+    await_end(f, 0);
+}
+
+static void stop_hands_back_what_runs_and_says_gone(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+    fake_say_grant(&f->broker, FAKE_ID(1), "sleep", "");
+    /* The renewal comes after the grant was taken. */
+    while (AWAIT(f, WORKER_RENEW, worker_renew)->taken < 1)
+        ;
+
+    berth_worker_stop(f->worker);
+
+    assert_int_equal(AWAIT(f, WORKER_GONE, worker_gone)->session, FAKE_SESSION);
+    fake_say_gone_ok(&f->broker);
+    await_end(f, 0);
+}
+
+static void a_lost_session_is_followed_by_a_fresh_one(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+    fake_say_fenced(&f->broker);
+    assert_int_equal(AWAIT(f, WORKER_GONE, worker_gone)->child, 1);
+    fake_say_gone_ok(&f->broker);
+
+    const Berth__V1__WorkerHello *hello = AWAIT(f, WORKER_HELLO, worker_hello);
+
+    assert_int_equal(hello->child, 2);
+    assert_int_equal(hello->epoch_seen, FAKE_EPOCH);
+    berth_worker_stop(f->worker);
+    await_end(f, 0);
+}
+
+/* ---- the boundary: attempts that do not end ---- */
+
+static int deaf(struct berth_attempt *attempt, void *arg)
+{
+    (void)attempt;
+    (void)arg;
+    while (pause() < 0)
+        ;
+    return 0;
+}
+
+/* A program that embeds a worker whose handler never returns. */
+static void deaf_program(const char *url)
+{
+    struct berth_worker *worker;
+    const struct berth_worker_opts opts = { .url = url, .capacity = 1 };
+    BERTH_ASSERT(berth_worker_open(&opts, &worker, NULL) == 0);
+    BERTH_ASSERT(berth_worker_handler(worker, "deaf", deaf, NULL, NULL, NULL) == 0);
+    (void)berth_worker_run(worker, NULL);
+    _exit(0);
+}
+
+static void an_attempt_that_outlives_its_lease_ends_the_program(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        deaf_program(f->broker.url);
+    f->broker.lease_ms = 1000;
+    f->broker.worker_lease_ms = 400;
+    f->broker.renew_ms = 100;
+    fake_join(&f->broker);
+    fake_say_grant(&f->broker, FAKE_ID(1), "deaf", "");
+
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 81);
+}
+
+int main(void)
+{
+#define WORKER_TEST(fact) cmocka_unit_test_setup_teardown(fact, worker_setup, worker_teardown)
+    const struct CMUnitTest tests[] = {
+        WORKER_TEST(bad_options_are_refused_and_named),
+        WORKER_TEST(the_url_of_the_environment_is_checked_too),
+        WORKER_TEST(a_worker_without_a_handler_does_not_run),
+        WORKER_TEST(a_drain_before_the_run_ends_it_at_once),
+        WORKER_TEST(a_job_is_run_and_its_result_reported),
+        WORKER_TEST(stop_hands_back_what_runs_and_says_gone),
+        WORKER_TEST(a_lost_session_is_followed_by_a_fresh_one),
+        WORKER_TEST(an_attempt_that_outlives_its_lease_ends_the_program),
+    };
+    return berth_test_main(tests, NULL, NULL);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* The link between a worker and its broker: the main loop that no handler can make late.
+ *
+ * It owns the socket and the agent, turns the world into events, and carries out effects in their
+ * order. Handlers run elsewhere and are reached through the host; what they have to say comes
+ * through the inbox.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <berth/error.h>
+
+#include "worker/core/agent.h"
+#include "worker/net/inbox.h"
+
+#define LINK_FRAMES_PER_TURN_MAX 64
+#define LINK_TIDY_EVERY_MS       5
+#define LINK_LINGER_MS           200 /* for the last reports of a drained worker */
+#define LINK_GONE_EVERY_MS       200
+#define LINK_REASON_BYTES_MAX    256
+
+/* What runs attempts. Called on the link's thread; none may block. */
+struct link_host {
+    void *arg;
+    /* Exactly one item for this attempt comes to the inbox. Borrows the grant for the call. */
+    void (*start)(void *arg, const struct agent_grant *grant);
+    void (*cancel)(void *arg, uint64_t attempt, enum agent_cancel_reason reason, int64_t grace_ms);
+    /* The item was taken; it is the host's again. */
+    void (*finish)(void *arg, struct inbox_item *item);
+    /* Something is left to be tidied up: asked again soon while true. NULL: never. */
+    bool (*tidy)(void *arg);
+    /* For the fence. session 0: only the epoch was seen. NULL: nobody keeps it. */
+    void (*session)(void *arg, uint64_t session, uint32_t epoch, uint64_t lineage,
+                    int64_t worker_lease_ms);
+    void (*lease)(void *arg, int64_t end_ms);
+};
+
+struct link_opts {
+    const char *url; /* borrowed for the link's life, as is what `agent` points to */
+    struct agent_opts agent;
+    struct inbox *inbox; /* borrowed */
+    struct link_host host;
+    int64_t stop_grace_ms; /* what INBOX_STOP gives to what runs */
+};
+
+/* Why the loop has ended. */
+struct link_exit {
+    enum agent_exit why;
+    size_t running_count; /* attempts that had not ended */
+    char reason[LINK_REASON_BYTES_MAX];
+};
+
+struct link;
+
+int link_open(const struct link_opts *opts, struct link **ret_link, struct berth_error *err);
+
+/* NULL is fine. */
+void link_close(struct link *link);
+
+/* The loop: blocks until the agent says EXIT (0), or something breaks that the link cannot do
+ * without (negative: memory, the socket). */
+int link_run(struct link *link, struct link_exit *ret_exit, struct berth_error *err);
+
+/* After the loop, for a worker without a keeper of which nothing runs any more: tells the broker
+ * that the session is over, and waits for the answer. 0, also if there never was a session;
+ * -ETIMEDOUT. */
+int link_say_gone(struct link *link, int64_t timeout_ms);

@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: MIT */
+/* Frames <-> events and effects; see translate.h. */
+#include "worker/net/translate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <berth/version.h>
+
+#include "base/assert.h"
+#include "base/text.h"
+#include "proto/columns.h"
+#include "proto/errors.h"
+#include "proto/validate.h"
+#include "proto/wire.h"
+
+#define SOFTWARE "berth-worker " BERTH_VERSION
+
+/* Sets an optional field. */
+#define PUT(message, field, value)                                                                 \
+    do {                                                                                           \
+        (message)->has_##field = 1;                                                                \
+        (message)->field = (value);                                                                \
+    } while (0)
+
+static int take_message(const Berth__V1__Envelope *envelope, struct berth_arena *arena,
+                        struct heard *ret_heard);
+
+/* ---- in ---- */
+
+int translate_in(struct berth_slice frame, struct berth_arena *arena, struct heard *ret_heard,
+                 struct berth_error *err)
+{
+    Berth__V1__Envelope *envelope;
+    int rc = berth_wire_unpack(frame, arena, &envelope, err);
+    if (rc < 0)
+        return rc;
+    rc = berth_validate(envelope, BERTH_SIDE_WORKER, err, NULL);
+    if (rc < 0)
+        return berth_fail_wrap(err, rc, "%s", berth_wire_name(envelope));
+    struct heard heard = { .kind = HEARD_EVENT };
+    rc = take_message(envelope, arena, &heard);
+    if (rc < 0)
+        return berth_fail(err, rc, "take %s", berth_wire_name(envelope));
+    *ret_heard = heard;
+    return 0;
+}
+
+static void copy_id(uint8_t ret_id[BERTH_ID_BYTES], ProtobufCBinaryData id)
+{
+    memset(ret_id, 0, BERTH_ID_BYTES);
+    if (id.len == BERTH_ID_BYTES)
+        memcpy(ret_id, id.data, BERTH_ID_BYTES);
+}
+
+static void take_welcome(const Berth__V1__WorkerWelcome *message, struct agent_event *event)
+{
+    event->type = AGENT_EV_WELCOME;
+    event->welcome.session = message->session;
+    event->welcome.lineage = message->lineage;
+    event->welcome.epoch = message->epoch;
+    event->welcome.lease_ms = message->lease_ms;
+    event->welcome.worker_lease_ms = message->worker_lease_ms;
+    event->welcome.renew_ms = message->renew_ms;
+    event->welcome.child = message->child;
+    copy_id(event->welcome.nonce, message->nonce);
+}
+
+static void take_joined(const Berth__V1__WorkerJoined *message, struct agent_event *event)
+{
+    event->type = AGENT_EV_JOINED;
+    event->joined.session = message->session;
+    event->joined.epoch = message->epoch;
+    event->joined.join = message->join;
+    event->joined.renewal = message->renewal;
+}
+
+static void take_renewed(const Berth__V1__WorkerRenewed *message, struct agent_event *event)
+{
+    event->type = AGENT_EV_RENEWED;
+    event->renewed.session = message->session;
+    event->renewed.epoch = message->epoch;
+    event->renewed.join = message->join;
+    event->renewed.renewal = message->renewal;
+    event->renewed.sent = message->sent;
+    event->renewed.taken = message->taken;
+    event->renewed.join_again = message->join_again;
+}
+
+static void take_fenced(const Berth__V1__WorkerFenced *message, struct agent_event *event)
+{
+    event->type = AGENT_EV_FENCED;
+    event->fenced.session = message->session;
+    event->fenced.child = message->child;
+    event->fenced.reason = berth_slice_from(message->reason);
+    copy_id(event->fenced.nonce, message->nonce);
+}
+
+static int take_grants(const Berth__V1__WorkerOrders *m, struct berth_arena *arena,
+                       struct agent_event *event)
+{
+    size_t count = m->n_grant_attempt;
+    struct agent_grant *grants = berth_arena_alloc_array(arena, count, sizeof *grants);
+    if (!grants)
+        return -ENOMEM;
+    struct berth_spans bodies =
+        berth_spans_of(m->grant_body_bytes, m->n_grant_body_bytes, m->grant_bodies);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t dispatcher = berth_column_u32(m->grant_dispatcher, m->n_grant_dispatcher, i);
+        uint32_t handler = berth_column_u32(m->grant_handler, m->n_grant_handler, i);
+        BERTH_ASSERT(dispatcher < m->n_dispatchers);
+        BERTH_ASSERT(handler < m->n_handlers);
+        grants[i] = (struct agent_grant){
+            .attempt = m->grant_attempt[i],
+            .job = berth_column_u64(m->grant_job, m->n_grant_job, i),
+            .dispatcher = berth_slice_from(m->dispatchers[dispatcher]),
+            .handler = berth_slice_from(m->handlers[handler]),
+            .number = berth_column_u32(m->grant_number, m->n_grant_number, i),
+            .timeout_ms = (int64_t)berth_column_u64(m->grant_timeout_ms, m->n_grant_timeout_ms, i),
+            .grace_ms = (int64_t)berth_column_u64(m->grant_grace_ms, m->n_grant_grace_ms, i),
+            .body = berth_spans_next(&bodies),
+        };
+    }
+    event->orders.grants = grants;
+    event->orders.grant_count = count;
+    return 0;
+}
+
+static int take_cancels(const Berth__V1__WorkerOrders *m, struct berth_arena *arena,
+                        struct agent_event *event)
+{
+    size_t count = m->n_cancel_attempt;
+    struct agent_cancel *cancels = berth_arena_alloc_array(arena, count, sizeof *cancels);
+    if (!cancels)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        cancels[i].attempt = m->cancel_attempt[i];
+        cancels[i].grace_ms =
+            (int64_t)berth_column_u64(m->cancel_grace_ms, m->n_cancel_grace_ms, i);
+    }
+    event->orders.cancels = cancels;
+    event->orders.cancel_count = count;
+    return 0;
+}
+
+static int take_orders(const Berth__V1__WorkerOrders *m, struct berth_arena *arena,
+                       struct agent_event *event)
+{
+    event->type = AGENT_EV_ORDERS;
+    event->orders.session = m->session;
+    event->orders.epoch = m->epoch;
+    event->orders.join = m->join;
+    event->orders.number = m->number;
+    bool *is_stale = berth_arena_alloc_array(arena, m->n_ack_attempt, sizeof *is_stale);
+    if (!is_stale)
+        return -ENOMEM;
+    for (size_t i = 0; i < m->n_ack_attempt; i++)
+        is_stale[i] = berth_column_u32(m->ack_is_stale, m->n_ack_is_stale, i) != 0;
+    event->orders.acks = m->ack_attempt;
+    event->orders.ack_is_stale = is_stale;
+    event->orders.ack_count = m->n_ack_attempt;
+    int rc = take_grants(m, arena, event);
+    return rc < 0 ? rc : take_cancels(m, arena, event);
+}
+
+static void take_error(const Berth__V1__Error *error, struct heard *heard)
+{
+    struct berth_error said;
+    (void)berth_wire_error_fail(error, &said);
+    heard->kind = HEARD_REFUSAL;
+    (void)snprintf(heard->sentence, sizeof heard->sentence, "%s", said.message);
+}
+
+static int take_message(const Berth__V1__Envelope *envelope, struct berth_arena *arena,
+                        struct heard *heard)
+{
+    struct agent_event *event = &heard->event;
+    switch ((int)envelope->message_case) {
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_WELCOME:
+        take_welcome(envelope->worker_welcome, event);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_JOINED:
+        take_joined(envelope->worker_joined, event);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_RENEWED:
+        take_renewed(envelope->worker_renewed, event);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_EPOCH:
+        event->type = AGENT_EV_EPOCH;
+        event->epoch.epoch = envelope->worker_epoch->epoch;
+        event->epoch.lineage = envelope->worker_epoch->lineage;
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_FENCED:
+        take_fenced(envelope->worker_fenced, event);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_ORDERS:
+        return take_orders(envelope->worker_orders, arena, event);
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_GONE_OK:
+        heard->kind = HEARD_GONE_OK;
+        heard->session = envelope->worker_gone_ok->session;
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_ERROR: take_error(envelope->error, heard); return 0;
+    default: return BERTH_EPROTO; /* validated, but for another kind of worker than this */
+    }
+}
+
+/* ---- out ---- */
+
+static ProtobufCBinaryData id_bytes(const uint8_t id[BERTH_ID_BYTES])
+{
+    return berth_bytes_of((struct berth_slice){ id, BERTH_ID_BYTES });
+}
+
+static ProtobufCBinaryData text_bytes(const char *text)
+{
+    return berth_bytes_of(berth_slice_of(text));
+}
+
+/* NULL: no memory. */
+static ProtobufCBinaryData *names_of(const char *const *names, size_t count,
+                                     struct berth_arena *arena)
+{
+    ProtobufCBinaryData *bytes = berth_arena_alloc_array(arena, count, sizeof *bytes);
+    for (size_t i = 0; bytes && i < count; i++)
+        bytes[i] = text_bytes(names[i]);
+    return bytes;
+}
+
+static int pack(Berth__V1__Envelope *envelope, struct berth_buf *buf)
+{
+    return berth_wire_pack(envelope, buf);
+}
+
+static int out_hello(const struct agent_effect *effect, const struct agent_opts *opts,
+                     struct berth_arena *arena, struct berth_buf *buf)
+{
+    Berth__V1__WorkerHello message = BERTH__V1__WORKER_HELLO__INIT;
+    PUT(&message, epoch, effect->hello.epoch);
+    PUT(&message, node, id_bytes(opts->node));
+    PUT(&message, boot, id_bytes(opts->boot));
+    PUT(&message, nonce, id_bytes(opts->nonce));
+    PUT(&message, child, opts->child);
+    PUT(&message, epoch_seen, effect->hello.epoch_seen);
+    PUT(&message, lineage_seen, effect->hello.lineage_seen);
+    PUT(&message, name, text_bytes(opts->name));
+    PUT(&message, capacity, opts->capacity);
+    PUT(&message, cores, opts->cores);
+    PUT(&message, software, text_bytes(SOFTWARE));
+    message.n_handlers = opts->handler_count;
+    message.handlers = names_of(opts->handlers, opts->handler_count, arena);
+    message.n_served = opts->dispatcher_count;
+    message.served = names_of(opts->dispatchers, opts->dispatcher_count, arena);
+    if (!message.handlers || !message.served)
+        return -ENOMEM;
+
+    Berth__V1__Envelope envelope;
+    berth_wire_init(&envelope, 0);
+    envelope.message_case = BERTH__V1__ENVELOPE__MESSAGE_WORKER_HELLO;
+    envelope.worker_hello = &message;
+    return pack(&envelope, buf);
+}
+
+/* The parts of the lines that are joined together, and the columns of their lengths. */
+static int fill_spans(const struct agent_line *lines, size_t count, Berth__V1__Ends *ends,
+                      struct berth_arena *arena)
+{
+    size_t messages_bytes = 0, results_bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        messages_bytes += lines[i].end.error_message.bytes;
+        results_bytes += lines[i].end.result.bytes;
+    }
+    ends->message_bytes = berth_arena_alloc_array(arena, count, sizeof *ends->message_bytes);
+    ends->result_bytes = berth_arena_alloc_array(arena, count, sizeof *ends->result_bytes);
+    ends->messages.data = berth_arena_alloc(arena, messages_bytes);
+    ends->results.data = berth_arena_alloc(arena, results_bytes);
+    if (!ends->message_bytes || !ends->result_bytes || !ends->messages.data || !ends->results.data)
+        return -ENOMEM;
+
+    for (size_t i = 0; i < count; i++) {
+        struct berth_slice message = lines[i].end.error_message, result = lines[i].end.result;
+        ends->message_bytes[i] = (uint32_t)message.bytes;
+        ends->result_bytes[i] = (uint32_t)result.bytes;
+        if (message.bytes > 0)
+            memcpy(ends->messages.data + ends->messages.len, message.data, message.bytes);
+        if (result.bytes > 0)
+            memcpy(ends->results.data + ends->results.len, result.data, result.bytes);
+        ends->messages.len += message.bytes;
+        ends->results.len += result.bytes;
+    }
+    ends->n_message_bytes = berth_column_trim_u32(ends->message_bytes, count);
+    ends->n_result_bytes = berth_column_trim_u32(ends->result_bytes, count);
+    ends->has_messages = ends->messages.len > 0;
+    ends->has_results = ends->results.len > 0;
+    return 0;
+}
+
+/* The column of error kinds, beside a table of them. */
+static int fill_kinds(const struct agent_line *lines, size_t count, Berth__V1__Ends *ends,
+                      struct berth_arena *arena)
+{
+    struct berth_names kinds;
+    ends->kind = berth_arena_alloc_array(arena, count, sizeof *ends->kind);
+    if (!ends->kind || berth_names_init(&kinds, BERTH_ERROR_KINDS_MAX, arena) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        ends->kind[i] = 0;
+        if (lines[i].end.error_kind.bytes == 0)
+            continue;
+        int64_t index = berth_names_put(&kinds, lines[i].end.error_kind);
+        if (index < 0)
+            return (int)index;
+        ends->kind[i] = (uint32_t)index + 1;
+    }
+    ends->n_kind = berth_column_trim_u32(ends->kind, count);
+    ends->n_kinds = kinds.count;
+    ends->kinds = kinds.items;
+    return 0;
+}
+
+/* Lines that did not end hold zeros. */
+static int fill_ends(const struct agent_line *lines, size_t count, Berth__V1__Ends *ends,
+                     struct berth_arena *arena)
+{
+    ends->outcome = berth_arena_alloc_array(arena, count, sizeof *ends->outcome);
+    ends->retry_ms = berth_arena_alloc_array(arena, count, sizeof *ends->retry_ms);
+    ends->run_us = berth_arena_alloc_array(arena, count, sizeof *ends->run_us);
+    if (!ends->outcome || !ends->retry_ms || !ends->run_us)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        ends->outcome[i] = (uint32_t)lines[i].end.outcome;
+        ends->retry_ms[i] = (uint64_t)lines[i].end.retry_ms;
+        ends->run_us[i] = (uint64_t)lines[i].end.run_us;
+    }
+    ends->n_outcome = berth_column_trim_u32(ends->outcome, count);
+    ends->n_retry_ms = berth_column_trim_u64(ends->retry_ms, count);
+    ends->n_run_us = berth_column_trim_u64(ends->run_us, count);
+    int rc = fill_kinds(lines, count, ends, arena);
+    return rc < 0 ? rc : fill_spans(lines, count, ends, arena);
+}
+
+/* The columns of a join beside those of its ends. */
+static int fill_join(const struct agent_line *lines, size_t count, Berth__V1__WorkerJoin *m,
+                     struct berth_arena *arena)
+{
+    struct berth_names dispatchers;
+    m->attempt = berth_arena_alloc_array(arena, count, sizeof *m->attempt);
+    m->job = berth_arena_alloc_array(arena, count, sizeof *m->job);
+    m->dispatcher = berth_arena_alloc_array(arena, count, sizeof *m->dispatcher);
+    m->number = berth_arena_alloc_array(arena, count, sizeof *m->number);
+    m->state = berth_arena_alloc_array(arena, count, sizeof *m->state);
+    m->is_cancelled = berth_arena_alloc_array(arena, count, sizeof *m->is_cancelled);
+    if (!m->attempt || !m->job || !m->dispatcher || !m->number || !m->state || !m->is_cancelled)
+        return -ENOMEM;
+    if (berth_names_init(&dispatchers, BERTH_NAMES_MAX, arena) < 0)
+        return -ENOMEM;
+
+    for (size_t i = 0; i < count; i++) {
+        int64_t dispatcher = berth_names_put(&dispatchers, lines[i].dispatcher);
+        if (dispatcher < 0)
+            return (int)dispatcher;
+        m->attempt[i] = lines[i].attempt;
+        m->job[i] = lines[i].job;
+        m->dispatcher[i] = (uint32_t)dispatcher;
+        m->number[i] = lines[i].number;
+        m->state[i] = (uint32_t)lines[i].state;
+        m->is_cancelled[i] = lines[i].is_cancelled ? 1 : 0;
+    }
+    m->n_attempt = m->n_job = m->n_number = m->n_state = count;
+    m->n_dispatcher = berth_column_trim_u32(m->dispatcher, count);
+    m->n_is_cancelled = berth_column_trim_u32(m->is_cancelled, count);
+    m->n_dispatchers = dispatchers.count;
+    m->dispatchers = dispatchers.items;
+    return 0;
+}
+
+static int out_join(const struct agent_effect *effect, const struct agent_opts *opts,
+                    struct berth_arena *arena, struct berth_buf *buf)
+{
+    Berth__V1__WorkerJoin message = BERTH__V1__WORKER_JOIN__INIT;
+    Berth__V1__Ends ends = BERTH__V1__ENDS__INIT;
+    PUT(&message, session, effect->join.session);
+    PUT(&message, epoch, effect->join.epoch);
+    PUT(&message, join, effect->join.join);
+    PUT(&message, renewal, effect->join.renewal);
+    PUT(&message, is_draining, effect->join.is_draining);
+    PUT(&message, name, text_bytes(opts->name));
+    PUT(&message, capacity, opts->capacity);
+    PUT(&message, cores, opts->cores);
+    PUT(&message, software, text_bytes(SOFTWARE));
+    message.n_handlers = opts->handler_count;
+    message.handlers = names_of(opts->handlers, opts->handler_count, arena);
+    message.n_served = opts->dispatcher_count;
+    message.served = names_of(opts->dispatchers, opts->dispatcher_count, arena);
+    if (!message.handlers || !message.served)
+        return -ENOMEM;
+    int rc = fill_join(effect->join.lines, effect->join.count, &message, arena);
+    if (rc < 0)
+        return rc;
+    rc = fill_ends(effect->join.lines, effect->join.count, &ends, arena);
+    if (rc < 0)
+        return rc;
+    message.ends = &ends;
+
+    Berth__V1__Envelope envelope;
+    berth_wire_init(&envelope, 0);
+    envelope.message_case = BERTH__V1__ENVELOPE__MESSAGE_WORKER_JOIN;
+    envelope.worker_join = &message;
+    return pack(&envelope, buf);
+}
+
+static int out_renew(const struct agent_effect *effect, struct berth_buf *buf)
+{
+    Berth__V1__WorkerRenew message = BERTH__V1__WORKER_RENEW__INIT;
+    PUT(&message, session, effect->renew.session);
+    PUT(&message, epoch, effect->renew.epoch);
+    PUT(&message, join, effect->renew.join);
+    PUT(&message, renewal, effect->renew.renewal);
+    PUT(&message, sent, effect->renew.sent);
+    PUT(&message, taken, effect->renew.taken);
+
+    Berth__V1__Envelope envelope;
+    berth_wire_init(&envelope, 0);
+    envelope.message_case = BERTH__V1__ENVELOPE__MESSAGE_WORKER_RENEW;
+    envelope.worker_renew = &message;
+    return pack(&envelope, buf);
+}
+
+static int fill_reports(const struct agent_effect *effect, Berth__V1__WorkerReports *m,
+                        struct berth_arena *arena)
+{
+    size_t count = effect->reports.count, release_count = effect->reports.release_count;
+    m->attempt = berth_arena_alloc_array(arena, count, sizeof *m->attempt);
+    m->job = berth_arena_alloc_array(arena, count, sizeof *m->job);
+    m->release_attempt = berth_arena_alloc_array(arena, release_count, sizeof *m->release_attempt);
+    m->release_reason = berth_arena_alloc_array(arena, release_count, sizeof *m->release_reason);
+    if (!m->attempt || !m->job || !m->release_attempt || !m->release_reason)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        m->attempt[i] = effect->reports.lines[i].attempt;
+        m->job[i] = effect->reports.lines[i].job;
+    }
+    for (size_t i = 0; i < release_count; i++) {
+        m->release_attempt[i] = effect->reports.release_attempts[i];
+        m->release_reason[i] = (uint32_t)effect->reports.release_reasons[i];
+    }
+    m->n_attempt = m->n_job = count;
+    m->n_release_attempt = m->n_release_reason = release_count;
+    return 0;
+}
+
+static int out_reports(const struct agent_effect *effect, struct berth_arena *arena,
+                       struct berth_buf *buf)
+{
+    Berth__V1__WorkerReports message = BERTH__V1__WORKER_REPORTS__INIT;
+    Berth__V1__Ends ends = BERTH__V1__ENDS__INIT;
+    PUT(&message, session, effect->reports.session);
+    PUT(&message, epoch, effect->reports.epoch);
+    PUT(&message, join, effect->reports.join);
+    PUT(&message, number, effect->reports.number);
+    PUT(&message, is_draining, effect->reports.is_draining);
+    int rc = fill_reports(effect, &message, arena);
+    if (rc < 0)
+        return rc;
+    rc = fill_ends(effect->reports.lines, effect->reports.count, &ends, arena);
+    if (rc < 0)
+        return rc;
+    if (effect->reports.count > 0)
+        message.ends = &ends;
+
+    Berth__V1__Envelope envelope;
+    berth_wire_init(&envelope, 0);
+    envelope.message_case = BERTH__V1__ENVELOPE__MESSAGE_WORKER_REPORTS;
+    envelope.worker_reports = &message;
+    return pack(&envelope, buf);
+}
+
+int translate_out(const struct agent_effect *effect, const struct agent_opts *opts,
+                  struct berth_arena *arena, struct berth_buf *buf, struct berth_error *err)
+{
+    int rc;
+    switch (effect->type) {
+    case AGENT_DO_HELLO: rc = out_hello(effect, opts, arena, buf); break;
+    case AGENT_DO_JOIN: rc = out_join(effect, opts, arena, buf); break;
+    case AGENT_DO_RENEW: rc = out_renew(effect, buf); break;
+    case AGENT_DO_REPORTS: rc = out_reports(effect, arena, buf); break;
+    case AGENT_DO_START:
+    case AGENT_DO_CANCEL:
+    case AGENT_DO_SESSION:
+    case AGENT_DO_LEASE:
+    case AGENT_DO_RECONNECT:
+    case AGENT_DO_EXIT: BERTH_UNREACHABLE();
+    }
+    return rc < 0 ? berth_fail(err, rc, "pack a message for the broker") : 0;
+}
+
+int translate_gone(uint64_t session, const struct agent_opts *opts, struct berth_buf *buf)
+{
+    Berth__V1__WorkerGone message = BERTH__V1__WORKER_GONE__INIT;
+    PUT(&message, session, session);
+    PUT(&message, nonce, id_bytes(opts->nonce));
+    PUT(&message, child, opts->child);
+    PUT(&message, cause, BERTH__V1__GONE_CAUSE__GONE_DRAIN);
+
+    Berth__V1__Envelope envelope;
+    berth_wire_init(&envelope, 0);
+    envelope.message_case = BERTH__V1__ENVELOPE__MESSAGE_WORKER_GONE;
+    envelope.worker_gone = &message;
+    return pack(&envelope, buf);
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/* The slots: where attempts run; see slots.h. */
+#include "worker/slots.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "worker/attempt.h"
+#include "worker/handlers/exec.h"
+
+#define SENTENCE_BYTES_MAX    BERTH_ERROR_MESSAGE_MAX
+#define TRACEPARENT_KEY       "traceparent"
+#define EXIT_MESSAGE_FORMAT   "the command ended with status %d"
+#define SIGNAL_MESSAGE_FORMAT "the command was ended by signal %d (SIG%s)"
+
+enum slot_phase { SLOT_WAITING, SLOT_STARTED, SLOT_REVOKED };
+
+struct slot {
+    struct berth_list_node node;      /* in free or in closing */
+    struct berth_map_node by_attempt; /* while it is not finished */
+    struct inbox_item item;
+    struct slots *owner;
+    int fence_place;           /* negative: none */
+    bool is_exec, has_attempt; /* has_attempt: `attempt` is to be finished */
+    atomic_int phase;          /* enum slot_phase, of a handler */
+    bool did_run;              /* the handler did, and returned rc */
+    int rc;
+    int64_t started_ns;
+    struct weft_task *root;
+    struct berth_attempt attempt;
+    struct berth_buf result; /* packed */
+    char sentence[SENTENCE_BYTES_MAX];
+};
+
+struct slots {
+    struct slots_opts opts;
+    struct exec *exec;
+    struct slot *all;
+    struct berth_list free, closing; /* the link thread's own */
+    atomic_size_t running_count;
+    pthread_mutex_t lock; /* of the map: the exec thread looks its attempts up */
+    struct berth_map by_attempt;
+};
+
+static void start_handler(struct slot *slot);
+static void start_command(struct slot *slot, const struct agent_grant *grant);
+static void on_exec_end(void *arg, uint64_t attempt, const struct exec_end *end);
+
+/* ---- life ---- */
+
+int slots_open(const struct slots_opts *opts, struct slots **ret_slots, struct berth_error *err)
+{
+    struct slots *slots = calloc(1, sizeof *slots);
+    if (!slots)
+        return berth_fail(err, -ENOMEM, "open %u slots", opts->capacity);
+    slots->opts = *opts;
+    berth_list_init(&slots->free);
+    berth_list_init(&slots->closing);
+    atomic_init(&slots->running_count, 0);
+    BERTH_ASSERT(pthread_mutex_init(&slots->lock, NULL) == 0);
+    slots->all = calloc(opts->capacity, sizeof *slots->all);
+    int rc = slots->all ? 0 : berth_fail(err, -ENOMEM, "open %u slots", opts->capacity);
+    for (uint32_t i = 0; rc == 0 && i < opts->capacity; i++)
+        berth_list_push_back(&slots->free, &slots->all[i].node);
+    if (rc == 0 && opts->is_exec_allowed)
+        rc = exec_open(
+            &(struct exec_opts){ .work_dir = opts->work_dir, .on_end = on_exec_end, .arg = slots },
+            &slots->exec, err);
+    if (rc < 0) {
+        slots_close(slots);
+        return rc;
+    }
+    *ret_slots = slots;
+    return 0;
+}
+
+static void root_close(struct slot *slot)
+{
+    (void)weft_root_close(slot->root);
+    slot->root = NULL;
+}
+
+void slots_close(struct slots *slots)
+{
+    if (!slots)
+        return;
+    exec_close(slots->exec);
+    /* Those whose item nobody took. */
+    BERTH_MAP_FOREACH (node, &slots->by_attempt) {
+        struct slot *slot = berth_container_of(node, struct slot, by_attempt);
+        slots_finish(slots, &slot->item);
+    }
+    struct berth_list_node *closing;
+    while ((closing = berth_list_pop_front(&slots->closing)) != NULL)
+        root_close(berth_container_of(closing, struct slot, node));
+    berth_map_fini(&slots->by_attempt);
+    (void)pthread_mutex_destroy(&slots->lock);
+    free(slots->all);
+    free(slots);
+}
+
+/* The agent never starts more than the capacity, but a slot may still be on its way out. */
+static struct slot *slot_take(struct slots *slots)
+{
+    struct berth_list_node *node = berth_list_pop_front(&slots->free);
+    if (!node) {
+        node = berth_list_pop_front(&slots->closing);
+        BERTH_ASSERT(node);
+        root_close(berth_container_of(node, struct slot, node));
+    }
+    struct slot *slot = berth_container_of(node, struct slot, node);
+    *slot = (struct slot){ .owner = slots, .fence_place = -1 };
+    atomic_init(&slot->phase, SLOT_WAITING);
+    berth_buf_init(&slot->result, BERTH_RESULT_BYTES_MAX);
+    return slot;
+}
+
+static struct slot *slot_find(struct slots *slots, uint64_t attempt)
+{
+    (void)pthread_mutex_lock(&slots->lock);
+    struct berth_map_node *node = berth_map_find_id(&slots->by_attempt, attempt);
+    (void)pthread_mutex_unlock(&slots->lock);
+    return node ? berth_container_of(node, struct slot, by_attempt) : NULL;
+}
+
+/* ---- the one item ---- */
+
+/* Nothing of the attempt runs any more. The slot is the link's from here on. */
+static void slot_push(struct slot *slot)
+{
+    if (slot->fence_place >= 0)
+        fence_attempt_remove(slot->owner->opts.fence, slot->fence_place);
+    (void)atomic_fetch_sub(&slot->owner->running_count, 1);
+    inbox_push(slot->owner->opts.inbox, &slot->item);
+}
+
+static void slot_release(struct slot *slot, enum agent_release_reason reason)
+{
+    slot->item.release_reason = reason;
+    slot_push(slot);
+}
+
+/* What cannot be run, and would not be on the next try either. */
+static void slot_refuse(struct slot *slot, const char *sentence)
+{
+    if (sentence != slot->sentence)
+        (void)snprintf(slot->sentence, sizeof slot->sentence, "%s", sentence);
+    slot->item.end = (struct agent_end){ .outcome = AGENT_FAILED_FOREVER,
+                                         .error_kind = berth_slice_of("refused"),
+                                         .error_message = berth_slice_of(slot->sentence) };
+    slot_push(slot);
+}
+
+void slots_finish(struct slots *slots, struct inbox_item *item)
+{
+    struct slot *slot = berth_container_of(item, struct slot, item);
+    (void)pthread_mutex_lock(&slots->lock);
+    if (berth_map_find_id(&slots->by_attempt, item->attempt) == &slot->by_attempt)
+        berth_map_remove(&slots->by_attempt, &slot->by_attempt);
+    (void)pthread_mutex_unlock(&slots->lock);
+    berth_buf_fini(&slot->result);
+    /* A handler that was revoked has not looked at its slot yet; its attempt goes all the same. */
+    if (slot->has_attempt)
+        attempt_fini(&slot->attempt);
+    berth_list_push_back(slot->root ? &slots->closing : &slots->free, &slot->node);
+}
+
+bool slots_tidy(struct slots *slots)
+{
+    BERTH_LIST_FOREACH_SAFE (node, &slots->closing) {
+        struct slot *slot = berth_container_of(node, struct slot, node);
+        if (weft_await_until(slot->root, 0) == -ETIMEDOUT)
+            continue;
+        berth_list_remove(node);
+        root_close(slot);
+        berth_list_push_back(&slots->free, node);
+    }
+    return !berth_list_is_empty(&slots->closing);
+}
+
+size_t slots_running_count(struct slots *slots)
+{
+    return atomic_load(&slots->running_count);
+}
+
+/* ---- start and cancel ---- */
+
+/* 0, or the slot cannot be used for this attempt. */
+static int slot_enter(struct slot *slot, const struct agent_grant *grant)
+{
+    struct slots *slots = slot->owner;
+    (void)pthread_mutex_lock(&slots->lock);
+    int rc = berth_map_insert_id(&slots->by_attempt, &slot->by_attempt, grant->attempt);
+    (void)pthread_mutex_unlock(&slots->lock);
+    if (rc < 0 || !slots->opts.fence)
+        return rc;
+    slot->fence_place =
+        fence_attempt_add(slots->opts.fence, grant->attempt, grant->job, grant->number);
+    return slot->fence_place < 0 ? slot->fence_place : 0;
+}
+
+void slots_start(struct slots *slots, const struct agent_grant *grant)
+{
+    struct slot *slot = slot_take(slots);
+    slot->item.attempt = grant->attempt;
+    (void)atomic_fetch_add(&slots->running_count, 1);
+    if (slot_enter(slot, grant) < 0) {
+        slot_release(slot, AGENT_RELEASE_NO_MEMORY);
+        return;
+    }
+    slot->is_exec =
+        slots->exec && berth_slice_is_equal(grant->handler, berth_slice_of(REGISTRY_EXEC));
+    const struct registry_entry *handler = registry_find(slots->opts.registry, grant->handler);
+    if (!slot->is_exec && !handler) {
+        slot_release(slot, AGENT_RELEASE_NO_HANDLER);
+        return;
+    }
+    struct berth_error err;
+    int rc = attempt_init(&slot->attempt, grant, handler, &err);
+    slot->has_attempt = rc >= 0;
+    if (rc == -ENOMEM)
+        slot_release(slot, AGENT_RELEASE_NO_MEMORY);
+    else if (rc < 0)
+        slot_refuse(slot, err.message);
+    else if (slot->is_exec)
+        start_command(slot, grant);
+    else
+        start_handler(slot);
+}
+
+/* A handler that has not begun never will; one that has is told. */
+static void cancel_handler(struct slot *slot)
+{
+    int phase = SLOT_WAITING;
+    if (!atomic_compare_exchange_strong(&slot->phase, &phase, SLOT_REVOKED)) {
+        weft_cancel(slot->root);
+        return;
+    }
+    slot->item.end = (struct agent_end){ .outcome = AGENT_CANCELLED };
+    slot_push(slot);
+}
+
+void slots_cancel(struct slots *slots, uint64_t attempt, enum agent_cancel_reason reason,
+                  int64_t grace_ms)
+{
+    struct slot *slot = slot_find(slots, attempt);
+    if (!slot || !slot->has_attempt)
+        return;
+    int none = 0;
+    bool is_first = atomic_compare_exchange_strong(&slot->attempt.cancel, &none, (int)reason);
+    if (slot->is_exec)
+        (void)exec_cancel(slots->exec, attempt, grace_ms);
+    else if (is_first)
+        cancel_handler(slot);
+}
+
+/* ---- handlers ---- */
+
+static int handler_run(void *arg)
+{
+    struct slot *slot = arg;
+    const struct registry_entry *handler = slot->attempt.handler;
+    slot->rc = handler->fn(&slot->attempt, handler->arg);
+    slot->did_run = true;
+    return 0;
+}
+
+static int scope_fields(struct weft_scope *scope, const struct berth_body *body)
+{
+    int rc = 0;
+    for (size_t i = 0; i < body->context_count && rc >= 0; i++)
+        rc = weft_scope_field(scope, body->context[i].key, body->context[i].value);
+    return rc;
+}
+
+static void handler_end(struct slot *slot, int scope_rc)
+{
+    if (!slot->did_run && atomic_load(&slot->attempt.cancel) == 0) {
+        slot_release(slot, AGENT_RELEASE_NO_MEMORY);
+        return;
+    }
+    int rc = slot->did_run ? slot->rc : scope_rc;
+    if (attempt_end(&slot->attempt, rc, &slot->result, &slot->item.end) < 0) {
+        (void)snprintf(slot->sentence, sizeof slot->sentence, "no memory for the result");
+        slot->item.end = (struct agent_end){ .outcome = AGENT_FAILED,
+                                             .error_kind = berth_slice_of("handler"),
+                                             .error_message = berth_slice_of(slot->sentence) };
+    }
+    slot->item.end.run_us = (berth_clock_monotonic_ns() - slot->started_ns) / 1000;
+    slot_push(slot);
+}
+
+/* The root coroutine. The handler is a child of it, under its own name and with its own stack. */
+static int slot_run(void *arg)
+{
+    struct slot *slot = arg;
+    int phase = SLOT_WAITING;
+    if (!atomic_compare_exchange_strong(&slot->phase, &phase, SLOT_STARTED))
+        return 0;
+    slot->started_ns = berth_clock_monotonic_ns();
+    const struct weft_task_opts opts = { .name = slot->attempt.handler->name,
+                                         .start = WEFT_START_UNDISPATCHED,
+                                         .stack_bytes = slot->attempt.handler->stack_bytes };
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    int rc = scope_fields(&scope, &slot->attempt.body);
+    if (rc >= 0)
+        rc = weft_launch_opts(&scope, NULL, handler_run, slot, &opts);
+    rc = weft_scope_close(&scope, rc);
+    handler_end(slot, rc);
+    return 0;
+}
+
+static void start_handler(struct slot *slot)
+{
+    struct weft_dispatcher *on = slot->attempt.handler->on;
+    slot->root = weft_root_open(on ? on : weft_io(), slot_run, slot);
+    if (!slot->root)
+        slot_release(slot, AGENT_RELEASE_NO_MEMORY);
+}
+
+/* ---- commands ---- */
+
+static struct berth_slice traceparent_of(const struct berth_body *body)
+{
+    for (size_t i = 0; i < body->context_count; i++) {
+        if (strcmp(body->context[i].key, TRACEPARENT_KEY) == 0)
+            return berth_slice_of(body->context[i].value);
+    }
+    return (struct berth_slice){ 0 };
+}
+
+static void start_command(struct slot *slot, const struct agent_grant *grant)
+{
+    const struct berth_body *body = &slot->attempt.body;
+    struct berth_slice *argv =
+        berth_arena_alloc_array(&slot->attempt.arena, body->argv_count, sizeof *argv);
+    if (!argv) {
+        slot_release(slot, AGENT_RELEASE_NO_MEMORY);
+        return;
+    }
+    for (size_t i = 0; i < body->argv_count; i++)
+        argv[i] = berth_slice_of(body->argv[i]);
+    const struct exec_command command = { .attempt = grant->attempt,
+                                          .job = grant->job,
+                                          .number = grant->number,
+                                          .dispatcher = grant->dispatcher,
+                                          .traceparent = traceparent_of(body),
+                                          .argv = argv,
+                                          .argv_count = body->argv_count,
+                                          .payload = body->payload };
+    struct berth_error err;
+    int rc = exec_start(slot->owner->exec, &command, &err);
+    if (rc == -EINVAL)
+        slot_refuse(slot, err.message);
+    else if (rc < 0)
+        slot_release(slot, AGENT_RELEASE_NO_MEMORY);
+}
+
+/* What a command's end means: outcome, kind and sentence. */
+static struct agent_end end_of_command(struct slot *slot, const struct exec_end *end)
+{
+    bool is_well = end->exit_code == 0 && end->signal == 0 && !end->error;
+    if (is_well)
+        return (struct agent_end){ .outcome = AGENT_COMPLETED };
+    if (end->error) {
+        (void)snprintf(slot->sentence, sizeof slot->sentence, "%s", end->error);
+    } else if (end->signal != 0) {
+        const char *name = sigabbrev_np(end->signal);
+        (void)snprintf(slot->sentence, sizeof slot->sentence, SIGNAL_MESSAGE_FORMAT, end->signal,
+                       name ? name : "?");
+    } else {
+        (void)snprintf(slot->sentence, sizeof slot->sentence, EXIT_MESSAGE_FORMAT, end->exit_code);
+    }
+    return (struct agent_end){
+        .outcome = end->is_cancelled ? AGENT_CANCELLED : AGENT_FAILED,
+        .error_kind = berth_slice_of(end->signal != 0 ? "signal" : "exit"),
+        .error_message = berth_slice_of(slot->sentence),
+    };
+}
+
+/* On the exec thread. */
+static void on_exec_end(void *arg, uint64_t attempt, const struct exec_end *end)
+{
+    struct slot *slot = slot_find(arg, attempt);
+    BERTH_ASSERT(slot);
+    if (!end->is_started && !end->is_cancelled) {
+        slot_release(slot, AGENT_RELEASE_NO_MEMORY);
+        return;
+    }
+    if (!end->is_started) {
+        slot->item.end = (struct agent_end){ .outcome = AGENT_CANCELLED };
+        slot_push(slot);
+        return;
+    }
+    const struct berth_result result = { .has_exit_code = true,
+                                         .exit_code = end->exit_code,
+                                         .out = end->out,
+                                         .err = end->err,
+                                         .out_truncated = end->out_truncated,
+                                         .err_truncated = end->err_truncated };
+    slot->item.end = end_of_command(slot, end);
+    slot->item.end.run_us = end->run_us;
+    /* Without memory for its output the end counts all the same. */
+    if (berth_result_pack(&result, &slot->result, NULL) >= 0)
+        slot->item.end.result = berth_buf_slice(&slot->result);
+    slot_push(slot);
+}

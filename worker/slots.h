@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* The slots: where attempts run. A C handler runs as a root coroutine of weft, a command through
+ * handlers/exec.h; either way exactly one item comes to the inbox for each attempt that was
+ * started.
+ *
+ *   start ─► WAITING ─► STARTED ─► item in the inbox ─► finish ─► (closing) ─► free
+ *               └─ cancelled before it began: it never runs, and the item says so
+ *
+ * Invariants
+ * 1. The memory that an attempt needs to be told of is there before anything runs: slots and their
+ *    items are made at open.
+ * 2. An attempt stands in the fence from before it starts until nothing of it runs.
+ * 3. start, cancel, finish and tidy belong to one thread, the link's, and do not block.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <berth/error.h>
+
+#include "worker/core/agent.h"
+#include "worker/fence.h"
+#include "worker/net/inbox.h"
+#include "worker/registry.h"
+
+struct slots;
+
+struct slots_opts {
+    uint32_t capacity;               /* attempts at once */
+    const struct registry *registry; /* borrowed, as all that follows */
+    struct inbox *inbox;
+    struct fence *fence;  /* NULL: nobody keeps it */
+    bool is_exec_allowed; /* commands, in work_dir */
+    const char *work_dir;
+};
+
+int slots_open(const struct slots_opts *opts, struct slots **ret_slots, struct berth_error *err);
+
+/* Kills commands that are left, waits for handlers that are on their way out. No handler may be
+ * running. NULL is fine. */
+void slots_close(struct slots *slots);
+
+void slots_start(struct slots *slots, const struct agent_grant *grant);
+
+/* An attempt that is not there (any more) is no error. */
+void slots_cancel(struct slots *slots, uint64_t attempt, enum agent_cancel_reason reason,
+                  int64_t grace_ms);
+
+/* The link has taken the item. */
+void slots_finish(struct slots *slots, struct inbox_item *item);
+
+/* Gives back what finished handlers still held. True: there is more; ask again soon. */
+bool slots_tidy(struct slots *slots);
+
+/* Attempts that were started and have not brought their item yet. Any thread. */
+size_t slots_running_count(struct slots *slots);
