@@ -50,6 +50,23 @@ bool batch_has_records(const struct berth_core *core)
     return core->open && core->open->count > 0;
 }
 
+static bool has_again(const struct berth_core *core)
+{
+    return core->again && core->again->count;
+}
+
+bool batch_takes_arrivals(const struct berth_core *core)
+{
+    return !core->is_store_full || (core->now_ms >= core->store_again_ms && !has_again(core));
+}
+
+int64_t batch_next_deadline_ms(const struct berth_core *core)
+{
+    bool is_waiting =
+        core->is_store_full && !core->is_away && (has_again(core) || batch_has_records(core));
+    return is_waiting ? core->store_again_ms : INT64_MAX;
+}
+
 struct berth_record *batch_add(struct berth_core *core, enum berth_record_type type)
 {
     struct berth_batch *batch = open_batch(core);

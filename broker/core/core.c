@@ -247,9 +247,8 @@ int64_t berth_core_next_deadline_ms(const struct berth_core *core, int64_t now_m
         if (due_ms < deadline)
             deadline = due_ms;
     }
-    if (core->is_store_full && !core->is_away && core->store_again_ms < deadline)
-        deadline = core->store_again_ms;
-    return deadline;
+    int64_t again_ms = batch_next_deadline_ms(core);
+    return again_ms < deadline ? again_ms : deadline;
 }
 
 void berth_core_check(const struct berth_core *core)

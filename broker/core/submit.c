@@ -238,7 +238,7 @@ static uint32_t make_job(struct berth_core *core, const struct arrival *arrival,
 
 static struct berth_submitted_item take_in(struct berth_core *core, const struct arrival *arrival)
 {
-    if (core->is_store_full)
+    if (!batch_takes_arrivals(core))
         return refusal(BERTH_EFULL, "", "the broker's disk is full: this job was not stored");
     if (core->jobs.used >= core->jobs.count_max)
         return refusal(BERTH_EFULL, "",
