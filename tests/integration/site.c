@@ -47,8 +47,7 @@ static void begin(struct site *site, const char *const *args)
     }
     if (site->broker.pid)
         process_fini(&site->broker);
-    process_start(&site->broker, argv, NULL);
-    site->is_running = true;
+    process_start(&site->broker, argv, site->env);
 }
 
 static int end(struct site *site)
@@ -56,7 +55,6 @@ static int end(struct site *site)
     int code = process_await_exit(&site->broker, SITE_TIMEOUT_MS);
     if (code == PROCESS_TIMED_OUT)
         fail_msg("the broker has not ended: %s", process_err(&site->broker));
-    site->is_running = false;
     return code;
 }
 

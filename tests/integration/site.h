@@ -13,11 +13,11 @@
 #define SITE_ARGS_MAX   16
 
 struct site {
-    char *dir;  /* of everything */
-    char *data; /* the broker's data directory, not there yet */
-    char *url;  /* ipc:// in `dir` */
+    char *dir;              /* of everything */
+    char *data;             /* the broker's data directory, not there yet */
+    char *url;              /* ipc:// in `dir` */
+    const char *const *env; /* of the broker, beside ours; NULL: none */
     struct process broker;
-    bool is_running;
 };
 
 /* cmocka's setup and teardown: `*state` is a site without a broker. */
