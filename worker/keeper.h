@@ -23,15 +23,18 @@
  *
  * What the child is told, and how it answers
  * - It is `exe` with the keeper's arguments and, in front of them, "--child FD". FD is for
- *   fence_open(), which also says nonce, child number and epoch seen. Environment and signal mask
- *   are those with which the keeper was started. It leads a process group of its own, so that a
- *   terminal's Ctrl-C reaches it through the keeper alone, and it dies with the keeper.
- * - SIGTERM says drain (the first TERM or INT that the keeper gets). SIGINT says stop (the second):
- *   cancel what runs and hand it back. HUP and QUIT are passed on as they are.
+ *   fence_open(), which also says nonce, child number and epoch seen. Its environment is that of
+ *   the keeper. It leads a process group of its own, so that a terminal's Ctrl-C reaches it through
+ *   the keeper alone, and it dies with the keeper.
+ * - It starts with TERM, INT, HUP and QUIT blocked, so that none is lost before it listens to them.
+ *   SIGTERM says drain (the first TERM or INT that the keeper gets). SIGINT says stop (the second):
+ *   cancel what runs and hand it back. HUP and QUIT are passed on as they are. At the third TERM or
+ *   INT, or KEEPER_STOP_MS after the second, it is killed.
  * - It ends with one of the statuses below. Any other end is a crash, and a fresh child follows.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Exit statuses of the runtime child. The first two mean this only before its first session. */
@@ -50,19 +53,18 @@ enum keeper_child_exit {
     KEEPER_CHILD_TWO_BROKERS = 83,
 };
 
-#define KEEPER_GONE_EVERY_MS    500
-#define KEEPER_LEAVE_MS         3000  /* the longest wait for the last GONE_OK */
-#define KEEPER_STOP_MS          15000 /* from the second TERM to SIGKILL */
-#define KEEPER_BACKOFF_MS_MIN   100   /* after the second young death; none after the first */
-#define KEEPER_BACKOFF_MS_MAX   5000
-#define KEEPER_YOUNG_MS         10000 /* a child that lived longer resets the back-off */
-#define KEEPER_CERTIFICATES_MAX 64    /* beyond it the oldest is dropped: its lease decides */
+#define KEEPER_LEAVE_MS       3000  /* the longest wait for the last GONE_OK */
+#define KEEPER_STOP_MS        15000 /* from the second TERM to SIGKILL */
+#define KEEPER_BACKOFF_MS_MIN 100   /* after the second young death; none after the first */
+#define KEEPER_BACKOFF_MS_MAX 5000
+#define KEEPER_YOUNG_MS       10000 /* a child that lived longer resets the back-off */
 
 struct keeper_opts {
     const char *exe; /* NULL: /proc/self/exe */
     int argc;        /* the program's own arguments, argv[0] included */
     char *const *argv;
     const char *broker_url; /* where GONE goes: a ZeroMQ endpoint */
+    bool is_without_cgroup; /* even where it may make one */
 };
 
 /* Runs until the worker has been drained or stopped, and returns the exit code of the program: 0
