@@ -77,7 +77,7 @@ static void die(const char *what, const struct berth_error *err)
 
 /* ---- the processes ---- */
 
-static pid_t start(const char *program, char *const argv[])
+static pid_t start(const char *program, const char *const argv[])
 {
     char path[PATH_MAX], log[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/%s", bin, program) >= (int)sizeof path ||
@@ -90,7 +90,7 @@ static pid_t start(const char *program, char *const argv[])
         int fd = open(log, O_CREAT | O_WRONLY | O_APPEND, 0600);
         dup2(fd, STDOUT_FILENO);
         dup2(fd, STDERR_FILENO);
-        execv(path, argv);
+        execv(path, (char *const *)(uintptr_t)argv);
         _exit(127);
     }
     return pid;
@@ -100,17 +100,17 @@ static void start_broker(const char *url)
 {
     char data[PATH_MAX];
     snprintf(data, sizeof data, "%.*s/data", PATH_MAX - 8, dir);
-    broker = start("berthd", (char *[]){ "berthd", "--data", data, "--listen",
-                                         (char *)(uintptr_t)url, "--http", "off", NULL });
+    broker = start("berthd", (const char *[]){ "berthd", "--data", data, "--listen", url, "--http",
+                                               "off", NULL });
 }
 
 static void start_worker(const char *url)
 {
     char plugin[PATH_MAX];
     snprintf(plugin, sizeof plugin, "%.*s/bench.so", PATH_MAX - 16, bin);
-    worker = start("berth-worker",
-                   (char *[]){ "berth-worker", "--broker", (char *)(uintptr_t)url, "--name",
-                               "bench", "--capacity", CAPACITY, "--plugin", plugin, NULL });
+    worker =
+        start("berth-worker", (const char *[]){ "berth-worker", "--broker", url, "--name", "bench",
+                                                "--capacity", CAPACITY, "--plugin", plugin, NULL });
 }
 
 /* ---- the raw limit ---- */

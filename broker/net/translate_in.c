@@ -30,7 +30,7 @@ enum berth_translated berth_translate_in(struct berth_translate *t,
 {
     struct berth_error err = { 0 };
     const char *field = NULL;
-    Berth__V1__Envelope *envelope;
+    Berth__V1__Envelope *envelope = NULL;
     berth_arena_reset(&t->in);
 
     int rc = read_frame(t, incoming, &envelope, &err, &field);

@@ -478,7 +478,7 @@ static int out_reports(const struct agent_effect *effect, struct berth_arena *ar
 int translate_out(const struct agent_effect *effect, const struct agent_opts *opts,
                   struct berth_arena *arena, struct berth_buf *buf, struct berth_error *err)
 {
-    int rc;
+    int rc = 0;
     switch (effect->type) {
     case AGENT_DO_HELLO: rc = out_hello(effect, opts, arena, buf); break;
     case AGENT_DO_JOIN: rc = out_join(effect, opts, arena, buf); break;
