@@ -46,6 +46,18 @@ static bool withdraw(struct weft_task *task)
     return d->ops->withdraw(d, &task->turn);
 }
 
+/* A coroutine that may have to hear of it: one that is under way to another dispatcher turns round,
+ * unless a shield keeps it from feeling anything; any other is woken to look for itself. */
+static void tell(struct weft_task *task, struct weft_reap *reap)
+{
+    if (weft_task_is_cancelled(task) && withdraw(task)) {
+        task->next = reap->queued;
+        reap->queued = task;
+    } else {
+        weft_wake(task);
+    }
+}
+
 static void cancel_one(struct weft_task *task, struct weft_task **todo, struct weft_reap *reap)
 {
     bool will_not_run = false;
@@ -58,19 +70,13 @@ static void cancel_one(struct weft_task *task, struct weft_task **todo, struct w
     case WEFT_PHASE_STARTED:
         if (task->outermost && task->outermost->kind != WEFT_SHIELD)
             mark_scopes(task->outermost, todo);
-        if (withdraw(task)) {
-            task->next = reap->queued;
-            reap->queued = task;
-            return;
-        }
-        break;
+        tell(task, reap);
+        return;
     case WEFT_PHASE_ENDED: return;
     }
     if (will_not_run) {
         task->next = reap->ended;
         reap->ended = task;
-    } else {
-        weft_wake(task);
     }
 }
 
@@ -94,7 +100,7 @@ void weft_cancel_scope(struct weft_scope_state *scope, struct weft_reap *reap)
 {
     struct weft_task *todo = NULL;
     mark_scopes(scope, &todo);
-    weft_wake(scope->owner);
+    tell(scope->owner, reap);
     walk(todo, reap);
 }
 

@@ -6,7 +6,7 @@
  * (EPOLLONESHOT); so a descriptor that was closed and opened anew never inherits anything. A report
  * only wakes: whether the descriptor is ready says poll(2), asked by the coroutine itself.
  */
-#include "poll.h"
+#include "poller.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -7,7 +7,7 @@
 
 #include "cores.h"
 #include "die.h"
-#include "poll.h"
+#include "poller.h"
 #include "stack.h"
 #include "tree.h"
 

@@ -8,7 +8,7 @@
 #include <weft/base.h>
 
 #include "die.h"
-#include "poll.h"
+#include "poller.h"
 
 #define HEAP_CAPACITY_MIN 64
 /* After so many the lock is given back for a moment, so that setting a timer never waits long. */

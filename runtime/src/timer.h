@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Timers: a heap of deadlines, served by the poller's thread (poll.h).
+ * Timers: a heap of deadlines, served by the poller's thread (poller.h).
  *
  * Lock order: the lock of the timers comes before every other lock of weft, because `fire` is
  * called under it. So set and cancel a timer while holding none.

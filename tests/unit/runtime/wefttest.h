@@ -8,30 +8,47 @@
 #include "support/berthtest.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <weft/weft.h>
 
+#include "switch.h"
+
+/* Under a sanitizer a hundredth of the rounds is enough, and as much as one can wait for. */
+#define TEST_IS_SLOW (WEFT_ASAN || WEFT_TSAN)
+
 /* Far longer than anything takes: a test that gets there has failed. */
 #define TEST_WAIT_MS 20000
 
-/* Each test ends with weft shut down, so that nothing of it is left for the next: a teardown. */
+/* Each test ends with weft shut down, so that nothing of it is left for the next. */
 static inline int weft_test_teardown(void **state)
 {
     (void)state;
     return weft_shutdown();
 }
 
-/* The same test for each of several; in the style of cmocka_unit_test. */
 #define weft_unit_test(f) cmocka_unit_test_teardown(f, weft_test_teardown)
 
-/* Parks until `is_true` (set by another coroutine) or TEST_WAIT_MS have passed: false. */
-static inline bool weft_test_await(const atomic_bool *is_true)
-{
-    int64_t deadline_ns = weft_deadline_ms(TEST_WAIT_MS);
-    while (!*is_true && weft_now_ns() < deadline_ns && weft_sleep_ms(1) == 0) {
-    }
-    return *is_true;
-}
+/* Coroutine: waits until another one has set the flag; false after TEST_WAIT_MS. Deaf to cancelling
+ * in that it then gives up at once. */
+bool test_await(const atomic_bool *is_true);
+
+/* Any thread: the same, blocking it. */
+bool test_block_until(const atomic_bool *is_true);
+
+/* Runs fn(arg) in a process of its own and asserts that it ends by abort() after a line on stderr
+ * that contains `text`. To be called while weft is shut down. */
+void assert_dies(int (*fn)(void *arg), void *arg, const char *text);
+
+/* Fills io with bodies that block their threads until io_free(). weft_configure({ .io_threads = 1
+ * }) makes one enough. */
+struct io_block {
+    atomic_bool is_blocked, is_free;
+    struct weft_task *root;
+};
+void io_block(struct io_block *block);
+void io_free(struct io_block *block);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "wefttest.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/await.h"
+
+#define OUTPUT_BYTES 4096
+
+bool test_await(const atomic_bool *is_true)
+{
+    int64_t deadline_ns = weft_deadline_ms(TEST_WAIT_MS);
+    while (!*is_true && weft_now_ns() < deadline_ns && weft_sleep_ms(1) == 0) {
+    }
+    return *is_true;
+}
+
+static bool is_set(void *arg)
+{
+    return *(const atomic_bool *)arg;
+}
+
+bool test_block_until(const atomic_bool *is_true)
+{
+    return await(is_set, (void *)(uintptr_t)is_true, TEST_WAIT_MS);
+}
+
+static void read_all(int fd, char *output)
+{
+    size_t used = 0;
+    ssize_t got;
+    while (used < OUTPUT_BYTES - 1 && (got = read(fd, output + used, OUTPUT_BYTES - 1 - used)) > 0)
+        used += (size_t)got;
+    output[used] = '\0';
+}
+
+void assert_dies(int (*fn)(void *arg), void *arg, const char *text)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)signal(SIGABRT, SIG_DFL);
+        (void)dup2(ends[1], STDERR_FILENO);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+        (void)fn(arg);
+        _exit(0);
+    }
+    (void)close(ends[1]);
+    char output[OUTPUT_BYTES];
+    read_all(ends[0], output);
+    (void)close(ends[0]);
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (!strstr(output, text))
+        print_error("stderr was: %s\n", output);
+    assert_non_null(strstr(output, text));
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+}
+
+static int block_thread(void *arg)
+{
+    struct io_block *block = arg;
+    block->is_blocked = true;
+    return test_block_until(&block->is_free) ? 0 : -ETIMEDOUT;
+}
+
+void io_block(struct io_block *block)
+{
+    *block = (struct io_block){ .root = NULL };
+    block->root = weft_root_open(weft_io(), block_thread, block);
+    assert_non_null(block->root);
+    assert_true(test_block_until(&block->is_blocked));
+}
+
+void io_free(struct io_block *block)
+{
+    block->is_free = true;
+    assert_int_equal(weft_root_close(block->root), 0);
+}
