@@ -14,7 +14,7 @@
 
 /* A message kind: the envelope, and a side that receives it. */
 struct sample {
-    const char *name; /* of the message, as in the .proto */
+    const char *name; /* of its golden file; of the first of a message, as in the .proto */
     enum berth_side receiver;
     Berth__V1__Envelope envelope; /* to be packed, never written */
 };

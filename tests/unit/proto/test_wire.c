@@ -85,7 +85,6 @@ static void every_message_packs_and_unpacks_to_itself(void **state)
         berth_arena_reset(&f->arena);
         assert_ok(berth_wire_unpack(frame, &f->arena, &envelope, &f->err));
         assert_int_equal(envelope->message_case, samples[i].envelope.message_case);
-        assert_string_equal(berth_wire_name(envelope), samples[i].name);
 
         struct berth_buf again;
         berth_buf_init(&again, BERTH_FRAME_BYTES_MAX);
@@ -96,13 +95,29 @@ static void every_message_packs_and_unpacks_to_itself(void **state)
     }
 }
 
+static bool has_sample(uint32_t message_case)
+{
+    for (size_t i = 0; i < sample_count; i++)
+        if ((uint32_t)samples[i].envelope.message_case == message_case)
+            return true;
+    return false;
+}
+
 static void every_message_of_the_schema_has_a_sample(void **state)
 {
     (void)state;
     const ProtobufCMessageDescriptor *envelope = &berth__v1__envelope__descriptor;
-    assert_int_equal(envelope->n_fields, sample_count + 2); /* version and request */
-    for (size_t i = 0; i < sample_count; i++)
-        assert_string_equal(envelope->fields[i + 2].name, samples[i].name);
+    for (unsigned i = 0; i < envelope->n_fields; i++)
+        if (envelope->fields[i].type == PROTOBUF_C_TYPE_MESSAGE &&
+            !has_sample(envelope->fields[i].id))
+            fail_msg("no sample of %s", envelope->fields[i].name);
+}
+
+static void message_is_called_as_in_the_schema(void **state)
+{
+    (void)state;
+    assert_string_equal(berth_wire_name(&sample_get("job_wait")->envelope), "job_wait");
+    assert_string_equal(berth_wire_name(&sample_get("worker_gone_ok")->envelope), "worker_gone_ok");
 }
 
 static void pack_appends_behind_what_is_there(void **state)
@@ -347,14 +362,14 @@ static void largest_legal_lists_fit_the_budget(void **state)
 static void longest_list_of_workers_fits_the_budget(void **state)
 {
     struct fixture *f = *state;
-    Berth__V1__Worker worker = *sample_get("workers")->envelope.workers->worker[0], *all[4096];
+    Berth__V1__Worker worker = *sample_get("workers")->envelope.workers->worker[0],
+                      *all[BERTH_WORKERS_MAX];
     ProtobufCBinaryData names[BERTH_WORKER_SHOWN_MAX];
     static uint8_t name[BERTH_NAME_BYTES_MAX] = { 'n' };
     for (size_t i = 0; i < BERTH_WORKER_SHOWN_MAX; i++)
         names[i] = (ProtobufCBinaryData){ sizeof name, name };
     worker.n_handlers = BERTH_WORKER_SHOWN_MAX;
     worker.handlers = names;
-    assert_int_equal(sizeof all / sizeof *all, BERTH_WORKERS_MAX);
     for (size_t i = 0; i < BERTH_WORKERS_MAX; i++)
         all[i] = &worker;
     Berth__V1__Workers list = *sample_get("workers")->envelope.workers;
@@ -499,6 +514,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(every_message_packs_and_unpacks_to_itself),
         TEST(every_message_of_the_schema_has_a_sample),
+        TEST(message_is_called_as_in_the_schema),
         TEST(pack_appends_behind_what_is_there),
         TEST(init_sets_version_and_request),
         TEST(frame_cut_at_any_byte_is_refused),
