@@ -225,7 +225,8 @@ static void take_term(struct keeper *keeper, int64_t now_ms)
     if (keeper->term_count == 1) {
         pass_on(keeper, SIGTERM);
     } else if (keeper->term_count == 2) {
-        keeper->stop_ms = now_ms + KEEPER_STOP_MS;
+        int64_t stop_ms = keeper->opts->stop_ms;
+        keeper->stop_ms = now_ms + (stop_ms > 0 ? stop_ms : KEEPER_STOP_MS);
         pass_on(keeper, SIGINT);
     } else {
         kill_for(keeper, GONE_BY_DRAIN);

@@ -29,7 +29,7 @@
  * - It starts with TERM, INT, HUP and QUIT blocked, so that none is lost before it listens to them.
  *   SIGTERM says drain (the first TERM or INT that the keeper gets). SIGINT says stop (the second):
  *   cancel what runs and hand it back. HUP and QUIT are passed on as they are. At the third TERM or
- *   INT, or KEEPER_STOP_MS after the second, it is killed.
+ *   INT, or `stop_ms` after the second, it is killed.
  * - It ends with one of the statuses below. Any other end is a crash, and a fresh child follows.
  */
 #pragma once
@@ -64,6 +64,7 @@ struct keeper_opts {
     int argc;        /* the program's own arguments, argv[0] included */
     char *const *argv;
     const char *broker_url; /* where GONE goes: a ZeroMQ endpoint */
+    int64_t stop_ms;        /* from the second TERM to SIGKILL; 0: KEEPER_STOP_MS */
     bool is_without_cgroup; /* even where it may make one */
 };
 

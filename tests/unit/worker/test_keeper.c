@@ -53,6 +53,7 @@ static int keeper_main(int argc, char **argv)
     struct keeper_opts opts = { .argc = argc,
                                 .argv = argv,
                                 .broker_url = argv[4],
+                                .stop_ms = LIFE_SHORT_MS,
                                 .is_without_cgroup = strcmp(argv[5], "without") == 0 };
     berth_log_init("keeper", BERTH_LOG_ERROR);
     return keeper_run(&opts);
@@ -476,6 +477,27 @@ static void signals_are_passed_on_and_the_third_term_kills(void **state)
     assert_int_equal(await_keeper_exit(f), 0);
 }
 
+static void a_child_that_does_not_stop_when_told_is_killed(void **state)
+{
+    struct fixture *f = *state;
+    struct heard_gone gone;
+    start_keeper(f, "signals");
+    (void)await_born(f);
+    assert_int_equal(kill(f->keeper, SIGINT), 0);
+    assert_line(f, "15\n");
+    int64_t stopped_ms = berth_clock_monotonic_ms();
+    assert_int_equal(kill(f->keeper, SIGINT), 0);
+    assert_line(f, "2\n");
+
+    broker_await_gone(f->broker, &gone);
+
+    assert_in_range(gone.at_ms - stopped_ms, LIFE_SHORT_MS - 1, DEADLINE_MS);
+    assert_int_equal(gone.cause, GONE_BY_DRAIN);
+    assert_int_equal(gone.status, SIGKILL);
+    broker_acknowledge(f->broker, &gone, true);
+    assert_int_equal(await_keeper_exit(f), 0);
+}
+
 static void a_child_that_crashes_while_draining_is_not_followed(void **state)
 {
     struct fixture *f = *state;
@@ -603,6 +625,7 @@ int main(int argc, char **argv)
         TEST(a_drained_worker_is_proven_gone_and_ends_with_0),
         TEST(without_an_answer_a_drained_worker_leaves_after_three_seconds),
         TEST(signals_are_passed_on_and_the_third_term_kills),
+        TEST(a_child_that_does_not_stop_when_told_is_killed),
         TEST(a_child_that_crashes_while_draining_is_not_followed),
         TEST(a_child_that_refuses_to_begin_ends_the_program_with_its_status),
         TEST(the_same_status_after_a_session_is_a_crash),
