@@ -12,11 +12,13 @@
 #include "job.h"
 #include "slab.h"
 
-#define BERTH_SESSIONS_MAX    16384u
-#define BERTH_DISPATCHERS_MAX 65536u
-#define BERTH_HANDLERS_MAX    65536u
-#define BERTH_WATCHES_MAX     1000000u /* (job, waiting request) pairs */
-#define BERTH_QUERIES_MAX     4096u    /* questions to the store that are under way */
+/* As many as one list on the wire shows (proto/limits.h). */
+#define BERTH_SESSIONS_MAX    4096u
+#define BERTH_DISPATCHERS_MAX 4096u
+
+#define BERTH_HANDLERS_MAX 65536u
+#define BERTH_WATCHES_MAX  1000000u /* (job, waiting request) pairs */
+#define BERTH_QUERIES_MAX  4096u    /* questions to the store that are under way */
 
 struct dispatcher {
     struct berth_map_node by_name, by_id;
