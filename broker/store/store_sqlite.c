@@ -108,6 +108,9 @@ static int on_commit(void *arg, sqlite3 *db, const char *schema, int pages)
 
 static int connect(struct store_sqlite *self, struct berth_error *err)
 {
+    /* Counting its memory costs SQLite two mutexes for each allocation. Refused once it is in use,
+     * which is fine. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     int rc = sqlite3_open_v2(self->path, &self->db, flags, NULL);
     if (!self->db)
@@ -252,7 +255,7 @@ static int open_database(struct store_sqlite *self, struct berth_store_info *ret
     if (rc == 0)
         rc = check(self, err);
     if (rc == 0)
-        rc = sqlite_schema_prepare(self, err);
+        rc = sqlite_statements_prepare(self, err);
     if (rc == 0)
         rc = begin_epoch(self, err);
     if (rc == 0)
@@ -274,15 +277,13 @@ static void sqlite_free(struct store_sqlite *self)
     free(self);
 }
 
-static const struct store_blocking_ops blocking_ops;
-
 static int sqlite_open(const struct berth_store_opts *opts, struct store_blocking **ret_backend,
                        struct berth_store_info *ret_info, struct berth_error *err)
 {
     struct store_sqlite *self = calloc(1, sizeof *self);
     if (!self)
         return berth_fail(err, -ENOMEM, "open the store");
-    self->blocking.ops = &blocking_ops;
+    self->blocking.ops = &store_sqlite_blocking;
     self->dir_fd = self->lock_fd = -1;
     self->lineage = opts->lineage;
     self->open_wall_us = opts->wall_us;
@@ -320,7 +321,7 @@ static void sqlite_stats(const struct store_blocking *backend, struct berth_stor
     };
 }
 
-static const struct store_blocking_ops blocking_ops = {
+const struct store_blocking_ops store_sqlite_blocking = {
     .open = sqlite_open,
     .load = sqlite_load,
     .write = sqlite_write,
@@ -336,7 +337,8 @@ extern const struct berth_store_ops store_sqlite_ops;
 static int open_on_thread(const struct berth_store_opts *opts, struct berth_store **ret_store,
                           struct berth_store_info *ret_info, struct berth_error *err)
 {
-    return store_thread_open(&store_sqlite_ops, &blocking_ops, opts, ret_store, ret_info, err);
+    return store_thread_open(&store_sqlite_ops, &store_sqlite_blocking, opts, ret_store, ret_info,
+                             err);
 }
 
 const struct berth_store_ops store_sqlite_ops = {

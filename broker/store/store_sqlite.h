@@ -33,7 +33,6 @@ enum sqlite_statement {
     SQL_JOB_CANCEL,
     SQL_JOB_DELETE,
     SQL_DONE_INSERT,
-    SQL_KEY_INSERT,
     SQL_DISPATCHER_PUT,
     SQL_SESSION_INSERT,
     SQL_SESSION_DELETE,
@@ -46,6 +45,7 @@ enum sqlite_statement {
     SQL_DONE_DOWN,
     SQL_DONE_AGES,
     SQL_DONE_DELETE,
+    SQL_KEY_KEEP,
     SQL_KEY_AGES,
     SQL_KEY_DELETE,
     SQL_STATEMENT_COUNT,
@@ -109,9 +109,14 @@ bool sqlite_disk_is_short(const struct store_sqlite *self);
 
 /* Brings the database to this program's version. BERTH_EVERSION, BERTH_ESTORE, -EBUSY ... */
 int sqlite_schema_open(struct store_sqlite *self, struct berth_error *err);
-int sqlite_schema_prepare(struct store_sqlite *self, struct berth_error *err);
+
+/* store_sqlite_statements.c */
+int sqlite_statements_prepare(struct store_sqlite *self, struct berth_error *err);
 
 /* store_sqlite.c */
+
+/* Without the thread: for tests that count what is done to the files. */
+extern const struct store_blocking_ops store_sqlite_blocking;
 
 /* Runs SQL without results, or with one number (the first row's first column). SQLite's codes. */
 int sqlite_exec(struct store_sqlite *self, const char *sql);

@@ -114,8 +114,10 @@ int sqlite_load(struct store_blocking *backend, const struct berth_store_visitor
     if (rc == 0)
         rc = visit_rows(
             &load,
-            "SELECT id, dispatcher, key_kind, key_bytes, key_until_us, body_hash FROM ended_key"
-            " WHERE key_until_us > ?1 ORDER BY id",
+            "SELECT id, dispatcher, key_kind, key_bytes, key_until_us, body_hash"
+            " FROM done INDEXED BY done_key WHERE key_kind <> 0 AND key_until_us > ?1"
+            " UNION ALL SELECT id, dispatcher, key_kind, key_bytes, key_until_us, body_hash"
+            " FROM idempotency WHERE key_until_us > ?1 ORDER BY id",
             load.self->open_wall_us, visit_key);
     return rc;
 }

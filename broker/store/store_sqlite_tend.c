@@ -10,12 +10,14 @@
 #include "base/clock.h"
 #include "broker/store/store_sqlite.h"
 
-/* The write-ahead log is copied back when it has so many bytes, or, while idle, so many, or after a
- * second at all. RESULTS: a checkpoint's time follows the size of the log; 4-8 MiB are 5-10 ms. */
-#define CHECKPOINT_BYTES      (8u << 20)
-#define CHECKPOINT_BYTES_IDLE (1u << 20)
-#define CHECKPOINT_IDLE_MS    1000
-#define CHECKPOINT_RETRY_MS   1000
+/* The write-ahead log is copied back when it has so many bytes; while idle for a moment, when it
+ * has fewer; while idle for a second, whatever it has. A checkpoint's time follows the pages it
+ * copies: docs/STORE.md has the figures. */
+#define CHECKPOINT_BYTES       (4u << 20)
+#define CHECKPOINT_PAUSE_BYTES (512u << 10)
+#define CHECKPOINT_PAUSE_MS    50
+#define CHECKPOINT_IDLE_MS     1000
+#define CHECKPOINT_RETRY_MS    1000
 
 /* Looked at in one step, and twice the jobs that ended in the last batch on top. */
 #define STEP_ROWS   500
@@ -67,11 +69,19 @@ static void checkpoint(struct store_sqlite *self, int64_t now_ms)
         (void)sqlite_die(self, rc, "checkpoint", NULL);
 }
 
+/* After how much idleness the log is copied back. */
+static int64_t checkpoint_pause_ms(const struct store_sqlite *self)
+{
+    if (wal_bytes(self) >= CHECKPOINT_BYTES)
+        return 0;
+    return wal_bytes(self) >= CHECKPOINT_PAUSE_BYTES ? CHECKPOINT_PAUSE_MS : CHECKPOINT_IDLE_MS;
+}
+
 static bool is_checkpoint_due(const struct store_sqlite *self, int64_t idle_ms, int64_t now_ms)
 {
     if (self->wal_pages == 0 || now_ms < self->chores.checkpoint_due_ms)
         return false;
-    return wal_bytes(self) >= CHECKPOINT_BYTES_IDLE || idle_ms >= CHECKPOINT_IDLE_MS;
+    return idle_ms >= checkpoint_pause_ms(self);
 }
 
 /* Ends a step's transaction by its outcome. A step that found no room is tried again another time.
@@ -100,7 +110,7 @@ static int delete_by_id(struct store_sqlite *self, enum sqlite_statement which, 
     return sqlite_run(self, which);
 }
 
-/* Keys: a walk over the whole table each minute. */
+/* Keys that outlived their rows: a walk over the whole table each minute. */
 static void step_keys(struct store_sqlite *self, int64_t now_ms)
 {
     int64_t now_us = berth_clock_wall_us();
@@ -130,13 +140,21 @@ struct done_row {
     int64_t id, submitted_us, finished_us;
     enum berth_state state;
     struct sqlite_count *count;
-    bool is_protected;
+    bool is_protected; /* by a request key inside its window */
+    bool has_key;      /* of the user's, inside its window: it outlives the row */
 };
 
 struct done_walk {
     size_t looked_at;
     bool has_old, is_blocked;
 };
+
+/* Columns 5 and 6 of SQL_DONE_AGES. */
+static bool has_live_key(sqlite3_stmt *row, enum berth_key_kind kind, int64_t now_us)
+{
+    return sqlite3_column_int64(row, 5) == (sqlite3_int64)kind &&
+           sqlite3_column_int64(row, 6) > now_us;
+}
 
 static bool read_done_row(struct store_sqlite *self, sqlite3_stmt *row, int64_t now_us,
                           struct done_row *ret_row)
@@ -147,8 +165,8 @@ static bool read_done_row(struct store_sqlite *self, sqlite3_stmt *row, int64_t 
         .state = (enum berth_state)sqlite3_column_int64(row, 2),
         .submitted_us = sqlite3_column_int64(row, 3),
         .finished_us = sqlite3_column_int64(row, 4),
-        .is_protected = sqlite3_column_int64(row, 5) == BERTH_KEY_REQUEST &&
-                        sqlite3_column_int64(row, 6) > now_us,
+        .is_protected = has_live_key(row, BERTH_KEY_REQUEST, now_us),
+        .has_key = has_live_key(row, BERTH_KEY_IDEMPOTENCY, now_us),
     };
     return ret_row->count != NULL;
 }
@@ -164,7 +182,12 @@ static int forget(struct store_sqlite *self, const struct done_row *row)
     row->count->completed -= row->state == BERTH_COMPLETED;
     row->count->dead -= row->state == BERTH_DEAD;
     row->count->cancelled -= row->state == BERTH_CANCELLED;
-    return delete_by_id(self, SQL_DONE_DELETE, row->id);
+    int rc = SQLITE_OK;
+    if (row->has_key) {
+        (void)sqlite3_bind_int64(self->statements[SQL_KEY_KEEP], 1, row->id);
+        rc = sqlite_run(self, SQL_KEY_KEEP);
+    }
+    return rc == SQLITE_OK ? delete_by_id(self, SQL_DONE_DELETE, row->id) : rc;
 }
 
 static int look_at(struct store_sqlite *self, const struct done_row *row, int64_t cutoff_us,
@@ -271,9 +294,9 @@ static int64_t next_due_ms(const struct store_sqlite *self, int64_t idle_ms, int
     if (self->is_short)
         due_ms = min_i64(due_ms, chores->reserve_due_ms - now_ms + idle_ms);
     if (self->wal_pages > 0) {
-        int64_t checkpoint_ms = chores->checkpoint_due_ms - now_ms + idle_ms;
-        due_ms = min_i64(due_ms,
-                         checkpoint_ms > CHECKPOINT_IDLE_MS ? checkpoint_ms : CHECKPOINT_IDLE_MS);
+        int64_t retry_ms = chores->checkpoint_due_ms - now_ms + idle_ms;
+        int64_t pause_ms = checkpoint_pause_ms(self);
+        due_ms = min_i64(due_ms, retry_ms > pause_ms ? retry_ms : pause_ms);
     }
     return due_ms > idle_ms ? due_ms : idle_ms + 1;
 }

@@ -190,13 +190,6 @@ static int write_end(struct store_sqlite *self, const struct berth_end_record *e
     if (rc != SQLITE_OK)
         return rc;
 
-    sqlite3_stmt *key = self->statements[SQL_KEY_INSERT];
-    sqlite_bind_u64(key, 1, end->id);
-    bind_i64(key, 2, end->finished_us);
-    rc = sqlite_run(self, SQL_KEY_INSERT);
-    if (rc != SQLITE_OK)
-        return rc;
-
     sqlite_bind_u64(self->statements[SQL_JOB_DELETE], 1, end->id);
     rc = run_one(self, SQL_JOB_DELETE);
     return rc == SQLITE_OK ? count_end(self, end) : rc;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -12,6 +13,9 @@
 
 void kit_init(struct kit *kit, const char *backend)
 {
+    /* Syncs cost nothing there, and what they are for is tested with the faulty VFS. */
+    if (access("/dev/shm", W_OK) == 0)
+        (void)setenv("TMPDIR", "/dev/shm", 0);
     *kit = (struct kit){ .backend = backend, .wall_us = berth_clock_wall_us() };
     berth_arena_init(&kit->memory, SIZE_MAX);
     if (strcmp(backend, "mem") == 0) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
 
 bool model_is_live(const struct berth_job_record *job)
 {
@@ -328,4 +329,89 @@ void model_check_read(const struct model *model, struct kit *kit, const struct b
     case BERTH_READ_LIST: check_list(model, read, &completion); return;
     case BERTH_READ_COUNTS: check_counts(model, &completion); return;
     }
+}
+
+/* Digests. */
+
+static void fold_bytes(uint64_t *digest, struct berth_slice bytes)
+{
+    *digest = berth_hash64(bytes, *digest + bytes.bytes + 1);
+}
+
+static void fold(uint64_t *digest, uint64_t value)
+{
+    fold_bytes(digest, (struct berth_slice){ .data = &value, .bytes = sizeof value });
+}
+
+static int fold_dispatcher(void *arg, const struct berth_dispatcher_record *dispatcher)
+{
+    fold(arg, dispatcher->id);
+    fold_bytes(arg, kit_text(dispatcher->name));
+    fold(arg, (uint64_t)dispatcher->limit.kind << 32 | dispatcher->limit.value);
+    fold(arg, dispatcher->is_paused);
+    fold(arg, (uint64_t)dispatcher->timeout_ms);
+    return 0;
+}
+
+static int fold_session(void *arg, const struct berth_session_record *session)
+{
+    fold(arg, session->id);
+    fold_bytes(arg, (struct berth_slice){ .data = session->nonce, .bytes = sizeof session->nonce });
+    fold_bytes(arg, kit_text(session->name));
+    return 0;
+}
+
+static int fold_key(void *arg, const struct berth_job_record *job)
+{
+    fold(arg, job->id);
+    fold(arg, job->dispatcher);
+    fold(arg, job->key.kind);
+    fold_bytes(arg, job->key.bytes);
+    fold(arg, (uint64_t)job->key.until_us);
+    return 0;
+}
+
+static int fold_job(void *arg, const struct berth_job_record *job)
+{
+    (void)fold_key(arg, job);
+    fold_bytes(arg, job->handler);
+    fold_bytes(arg, job->body);
+    fold(arg, job->state);
+    fold(arg, (uint64_t)job->run_at_us);
+    fold(arg, (uint64_t)job->attempt << 32 | job->failures);
+    fold(arg, (uint64_t)job->deaths << 1 | job->is_cancelled);
+    fold(arg, job->last.id);
+    fold_bytes(arg, job->last.worker);
+    fold_bytes(arg, job->last.result);
+    fold_bytes(arg, job->last.error_message);
+    return 0;
+}
+
+uint64_t model_digest(const struct model *model, int64_t wall_us)
+{
+    uint64_t digest = 0;
+    for (size_t i = 0; i < model->dispatcher_count; i++)
+        (void)fold_dispatcher(&digest, &model->dispatchers[i]);
+    for (size_t i = 0; i < model->session_count; i++)
+        (void)fold_session(&digest, &model->sessions[i]);
+    for (size_t i = skip_to_live(model, 0); i < model->job_count; i = skip_to_live(model, i + 1))
+        (void)fold_job(&digest, &model->jobs[i]);
+    for (size_t i = skip_to_key(model, 0, wall_us); i < model->job_count;
+         i = skip_to_key(model, i + 1, wall_us))
+        (void)fold_key(&digest, &model->jobs[i]);
+    return digest;
+}
+
+uint64_t model_digest_of_store(struct kit *kit)
+{
+    uint64_t digest = 0;
+    struct berth_store_visitor visitor = { .arg = &digest,
+                                           .dispatcher = fold_dispatcher,
+                                           .session = fold_session,
+                                           .job = fold_job,
+                                           .ended_key = fold_key,
+                                           .body_bytes_budget = UINT64_MAX };
+    struct berth_error error = { .code = 0 };
+    assert_int_equal(berth_store_load(kit->store, &visitor, &error), 0);
+    return digest;
 }

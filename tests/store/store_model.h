@@ -9,7 +9,7 @@
 
 #include "store_kit.h"
 
-#define MODEL_JOBS_MAX        8192
+#define MODEL_JOBS_MAX        2048
 #define MODEL_DISPATCHERS_MAX 64
 #define MODEL_SESSIONS_MAX    256
 
@@ -31,3 +31,8 @@ bool model_is_live(const struct berth_job_record *job);
  * store that was just opened. `body_bytes_budget` as in the visitor. */
 void model_check_load(const struct model *model, struct kit *kit, uint64_t body_bytes_budget);
 void model_check_read(const struct model *model, struct kit *kit, const struct berth_read *read);
+
+/* A number for all that a load visits: two stores that hold the same have the same. The store must
+ * have been opened just before. */
+uint64_t model_digest(const struct model *model, int64_t wall_us);
+uint64_t model_digest_of_store(struct kit *kit);

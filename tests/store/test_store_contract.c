@@ -14,6 +14,7 @@
 #include "base/rng.h"
 #include "store_kit.h"
 #include "store_model.h"
+#include "store_workload.h"
 
 static const char *backend_under_test;
 
@@ -353,124 +354,6 @@ static void full_store_refuses_arrivals_and_takes_ends(void **state)
 
 /* Random sequences of all records, against the model. */
 
-static uint64_t pick_live(struct fixture *f, struct berth_rng *rng)
-{
-    if (f->model.job_count == 0)
-        return 0;
-    for (size_t i = 0; i < 20; i++) {
-        const struct berth_job_record *job =
-            &f->model.jobs[berth_rng_below(rng, f->model.job_count)];
-        if (model_is_live(job))
-            return job->id;
-    }
-    return 0;
-}
-
-static struct berth_slice random_bytes(struct fixture *f, struct berth_rng *rng, size_t bytes_max)
-{
-    size_t bytes = (size_t)berth_rng_below(rng, bytes_max + 1);
-    return kit_bytes(&f->kit, bytes, berth_rng_next(rng));
-}
-
-static struct berth_attempt_record random_last(struct fixture *f, struct berth_rng *rng)
-{
-    return (struct berth_attempt_record){
-        .id = berth_rng_next(rng),
-        .started_us = f->kit.wall_us,
-        .worker = random_bytes(f, rng, 20),
-        .result = random_bytes(f, rng, berth_rng_chance(rng, 1, 20) ? 70000 : 100),
-        .error_kind = berth_rng_chance(rng, 1, 2) ? kit_text("exit") : kit_text(""),
-        .error_message = random_bytes(f, rng, 60),
-    };
-}
-
-static struct berth_record random_job(struct fixture *f, struct berth_rng *rng)
-{
-    uint64_t last = f->model.job_count ? f->model.jobs[f->model.job_count - 1].id : 0;
-    uint64_t id = last + 1 + berth_rng_below(rng, 3);
-    bool is_long = berth_rng_chance(rng, 1, 30);
-    struct berth_record record = kit_job(id, 1 + (uint32_t)berth_rng_below(rng, 4),
-                                         random_bytes(f, rng, is_long ? 200000 : 300));
-    record.job.priority = (int32_t)berth_rng_between(rng, -100, 100);
-    record.job.run_at_us = berth_rng_chance(rng, 1, 3) ? f->kit.wall_us + 1000 : 0;
-    record.job.max_attempts = (uint32_t)berth_rng_below(rng, 10);
-    record.job.timeout_ms = (int64_t)berth_rng_below(rng, 100000);
-    record.job.key.kind = (enum berth_key_kind)berth_rng_below(rng, 3);
-    if (record.job.key.kind == BERTH_KEY_NONE)
-        return record;
-    record.job.key.bytes = kit_bytes(&f->kit, 16, berth_rng_next(rng));
-    if (record.job.key.kind == BERTH_KEY_IDEMPOTENCY)
-        record.job.key.bytes.bytes = 1 + (size_t)berth_rng_below(rng, 16);
-    record.job.key.until_us = f->kit.wall_us + berth_rng_between(rng, -1000000, 3600000000);
-    for (size_t i = 0; i < sizeof record.job.key.body_hash; i++)
-        record.job.key.body_hash[i] = (uint8_t)berth_rng_next(rng);
-    return record;
-}
-
-static struct berth_record random_retry(struct fixture *f, struct berth_rng *rng, uint64_t id)
-{
-    return (struct berth_record){ .type = BERTH_RECORD_RETRY,
-                                  .retry = { .id = id,
-                                             .state = berth_rng_chance(rng, 1, 2) ? BERTH_READY
-                                                                                  : BERTH_RETRYING,
-                                             .run_at_us = (int64_t)berth_rng_below(rng, 1000000),
-                                             .attempt = (uint32_t)berth_rng_below(rng, 100),
-                                             .failures = (uint32_t)berth_rng_below(rng, 100),
-                                             .deaths = (uint32_t)berth_rng_below(rng, 3),
-                                             .last = random_last(f, rng) } };
-}
-
-static struct berth_record random_end(struct fixture *f, struct berth_rng *rng, uint64_t id)
-{
-    static const enum berth_state ends[] = { BERTH_COMPLETED, BERTH_DEAD, BERTH_CANCELLED };
-    struct berth_record record = kit_end(id, model_find(&f->model, id)->dispatcher,
-                                         ends[berth_rng_below(rng, 3)], f->kit.wall_us);
-    record.end.attempt = (uint32_t)berth_rng_below(rng, 100);
-    record.end.failures = (uint32_t)berth_rng_below(rng, 100);
-    record.end.deaths = (uint32_t)berth_rng_below(rng, 100);
-    record.end.last = random_last(f, rng);
-    return record;
-}
-
-static struct berth_record random_dispatcher(struct fixture *f, struct berth_rng *rng)
-{
-    uint32_t id = 1 + (uint32_t)berth_rng_below(rng, f->model.dispatcher_count + 1);
-    if (id > 20)
-        id = 20;
-    char name[BERTH_NAME_BYTES];
-    (void)snprintf(name, sizeof name, "dispatcher-%u", (unsigned)id);
-    struct berth_record record = kit_dispatcher(id, name);
-    record.dispatcher.limit.kind = (enum berth_limit_kind)(1 + berth_rng_below(rng, 4));
-    record.dispatcher.limit.value = (uint32_t)berth_rng_next(rng);
-    record.dispatcher.is_paused = berth_rng_chance(rng, 1, 2);
-    record.dispatcher.timeout_ms = (int64_t)berth_rng_below(rng, 1000);
-    return record;
-}
-
-/* A record that fits the model, or one of type 0 if what was drawn does not fit now. */
-static struct berth_record random_record(struct fixture *f, struct berth_rng *rng)
-{
-    uint64_t id = pick_live(f, rng);
-    uint64_t draw = berth_rng_below(rng, 100);
-    if (draw < 45)
-        return random_job(f, rng);
-    if (draw < 55 && id)
-        return random_retry(f, rng, id);
-    if (draw < 80 && id)
-        return random_end(f, rng, id);
-    if (draw < 85 && id)
-        return (struct berth_record){ .type = BERTH_RECORD_CANCEL, .id = id };
-    if (draw < 90)
-        return random_dispatcher(f, rng);
-    size_t count = f->model.session_count;
-    if (draw < 95 && count < 20)
-        return kit_session(count ? f->model.sessions[count - 1].id + 1 : 1);
-    if (count > 0)
-        return (struct berth_record){ .type = BERTH_RECORD_SESSION_END,
-                                      .id = f->model.sessions[berth_rng_below(rng, count)].id };
-    return (struct berth_record){ .id = 0 };
-}
-
 static void check_random_reads(struct fixture *f, struct berth_rng *rng)
 {
     uint64_t ids[30];
@@ -504,13 +387,7 @@ static void run_random_sequence(struct fixture *f, uint64_t seed)
     struct berth_rng rng;
     berth_rng_init(&rng, seed);
     for (size_t i = 0; i < 40; i++) {
-        struct berth_batch *batch = kit_batch(&f->kit);
-        for (uint64_t count = berth_rng_below(&rng, 30); count > 0; count--) {
-            struct berth_record record = random_record(f, &rng);
-            if (record.type != 0)
-                put(f, batch, &record);
-        }
-        kit_store(&f->kit, batch);
+        kit_store(&f->kit, workload_batch(&f->kit, &f->model, &rng, 30));
         f->kit.wall_us += 1000;
         check_random_reads(f, &rng);
         if (berth_rng_chance(&rng, 1, 6)) {
