@@ -4,22 +4,37 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define LINE_BYTES_MAX 512
 
-void weft_die(const char *format, ...)
+static void say(const char *format, va_list args)
 {
     char line[LINE_BYTES_MAX] = "weft: ";
-    size_t used = 6;
-    va_list args;
-    va_start(args, format);
-    int wanted = vsnprintf(line + used, sizeof line - used - 1, format, args);
-    va_end(args);
+    size_t used = strlen(line);
+    size_t room = sizeof line - used - 1; /* behind it a newline */
+    int wanted = vsnprintf(line + used, room, format, args);
     if (wanted > 0)
-        used += (size_t)wanted < sizeof line - used - 1 ? (size_t)wanted : sizeof line - used - 2;
+        used += (size_t)wanted < room ? (size_t)wanted : room - 1;
     line[used++] = '\n';
     ssize_t written = write(STDERR_FILENO, line, used);
     (void)written;
+}
+
+void weft_say(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+}
+
+void weft_die(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
     abort();
 }

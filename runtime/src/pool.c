@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "die.h"
+#include "overflow.h"
 #include "self.h"
 
 #define IDLE_MS_MAX 10000 /* a thread that found nothing to do for so long retires */
@@ -248,6 +249,7 @@ static void *pool_thread_run(void *arg)
     struct pool_thread *thread = arg;
     weft_thread_self_set(&thread->base);
     weft_fiber_adopt(&thread->base.fiber);
+    void *signal_stack = weft_overflow_enter();
     (void)pthread_setname_np(pthread_self(), thread->base.name);
     (void)pthread_mutex_lock(&pool.lock);
     bool goes_on = true;
@@ -266,6 +268,7 @@ static void *pool_thread_run(void *arg)
         if (!thread->lane)
             goes_on = sleep_idle(thread);
     }
+    weft_overflow_leave(signal_stack);
     pool.thread_count--;
     berth_list_push_back(&pool.retired, &thread->node);
     if (pool.thread_count == 0)

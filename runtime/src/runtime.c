@@ -7,6 +7,7 @@
 
 #include "cores.h"
 #include "die.h"
+#include "overflow.h"
 #include "poller.h"
 #include "stack.h"
 #include "tree.h"
@@ -96,6 +97,7 @@ static int start(void)
         weft_poll_close();
         return rc;
     }
+    weft_overflow_open();
     berth_list_init(&runtime.trees);
     runtime.is_started = true;
     return 0;
@@ -110,6 +112,7 @@ int weft_shutdown(void)
     } else if (runtime.is_started) {
         weft_pool_close();
         weft_poll_close();
+        weft_overflow_close();
         weft_timer_fini();
         weft_stack_fini();
         runtime.is_started = false;

@@ -38,12 +38,17 @@ static void read_all(int fd, char *output)
 
 void assert_dies(int (*fn)(void *arg), void *arg, const char *text)
 {
+    assert_dies_of(SIGABRT, fn, arg, text);
+}
+
+void assert_dies_of(int signal_number, int (*fn)(void *arg), void *arg, const char *text)
+{
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        (void)signal(SIGABRT, SIG_DFL);
+        (void)signal(signal_number, SIG_DFL); /* cmocka catches some */
         (void)dup2(ends[1], STDERR_FILENO);
         (void)close(ends[0]);
         (void)close(ends[1]);
@@ -60,7 +65,7 @@ void assert_dies(int (*fn)(void *arg), void *arg, const char *text)
         print_error("stderr was: %s\n", output);
     assert_non_null(strstr(output, text));
     assert_true(WIFSIGNALED(status));
-    assert_int_equal(WTERMSIG(status), SIGABRT);
+    assert_int_equal(WTERMSIG(status), signal_number);
 }
 
 static int block_thread(void *arg)

@@ -43,6 +43,7 @@ bool test_block_until(const atomic_bool *is_true);
 /* Runs fn(arg) in a process of its own and asserts that it ends by abort() after a line on stderr
  * that contains `text`. To be called while weft is shut down. */
 void assert_dies(int (*fn)(void *arg), void *arg, const char *text);
+void assert_dies_of(int signal_number, int (*fn)(void *arg), void *arg, const char *text);
 
 /* Fills io with bodies that block their threads until io_free(). weft_configure({ .io_threads = 1
  * }) makes one enough. */

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#include "wefttest.h"
+
+#include <signal.h>
+
+static int go_deep(void *arg)
+{
+    volatile char local[512];
+    local[0] = 1;
+    int *left = arg;
+    return --*left > 0 ? go_deep(arg) + local[0] : 0;
+}
+
+static int launch_deep(void *arg)
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch_opts(&scope, NULL, go_deep, arg,
+                     &(struct weft_task_opts){ .name = "abyss", .stack_bytes = (size_t)128 << 10 });
+    return weft_scope_close(&scope, 0);
+}
+
+static int run_launch_deep(void *arg)
+{
+    return weft_run(launch_deep, arg);
+}
+
+static void an_overflow_is_named_before_the_program_dies_of_it(void **state)
+{
+    (void)state;
+    if (TEST_IS_SLOW)
+        skip(); /* the sanitizer has a message of its own */
+    assert_dies_of(SIGSEGV, run_launch_deep, NULL,
+                   "weft: stack overflow in coroutine 'abyss': it has");
+}
+
+static int write_to_null(void *arg)
+{
+    *(volatile int *)arg = 1;
+    return 0;
+}
+
+static int run_write_to_null(void *arg)
+{
+    return weft_run(write_to_null, arg);
+}
+
+static void any_other_fault_is_deadly_as_ever(void **state)
+{
+    (void)state;
+    if (TEST_IS_SLOW)
+        skip();
+    assert_dies_of(SIGSEGV, run_write_to_null, NULL, "");
+}
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void own_handler(int signal_number)
+{
+    (void)signal_number;
+}
+
+static void a_handler_of_the_program_is_left_alone(void **state)
+{
+    (void)state;
+    struct sigaction own = { .sa_handler = own_handler }, before, seen;
+    assert_int_equal(sigaction(SIGSEGV, &own, &before), 0);
+    assert_int_equal(weft_run(nothing, NULL), 0);
+    assert_int_equal(sigaction(SIGSEGV, NULL, &seen), 0);
+    assert_true(seen.sa_handler == own_handler);
+    assert_int_equal(weft_shutdown(), 0);
+    assert_int_equal(sigaction(SIGSEGV, NULL, &seen), 0);
+    assert_true(seen.sa_handler == own_handler);
+
+    own.sa_handler = SIG_DFL;
+    assert_int_equal(sigaction(SIGSEGV, &own, NULL), 0);
+    assert_int_equal(weft_run(nothing, NULL), 0);
+    assert_int_equal(weft_shutdown(), 0);
+    assert_int_equal(sigaction(SIGSEGV, NULL, &seen), 0);
+    assert_true(seen.sa_handler == SIG_DFL); /* as it was */
+    assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        weft_unit_test(an_overflow_is_named_before_the_program_dies_of_it),
+        weft_unit_test(any_other_fault_is_deadly_as_ever),
+        weft_unit_test(a_handler_of_the_program_is_left_alone),
+    };
+    return berth_test_main(tests, NULL, NULL);
+}
