@@ -30,7 +30,8 @@ static void an_overflow_is_named_before_the_program_dies_of_it(void **state)
     (void)state;
     if (TEST_IS_SLOW)
         skip(); /* the sanitizer has a message of its own */
-    assert_dies_of(SIGSEGV, run_launch_deep, NULL,
+    int left = 1000000;
+    assert_dies_of(SIGSEGV, run_launch_deep, &left,
                    "weft: stack overflow in coroutine 'abyss': it has");
 }
 
