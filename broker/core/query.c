@@ -11,7 +11,8 @@
 #include "view.h"
 #include "wait.h"
 
-#define LIVE_PAGE 1000 /* rows looked at for one page of a live state */
+#define LIVE_PAGE    1000 /* rows looked at for one page of a live state */
+#define GET_JOBS_MAX 1000 /* rows of one answer (proto/limits.h) */
 #define TRIES_MAX                                                                                  \
     3 /* how often a question is put again because a job ended while it was under way */
 
@@ -140,9 +141,13 @@ bool query_body(struct berth_core *core, uint64_t job, uint64_t attempt)
     return true;
 }
 
+/* An answer has so many rows at most; the rest is asked for again. */
 void query_on_get(struct berth_core *core, const struct berth_ev_ids *ids)
 {
-    start_jobs(core, QUERY_GET, ids);
+    struct berth_ev_ids first = *ids;
+    if (first.count > GET_JOBS_MAX)
+        first.count = GET_JOBS_MAX;
+    start_jobs(core, QUERY_GET, &first);
 }
 
 /* ---- lists ---- */

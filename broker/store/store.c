@@ -75,7 +75,7 @@ static void read_assert(const struct berth_read *read)
     switch (read->type) {
     case BERTH_READ_JOBS:
         BERTH_ASSERT(read->id_count >= 1);
-        BERTH_ASSERT(read->id_count <= BERTH_STORE_READ_JOBS_MAX);
+        BERTH_ASSERT(read->id_count <= BERTH_STORE_READ_IDS_MAX);
         BERTH_ASSERT(read->ids);
         return;
     case BERTH_READ_LIST:

@@ -23,7 +23,8 @@
 
 struct berth_store;
 
-#define BERTH_STORE_READ_JOBS_MAX  1000
+#define BERTH_STORE_READ_JOBS_MAX  1000        /* of a page */
+#define BERTH_STORE_READ_IDS_MAX   10000       /* asked for by id */
 #define BERTH_STORE_READ_BYTES_MAX (64u << 20) /* of bodies and results in one answer */
 #define BERTH_STORE_READ_ROWS_MAX  20000       /* looked at for one page of a list */
 #define BERTH_STORE_READS_MAX      64          /* under way at a time */
@@ -73,7 +74,7 @@ enum berth_read_scope { BERTH_SCOPE_ALL = 0, BERTH_SCOPE_LIVE, BERTH_SCOPE_ENDED
 struct berth_read {
     uint64_t number; /* the caller's, repeated in the completion */
     enum berth_read_type type;
-    const uint64_t *ids; /* JOBS: copied by read(); at most BERTH_STORE_READ_JOBS_MAX */
+    const uint64_t *ids; /* JOBS: copied by read(); at most BERTH_STORE_READ_IDS_MAX */
     size_t id_count;
     enum berth_read_scope scope; /* LIST, and all below */
     enum berth_state state;      /* of ended jobs: only these; 0: all */

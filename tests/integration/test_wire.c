@@ -20,6 +20,7 @@
 #define FRAME_BYTES_MAX (16u << 20) /* docs/PROTOCOL.md */
 #define FRAME_BYTES_CUT (65u << 20) /* beyond what the socket takes at all */
 #define BODY_BYTES      (1u << 20)
+#define IDS_MAX         10000
 
 static uint64_t submit_one(struct peer *peer, const char *dispatcher)
 {
@@ -420,6 +421,33 @@ static void peers_that_come_and_go_leave_nothing_behind(void **state)
     peer_close(&good);
 }
 
+static void as_many_ids_as_a_request_may_hold_are_answered(void **state)
+{
+    struct site *site = *state;
+    struct peer peer;
+    site_start(site, NULL);
+    peer_open(&peer, site->url, "a");
+    static uint64_t ids[IDS_MAX];
+    ids[0] = submit_one(&peer, "default");
+    for (size_t i = 1; i < IDS_MAX; i++)
+        ids[i] = ids[0] + i;
+
+    peer_wait_all(&peer, ids, IDS_MAX);
+    struct peer_answer answer = peer_await(&peer, "job_waited");
+    assert_int_equal(answer.pending, 1);
+    assert_int_equal(answer.unknown_count, IDS_MAX - 1);
+    peer_get(&peer, ids, IDS_MAX);
+    answer = peer_await(&peer, "jobs");
+    assert_int_equal(answer.count, 1);
+    assert_true(answer.unknown_count >= 999); /* of the first; the rest is to be asked for again */
+    peer_cancel_all(&peer, ids, IDS_MAX);
+    answer = peer_await(&peer, "job_cancelled");
+    assert_int_equal(answer.count, IDS_MAX);
+    assert_int_equal(answer.states[0], 9);
+    assert_int_equal(answer.states[1], 0);
+    peer_close(&peer);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_setup, site_teardown)
@@ -439,6 +467,7 @@ int main(void)
         TEST(a_connection_that_speaks_no_zmtp_harms_nobody),
         TEST(a_peer_that_asks_and_does_not_read_harms_nobody),
         TEST(jobs_that_do_not_fit_into_one_answer_come_in_the_next),
+        TEST(as_many_ids_as_a_request_may_hold_are_answered),
         TEST(peers_that_come_and_go_leave_nothing_behind),
     };
     return berth_test_main(tests, NULL, NULL);

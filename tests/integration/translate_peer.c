@@ -155,24 +155,34 @@ void peer_list(struct peer *peer)
     SEND(peer, &e, JOB_LIST, job_list, &m);
 }
 
-void peer_wait(struct peer *peer, uint64_t id)
+void peer_wait_all(struct peer *peer, const uint64_t *ids, size_t count)
 {
     Berth__V1__Envelope e;
     Berth__V1__JobWait m = BERTH__V1__JOB_WAIT__INIT;
-    m.n_id = 1;
-    m.id = &id;
+    m.n_id = count;
+    m.id = (uint64_t *)(uintptr_t)ids;
     begin(peer, &e);
     SEND(peer, &e, JOB_WAIT, job_wait, &m);
 }
 
-void peer_cancel(struct peer *peer, uint64_t id)
+void peer_wait(struct peer *peer, uint64_t id)
+{
+    peer_wait_all(peer, &id, 1);
+}
+
+void peer_cancel_all(struct peer *peer, const uint64_t *ids, size_t count)
 {
     Berth__V1__Envelope e;
     Berth__V1__JobCancel m = BERTH__V1__JOB_CANCEL__INIT;
-    m.n_id = 1;
-    m.id = &id;
+    m.n_id = count;
+    m.id = (uint64_t *)(uintptr_t)ids;
     begin(peer, &e);
     SEND(peer, &e, JOB_CANCEL, job_cancel, &m);
+}
+
+void peer_cancel(struct peer *peer, uint64_t id)
+{
+    peer_cancel_all(peer, &id, 1);
 }
 
 void peer_hello(struct peer *peer)
@@ -243,13 +253,13 @@ static void read_jobs(const Berth__V1__Jobs *m, struct peer_answer *answer)
     }
     answer->count = m->n_job;
     answer->next = m->next;
+    answer->unknown_count = m->n_unknown;
 }
 
 static void read_states(const uint64_t *ids, const uint32_t *states, size_t count,
                         struct peer_answer *answer)
 {
-    assert_in_range(count, 0, PEER_IDS_MAX);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && i < PEER_IDS_MAX; i++) {
         answer->ids[i] = ids[i];
         answer->states[i] = states ? states[i] : 0;
     }
@@ -281,6 +291,7 @@ static void read_answer(const Berth__V1__Envelope *e, struct peer_answer *answer
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_WAITED:
         read_states(e->job_waited->id, e->job_waited->state, e->job_waited->n_id, answer);
         answer->pending = e->job_waited->pending;
+        answer->unknown_count = e->job_waited->n_unknown;
         return;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_CANCELLED:
         read_states(e->job_cancelled->id, e->job_cancelled->state, e->job_cancelled->n_id, answer);

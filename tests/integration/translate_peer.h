@@ -30,10 +30,11 @@ struct peer_answer {
     uint32_t code; /* of an error, or of the first refusal: the wire's ErrorCode */
     char field[64], message[1024];
     uint32_t version_min, version_max;
-    uint64_t ids[PEER_IDS_MAX]; /* jobs that were submitted, waited for or shown */
+    uint64_t ids[PEER_IDS_MAX]; /* jobs that were submitted, waited for or shown; the first */
     uint32_t states[PEER_IDS_MAX];
     size_t count;
-    size_t body_bytes; /* of all jobs shown */
+    size_t unknown_count; /* ids that no job has */
+    size_t body_bytes;    /* of all jobs shown */
     uint64_t next;
     uint32_t pending, epoch;
     uint32_t limit_value; /* of the first dispatcher shown */
@@ -66,6 +67,8 @@ void peer_get(struct peer *peer, const uint64_t *ids, size_t count);
 void peer_list(struct peer *peer);
 void peer_wait(struct peer *peer, uint64_t id);
 void peer_cancel(struct peer *peer, uint64_t id);
+void peer_wait_all(struct peer *peer, const uint64_t *ids, size_t count);
+void peer_cancel_all(struct peer *peer, const uint64_t *ids, size_t count);
 void peer_hello(struct peer *peer);
 void peer_status(struct peer *peer);
 void peer_set_limit(struct peer *peer, const char *dispatcher, uint32_t limit);
