@@ -25,6 +25,7 @@ struct walk {
 static int walk_word(struct walk *walk, const char *word);
 static int walk_long(struct walk *walk, const char *word);
 static int walk_letters(struct walk *walk, const char *letters);
+static int second_word_missing(const struct walk *walk);
 static int check_operands(const struct berth_args *args, struct berth_error *err);
 
 int berth_args_parse(struct berth_args *args, const struct berth_program *program, int argc,
@@ -49,7 +50,7 @@ int berth_args_parse(struct berth_args *args, const struct berth_program *progra
         args->rest_index = args->operands_count;
     if (rc < 0 || args->wants_help || args->wants_version)
         return rc;
-    return check_operands(args, err);
+    return walk.group ? second_word_missing(&walk) : check_operands(args, err);
 }
 
 /* The rows that count at this place: the command's, then the program's. */
@@ -258,6 +259,25 @@ static int walk_command(struct walk *walk, const char *word)
         return 0;
     }
     return unknown_command(walk, word);
+}
+
+/* Lists what may follow, but for what is not in the help. */
+static int second_word_missing(const struct walk *walk)
+{
+    const struct berth_program *program = walk->args->program;
+    char words[BERTH_ERROR_MESSAGE_MAX] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < program->commands_count; i++) {
+        const struct berth_command *command = &program->commands[i];
+        const char *second = second_word(command);
+        if (!second || !command->summary || !is_first_word(command, walk->group))
+            continue;
+        if (used < sizeof words)
+            used += (size_t)snprintf(words + used, sizeof words - used, "%s%s",
+                                     used > 0 ? ", " : "", second);
+    }
+    return berth_fail(walk->err, BERTH_EUSAGE, "'%s %s' needs one more word: %s", program->name,
+                      walk->group, used > 0 ? words : "see --help");
 }
 
 static int walk_word(struct walk *walk, const char *word)

@@ -29,13 +29,13 @@
 #include "base/setting.h"
 
 #define BERTH_ARGS_GIVEN_MAX    1024 /* options on one command line */
-#define BERTH_ARGS_OPERANDS_MAX 1024
+#define BERTH_ARGS_OPERANDS_MAX 10000
 #define BERTH_COMMANDS_MAX      64
 
 struct berth_command {
     const char *name;     /* "submit", "dispatcher set" */
     const char *operands; /* for the usage line: "ID...", "[-- COMMAND [ARG...]]"; NULL: none */
-    const char *summary;  /* a phrase: "submit jobs" */
+    const char *summary;  /* a phrase: "submit jobs"; NULL: known by name, and not in the help */
     const char *examples; /* lines of text, each with its newline; NULL: none */
     const struct berth_setting *settings;
     size_t settings_count;
@@ -62,8 +62,8 @@ struct berth_given {
     const char *text; /* "yes" for a flag */
 };
 
-/* The result of parsing. Borrows program and argv. Large (about 24 KiB): best static or on the heap
- * in a coroutine. */
+/* The result of parsing. Borrows program and argv. Large (about 100 KiB): best static or on the
+ * heap in a coroutine. */
 struct berth_args {
     const struct berth_program *program;
     const struct berth_command *command; /* NULL: none was named, or the program has none */

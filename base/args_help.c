@@ -91,6 +91,8 @@ int berth_args_help(const struct berth_args *args, struct berth_buf *buf)
     for (size_t i = 0; !command && i < program->commands_count; i++) {
         if (i == 0)
             add(&page, "\nCommands (each has its own --help):\n");
+        if (!program->commands[i].summary)
+            continue;
         add_row(&page, program->commands[i].name, program->commands[i].summary);
         add(&page, "\n");
     }

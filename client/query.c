@@ -272,9 +272,13 @@ int berth_job_cancel(struct berth_client *client, berth_job_id id, int64_t timeo
         return rc;
     if (answer->cancelled.rc == BERTH_ENOTFOUND)
         return unknown_job(id.v, err);
-    if (answer->cancelled.rc == -EALREADY)
-        return berth_fail(err, -EALREADY, "job %" PRIu64 " had ended: it is %s", id.v,
-                          berth_state_name(answer->cancelled.state));
+    if (answer->cancelled.rc == -EALREADY) {
+        /* As a code of ours first: the text of the -errno ("in progress") would say the opposite.
+         */
+        (void)berth_fail(err, BERTH_EVALUE, "job %" PRIu64 " had ended: it is %s", id.v,
+                         berth_state_name(answer->cancelled.state));
+        return berth_fail_as(err, -EALREADY);
+    }
     if (answer->cancelled.rc < 0)
         return berth_fail(err, answer->cancelled.rc, "cancel job %" PRIu64, id.v);
     return 0;

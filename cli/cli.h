@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* What the commands of `berth` share. It uses the public client library and nothing private, so it
+ * shows that the library is enough.
+ *
+ * stdout is data, stderr is messages. A command returns an exit code of <sysexits.h>'s kind, listed
+ * in `enum cli_exit`; one that fails has said why in one line.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <berth/admin.h>
+#include <berth/client.h>
+
+#include "base/args.h"
+
+#define CLI_PATIENCE_MS 60000 /* `wait` and `submit --wait` outlive that much without a broker */
+
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_DEAD = 3,
+    CLI_CANCELLED = 4,
+    CLI_NOT_FOUND = 5,
+    CLI_LIMIT = 6,
+    CLI_UNREACHABLE = 69,
+    CLI_LATER = 75,
+    CLI_TIMED_OUT = 124,
+    CLI_INTERRUPTED = 130,
+};
+
+struct cli_opts {
+    const char *broker; /* NULL: the client library's default */
+    int64_t connect_timeout_ms;
+    bool is_json, is_quiet;
+};
+
+struct cli {
+    struct cli_opts opts;
+    const struct berth_args *args;
+    const char *program_path; /* argv[0] */
+    struct berth_client *client;
+    struct berth_error err;
+};
+
+/* Says `rc`'s reason (cli->err) on stderr and returns its exit code. */
+int cli_fail(struct cli *cli, int rc);
+/* Says a sentence of ours and returns CLI_USAGE. */
+int cli_usage(const char *format, ...) BERTH_PRINTF(1, 2);
+/* The exit code that belongs to a result of the client library. */
+int cli_exit_of(int rc);
+
+/* Each: 0, or a negative with cli->err. begin reads the command's options into `target` (NULL: it
+ * has none); connect opens the client. `unreachable_ms` as in berth_client_opts. */
+int cli_begin(struct cli *cli, void *target);
+int cli_connect(struct cli *cli, int64_t unreachable_ms);
+
+/* An operand that is a job's id, or a dispatcher's name. */
+int cli_id(struct cli *cli, const char *text, berth_job_id *ret_id);
+
+/* "5" "unlimited" "cores" "max(64,cores)", as a setting's check and as a value. */
+#define CLI_LIMIT_TEXT_MAX 32
+int cli_limit_parse(const char *what, const char *text, struct berth_limit *ret_limit,
+                    struct berth_error *err);
+const char *cli_limit_format(const struct berth_limit *limit, char text[static CLI_LIMIT_TEXT_MAX]);
+
+/* One job as JSON, its members without the braces; and for people. */
+struct json;
+void cli_job_json(struct json *json, const struct berth_job *job);
+void cli_job_print(const struct berth_job *job);
+
+/* The commands, one file a noun; main.c makes the table of them. `run` gets a struct cli. */
+extern const struct berth_command cmd_up, cmd_submit, cmd_ls, cmd_show, cmd_wait, cmd_cancel,
+    cmd_dispatcher_ls, cmd_dispatcher_show, cmd_dispatcher_set, cmd_dispatcher_pause,
+    cmd_dispatcher_resume, cmd_worker_ls, cmd_broker_status;
+
+/* A setting's check that refuses: the option is known, and comes later. */
+int cli_not_yet(const char *what, const char *text, struct berth_error *err);
+
+/* Waits for the ends of jobs and says them as they come; for `wait` and `submit --wait`. */
+struct cli_wait {
+    bool is_dead, is_cancelled; /* one of them was */
+    int (*say)(struct cli_wait *wait, berth_job_id id, enum berth_state state);
+};
+int cli_wait_exit(const struct cli_wait *wait);
+int cli_wait(struct cli *cli, struct cli_wait *wait, const berth_job_id *ids, size_t count,
+             int64_t timeout_ms);

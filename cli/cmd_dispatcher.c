@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/* berth dispatcher ls, show, set, pause, resume. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "cli/print.h"
+
+#define DURATION_MS_MAX  (INT64_C(3650) * 24 * 60 * 60 * 1000)
+#define GRACE_MS_MAX     (24 * 60 * 60 * 1000)
+#define MAX_ATTEMPTS_MAX 1000000
+
+struct set_opts {
+    const char *limit;
+    uint64_t max_attempts;
+    const char *backoff, *backoff_max, *timeout, *grace; /* durations, or "none" */
+    const char *ignored;
+};
+
+static int check_limit(const char *what, const char *text, struct berth_error *err)
+{
+    struct berth_limit limit;
+    return cli_limit_parse(what, text, &limit, err);
+}
+
+/* A duration for the settings of a dispatcher, where 0 would leave it as it is. */
+static int parse_duration(const char *what, const char *text, int64_t max_ms, int64_t *ret_ms,
+                          struct berth_error *err)
+{
+    if (strcmp(text, "none") == 0) {
+        *ret_ms = BERTH_NONE;
+        return 0;
+    }
+    int rc = berth_duration_parse(what, text, 0, max_ms, ret_ms, err);
+    if (rc == 0 && *ret_ms == 0)
+        *ret_ms = BERTH_NONE;
+    return rc;
+}
+
+static int check_duration(const char *what, const char *text, struct berth_error *err)
+{
+    int64_t ms;
+    return parse_duration(what, text, DURATION_MS_MAX, &ms, err);
+}
+
+static int check_grace(const char *what, const char *text, struct berth_error *err)
+{
+    int64_t ms;
+    return parse_duration(what, text, GRACE_MS_MAX, &ms, err);
+}
+
+#define TEXT(name_, member_, value_, help_, check_)                                                \
+    {                                                                                              \
+        .name = (name_), .type = BERTH_SETTING_TEXT, .offset = offsetof(struct set_opts, member_), \
+        .value = (value_), .help = (help_), .check = (check_)                                      \
+    }
+#define LATER(name_, value_) TEXT(name_, ignored, value_, NULL, cli_not_yet)
+
+static const struct berth_setting set_settings[] = {
+    TEXT("limit", limit, "LIMIT", "attempts at once: N, unlimited, cores or max(N,cores)",
+         check_limit),
+    { .name = "max_attempts",
+      .type = BERTH_SETTING_U64,
+      .offset = offsetof(struct set_opts, max_attempts),
+      .min = 1,
+      .max = MAX_ATTEMPTS_MAX,
+      .value = "N",
+      .help = "failed attempts before a job is dead (default 5)" },
+    TEXT("backoff", backoff, "TIME", "before the second attempt, doubled each time (default 1s)",
+         check_duration),
+    TEXT("backoff_max", backoff_max, "TIME", "the longest backoff (default 10m)", check_duration),
+    TEXT("timeout", timeout, "TIME", "of one attempt (default none)", check_duration),
+    TEXT("grace", grace, "TIME", "from SIGTERM to SIGKILL (default 5s)", check_grace),
+    LATER("parent", "NAME"),
+    LATER("weight", "N"),
+    LATER("group_limit", "N"),
+    LATER("rate", "N/TIME"),
+    LATER("burst", "N"),
+    LATER("max_queued", "N"),
+    LATER("hold", "job|running"),
+    LATER("on_lost", "reclaim|hold"),
+    LATER("queue_timeout", "TIME"),
+    LATER("deadline", "TIME"),
+    LATER("retention", "TIME"),
+    LATER("retention_count", "N"),
+};
+
+static int64_t oldest_ms(const struct berth_dispatcher *dispatcher)
+{
+    int64_t ms = (berth_clock_wall_us() - dispatcher->oldest_ready_unix_us) / 1000;
+    return ms > 0 ? ms : 0; /* the broker's clock may be ahead of ours */
+}
+
+static void limit_json(struct json *json, const struct berth_limit *limit)
+{
+    char text[CLI_LIMIT_TEXT_MAX];
+    if (limit->kind == BERTH_LIMIT_NUMBER)
+        json_u64(json, "limit", limit->value);
+    else
+        json_text(json, "limit", cli_limit_format(limit, text));
+}
+
+static void dispatcher_json(struct json *json, const struct berth_dispatcher *dispatcher)
+{
+    json_text(json, "name", dispatcher->name);
+    limit_json(json, &dispatcher->limit);
+    if (dispatcher->has_effective_limit)
+        json_u64(json, "effective_limit", dispatcher->effective_limit);
+    else
+        json_null(json, "effective_limit");
+    json_text_or_null(json, "parent", dispatcher->parent);
+    json_bool(json, "paused", dispatcher->is_paused);
+    json_u64(json, "running", dispatcher->running);
+    json_u64(json, "ready", dispatcher->ready);
+    json_u64(json, "scheduled", dispatcher->scheduled);
+    json_u64(json, "retrying", dispatcher->retrying);
+    json_u64(json, "dead", dispatcher->dead);
+    json_u64(json, "completed_total", dispatcher->completed_total);
+    if (dispatcher->oldest_ready_unix_us != 0)
+        json_i64(json, "oldest_ready_seconds", oldest_ms(dispatcher) / 1000);
+    else
+        json_null(json, "oldest_ready_seconds");
+    json_u64(json, "max_attempts", dispatcher->max_attempts);
+    json_i64(json, "backoff_ms", dispatcher->backoff_ms);
+    json_i64(json, "backoff_max_ms", dispatcher->backoff_ms_max);
+    json_i64(json, "timeout_ms", dispatcher->timeout_ms);
+    json_i64(json, "grace_ms", dispatcher->grace_ms);
+}
+
+static void print_json(const struct berth_dispatcher *dispatcher)
+{
+    struct json json;
+    json_init(&json, stdout);
+    json_document_begin(&json, "berth.dispatcher/1");
+    dispatcher_json(&json, dispatcher);
+    json_document_end(&json);
+}
+
+static void print_duration(const char *name, int64_t ms)
+{
+    char text[BERTH_DURATION_TEXT_MAX];
+    (void)printf("%-16s%s\n", name, ms > 0 ? berth_duration_format(ms, text) : "none");
+}
+
+static void print_count(const char *name, uint64_t count)
+{
+    (void)printf("%-16s%" PRIu64 "\n", name, count);
+}
+
+static void print_dispatcher(const struct berth_dispatcher *dispatcher)
+{
+    char limit[CLI_LIMIT_TEXT_MAX];
+    (void)printf("%-16s%s\n", "dispatcher", dispatcher->name);
+    (void)printf("%-16s%s\n", "limit", cli_limit_format(&dispatcher->limit, limit));
+    if (dispatcher->has_effective_limit)
+        print_count("effective limit", dispatcher->effective_limit);
+    if (dispatcher->parent[0] != '\0')
+        (void)printf("%-16s%s\n", "parent", dispatcher->parent);
+    (void)printf("%-16s%s\n", "paused", dispatcher->is_paused ? "yes" : "no");
+    print_count("running", dispatcher->running);
+    print_count("ready", dispatcher->ready);
+    print_count("scheduled", dispatcher->scheduled);
+    print_count("retrying", dispatcher->retrying);
+    print_count("dead", dispatcher->dead);
+    print_count("completed", dispatcher->completed_total);
+    if (dispatcher->oldest_ready_unix_us != 0)
+        print_duration("oldest ready", oldest_ms(dispatcher));
+    print_count("max attempts", dispatcher->max_attempts);
+    print_duration("backoff", dispatcher->backoff_ms);
+    print_duration("backoff max", dispatcher->backoff_ms_max);
+    print_duration("timeout", dispatcher->timeout_ms);
+    print_duration("grace", dispatcher->grace_ms);
+}
+
+/* A list while it is written. */
+struct list {
+    const struct cli_opts *opts;
+    struct json json;
+    struct print_table *table;
+};
+
+static void add_row(struct print_table *table, const struct berth_dispatcher *dispatcher)
+{
+    char limit[CLI_LIMIT_TEXT_MAX], oldest[BERTH_DURATION_TEXT_MAX];
+    print_cell(table, "%s", dispatcher->name);
+    print_cell(table, "%s", cli_limit_format(&dispatcher->limit, limit));
+    if (dispatcher->has_effective_limit)
+        print_cell(table, "%" PRIu32, dispatcher->effective_limit);
+    else
+        print_cell(table, "-");
+    print_cell(table, "%" PRIu64, dispatcher->running);
+    print_cell(table, "%" PRIu64, dispatcher->ready);
+    print_cell(table, "%" PRIu64, dispatcher->scheduled);
+    print_cell(table, "%" PRIu64, dispatcher->retrying);
+    print_cell(table, "%" PRIu64, dispatcher->dead);
+    print_cell(table, "%" PRIu64, dispatcher->completed_total);
+    print_cell(table, "%s",
+               dispatcher->oldest_ready_unix_us != 0
+                   ? berth_duration_format(oldest_ms(dispatcher), oldest)
+                   : "-");
+    print_cell(table, "%s", dispatcher->is_paused ? "paused" : "");
+}
+
+static int on_dispatcher(void *arg, const struct berth_dispatcher *dispatcher)
+{
+    struct list *list = arg;
+    if (list->opts->is_json) {
+        json_object_begin(&list->json, NULL);
+        dispatcher_json(&list->json, dispatcher);
+        json_object_end(&list->json);
+    } else if (list->opts->is_quiet) {
+        (void)printf("%s\n", dispatcher->name);
+    } else {
+        add_row(list->table, dispatcher);
+    }
+    return 0;
+}
+
+static int write_list(struct cli *cli, struct list *list)
+{
+    if (cli->opts.is_json) {
+        json_document_begin(&list->json, "berth.dispatchers/1");
+        json_array_begin(&list->json, "items");
+    }
+    int rc = berth_dispatcher_list(cli->client, on_dispatcher, list, cli->opts.connect_timeout_ms,
+                                   &cli->err);
+    if (cli->opts.is_json) {
+        json_array_end(&list->json);
+        json_null(&list->json, "next");
+        json_document_end(&list->json);
+    }
+    return rc < 0 ? rc : print_table(list->table, stdout);
+}
+
+static int run_ls(void *context)
+{
+    static const char *const heads[] = { "NAME",       "LIMIT",      ">NOW",      ">RUNNING",
+                                         ">READY",     ">SCHEDULED", ">RETRYING", ">DEAD",
+                                         ">COMPLETED", ">OLDEST",    "" };
+    struct cli *cli = context;
+    int rc = cli_begin(cli, NULL);
+    if (rc == 0)
+        rc = cli_connect(cli, 0);
+    if (rc < 0)
+        return cli_fail(cli, rc);
+    struct list list = { .opts = &cli->opts,
+                         .table = print_table_new(heads, sizeof heads / sizeof heads[0]) };
+    json_init(&list.json, stdout);
+    rc = list.table ? write_list(cli, &list) : -ENOMEM;
+    print_table_free(list.table);
+    return rc < 0 ? cli_fail(cli, rc) : CLI_OK;
+}
+
+/* What all that are about one dispatcher begin with. */
+static int begin_one(struct cli *cli, void *target, const char **ret_name)
+{
+    int rc = cli_begin(cli, target);
+    if (rc == 0)
+        rc = berth_name_check("dispatcher", cli->args->operands[0], &cli->err);
+    if (rc == 0)
+        rc = cli_connect(cli, 0);
+    if (rc == 0)
+        *ret_name = cli->args->operands[0];
+    return rc;
+}
+
+static int run_show(void *context)
+{
+    struct cli *cli = context;
+    const char *name;
+    struct berth_dispatcher *dispatcher;
+    int rc = begin_one(cli, NULL, &name);
+    if (rc == 0)
+        rc = berth_dispatcher_get(cli->client, name, &dispatcher, cli->opts.connect_timeout_ms,
+                                  &cli->err);
+    if (rc < 0)
+        return cli_fail(cli, rc);
+    if (cli->opts.is_json)
+        print_json(dispatcher);
+    else if (cli->opts.is_quiet)
+        (void)printf("%s\n", dispatcher->name);
+    else
+        print_dispatcher(dispatcher);
+    berth_dispatcher_free(dispatcher);
+    return CLI_OK;
+}
+
+/* All was checked already, so that nothing can fail. */
+static struct berth_dispatcher_settings settings_of(const struct set_opts *opts)
+{
+    struct berth_dispatcher_settings settings = { .max_attempts = (uint32_t)opts->max_attempts };
+    if (opts->limit)
+        (void)cli_limit_parse("--limit", opts->limit, &settings.limit, NULL);
+    if (opts->backoff)
+        (void)parse_duration("", opts->backoff, DURATION_MS_MAX, &settings.backoff_ms, NULL);
+    if (opts->backoff_max)
+        (void)parse_duration("", opts->backoff_max, DURATION_MS_MAX, &settings.backoff_ms_max,
+                             NULL);
+    if (opts->timeout)
+        (void)parse_duration("", opts->timeout, DURATION_MS_MAX, &settings.timeout_ms, NULL);
+    if (opts->grace)
+        (void)parse_duration("", opts->grace, GRACE_MS_MAX, &settings.grace_ms, NULL);
+    return settings;
+}
+
+static int run_set(void *context)
+{
+    struct cli *cli = context;
+    struct set_opts opts = { .limit = NULL };
+    const char *name;
+    int rc = begin_one(cli, &opts, &name);
+    if (rc < 0)
+        return cli_fail(cli, rc);
+    struct berth_dispatcher_settings settings = settings_of(&opts);
+    struct berth_dispatcher *dispatcher;
+    rc = berth_dispatcher_set(cli->client, name, &settings, &dispatcher,
+                              cli->opts.connect_timeout_ms, &cli->err);
+    if (rc < 0)
+        return cli_fail(cli, rc);
+    if (cli->opts.is_json)
+        print_json(dispatcher);
+    berth_dispatcher_free(dispatcher);
+    return CLI_OK;
+}
+
+static int set_paused(struct cli *cli, bool is_paused)
+{
+    const char *name;
+    int rc = begin_one(cli, NULL, &name);
+    int64_t timeout_ms = cli->opts.connect_timeout_ms;
+    if (rc == 0)
+        rc = is_paused ? berth_dispatcher_pause(cli->client, name, timeout_ms, &cli->err)
+                       : berth_dispatcher_resume(cli->client, name, timeout_ms, &cli->err);
+    struct berth_dispatcher *dispatcher = NULL;
+    if (rc == 0 && cli->opts.is_json)
+        rc = berth_dispatcher_get(cli->client, name, &dispatcher, timeout_ms, &cli->err);
+    if (rc < 0)
+        return cli_fail(cli, rc);
+    if (dispatcher)
+        print_json(dispatcher);
+    berth_dispatcher_free(dispatcher);
+    return CLI_OK;
+}
+
+static int run_pause(void *context)
+{
+    return set_paused(context, true);
+}
+
+static int run_resume(void *context)
+{
+    return set_paused(context, false);
+}
+
+const struct berth_command cmd_dispatcher_ls = {
+    .name = "dispatcher ls",
+    .summary = "list dispatchers, their limits and their jobs",
+    .examples = "  berth dispatcher ls\n"
+                "  berth dispatcher ls --json | jq '.items[] | {name, ready}'\n",
+    .run = run_ls,
+};
+
+const struct berth_command cmd_dispatcher_show = {
+    .name = "dispatcher show",
+    .operands = "DISPATCHER",
+    .summary = "show one dispatcher with its settings",
+    .examples = "  berth dispatcher show newsletter\n",
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run_show,
+};
+
+const struct berth_command cmd_dispatcher_set = {
+    .name = "dispatcher set",
+    .operands = "DISPATCHER",
+    .summary = "make a dispatcher, or change what is given",
+    .examples = "  berth dispatcher set newsletter --limit 5\n"
+                "  berth dispatcher set crawl --limit 'max(64,cores)' --timeout 30s\n"
+                "  berth dispatcher set newsletter --timeout none --max-attempts 3\n",
+    .settings = set_settings,
+    .settings_count = sizeof set_settings / sizeof set_settings[0],
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run_set,
+};
+
+const struct berth_command cmd_dispatcher_pause = {
+    .name = "dispatcher pause",
+    .operands = "DISPATCHER",
+    .summary = "start nothing more; what runs goes on",
+    .examples = "  berth dispatcher pause newsletter\n",
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run_pause,
+};
+
+const struct berth_command cmd_dispatcher_resume = {
+    .name = "dispatcher resume",
+    .operands = "DISPATCHER",
+    .summary = "go on after a pause",
+    .examples = "  berth dispatcher resume newsletter\n",
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run_resume,
+};

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* berth submit: one job, from the command line. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/json.h"
+
+#define TIMEOUT_MS_MAX   (INT64_C(3650) * 24 * 60 * 60 * 1000)
+#define MAX_ATTEMPTS_MAX 1000000
+
+struct submit_opts {
+    const char *dispatcher, *handler, *payload, *payload_file, *key;
+    uint64_t max_attempts;
+    int64_t timeout_ms;
+    bool is_waiting;
+    const char *ignored;
+};
+
+#define LATER(name_, value_)                                                                       \
+    {                                                                                              \
+        .name = (name_), .type = BERTH_SETTING_TEXT,                                               \
+        .offset = offsetof(struct submit_opts, ignored), .value = (value_), .check = cli_not_yet   \
+    }
+
+static const struct berth_setting settings[] = {
+    { .name = "dispatcher",
+      .letter = 'd',
+      .type = BERTH_SETTING_NAME,
+      .offset = offsetof(struct submit_opts, dispatcher),
+      .value = "NAME",
+      .help = "the dispatcher whose limit counts (default: default)" },
+    { .name = "handler",
+      .type = BERTH_SETTING_NAME,
+      .offset = offsetof(struct submit_opts, handler),
+      .value = "NAME",
+      .help = "run this handler of a worker's plugin, not a command" },
+    { .name = "payload",
+      .type = BERTH_SETTING_TEXT,
+      .offset = offsetof(struct submit_opts, payload),
+      .value = "TEXT",
+      .help = "what the handler gets, or the command reads on stdin" },
+    { .name = "payload_file",
+      .type = BERTH_SETTING_TEXT,
+      .offset = offsetof(struct submit_opts, payload_file),
+      .value = "FILE",
+      .help = "the same from a file; - is stdin" },
+    { .name = "key",
+      .type = BERTH_SETTING_KEY,
+      .offset = offsetof(struct submit_opts, key),
+      .value = "KEY",
+      .help = "idempotency key: submitting again finds the same job" },
+    { .name = "max_attempts",
+      .type = BERTH_SETTING_U64,
+      .offset = offsetof(struct submit_opts, max_attempts),
+      .min = 1,
+      .max = MAX_ATTEMPTS_MAX,
+      .value = "N",
+      .help = "failed attempts before the job is dead (default: the dispatcher's)" },
+    { .name = "timeout",
+      .type = BERTH_SETTING_DURATION,
+      .offset = offsetof(struct submit_opts, timeout_ms),
+      .min = 1,
+      .max = TIMEOUT_MS_MAX,
+      .value = "TIME",
+      .help = "of one attempt (default: the dispatcher's)" },
+    { .name = "wait",
+      .type = BERTH_SETTING_FLAG,
+      .offset = offsetof(struct submit_opts, is_waiting),
+      .help = "wait for its end: 0 completed, 3 dead, 4 cancelled" },
+    LATER("group", "GROUP"),
+    LATER("delay", "TIME"),
+    LATER("at", "TIME"),
+    LATER("priority", "N"),
+    LATER("queue_timeout", "TIME"),
+    LATER("deadline", "TIME"),
+    LATER("context", "KEY=VALUE"),
+    LATER("array", "A-B"),
+    LATER("each_line", "FILE"),
+    LATER("after", "ID[,ID]"),
+    LATER("unique", "KEY"),
+    LATER("on_conflict", "reject|existing"),
+};
+
+/* What has become of it; a state of 0 is not known. */
+struct outcome {
+    struct cli_wait wait;
+    struct berth_submitted submitted;
+    enum berth_state state;
+};
+
+static int check_usage(const struct berth_args *args, const struct submit_opts *opts)
+{
+    size_t command_words = args->operands_count - args->rest_index;
+    if (args->rest_index > 0)
+        return cli_usage("'%.60s': the command stands behind '--': berth submit -- COMMAND",
+                         args->operands[0]);
+    if (opts->handler && command_words > 0)
+        return cli_usage("--handler and a command: a job has one of the two");
+    if (!opts->handler && command_words == 0)
+        return cli_usage(args->has_rest ? "the command behind '--' is missing"
+                                        : "a command is wanted, behind '--', or --handler NAME");
+    if (!opts->handler && args->operands[0][0] == '\0')
+        return cli_usage("the command behind '--' is empty");
+    if (opts->payload && opts->payload_file)
+        return cli_usage("--payload and --payload-file: a job has one payload");
+    if (opts->payload && strlen(opts->payload) > BERTH_PAYLOAD_BYTES_MAX)
+        return cli_usage("--payload has %zu bytes, allowed is 1MiB", strlen(opts->payload));
+    return CLI_OK;
+}
+
+/* Reads the payload. CLI_OK, or says why not. */
+static int read_payload(struct cli *cli, const char *path, struct berth_buf *payload)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    const char *name = is_stdin ? "stdin" : path;
+    BERTH_AUTO_FD int file_fd = is_stdin ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (!is_stdin && file_fd < 0) {
+        int rc = berth_fail(&cli->err, -errno, "--payload-file: open '%s'", path);
+        return cli_fail(cli, rc);
+    }
+    int rc = berth_buf_fill(payload, is_stdin ? STDIN_FILENO : file_fd);
+    if (rc == -EMSGSIZE)
+        return cli_usage("--payload-file: '%.60s' has more than 1MiB", name);
+    if (rc < 0) {
+        rc = berth_fail(&cli->err, rc, "--payload-file: read '%s'", name);
+        return cli_fail(cli, rc);
+    }
+    return CLI_OK;
+}
+
+static int note_state(struct cli_wait *wait, berth_job_id id, enum berth_state state)
+{
+    struct outcome *outcome = (struct outcome *)(void *)wait; /* its first member */
+    (void)id;
+    outcome->state = state;
+    return 0;
+}
+
+static void print_json(const struct outcome *outcome)
+{
+    struct json json;
+    json_init(&json, stdout);
+    json_document_begin(&json, "berth.submitted/1");
+    json_array_begin(&json, "items");
+    json_object_begin(&json, NULL);
+    json_u64(&json, "id", outcome->submitted.id.v);
+    json_bool(&json, "existing", outcome->submitted.is_existing);
+    json_text_or_null(&json, "state", outcome->state ? berth_state_name(outcome->state) : "");
+    json_object_end(&json);
+    json_array_end(&json);
+    json_null(&json, "next");
+    json_document_end(&json);
+}
+
+static int wait_for_end(struct cli *cli, struct outcome *outcome)
+{
+    int rc = cli_wait(cli, &outcome->wait, &outcome->submitted.id, 1, INT64_MAX);
+    return rc < 0 ? cli_fail(cli, rc) : cli_wait_exit(&outcome->wait);
+}
+
+static int submit(struct cli *cli, const struct submit_opts *opts, struct berth_slice payload)
+{
+    struct berth_job_spec spec = { .dispatcher = opts->dispatcher,
+                                   .handler = opts->handler,
+                                   .command = opts->handler ? NULL : cli->args->operands,
+                                   .payload = payload,
+                                   .idempotency_key = opts->key,
+                                   .timeout_ms = opts->timeout_ms,
+                                   .max_attempts = (uint32_t)opts->max_attempts };
+    struct outcome outcome = { .wait = { .say = note_state } };
+    int64_t timeout_ms = opts->is_waiting ? CLI_PATIENCE_MS : cli->opts.connect_timeout_ms;
+    int rc = cli_connect(cli, opts->is_waiting ? CLI_PATIENCE_MS : 0);
+    if (rc == 0)
+        rc = berth_submit_many(cli->client, &spec, 1, &outcome.submitted, timeout_ms, &cli->err);
+    if (rc < 0)
+        return cli_fail(cli, rc);
+
+    if (!cli->opts.is_json) {
+        (void)printf("%" PRIu64 "\n", outcome.submitted.id.v);
+        (void)fflush(stdout); /* also for those who are interrupted while they wait */
+    }
+    int code = opts->is_waiting ? wait_for_end(cli, &outcome) : CLI_OK;
+    if (cli->opts.is_json)
+        print_json(&outcome);
+    return code;
+}
+
+static int run(void *context)
+{
+    struct cli *cli = context;
+    struct submit_opts opts = { .dispatcher = NULL };
+    int rc = cli_begin(cli, &opts);
+    if (rc < 0)
+        return cli_fail(cli, rc);
+    int code = check_usage(cli->args, &opts);
+    if (code != CLI_OK)
+        return code;
+
+    struct berth_buf file;
+    berth_buf_init(&file, BERTH_PAYLOAD_BYTES_MAX);
+    if (opts.payload_file)
+        code = read_payload(cli, opts.payload_file, &file);
+    if (code == CLI_OK)
+        code = submit(cli, &opts,
+                      opts.payload_file ? berth_buf_slice(&file) : berth_slice_of(opts.payload));
+    berth_buf_fini(&file);
+    return code;
+}
+
+const struct berth_command cmd_submit = {
+    .name = "submit",
+    .operands = "-- COMMAND [ARG...] | --handler NAME",
+    .summary = "submit a job and print its id",
+    .examples = "  berth submit -- date\n"
+                "  berth submit -d newsletter --max-attempts 3 -- send-mail alice\n"
+                "  berth submit -d newsletter --handler mail --payload alice@example.org\n"
+                "  report | berth submit --key report-2026-01 --payload-file - -- archive\n"
+                "  berth submit --wait -- make test && echo passed\n",
+    .settings = settings,
+    .settings_count = sizeof settings / sizeof settings[0],
+    .operands_max = BERTH_ARGS_OPERANDS_MAX,
+    .run = run,
+};

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* berth wait: until jobs have ended. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/json.h"
+
+#define TIMEOUT_MS_MAX (INT64_C(3650) * 24 * 60 * 60 * 1000)
+
+struct wait_opts {
+    int64_t timeout_ms;
+};
+
+static const struct berth_setting settings[] = {
+    { .name = "timeout",
+      .type = BERTH_SETTING_DURATION,
+      .offset = offsetof(struct wait_opts, timeout_ms),
+      .min = 0,
+      .max = TIMEOUT_MS_MAX,
+      .value = "TIME",
+      .help = "end with 124 after TIME (default: wait for ever)" },
+};
+
+/* One that says each end. */
+struct told {
+    struct cli_wait wait;
+    const struct cli_opts *opts;
+    struct json json;
+    size_t count, ended;
+    bool has_progress;
+};
+
+static void show_progress(const struct told *told)
+{
+    if (told->has_progress)
+        (void)fprintf(stderr, "\r%zu of %zu ended", told->ended, told->count);
+}
+
+static int say_end(struct cli_wait *wait, berth_job_id id, enum berth_state state)
+{
+    struct told *told = (struct told *)(void *)wait; /* its first member */
+    told->ended++;
+    if (told->opts->is_json) {
+        json_object_begin(&told->json, NULL);
+        json_u64(&told->json, "id", id.v);
+        json_text(&told->json, "state", berth_state_name(state));
+        json_object_end(&told->json);
+    } else if (told->opts->is_quiet) {
+        (void)printf("%" PRIu64 "\n", id.v);
+    } else {
+        (void)printf("%" PRIu64 " %s\n", id.v, berth_state_name(state));
+    }
+    (void)fflush(stdout);
+    show_progress(told);
+    return 0;
+}
+
+static int on_end(void *arg, berth_job_id id, enum berth_state state)
+{
+    struct cli_wait *wait = arg;
+    wait->is_dead = wait->is_dead || state == BERTH_DEAD;
+    wait->is_cancelled = wait->is_cancelled || state == BERTH_CANCELLED;
+    return wait->say(wait, id, state);
+}
+
+int cli_wait(struct cli *cli, struct cli_wait *wait, const berth_job_id *ids, size_t count,
+             int64_t timeout_ms)
+{
+    return berth_job_wait_many(cli->client, ids, count, on_end, wait, timeout_ms, &cli->err);
+}
+
+int cli_wait_exit(const struct cli_wait *wait)
+{
+    return wait->is_dead ? CLI_DEAD : wait->is_cancelled ? CLI_CANCELLED : CLI_OK;
+}
+
+static int wait_for(struct cli *cli, const berth_job_id *ids, size_t count, int64_t timeout_ms)
+{
+    struct told told = { .wait = { .say = say_end }, .opts = &cli->opts, .count = count };
+    told.has_progress = count > 1 && isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
+    json_init(&told.json, stdout);
+    if (cli->opts.is_json) {
+        json_document_begin(&told.json, "berth.waited/1");
+        json_array_begin(&told.json, "items");
+    }
+    show_progress(&told);
+    int rc = cli_wait(cli, &told.wait, ids, count, timeout_ms);
+    if (told.has_progress)
+        (void)fputc('\n', stderr);
+    if (cli->opts.is_json) {
+        json_array_end(&told.json);
+        json_null(&told.json, "next");
+        json_document_end(&told.json);
+    }
+    if (rc == -ETIMEDOUT) {
+        (void)fprintf(stderr, "berth: time is over: %zu of %zu jobs have ended\n", told.ended,
+                      count);
+        return CLI_TIMED_OUT;
+    }
+    return rc < 0 ? cli_fail(cli, rc) : cli_wait_exit(&told.wait);
+}
+
+static int run(void *context)
+{
+    struct cli *cli = context;
+    struct wait_opts opts = { .timeout_ms = INT64_MAX };
+    int rc = cli_begin(cli, &opts);
+    size_t count = cli->args->operands_count;
+    BERTH_AUTO_MEM berth_job_id *ids = calloc(count, sizeof *ids);
+    if (rc == 0 && !ids)
+        rc = berth_fail(&cli->err, -ENOMEM, "wait for %zu jobs", count);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = cli_id(cli, cli->args->operands[i], &ids[i]);
+    if (rc == 0)
+        rc = cli_connect(cli, CLI_PATIENCE_MS);
+    return rc < 0 ? cli_fail(cli, rc) : wait_for(cli, ids, count, opts.timeout_ms);
+}
+
+const struct berth_command cmd_wait = {
+    .name = "wait",
+    .operands = "ID...",
+    .summary = "wait until jobs have ended, and say how",
+    .examples = "  berth wait 17\n"
+                "  berth wait 17 18 19 --timeout 5m\n"
+                "  berth ls -q -d newsletter --state running | xargs berth wait\n",
+    .settings = settings,
+    .settings_count = sizeof settings / sizeof settings[0],
+    .operands_min = 1,
+    .operands_max = BERTH_ARGS_OPERANDS_MAX,
+    .run = run,
+};

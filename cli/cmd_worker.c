@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* berth worker ls. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "cli/print.h"
+
+#define HANDLERS_BYTES_MAX (64u << 10)
+
+/* A list while it is written. */
+struct list {
+    const struct cli_opts *opts;
+    struct json json;
+    struct print_table *table;
+};
+
+static void worker_json(struct json *json, const struct berth_worker_info *worker)
+{
+    json_object_begin(json, NULL);
+    json_text(json, "name", worker->name);
+    json_text(json, "state", worker->state);
+    json_u64(json, "capacity", worker->capacity);
+    json_u64(json, "running", worker->running);
+    json_u64(json, "cores", worker->cores);
+    json_array_begin(json, "handlers");
+    for (size_t i = 0; i < worker->handlers_count; i++)
+        json_text(json, NULL, worker->handlers[i]);
+    json_array_end(json);
+    json_text_or_null(json, "software", worker->software);
+    json_i64(json, "silent_ms", worker->silent_ms);
+    json_i64(json, "lease_left_ms", worker->lease_left_ms);
+    json_object_end(json);
+}
+
+static int add_row(struct print_table *table, const struct berth_worker_info *worker)
+{
+    char silent[BERTH_DURATION_TEXT_MAX];
+    struct berth_buf handlers;
+    berth_buf_init(&handlers, HANDLERS_BYTES_MAX);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < worker->handlers_count; i++)
+        rc = berth_buf_printf(&handlers, "%s%s", i > 0 ? "," : "", worker->handlers[i]);
+    print_cell(table, "%s", worker->name);
+    print_cell(table, "%s", worker->state);
+    print_cell(table, "%" PRIu32, worker->running);
+    print_cell(table, "%" PRIu32, worker->capacity);
+    print_cell(table, "%" PRIu32, worker->cores);
+    print_cell(table, "%s", berth_duration_format(worker->silent_ms, silent));
+    print_cell(table, "%s", worker->handlers_count > 0 ? berth_buf_text(&handlers) : "-");
+    berth_buf_fini(&handlers);
+    return rc;
+}
+
+static int on_worker(void *arg, const struct berth_worker_info *worker)
+{
+    struct list *list = arg;
+    if (!list->opts->is_json && !list->opts->is_quiet)
+        return add_row(list->table, worker);
+    if (list->opts->is_json)
+        worker_json(&list->json, worker);
+    else
+        (void)printf("%s\n", worker->name);
+    return 0;
+}
+
+static int write_list(struct cli *cli, struct list *list)
+{
+    if (cli->opts.is_json) {
+        json_document_begin(&list->json, "berth.workers/1");
+        json_array_begin(&list->json, "items");
+    }
+    int rc =
+        berth_worker_list(cli->client, on_worker, list, cli->opts.connect_timeout_ms, &cli->err);
+    if (cli->opts.is_json) {
+        json_array_end(&list->json);
+        json_null(&list->json, "next");
+        json_document_end(&list->json);
+    }
+    return rc < 0 ? rc : print_table(list->table, stdout);
+}
+
+static int run_ls(void *context)
+{
+    static const char *const heads[] = { "NAME",   "STATE",   ">RUNNING", ">CAPACITY",
+                                         ">CORES", ">SILENT", "HANDLERS" };
+    struct cli *cli = context;
+    int rc = cli_begin(cli, NULL);
+    if (rc == 0)
+        rc = cli_connect(cli, 0);
+    if (rc < 0)
+        return cli_fail(cli, rc);
+    struct list list = { .opts = &cli->opts,
+                         .table = print_table_new(heads, sizeof heads / sizeof heads[0]) };
+    json_init(&list.json, stdout);
+    rc = list.table ? write_list(cli, &list) : -ENOMEM;
+    print_table_free(list.table);
+    return rc < 0 ? cli_fail(cli, rc) : CLI_OK;
+}
+
+const struct berth_command cmd_worker_ls = {
+    .name = "worker ls",
+    .summary = "list the workers that the broker knows",
+    .examples = "  berth worker ls\n"
+                "  berth worker ls --json | jq '[.items[].cores] | add'\n",
+    .run = run_ls,
+};

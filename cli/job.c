@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* How one job is shown. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/json.h"
+#include "cli/print.h"
+
+static void context_json(struct json *json, const struct berth_job *job)
+{
+    json_object_begin(json, "context");
+    for (size_t i = 0; i < job->context_count; i++)
+        json_text(json, job->context[i].key, job->context[i].value);
+    json_object_end(json);
+}
+
+static void argv_json(struct json *json, const struct berth_job *job)
+{
+    if (!job->command) {
+        json_null(json, "argv");
+        return;
+    }
+    json_array_begin(json, "argv");
+    for (size_t i = 0; job->command[i]; i++)
+        json_text(json, NULL, job->command[i]);
+    json_array_end(json);
+}
+
+static void result_json(struct json *json, const struct berth_job *job)
+{
+    if (!job->has_result) {
+        json_null(json, "result");
+        return;
+    }
+    json_object_begin(json, "result");
+    if (job->has_exit_code)
+        json_i64(json, "exit_code", job->exit_code);
+    else
+        json_null(json, "exit_code");
+    json_bytes(json, "stdout", job->out);
+    json_bytes(json, "stderr", job->err);
+    json_bool(json, "stdout_truncated", job->is_out_truncated);
+    json_bool(json, "stderr_truncated", job->is_err_truncated);
+    if (job->result.bytes > 0)
+        json_bytes(json, "payload", job->result);
+    else
+        json_null(json, "payload");
+    json_object_end(json);
+}
+
+static void error_json(struct json *json, const struct berth_job *job)
+{
+    if (job->error_kind[0] == '\0') {
+        json_null(json, "error");
+        return;
+    }
+    json_object_begin(json, "error");
+    json_text(json, "kind", job->error_kind);
+    json_text(json, "message", job->error_message);
+    json_object_end(json);
+}
+
+void cli_job_json(struct json *json, const struct berth_job *job)
+{
+    json_u64(json, "id", job->id.v);
+    json_text(json, "dispatcher", job->dispatcher);
+    json_text(json, "handler", job->handler);
+    argv_json(json, job);
+    json_text(json, "state", berth_state_name(job->state));
+    json_text_or_null(json, "reason", job->reason);
+    json_u64(json, "attempt", job->attempt);
+    json_u64(json, "max_attempts", job->max_attempts);
+    json_i64(json, "priority", job->priority);
+    json_text_or_null(json, "key", job->idempotency_key);
+    json_text_or_null(json, "group", job->group);
+    if (job->parent.v != 0)
+        json_u64(json, "parent", job->parent.v);
+    else
+        json_null(json, "parent");
+    json_time(json, "submitted_at", job->submitted_unix_us);
+    json_time(json, "run_at", job->run_at_unix_us);
+    json_time(json, "started_at", job->started_unix_us);
+    json_time(json, "finished_at", job->finished_unix_us);
+    json_text_or_null(json, "worker", job->worker);
+    result_json(json, job);
+    error_json(json, job);
+    context_json(json, job);
+}
+
+static void print_line(const char *name, const char *text)
+{
+    if (text[0] == '\0')
+        return;
+    (void)printf("%-12s", name);
+    print_text(stdout, berth_slice_of(text), false);
+    (void)putchar('\n');
+}
+
+static void print_time(const char *name, int64_t unix_us)
+{
+    char text[BERTH_TIME_TEXT_MAX];
+    if (unix_us != 0)
+        print_line(name, berth_time_format(unix_us, text));
+}
+
+static void print_command(const struct berth_job *job)
+{
+    if (!job->command)
+        return;
+    (void)printf("%-12s", "command");
+    for (size_t i = 0; job->command[i]; i++) {
+        if (i > 0)
+            (void)putchar(' ');
+        print_word(stdout, job->command[i]);
+    }
+    (void)putchar('\n');
+}
+
+/* Output of the job under a head of its own. */
+static void print_output(const char *name, struct berth_slice text, bool is_truncated)
+{
+    if (text.bytes == 0)
+        return;
+    (void)printf("\n%s%s:\n", name, is_truncated ? " (only its end was kept)" : "");
+    print_text(stdout, text, true);
+    if (((const char *)text.data)[text.bytes - 1] != '\n')
+        (void)putchar('\n');
+}
+
+void cli_job_print(const struct berth_job *job)
+{
+    (void)printf("%-12s%" PRIu64 "\n", "job", job->id.v);
+    print_line("state", berth_state_name(job->state));
+    print_line("reason", job->reason);
+    print_line("dispatcher", job->dispatcher);
+    print_line("handler", job->handler);
+    print_command(job);
+    print_line("key", job->idempotency_key);
+    (void)printf("%-12s%" PRIu32 " of %" PRIu32 "\n", "attempt", job->attempt, job->max_attempts);
+    if (job->priority != 0)
+        (void)printf("%-12s%" PRId32 "\n", "priority", job->priority);
+    print_time("submitted", job->submitted_unix_us);
+    print_time("runs at", job->run_at_unix_us);
+    print_time("started", job->started_unix_us);
+    print_time("finished", job->finished_unix_us);
+    print_line("worker", job->worker);
+    for (size_t i = 0; i < job->context_count; i++)
+        print_line(job->context[i].key, job->context[i].value);
+    if (job->has_exit_code)
+        (void)printf("%-12s%" PRId32 "\n", "exit code", job->exit_code);
+    if (job->error_kind[0] != '\0') {
+        (void)printf("%-12s%s: ", "error", job->error_kind);
+        print_text(stdout, berth_slice_of(job->error_message), false);
+        (void)putchar('\n');
+    }
+    print_output("stdout", job->out, job->is_out_truncated);
+    print_output("stderr", job->err, job->is_err_truncated);
+    print_output("result", job->result, false);
+}
