@@ -13,8 +13,9 @@
 #     DEPS             goes to dependents too; PRIVATE_DEPS does not (its headers stay unreachable for them).
 #     PKGCONFIG        installs name.pc; PKG_REQUIRES are the modules of others, PKG_LIBS the archives behind it.
 #
-# berth_program(NAME berthd SOURCES main.c ... [DEPS target ...] [EXPORTS] [NO_INSTALL])
-#     Built as build/PRESET/bin/NAME, installed into bin/. EXPORTS: its symbols are visible to plugins.
+# berth_program(NAME berthd SOURCES main.c ... [DEPS target ...] [EXPORTS] [WHOLE target ...] [NO_INSTALL])
+#     Built as build/PRESET/bin/NAME, installed into bin/. EXPORTS: its symbols are visible to plugins. WHOLE: libraries
+#     of ours that are in it as a whole, for a plugin may call what the program itself does not.
 #
 # berth_plugin(NAME mail SOURCES mail.c [DEPS target ...])
 #     A shared object without the prefix `lib` in build/PRESET/bin/, to be loaded; not installed.
@@ -99,14 +100,17 @@ function(berth_library)
 endfunction()
 
 function(berth_program)
-    cmake_parse_arguments(PARSE_ARGV 0 arg "EXPORTS;NO_INSTALL" "NAME" "SOURCES;DEPS")
+    cmake_parse_arguments(PARSE_ARGV 0 arg "EXPORTS;NO_INSTALL" "NAME" "SOURCES;DEPS;WHOLE")
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "berth_program(${arg_NAME}): unknown: ${arg_UNPARSED_ARGUMENTS}")
     endif()
     add_executable(${arg_NAME} ${arg_SOURCES})
     set_target_properties(${arg_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${BERTH_BIN_DIR}
         POSITION_INDEPENDENT_CODE ON ENABLE_EXPORTS ${arg_EXPORTS})
-    target_link_libraries(${arg_NAME} PRIVATE berth_flags berth_warnings ${arg_DEPS})
+    target_link_libraries(${arg_NAME} PRIVATE berth_flags berth_warnings ${arg_DEPS} ${arg_WHOLE})
+    foreach(library IN LISTS arg_WHOLE)
+        set_property(TARGET ${arg_NAME} PROPERTY LINK_LIBRARY_OVERRIDE_${library} WHOLE_ARCHIVE)
+    endforeach()
     if(NOT arg_NO_INSTALL)
         install(TARGETS ${arg_NAME} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
     endif()

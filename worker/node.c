@@ -180,8 +180,8 @@ int node_id(uint8_t ret_id[static NODE_ID_BYTES], struct berth_error *err)
     const char *state = getenv("STATE_DIRECTORY"), *xdg = getenv("XDG_STATE_HOME");
     const char *home = getenv("HOME");
     int bytes;
-    if (state && state[0] != '\0')
-        bytes = snprintf(path, sizeof path, "%s", state);
+    if (state && state[0] != '\0') /* of several, with colons between, the first is ours */
+        bytes = snprintf(path, sizeof path, "%.*s", (int)strcspn(state, ":"), state);
     else if (xdg && xdg[0] == '/')
         bytes = snprintf(path, sizeof path, "%s/berth", xdg);
     else
@@ -191,7 +191,7 @@ int node_id(uint8_t ret_id[static NODE_ID_BYTES], struct berth_error *err)
     return node_id_from(MACHINE_ID_PATH, path, ret_id, err);
 }
 
-void node_default_name(char ret_name[static NODE_NAME_BYTES_MAX + 1])
+void node_default_name(pid_t process, char ret_name[static NODE_NAME_BYTES_MAX + 1])
 {
     char host[HOST_NAME_BYTES_MAX + 1] = "";
     if (gethostname(host, HOST_NAME_BYTES_MAX) < 0 || host[0] == '\0')
@@ -203,7 +203,7 @@ void node_default_name(char ret_name[static NODE_NAME_BYTES_MAX + 1])
             *at = '_';
     }
     char pid[24];
-    int pid_bytes = snprintf(pid, sizeof pid, "-%ld", (long)getpid());
+    int pid_bytes = snprintf(pid, sizeof pid, "-%ld", (long)process);
     int host_bytes = NODE_NAME_BYTES_MAX - pid_bytes;
     (void)snprintf(ret_name, NODE_NAME_BYTES_MAX + 1, "%.*s%s", host_bytes, host, pid);
     if (!berth_name_is_valid(ret_name))

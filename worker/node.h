@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <berth/error.h>
 
@@ -22,7 +23,7 @@ int node_boot_id(uint8_t ret_id[static NODE_ID_BYTES], struct berth_error *err);
 int node_nonce(uint8_t ret_nonce[static NODE_ID_BYTES], struct berth_error *err);
 
 /* HOSTNAME-PID, made a valid name. */
-void node_default_name(char ret_name[static NODE_NAME_BYTES_MAX + 1]);
+void node_default_name(pid_t pid, char ret_name[static NODE_NAME_BYTES_MAX + 1]);
 
 /* Cores that this process may run on, at least 1. */
 uint32_t node_cores(void);

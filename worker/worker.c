@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/assert.h"
@@ -140,7 +141,8 @@ static int copy_name(struct berth_worker *worker, const char *name, struct berth
 {
     char fallback[NODE_NAME_BYTES_MAX + 1];
     if (!name) {
-        node_default_name(fallback);
+        /* The keeper's, which stays the same from child to child. */
+        node_default_name(worker->fence ? getppid() : getpid(), fallback);
         name = fallback;
     }
     int rc = berth_name_check("name", name, err);

@@ -119,7 +119,7 @@ static void the_default_name_is_valid_and_ends_in_the_pid(void **state)
     (void)state;
     char name[NODE_NAME_BYTES_MAX + 1], pid[32];
 
-    node_default_name(name);
+    node_default_name(getpid(), name);
 
     (void)snprintf(pid, sizeof pid, "-%ld", (long)getpid());
     assert_true(berth_name_is_valid(name));

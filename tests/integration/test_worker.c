@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Workers as programs, under a real broker: handlers of a plugin, commands, cancel and timeout,
+ * drain and stop, and a broker that dies under them.
+ */
+#include "site.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <berth/client.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "support/tempdir.h"
+
+#define PLUGIN         BERTH_BIN_DIR "/jobs_plugin.so"
+#define WAIT_MS        20000
+#define ARGS_MAX       16
+#define WORKERS        2
+#define PATH_BYTES_MAX 4096
+
+struct fixture {
+    struct site *site;
+    struct berth_client *client;
+    struct process workers[WORKERS];
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    if (!f || site_setup((void **)&f->site) < 0)
+        return -1;
+    site_start(f->site, NULL);
+    *state = f;
+    return berth_client_open(&(struct berth_client_opts){ .url = f->site->url }, &f->client, NULL);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    berth_client_close(f->client);
+    for (size_t i = 0; i < WORKERS; i++) {
+        if (f->workers[i].pid)
+            process_fini(&f->workers[i]);
+    }
+    void *site = f->site;
+    (void)site_teardown(&site);
+    free(f);
+    return 0;
+}
+
+/* ---- words of the tests ---- */
+
+static void worker_begin(struct fixture *f, size_t index, const char *const *args)
+{
+    const char *argv[ARGS_MAX] = { BERTH_BIN_DIR "/berth-worker", "--broker", f->site->url,
+                                   "--name", index == 0 ? "w0" : "w1" };
+    size_t argc = 5;
+    for (; args && *args; args++) {
+        assert_true(argc + 1 < ARGS_MAX);
+        argv[argc++] = *args;
+    }
+    process_start(&f->workers[index], argv, NULL);
+}
+
+static void await_worker_text(struct fixture *f, size_t index, const char *text)
+{
+    if (!process_await_text(&f->workers[index], text, WAIT_MS))
+        fail_msg("worker %zu does not say '%s': %s", index, text, process_err(&f->workers[index]));
+}
+
+/* With the plugin, and commands allowed. */
+static void given_worker(struct fixture *f, size_t index)
+{
+    static const char *const args[] = { "--plugin", PLUGIN, "--allow-exec", NULL };
+    worker_begin(f, index, args);
+    await_worker_text(f, index, "event=joined");
+}
+
+static int await_worker_exit(struct fixture *f, size_t index)
+{
+    int code = process_await_exit(&f->workers[index], WAIT_MS);
+    if (code == PROCESS_TIMED_OUT)
+        fail_msg("worker %zu has not ended: %s", index, process_err(&f->workers[index]));
+    return code;
+}
+
+static berth_job_id submit(struct fixture *f, const struct berth_job_spec *spec)
+{
+    berth_job_id id;
+    struct berth_error err;
+    if (berth_submit(f->client, spec, &id, WAIT_MS, &err) < 0)
+        fail_msg("%s", err.message);
+    return id;
+}
+
+static berth_job_id submit_handler(struct fixture *f, const char *handler, const char *payload)
+{
+    return submit(
+        f, &(struct berth_job_spec){ .handler = handler, .payload = berth_slice_of(payload) });
+}
+
+static berth_job_id submit_shell(struct fixture *f, const char *script)
+{
+    const char *const argv[] = { "/bin/sh", "-c", script, NULL };
+    return submit(f, &(struct berth_job_spec){ .command = argv, .max_attempts = 1 });
+}
+
+/* The job at its end; the caller frees it. */
+static struct berth_job *await_end(struct fixture *f, berth_job_id id, enum berth_state state)
+{
+    struct berth_job *job;
+    struct berth_error err;
+    if (berth_job_wait(f->client, id, &job, WAIT_MS, &err) < 0)
+        fail_msg("job %llu: %s", (unsigned long long)id.v, err.message);
+    if (job->state != state)
+        fail_msg("job %llu is %s, not %s: %s", (unsigned long long)id.v,
+                 berth_state_name(job->state), berth_state_name(state), job->error_message);
+    return job;
+}
+
+static void assert_slice(struct berth_slice slice, const char *text)
+{
+    if (!berth_slice_is_equal(slice, berth_slice_of(text)))
+        fail_msg("'%.*s' is not '%s'", (int)slice.bytes, (const char *)slice.data, text);
+}
+
+/* A script that leaves a line in `path` when it starts, and another when it ends. */
+static void tracing_script(char script[static PATH_BYTES_MAX], const char *path,
+                           const char *seconds)
+{
+    (void)snprintf(script, PATH_BYTES_MAX, "echo begin >> %s; sleep %s; echo end >> %s", path,
+                   seconds, path);
+}
+
+/* A FIFO on which the handler "block" blocks, and a job that does. */
+static berth_job_id given_blocked(struct fixture *f, char **ret_fifo)
+{
+    *ret_fifo = tempdir_path(f->site->dir, "fifo");
+    assert_int_equal(mkfifo(*ret_fifo, 0600), 0);
+    berth_job_id id = submit_handler(f, "block", *ret_fifo);
+    await_worker_text(f, 0, "message=blocking");
+    return id;
+}
+
+static void unblock(char *fifo)
+{
+    int fd = open(fifo, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    free(fifo);
+}
+
+static void await_file(const char *path, const char *text)
+{
+    int64_t until_ms = berth_clock_monotonic_ms() + WAIT_MS;
+    char found[256] = "";
+    while (strcmp(found, text) != 0) {
+        if (berth_clock_monotonic_ms() > until_ms)
+            fail_msg("%s holds '%s', not '%s'", path, found, text);
+        FILE *file = fopen(path, "re");
+        size_t bytes = file ? fread(found, 1, sizeof found - 1, file) : 0;
+        found[bytes] = '\0';
+        if (file)
+            (void)fclose(file);
+    }
+}
+
+/* ---- running ---- */
+
+static void a_handler_of_a_plugin_runs_and_its_result_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    given_worker(f, 0);
+    const struct berth_field context[] = { { "tenant", "acme" } };
+
+    struct berth_job *job =
+        await_end(f,
+                  submit(f, &(struct berth_job_spec){ .handler = "echo",
+                                                      .payload = berth_slice_of("hello"),
+                                                      .context = context,
+                                                      .context_count = 1 }),
+                  BERTH_COMPLETED);
+
+    assert_slice(job->result, "hello");
+    assert_string_equal(job->worker, "w0");
+    assert_int_equal(job->attempt, 1);
+    assert_true(job->finished_unix_us >= job->started_unix_us);
+    berth_job_free(job);
+    await_worker_text(f, 0, "echo of 5 bytes");
+    await_worker_text(f, 0, "tenant=acme");
+}
+
+static void a_command_runs_and_its_output_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    given_worker(f, 0);
+
+    struct berth_job *job =
+        await_end(f, submit_shell(f, "echo out $BERTH_ATTEMPT; echo err >&2"), BERTH_COMPLETED);
+
+    assert_true(job->has_exit_code);
+    assert_int_equal(job->exit_code, 0);
+    assert_slice(job->out, "out 1\n");
+    assert_slice(job->err, "err\n");
+    berth_job_free(job);
+}
+
+static void many_jobs_run_to_their_end(void **state)
+{
+    struct fixture *f = *state;
+    given_worker(f, 0);
+    given_worker(f, 1);
+    enum { JOBS = 400 };
+    static struct berth_job_spec specs[JOBS];
+    static struct berth_submitted submitted[JOBS];
+    for (size_t i = 0; i < JOBS; i++)
+        specs[i] = (struct berth_job_spec){ .handler = "echo", .payload = berth_slice_of("x") };
+
+    assert_int_equal(berth_submit_many(f->client, specs, JOBS, submitted, WAIT_MS, NULL), JOBS);
+
+    for (size_t i = 0; i < JOBS; i++)
+        berth_job_free(await_end(f, submitted[i].id, BERTH_COMPLETED));
+}
+
+/* ---- failing ---- */
+
+static void a_command_that_fails_is_dead_after_its_attempts(void **state)
+{
+    struct fixture *f = *state;
+    given_worker(f, 0);
+
+    struct berth_job *job = await_end(f, submit_shell(f, "exit 3"), BERTH_DEAD);
+
+    assert_int_equal(job->exit_code, 3);
+    assert_string_equal(job->error_kind, "exit");
+    assert_in_text(job->error_message, "status 3");
+    berth_job_free(job);
+}
+
+static void verdicts_decide_what_becomes_of_a_job(void **state)
+{
+    struct fixture *f = *state;
+    given_worker(f, 0);
+    berth_job_id third = submit_handler(f, "third-time", ""),
+                 never = submit_handler(f, "never", ""), later = submit_handler(f, "later", "");
+
+    struct berth_job *job = await_end(f, third, BERTH_COMPLETED);
+    assert_int_equal(job->attempt, 3);
+    assert_slice(job->result, "at last");
+    berth_job_free(job);
+
+    job = await_end(f, never, BERTH_DEAD);
+    assert_int_equal(job->attempt, 1);
+    assert_string_equal(job->error_kind, "handler");
+    assert_string_equal(job->error_message, "there is no such address");
+    berth_job_free(job);
+
+    job = await_end(f, later, BERTH_COMPLETED);
+    assert_int_equal(job->attempt, 2);
+    berth_job_free(job);
+}
+
+static void a_timeout_ends_an_attempt_and_says_so(void **state)
+{
+    struct fixture *f = *state;
+    given_worker(f, 0);
+    const char *const argv[] = { "sleep", "60", NULL };
+    berth_job_id command = submit(
+        f, &(struct berth_job_spec){ .command = argv, .timeout_ms = 200, .max_attempts = 1 });
+    berth_job_id handler = submit(
+        f,
+        &(struct berth_job_spec){ .handler = "wait-long", .timeout_ms = 200, .max_attempts = 1 });
+
+    struct berth_job *job = await_end(f, command, BERTH_DEAD);
+    assert_string_equal(job->error_kind, "timeout");
+    berth_job_free(job);
+    job = await_end(f, handler, BERTH_DEAD);
+    assert_string_equal(job->error_kind, "timeout");
+    assert_in_text(job->error_message, "200 ms");
+    berth_job_free(job);
+    await_worker_text(f, 0, "told to end: timeout");
+}
+
+static void a_running_job_can_be_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    given_worker(f, 0);
+    berth_job_id handler = submit_handler(f, "wait-long", "");
+    await_worker_text(f, 0, "message=waiting");
+    char *path = tempdir_path(f->site->dir, "trace"), script[PATH_BYTES_MAX];
+    tracing_script(script, path, "60");
+    berth_job_id command = submit_shell(f, script);
+    await_file(path, "begin\n");
+
+    assert_ok(berth_job_cancel(f->client, handler, WAIT_MS, NULL));
+    assert_ok(berth_job_cancel(f->client, command, WAIT_MS, NULL));
+
+    berth_job_free(await_end(f, handler, BERTH_CANCELLED));
+    berth_job_free(await_end(f, command, BERTH_CANCELLED));
+    await_worker_text(f, 0, "told to end: cancel");
+    free(path);
+}
+
+/* ---- going and coming ---- */
+
+static void drain_lets_what_runs_end_and_takes_nothing_new(void **state)
+{
+    struct fixture *f = *state;
+    given_worker(f, 0);
+    char *fifo;
+    berth_job_id running = given_blocked(f, &fifo);
+
+    process_kill(&f->workers[0], SIGTERM);
+    await_worker_text(f, 0, "event=draining");
+    unblock(fifo);
+    berth_job_free(await_end(f, running, BERTH_COMPLETED));
+
+    assert_int_equal(await_worker_exit(f, 0), 0);
+    assert_in_text(process_err(&f->workers[0]), "plugin jobs: closed");
+    berth_job_id waiting = submit_handler(f, "echo", "");
+    given_worker(f, 1);
+    berth_job_free(await_end(f, waiting, BERTH_COMPLETED));
+}
+
+static void a_second_term_hands_back_unspent(void **state)
+{
+    struct fixture *f = *state;
+    char *path = tempdir_path(f->site->dir, "trace"), script[PATH_BYTES_MAX];
+    (void)snprintf(script, sizeof script, "echo begin >> %s; [ $(wc -l < %s) = 2 ] || sleep 60",
+                   path, path);
+    given_worker(f, 0);
+    berth_job_id id = submit_shell(f, script); /* one attempt only */
+    await_file(path, "begin\n");
+
+    process_kill(&f->workers[0], SIGTERM);
+    await_worker_text(f, 0, "event=draining");
+    process_kill(&f->workers[0], SIGTERM);
+    assert_int_equal(await_worker_exit(f, 0), 0);
+    given_worker(f, 1);
+
+    struct berth_job *job = await_end(f, id, BERTH_COMPLETED);
+    assert_string_equal(job->worker, "w1");
+    assert_int_equal(job->attempt, 1); /* what was handed back was not counted */
+    berth_job_free(job);
+    free(path);
+}
+
+static void a_broker_that_is_killed_does_not_disturb_what_runs(void **state)
+{
+    struct fixture *f = *state;
+    char *path = tempdir_path(f->site->dir, "trace"), script[PATH_BYTES_MAX];
+    char *fifo;
+    tracing_script(script, path, "2");
+    given_worker(f, 0);
+    berth_job_id command = submit_shell(f, script);
+    berth_job_id handler = given_blocked(f, &fifo);
+    await_file(path, "begin\n");
+
+    (void)site_kill(f->site);
+    site_start(f->site, NULL);
+    unblock(fifo);
+
+    struct berth_job *job = await_end(f, command, BERTH_COMPLETED);
+    assert_int_equal(job->attempt, 1);
+    berth_job_free(job);
+    berth_job_free(await_end(f, handler, BERTH_COMPLETED));
+    await_file(path, "begin\nend\n"); /* once */
+    free(path);
+}
+
+static void what_ends_while_the_broker_is_away_is_reported_when_it_is_back(void **state)
+{
+    struct fixture *f = *state;
+    char *path = tempdir_path(f->site->dir, "trace"), script[PATH_BYTES_MAX];
+    tracing_script(script, path, "0.5");
+    given_worker(f, 0);
+    berth_job_id id = submit_shell(f, script);
+    await_file(path, "begin\n");
+
+    (void)site_kill(f->site);
+    await_file(path, "begin\nend\n");
+    site_start(f->site, NULL);
+
+    struct berth_job *job = await_end(f, id, BERTH_COMPLETED);
+    assert_int_equal(job->attempt, 1);
+    berth_job_free(job);
+    await_file(path, "begin\nend\n");
+    free(path);
+}
+
+static void a_worker_may_be_there_before_its_broker(void **state)
+{
+    struct fixture *f = *state;
+    (void)site_kill(f->site);
+    static const char *const args[] = { "--plugin", PLUGIN, NULL };
+    worker_begin(f, 0, args);
+    await_worker_text(f, 0, "event=plugin_loaded");
+
+    site_start(f->site, NULL);
+
+    await_worker_text(f, 0, "event=joined");
+    berth_job_free(await_end(f, submit_handler(f, "echo", ""), BERTH_COMPLETED));
+}
+
+/* ---- signals and refusals ---- */
+
+static void hup_reads_the_level_again_and_quit_shows_the_coroutines(void **state)
+{
+    struct fixture *f = *state;
+    char *path = tempdir_path(f->site->dir, "worker.conf");
+    tempdir_write(path, "[worker]\nlog_level = info\n");
+    const char *const args[] = { "--plugin", PLUGIN, "--config", path, NULL };
+    worker_begin(f, 0, args);
+    await_worker_text(f, 0, "event=joined");
+    (void)submit_handler(f, "wait-long", "");
+    await_worker_text(f, 0, "message=waiting");
+
+    process_kill(&f->workers[0], SIGQUIT);
+    await_worker_text(f, 0, "wait-long");
+    tempdir_write(path, "[worker]\nlog_level = debug\ncapacity = 3\n");
+    process_kill(&f->workers[0], SIGHUP);
+    await_worker_text(f, 0, "setting=capacity");
+    await_worker_text(f, 0, "event=reloaded");
+    tempdir_write(path, "[worker]\nlog_level = loud\n");
+    process_kill(&f->workers[0], SIGHUP);
+
+    await_worker_text(f, 0, "the old configuration stays in force");
+    free(path);
+}
+
+static void what_cannot_work_ends_at_once_with_a_sentence(void **state)
+{
+    static const struct {
+        const char *args[5];
+        int code;
+        const char *text;
+    } rows[] = {
+        { { "--allow-exec", "--capacity", "-1" }, 2, "--capacity" },
+        { { NULL }, 2, "nothing to offer" },
+        { { "--plugin", "/nonexistent/p.so" }, 1, "/nonexistent/p.so" },
+        { { "--plugin", BERTH_BIN_DIR "/berthd" }, 1, "plugin" },
+        { { "--allow-exec", "--work-dir", "/nonexistent" }, 1, "/nonexistent" },
+        { { "--allow-exec", "--config", "/nonexistent.conf" }, 1, "/nonexistent.conf" },
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        worker_begin(f, 0, rows[i].args);
+        int code = await_worker_exit(f, 0);
+        if (code != rows[i].code)
+            fail_msg("row %zu ended with %d: %s", i, code, process_err(&f->workers[0]));
+        assert_in_text(process_err(&f->workers[0]), rows[i].text);
+        process_fini(&f->workers[0]);
+        f->workers[0].pid = 0;
+    }
+}
+
+int main(void)
+{
+#define WORKER_TEST(fact) cmocka_unit_test_setup_teardown(fact, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        WORKER_TEST(a_handler_of_a_plugin_runs_and_its_result_comes_back),
+        WORKER_TEST(a_command_runs_and_its_output_comes_back),
+        WORKER_TEST(many_jobs_run_to_their_end),
+        WORKER_TEST(a_command_that_fails_is_dead_after_its_attempts),
+        WORKER_TEST(verdicts_decide_what_becomes_of_a_job),
+        WORKER_TEST(a_timeout_ends_an_attempt_and_says_so),
+        WORKER_TEST(a_running_job_can_be_cancelled),
+        WORKER_TEST(drain_lets_what_runs_end_and_takes_nothing_new),
+        WORKER_TEST(a_second_term_hands_back_unspent),
+        WORKER_TEST(a_broker_that_is_killed_does_not_disturb_what_runs),
+        WORKER_TEST(what_ends_while_the_broker_is_away_is_reported_when_it_is_back),
+        WORKER_TEST(a_worker_may_be_there_before_its_broker),
+        WORKER_TEST(hup_reads_the_level_again_and_quit_shows_the_coroutines),
+        WORKER_TEST(what_cannot_work_ends_at_once_with_a_sentence),
+    };
+    return berth_test_main(tests, NULL, NULL);
+}
