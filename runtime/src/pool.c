@@ -8,8 +8,13 @@
  * place and work and nobody sleeps; they retire after idling. The lanes' limits together never
  * exceed threads_max, so a free place always finds a thread, and no lane can starve another.
  *
- * One lock for all of it. What would make it faster (queues of each thread, stealing, keeping the
- * thread when a coroutine moves between lanes) changes this file and no other.
+ * Waking a thread costs microseconds, so it is done only if need be. A thread between two turns
+ * that queues one more comes to it itself, also in the other lane: so a coroutine that moves
+ * usually keeps its thread, and a child that ends wakes its parent on the spot. And while a thread
+ * is being woken for a lane no second one is: the first wakes the next when it is there.
+ *
+ * One lock for all of it. What would make it faster (queues of each thread, stealing) changes this
+ * file and no other.
  */
 #include "pool.h"
 
@@ -32,6 +37,7 @@ struct lane {
     struct berth_list queue;
     size_t queued;
     unsigned running, limit;
+    bool is_waking; /* a thread was woken or made for it and has not come yet */
 };
 
 struct pool_thread {
@@ -39,16 +45,22 @@ struct pool_thread {
     pthread_t id;
     pthread_cond_t wake;
     struct lane *lane;           /* the place that it holds, or was given while asleep */
+    struct lane *owed;           /* another one, to which it said that it would come */
+    bool was_woken;              /* for `lane`, and has not come yet */
     struct berth_list_node node; /* in idle, retired or spare */
 };
 
 static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
 static bool lane_withdraw(struct weft_dispatcher *d, struct weft_turn *turn);
-static int lane_serve(struct lane *lane);
+static void lane_serve(struct lane *lane);
+static void give_place(struct pool_thread *thread, struct lane *lane);
+static bool comes_itself(struct pool_thread *thread, struct lane *lane);
 static int thread_make(struct lane *lane);
 static void *pool_thread_run(void *arg);
+static void arrive(struct pool_thread *thread);
+static void run_one(struct pool_thread *thread);
+static struct lane *lane_next(struct pool_thread *thread);
 static bool sleep_idle(struct pool_thread *thread);
-static struct lane *lane_take_any(void);
 
 static const struct weft_ops lane_ops = { .dispatch = lane_dispatch, .withdraw = lane_withdraw };
 
@@ -104,6 +116,7 @@ int weft_pool_open(const struct weft_pool_limits *limits)
         berth_list_init(&lanes[i]->queue);
         lanes[i]->queued = 0;
         lanes[i]->running = 0;
+        lanes[i]->is_waking = false;
     }
     lane_default.limit = limits->threads;
     lane_io.limit = limits->io_threads;
@@ -141,13 +154,29 @@ void weft_pool_close(void)
 static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
 {
     struct lane *lane = berth_container_of(d, struct lane, base);
+    struct weft_thread *self = weft_thread_self();
     (void)pthread_mutex_lock(&pool.lock);
     berth_list_push_back(&lane->queue, &turn->node);
     lane->queued++;
-    /* No new thread can be had: one that exists will come to it. */
-    (void)lane_serve(lane);
+    bool is_between_turns = self && !self->current;
+    if (!is_between_turns ||
+        !comes_itself(berth_container_of(self, struct pool_thread, base), lane))
+        lane_serve(lane);
     (void)pthread_mutex_unlock(&pool.lock);
     return 0;
+}
+
+/* Whether a thread between two turns need not wake anybody for the one that it has just queued. */
+static bool comes_itself(struct pool_thread *thread, struct lane *lane)
+{
+    if (lane->queued > 1 || thread->owed)
+        return false;
+    if (thread->lane == lane)
+        return true;
+    if (thread->lane->queued > 0 || lane->running == lane->limit)
+        return false;
+    thread->owed = lane;
+    return true;
 }
 
 static bool lane_withdraw(struct weft_dispatcher *d, struct weft_turn *turn)
@@ -163,19 +192,28 @@ static bool lane_withdraw(struct weft_dispatcher *d, struct weft_turn *turn)
     return is_there;
 }
 
-/* Gives a free place of the lane to a thread. */
-static int lane_serve(struct lane *lane)
+/* Gives a free place of the lane to a thread. If none can be had, one that exists will come to it
+ * when it has nothing else to do. */
+static void lane_serve(struct lane *lane)
 {
-    if (lane->running == lane->limit)
-        return 0;
+    if (lane->running == lane->limit || lane->is_waking)
+        return;
     struct berth_list_node *node = berth_list_pop_front(&pool.idle);
-    if (!node)
-        return thread_make(lane);
+    if (!node) {
+        (void)thread_make(lane);
+        return;
+    }
     struct pool_thread *thread = thread_of(node);
-    thread->lane = lane;
-    lane->running++;
+    give_place(thread, lane);
     (void)pthread_cond_signal(&thread->wake);
-    return 0;
+}
+
+static void give_place(struct pool_thread *thread, struct lane *lane)
+{
+    thread->lane = lane;
+    thread->was_woken = true;
+    lane->is_waking = true;
+    lane->running++;
 }
 
 static struct pool_thread *thread_new(void)
@@ -222,7 +260,10 @@ static int thread_make(struct lane *lane)
     struct pool_thread *thread = thread_new();
     if (!thread)
         return -ENOMEM;
-    thread->lane = lane;
+    thread->lane = thread->owed = NULL;
+    thread->was_woken = false;
+    if (lane)
+        give_place(thread, lane);
     pthread_attr_t attr;
     int rc = -pthread_attr_init(&attr);
     if (rc == 0) {
@@ -234,12 +275,14 @@ static int thread_make(struct lane *lane)
         (void)pthread_attr_destroy(&attr);
     }
     if (rc < 0) {
+        if (lane) {
+            lane->running--;
+            lane->is_waking = false;
+        }
         berth_list_push_back(&pool.spare, &thread->node);
         return rc;
     }
     pool.thread_count++;
-    if (lane)
-        lane->running++;
     return 0;
 }
 
@@ -254,17 +297,10 @@ static void *pool_thread_run(void *arg)
     (void)pthread_mutex_lock(&pool.lock);
     bool goes_on = true;
     while (goes_on) {
-        struct lane *lane = thread->lane;
-        while (lane && lane->queued > 0) {
-            struct berth_list_node *node = berth_list_pop_front(&lane->queue);
-            lane->queued--;
-            (void)pthread_mutex_unlock(&pool.lock);
-            weft_turn_run(berth_container_of(node, struct weft_turn, node));
-            (void)pthread_mutex_lock(&pool.lock);
-        }
-        if (lane)
-            lane->running--;
-        thread->lane = lane_take_any();
+        arrive(thread);
+        while (thread->lane && thread->lane->queued > 0)
+            run_one(thread);
+        thread->lane = lane_next(thread);
         if (!thread->lane)
             goes_on = sleep_idle(thread);
     }
@@ -278,16 +314,55 @@ static void *pool_thread_run(void *arg)
     return NULL;
 }
 
-/* A place in some lane that has work and room, or NULL. */
-static struct lane *lane_take_any(void)
+/* The thread that was woken is there; if there is more work than for it, it wakes the next. */
+static void arrive(struct pool_thread *thread)
 {
-    for (size_t i = 0; i < LANE_COUNT; i++) {
-        if (lanes[i]->queued > 0 && lanes[i]->running < lanes[i]->limit) {
-            lanes[i]->running++;
-            return lanes[i];
-        }
+    struct lane *lane = thread->lane;
+    if (!thread->was_woken)
+        return;
+    thread->was_woken = false;
+    lane->is_waking = false;
+    if (lane->queued > 1)
+        lane_serve(lane);
+}
+
+/* Runs the first turn of its lane, without the lock. */
+static void run_one(struct pool_thread *thread)
+{
+    struct lane *lane = thread->lane;
+    struct berth_list_node *node = berth_list_pop_front(&lane->queue);
+    lane->queued--;
+    (void)pthread_mutex_unlock(&pool.lock);
+    weft_turn_run(berth_container_of(node, struct weft_turn, node));
+    (void)pthread_mutex_lock(&pool.lock);
+    if (thread->owed && lane->queued > 0) { /* it does not come after all */
+        lane_serve(thread->owed);
+        thread->owed = NULL;
     }
-    return NULL;
+}
+
+static bool lane_wants(const struct lane *lane)
+{
+    return lane->queued > 0 && lane->running < lane->limit;
+}
+
+/* Gives up its place, and takes one in the lane that it owes a visit, or in any that has work and
+ * room; or NULL. */
+static struct lane *lane_next(struct pool_thread *thread)
+{
+    if (thread->lane)
+        thread->lane->running--;
+    struct lane *next = thread->owed;
+    thread->owed = NULL;
+    if (next && !lane_wants(next))
+        next = NULL;
+    for (size_t i = 0; i < LANE_COUNT && !next; i++) {
+        if (lane_wants(lanes[i]))
+            next = lanes[i];
+    }
+    if (next)
+        next->running++;
+    return next;
 }
 
 static struct timespec idle_until(void)

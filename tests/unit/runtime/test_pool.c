@@ -133,6 +133,68 @@ static void threads_come_on_need_and_are_used_again(void **state)
     assert_string_equal(pool.lanes[1].name, "io");
 }
 
+struct move {
+    const char *before, *inside, *after;
+};
+
+static int note_inside(void *arg)
+{
+    ((struct move *)arg)->inside = weft_thread_name();
+    return 0;
+}
+
+static int move_to_io(void *arg)
+{
+    struct move *move = arg;
+    move->before = weft_thread_name();
+    int rc = weft_with(weft_io(), note_inside, move);
+    move->after = weft_thread_name();
+    return rc;
+}
+
+static void a_coroutine_that_moves_keeps_its_thread_when_nobody_else_wants_it(void **state)
+{
+    (void)state;
+    struct move move = { .before = "" };
+
+    assert_int_equal(weft_run(move_to_io, &move), 0);
+
+    assert_string_equal(move.inside, move.before);
+    assert_string_equal(move.after, move.before);
+}
+
+/* Two that compute and move, at a limit of one each: whoever comes back may have to wait. */
+static int move_often(void *arg)
+{
+    int rc = 0;
+    for (int i = 0; i < 500 && rc == 0; i++) {
+        rc = weft_with(weft_io(), count_up, arg);
+        if (rc == 0)
+            rc = weft_yield();
+    }
+    return rc;
+}
+
+static int launch_movers(void *arg)
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < 10; i++)
+        weft_launch(&scope, i % 2 ? weft_io() : NULL, move_often, arg);
+    return weft_scope_close(&scope, 0);
+}
+
+static void nobody_is_forgotten_between_two_dispatchers(void **state)
+{
+    (void)state;
+    struct seen seen = { .on = NULL };
+    assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 1, .io_threads = 1 }), 0);
+
+    assert_int_equal(weft_run(launch_movers, &seen), 0);
+
+    assert_int_equal(seen.ended, 5000);
+}
+
 static int look_at_mask(void *arg)
 {
     return -pthread_sigmask(SIG_BLOCK, NULL, &((struct seen *)arg)->mask);
@@ -156,6 +218,8 @@ int main(void)
         weft_unit_test(as_many_run_at_once_as_the_limit_says_and_no_more),
         weft_unit_test(a_full_dispatcher_does_not_hold_up_the_other),
         weft_unit_test(threads_come_on_need_and_are_used_again),
+        weft_unit_test(a_coroutine_that_moves_keeps_its_thread_when_nobody_else_wants_it),
+        weft_unit_test(nobody_is_forgotten_between_two_dispatchers),
         weft_unit_test(signals_stay_with_the_programs_own_threads),
     };
     return berth_test_main(tests, NULL, NULL);
