@@ -2,7 +2,6 @@
 #include "slots_fixture.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "support/await.h"
 
@@ -97,7 +96,7 @@ void finish(struct fixture *f)
 
 static void assert_slice(struct berth_slice slice, const char *text)
 {
-    if (slice.bytes != strlen(text) || memcmp(slice.data, text, slice.bytes) != 0)
+    if (!berth_slice_is_equal(slice, berth_slice_of(text)))
         fail_msg("'%.*s' is not '%s'", (int)slice.bytes, (const char *)slice.data, text);
 }
 
