@@ -9,7 +9,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <berth/worker.h>
@@ -18,6 +17,7 @@
 #include "base/text.h"
 #include "proto/body.h"
 #include "proto/columns.h"
+#include "support/process.h"
 
 #define AWAIT(f, NAME, member)                                                                     \
     (fake_await(&(f)->broker, BERTH__V1__ENVELOPE__MESSAGE_##NAME)->member)
@@ -214,6 +214,8 @@ static void a_lost_session_is_followed_by_a_fresh_one(void **state)
 
 /* ---- the boundary: attempts that do not end ---- */
 
+#define DEAF "deaf" /* how this program is called to be the one below */
+
 static int deaf(struct berth_attempt *attempt, void *arg)
 {
     (void)attempt;
@@ -237,25 +239,24 @@ static void deaf_program(const char *url)
 static void an_attempt_that_outlives_its_lease_ends_the_program(void **state)
 {
     struct fixture *f = *state;
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0)
-        deaf_program(f->broker.url);
+    struct process program;
+    process_start(&program, (const char *const[]){ "/proc/self/exe", DEAF, f->broker.url, NULL },
+                  NULL);
     f->broker.lease_ms = 1000;
     f->broker.worker_lease_ms = 400;
     f->broker.renew_ms = 100;
     fake_join(&f->broker);
     fake_say_grant(&f->broker, FAKE_ID(1), "deaf", "");
 
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 81);
+    assert_int_equal(process_await_exit(&program, FAKE_AWAIT_MS), 81);
+    assert_non_null(strstr(process_err(&program), "the lease is over and 1 attempts still run"));
+    process_fini(&program);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], DEAF) == 0)
+        deaf_program(argv[2]);
 #define WORKER_TEST(fact) cmocka_unit_test_setup_teardown(fact, worker_setup, worker_teardown)
     const struct CMUnitTest tests[] = {
         WORKER_TEST(bad_options_are_refused_and_named),
