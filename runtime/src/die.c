@@ -9,7 +9,7 @@
 
 #define LINE_BYTES_MAX 512
 
-static void say(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static void say(const char *format, va_list args)
 {
     char line[LINE_BYTES_MAX] = "weft: ";
     size_t used = strlen(line);

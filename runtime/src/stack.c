@@ -257,13 +257,15 @@ static size_t slab_count_next(const struct stack_class *class, size_t stride)
 /* How many guards mprotect may make: two mappings each, a quarter of what the kernel allows. */
 static long mprotect_budget_find(void)
 {
-    long maps_max = 65530; /* the kernel's default */
+    char line[32] = "";
     FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
     if (file) {
-        if (fscanf(file, "%ld", &maps_max) != 1)
-            maps_max = 65530;
+        (void)fgets(line, sizeof line, file);
         (void)fclose(file);
     }
+    long maps_max = strtol(line, NULL, 10);
+    if (maps_max <= 0)
+        maps_max = 65530; /* the kernel's default */
     return maps_max / 4 / 2;
 }
 
