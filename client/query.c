@@ -198,8 +198,9 @@ static int follow(struct berth_client *client, struct berth_call *call, struct b
     return call->rc;
 }
 
-static int wait_for(struct berth_client *client, const struct wait *wait, int64_t deadline_ms,
-                    struct berth_error *err)
+/* One request, from its first sending to its last answer. */
+static int wait_once(struct berth_client *client, const struct wait *wait, int64_t deadline_ms,
+                     struct berth_error *err)
 {
     struct berth_call call = { .kind = REQUEST_WAIT, .pack = pack_wait, .args = wait };
     struct berth_waiter waiter;
@@ -212,6 +213,31 @@ static int wait_for(struct berth_client *client, const struct wait *wait, int64_
     berth_waiter_fini(&waiter);
     berth_call_fini(&call);
     return rc;
+}
+
+static size_t count_said(const struct wait *wait)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < wait->count; i++)
+        count += wait->is_said[i];
+    return count;
+}
+
+/* The last answer holds only what is new: if an answer before it was lost, its jobs are asked for
+ * once more. */
+static int wait_for(struct berth_client *client, const struct wait *wait, int64_t deadline_ms,
+                    struct berth_error *err)
+{
+    for (size_t said = 0; said < wait->count;) {
+        size_t before = said;
+        int rc = wait_once(client, wait, deadline_ms, err);
+        if (rc < 0)
+            return rc;
+        said = count_said(wait);
+        if (said == before)
+            return berth_fail(err, BERTH_EPROTO, "the broker ends the wait, and names no job");
+    }
+    return 0;
 }
 
 int berth_job_wait_many(struct berth_client *client, const berth_job_id *ids, size_t count,
@@ -320,7 +346,8 @@ int berth_job_list(struct berth_client *client, const struct berth_job_filter *f
             if (rc < 0)
                 return berth_fail(err, rc, "the list was ended");
         }
-        if (rc < 0 || answer->jobs.next.v == 0 || answer->jobs.count == 0)
+        /* A page can be short, or empty, and another one still follow. */
+        if (rc < 0 || answer->jobs.next.v == 0 || answer->jobs.next.v == page.after.v)
             break;
         page.after = answer->jobs.next;
     }

@@ -229,6 +229,15 @@ static bool follow(struct fake_broker *broker, struct berth_slice peer,
         send_answer(broker, peer, &answer, frame);
         return false;
     }
+    case FAKE_NO_ENDS: {
+        Berth__V1__JobWaited waited = BERTH__V1__JOB_WAITED__INIT;
+        Berth__V1__Envelope answer;
+        berth_wire_init(&answer, envelope->request);
+        answer.message_case = BERTH__V1__ENVELOPE__MESSAGE_JOB_WAITED;
+        answer.job_waited = &waited;
+        send_answer(broker, peer, &answer, frame);
+        return false;
+    }
     case FAKE_ERROR:
     case FAKE_VERSION:
     case FAKE_VERSION_2: send_error(broker, peer, envelope->request, rule, frame); return false;

@@ -40,6 +40,7 @@ enum fake_action {
     FAKE_GARBAGE,   /* answers with bytes that are nothing */
     FAKE_TRUNCATE,  /* answers with half of the answer */
     FAKE_OTHER,     /* answers with a ClientWelcome */
+    FAKE_NO_ENDS,   /* answers with a JobWaited that says that all is over, and names nothing */
     FAKE_ERROR,     /* answers with an Error */
     FAKE_VERSION,   /* answers with an Error that says it speaks 2 and 3 */
     FAKE_VERSION_2, /* the same, in an envelope of version 2 */

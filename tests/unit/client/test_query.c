@@ -229,6 +229,21 @@ static void a_wait_outlives_a_restart_of_the_broker(void **state)
     assert_int_equal(ends.count, 2);
 }
 
+static void ends_whose_answer_was_lost_are_asked_for_again(void **state)
+{
+    struct fixture *f = *state;
+    struct ends ends = ends_of(f, 2);
+    fake_broker_move(f->broker, 1, BERTH_COMPLETED);
+    fake_broker_move(f->broker, 2, BERTH_DEAD);
+    fake_broker_next(f->broker, FAKE_WAIT, FAKE_NO_ENDS, 1);
+    struct berth_error err;
+
+    assert_rc(berth_job_wait(f->client, ends.ids[0], NULL, PATIENT, &err), BERTH_EPROTO);
+    wait_many(&ends);
+    assert_int_equal(ends.rc, 0);
+    assert_int_equal(ends.count, 2);
+}
+
 static void a_wait_is_renewed_every_two_seconds(void **state)
 {
     struct fixture *f = *state;
@@ -397,6 +412,7 @@ int main(void)
         FIXTURE_TEST(when_time_runs_out_those_that_ended_have_been_said),
         FIXTURE_TEST(the_caller_can_end_a_wait),
         FIXTURE_TEST(a_wait_outlives_a_restart_of_the_broker),
+        FIXTURE_TEST(ends_whose_answer_was_lost_are_asked_for_again),
         FIXTURE_TEST(a_wait_is_renewed_every_two_seconds),
         FIXTURE_TEST(none_and_too_many_to_wait_for_are_refused),
         FIXTURE_TEST(cancelling_ends_what_waits_and_tells_what_runs),
