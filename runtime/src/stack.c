@@ -260,7 +260,8 @@ static long mprotect_budget_find(void)
     char line[32] = "";
     FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
     if (file) {
-        (void)fgets(line, sizeof line, file);
+        if (!fgets(line, sizeof line, file))
+            line[0] = '\0';
         (void)fclose(file);
     }
     long maps_max = strtol(line, NULL, 10);
