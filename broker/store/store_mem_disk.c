@@ -93,7 +93,7 @@ static int array_reserve(struct mem_array *array, size_t more)
     size_t wanted = array->count_max ? 2 * array->count_max : ARRAY_COUNT_MIN;
     if (wanted < array->count + more)
         wanted = array->count + more;
-    void *items = reallocarray(array->items, wanted, array->item_bytes);
+    void *items = realloc(array->items, wanted * array->item_bytes);
     if (!items)
         return -ENOMEM;
     array->items = items;

@@ -122,6 +122,11 @@ static int connect(struct store_sqlite *self, struct berth_error *err)
     (void)sqlite3_db_config(self->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     (void)sqlite3_db_config(self->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
     (void)sqlite3_db_config(self->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    /* A torn write leaves the bytes around it alone (as SQLite assumes by default). Then the commit
+     * frame is the last that a COMMIT writes, and one that found no room is certain to have left
+     * nothing. */
+    int is_powersafe = 1;
+    (void)sqlite3_file_control(self->db, NULL, SQLITE_FCNTL_POWERSAFE_OVERWRITE, &is_powersafe);
     (void)sqlite3_wal_hook(self->db, on_commit, self);
     return 0;
 }

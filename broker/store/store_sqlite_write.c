@@ -58,7 +58,7 @@ struct sqlite_count *sqlite_count_get(struct store_sqlite *self, uint32_t dispat
         return &self->counts[low];
     if (self->count_count == self->count_max) {
         size_t count_max = self->count_max ? 2 * self->count_max : COUNTS_MIN;
-        struct sqlite_count *counts = reallocarray(self->counts, count_max, sizeof *counts);
+        struct sqlite_count *counts = realloc(self->counts, count_max * sizeof *counts);
         if (!counts)
             return NULL;
         self->counts = counts;

@@ -53,6 +53,16 @@ static void remove_session(struct model *model, uint64_t id)
     model->session_count--;
 }
 
+void model_copy(struct model *to, const struct model *from)
+{
+    memcpy(to->jobs, from->jobs, from->job_count * sizeof *from->jobs);
+    memcpy(to->dispatchers, from->dispatchers, from->dispatcher_count * sizeof *from->dispatchers);
+    memcpy(to->sessions, from->sessions, from->session_count * sizeof *from->sessions);
+    to->job_count = from->job_count;
+    to->dispatcher_count = from->dispatcher_count;
+    to->session_count = from->session_count;
+}
+
 void model_apply(struct model *model, const struct berth_record *record)
 {
     struct berth_job_record *job = NULL;

@@ -9,7 +9,7 @@
 
 #include "store_kit.h"
 
-#define MODEL_JOBS_MAX        2048
+#define MODEL_JOBS_MAX        1024
 #define MODEL_DISPATCHERS_MAX 64
 #define MODEL_SESSIONS_MAX    256
 
@@ -22,6 +22,7 @@ struct model {
     size_t session_count;
 };
 
+void model_copy(struct model *to, const struct model *from);
 void model_apply(struct model *model, const struct berth_record *record);
 
 struct berth_job_record *model_find(struct model *model, uint64_t id);
