@@ -127,7 +127,6 @@ static int connect(struct store_sqlite *self, struct berth_error *err)
      * nothing. */
     int is_powersafe = 1;
     (void)sqlite3_file_control(self->db, NULL, SQLITE_FCNTL_POWERSAFE_OVERWRITE, &is_powersafe);
-    (void)sqlite3_wal_hook(self->db, on_commit, self);
     return 0;
 }
 
@@ -257,6 +256,9 @@ static int open_database(struct store_sqlite *self, struct berth_store_info *ret
     int rc = connect(self, err);
     if (rc == 0)
         rc = sqlite_schema_open(self, err);
+    /* Behind the settings, since wal_autocheckpoint takes the hook for itself. */
+    if (rc == 0)
+        (void)sqlite3_wal_hook(self->db, on_commit, self);
     if (rc == 0)
         rc = check(self, err);
     if (rc == 0)

@@ -76,6 +76,11 @@ static void run_tend(struct run *run)
         (void)run->backend->ops->tend(run->backend, IDLE_MS);
 }
 
+static uint64_t wal_pages(const struct run *run)
+{
+    return sqlite_of(run->backend)->wal_pages;
+}
+
 /* One batch. False: the store takes nothing more. */
 static bool run_batch(struct run *run)
 {
@@ -159,6 +164,7 @@ static void check_every_moment(bool cuts_power, uint64_t seed)
         assert_true(run_batch(run));
         if (i % CHECKPOINT_PER == CHECKPOINT_PER - 1)
             run_tend(run);
+        assert_true(i % CHECKPOINT_PER != CHECKPOINT_PER - 1 || wal_pages(run) == 0);
     }
     run_close(run);
     faulty_vfs_remove();
