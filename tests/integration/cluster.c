@@ -96,8 +96,10 @@ pid_t cluster_child_of(const struct cluster *cluster, int index)
     (void)snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", keeper, keeper);
     FILE *file = fopen(path, "re");
     assert_non_null(file);
-    (void)fgets(line, sizeof line, file);
+    bool has_line = fgets(line, sizeof line, file) != NULL;
     (void)fclose(file);
+    if (!has_line)
+        return 0; /* no child now */
     return (pid_t)strtol(line, NULL, 10);
 }
 
