@@ -11,10 +11,10 @@
 #include "tree.h"
 
 struct weft_field {
-    const struct weft_field *next; /* older, perhaps of a scope further out */
-    unsigned count;                /* this one and all behind it */
-    size_t bytes;                  /* their keys and values */
-    const char *value;             /* behind the key */
+    struct weft_field *next; /* older, perhaps of a scope further out */
+    unsigned count;          /* this one and all behind it */
+    size_t bytes;            /* their keys and values */
+    const char *value;       /* behind the key */
     char key[];
 };
 
@@ -69,11 +69,11 @@ void weft_field_each(void (*visit)(void *arg, const char *key, const char *value
         visit(arg, field->key, field->value);
 }
 
-void weft_fields_free(const struct weft_field *first, const struct weft_field *end)
+void weft_fields_free(struct weft_field *first, const struct weft_field *end)
 {
     while (first != end) {
-        const struct weft_field *next = first->next;
-        free((void *)(uintptr_t)first);
+        struct weft_field *next = first->next;
+        free(first);
         first = next;
     }
 }

@@ -107,6 +107,7 @@ static void context_switch(struct weft_fiber *from, struct weft_fiber *to)
 const void *weft_fiber_sp(const struct weft_fiber *fiber)
 {
 #if defined(__x86_64__)
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): it is a number there */
     return (const void *)fiber->context.uc_mcontext.gregs[REG_RSP];
 #elif defined(__aarch64__)
     return (const void *)fiber->context.uc_mcontext.sp;

@@ -20,9 +20,10 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct berth_heap heap = { .is_before = is_before };
 static int64_t poller_wakes_ns; /* the poller sleeps until then at the most; 0: it is awake */
 
-static struct weft_timer *timer_of(const struct berth_heap_node *node)
+static const struct weft_timer *timer_of(const struct berth_heap_node *node)
 {
-    return (struct weft_timer *)((uintptr_t)node - offsetof(struct weft_timer, node));
+    return (const struct weft_timer *)(const void *)((const char *)node -
+                                                     offsetof(struct weft_timer, node));
 }
 
 static bool is_before(const struct berth_heap_node *a, const struct berth_heap_node *b)
@@ -33,7 +34,8 @@ static bool is_before(const struct berth_heap_node *a, const struct berth_heap_n
 static int heap_grow(void)
 {
     size_t capacity = heap.capacity > 0 ? 2 * heap.capacity : HEAP_CAPACITY_MIN;
-    struct berth_heap_node **nodes = realloc(heap.nodes, capacity * sizeof *nodes);
+    struct berth_heap_node **nodes =
+        realloc(heap.nodes, capacity * sizeof(struct berth_heap_node *));
     if (!nodes)
         return -ENOMEM;
     berth_heap_move(&heap, nodes, capacity);
@@ -83,7 +85,8 @@ int64_t weft_timer_run(void)
         struct berth_heap_node *node = berth_heap_first(&heap);
         for (int i = 0; i < FIRE_BATCH_MAX && node && timer_of(node)->deadline_ns <= now_ns; i++) {
             (void)berth_heap_pop(&heap);
-            timer_of(node)->fire(timer_of(node));
+            struct weft_timer *timer = berth_container_of(node, struct weft_timer, node);
+            timer->fire(timer);
             node = berth_heap_first(&heap);
         }
         next_ns = node ? timer_of(node)->deadline_ns : WEFT_NEVER;

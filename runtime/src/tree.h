@@ -61,8 +61,8 @@ struct __attribute__((may_alias)) weft_scope_state {
     struct weft_scope_state *outer, *inner; /* of the same owner */
     struct berth_list children;             /* live ones, and ended ones that have a handle */
     struct weft_dispatcher *dispatcher;
-    const struct weft_field *fields;       /* the context: everything visible, newest first */
-    const struct weft_field *fields_outer; /* where this scope's own ones end */
+    struct weft_field *fields;       /* the context: everything visible, newest first */
+    struct weft_field *fields_outer; /* where this scope's own ones end */
     struct weft_timer timer;
     int64_t deadline_ns; /* WEFT_NEVER: the timer is not set */
     void (*on_failure)(void *arg, const char *task, int rc);
@@ -75,10 +75,10 @@ struct weft_waiter {
     struct weft_waiter *next, *prev; /* in one queue */
     struct weft_task *task;
     atomic_bool *is_done; /* set by who wakes */
+    atomic_size_t *left;  /* of weft_await_all(): how many have not ended well; else NULL */
     bool is_queued;
-    atomic_size_t *left; /* of weft_await_all(): how many have not ended well; else NULL */
-    bool is_closed;      /* of a descriptor: by weft_fd_close() */
-    short events;        /* of a descriptor */
+    bool is_closed; /* of a descriptor: by weft_fd_close() */
+    short events;   /* of a descriptor */
     int fd;
 };
 
@@ -121,8 +121,8 @@ struct weft_task {
     enum weft_start start;
     bool has_handle;
     int rc;
-    uint64_t failed_order;           /* the how-many-th failure of the process; 0: none */
-    const struct weft_field *fields; /* the context it was launched with */
+    uint64_t failed_order;     /* the how-many-th failure of the process; 0: none */
+    struct weft_field *fields; /* the context it was launched with */
 
     struct weft_tree *tree;
     struct weft_scope_state *scope; /* it is a child of; NULL: a root */
@@ -241,7 +241,7 @@ struct weft_scope_state *weft_scope_state(struct weft_scope *scope, const char *
 /* field.c ----------------------------------------------------------------------------------- */
 
 /* Frees the fields from `first` up to, but without, `end`. */
-void weft_fields_free(const struct weft_field *first, const struct weft_field *end);
+void weft_fields_free(struct weft_field *first, const struct weft_field *end);
 
 /* runtime.c --------------------------------------------------------------------------------- */
 
