@@ -101,8 +101,12 @@ void watchdog_bite(const char *what, size_t running_count)
     int bytes = snprintf(line, sizeof line,
                          "berth: %s is over and %zu attempts still run: this process ends\n", what,
                          running_count);
-    ssize_t written = write(STDERR_FILENO, line, (size_t)bytes);
-    (void)written;
+    /* A reader that has stopped reading must not hold up the end: what does not fit now is lost. */
+    struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+    if (poll(&out, 1, 0) > 0) {
+        ssize_t written = write(STDERR_FILENO, line, (size_t)bytes);
+        (void)written;
+    }
     _exit(WATCHDOG_EXIT_STATUS);
 }
 

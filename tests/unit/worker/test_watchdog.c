@@ -5,6 +5,7 @@
 #include "support/berthtest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,29 @@ static void a_running_attempt_past_the_end_ends_the_process_with_one_line(void *
                         "berth: the lease is over and 2 attempts still run: this process ends\n");
 }
 
+static void stderr_is_full(void)
+{
+    static atomic_size_t running;
+    int fds[2];
+    char bytes[4096] = { 0 };
+    BERTH_ASSERT(pipe2(fds, O_NONBLOCK) == 0);
+    while (write(fds[1], bytes, sizeof bytes) > 0)
+        ;
+    BERTH_ASSERT(fcntl(fds[1], F_SETFL, 0) == 0);
+    BERTH_ASSERT(dup2(fds[1], STDERR_FILENO) == STDERR_FILENO);
+    atomic_store(&running, 1);
+    watchdog_set(open_with(&running), now_ms() + 10, "the lease");
+    hang();
+}
+
+static void nobody_who_reads_the_line_is_no_reason_to_live(void **state)
+{
+    (void)state;
+    char text[512];
+
+    assert_int_equal(in_a_child(stderr_is_full, text, sizeof text), WATCHDOG_EXIT_STATUS);
+}
+
 static bool is_past(void *arg)
 {
     return now_ms() > *(int64_t *)arg;
@@ -163,6 +187,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_running_attempt_past_the_end_ends_the_process_with_one_line),
+        cmocka_unit_test(nobody_who_reads_the_line_is_no_reason_to_live),
         cmocka_unit_test(what_is_renewed_or_idle_lives),
         cmocka_unit_test(an_attempt_that_was_on_its_way_is_seen),
         cmocka_unit_test(a_lease_that_was_given_back_ends_nothing),
