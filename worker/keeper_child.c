@@ -129,7 +129,7 @@ void keeper_child_kill(struct keeper_child *child)
         (void)kill(child->pid, SIGKILL);
     if (child->cgroup)
         (void)cgroup_kill(child->cgroup);
-    (void)reap_kill_children();
+    (void)reap_kill_children(NULL);
 }
 
 bool keeper_child_reap(struct keeper_child *child)

@@ -30,7 +30,7 @@ struct dirent64_head { /* getdents64(2) */
 };
 
 /* Called for each directory entry that is a number. Negative: stop. */
-typedef int (*visit_fn)(int dir_fd, pid_t number);
+typedef int (*visit_fn)(int dir_fd, pid_t number, const struct reap_spared *spared);
 
 static bool parse_number(const char *text, pid_t *ret_number)
 {
@@ -49,7 +49,7 @@ static bool parse_number(const char *text, pid_t *ret_number)
 }
 
 /* Sums up what `visit` returns. */
-static int walk_numbers(const char *path, visit_fn visit)
+static int walk_numbers(const char *path, visit_fn visit, const struct reap_spared *spared)
 {
     BERTH_AUTO_FD int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
@@ -68,7 +68,7 @@ static int walk_numbers(const char *path, visit_fn visit)
             pid_t number;
             if (!parse_number(entry->name, &number))
                 continue;
-            int rc = visit(dir_fd, number);
+            int rc = visit(dir_fd, number, spared);
             if (rc < 0)
                 return rc;
             count += rc;
@@ -92,7 +92,15 @@ static void path_of(char path[static PATH_BYTES_MAX], pid_t number, const char *
     path[at] = '\0';
 }
 
-static int kill_listed(int task_fd, pid_t tid)
+static int kill_child(pid_t pid, const struct reap_spared *spared)
+{
+    if (spared && spared->is_spared(spared->arg, pid))
+        return 0;
+    (void)kill(pid, SIGKILL);
+    return 1;
+}
+
+static int kill_listed(int task_fd, pid_t tid, const struct reap_spared *spared)
 {
     char path[PATH_BYTES_MAX];
     path_of(path, tid, "children");
@@ -111,9 +119,8 @@ static int kill_listed(int task_fd, pid_t tid)
             if (text[i] >= '0' && text[i] <= '9') {
                 pid = pid * 10 + (text[i] - '0');
             } else if (pid > 0) {
-                (void)kill(pid, SIGKILL);
+                count += kill_child(pid, spared);
                 pid = 0;
-                count++;
             }
         }
     }
@@ -141,21 +148,20 @@ static pid_t parent_of(int proc_fd, pid_t pid)
     return parent;
 }
 
-static int kill_if_child(int proc_fd, pid_t pid)
+static int kill_if_child(int proc_fd, pid_t pid, const struct reap_spared *spared)
 {
     if (parent_of(proc_fd, pid) != getpid())
         return 0;
-    (void)kill(pid, SIGKILL);
-    return 1;
+    return kill_child(pid, spared);
 }
 
-int reap_kill_children(void)
+int reap_kill_children(const struct reap_spared *spared)
 {
-    int rc = walk_numbers("/proc/self/task", kill_listed);
-    return rc == -ENOENT ? reap_kill_children_by_scan() : rc;
+    int rc = walk_numbers("/proc/self/task", kill_listed, spared);
+    return rc == -ENOENT ? reap_kill_children_by_scan(spared) : rc;
 }
 
-int reap_kill_children_by_scan(void)
+int reap_kill_children_by_scan(const struct reap_spared *spared)
 {
-    return walk_numbers("/proc", kill_if_child);
+    return walk_numbers("/proc", kill_if_child, spared);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Runs in the process forked from the exec thread, whose memory is that of a threaded program at
- * some moment: locks may be held by threads that do not exist here. Hence async-signal-safe calls
- * only, and _Fork(), which runs no handlers of pthread_atfork().
+ * Locks may be held by threads that do not exist here: hence async-signal-safe calls only, and
+ * _Fork(), which runs no handlers of pthread_atfork().
  *
  * All signals stay blocked in the shim: it listens to its channel and to SIGCHLD, and can only be
  * ended by SIGKILL, on which the kernel ends the command.
@@ -41,30 +40,11 @@ struct shim {
     int64_t kill_ms;   /* when SIGKILL is due; INT64_MAX: not */
 };
 
-_Noreturn static void shim_run(const struct shim_spec *spec, pid_t parent);
 _Noreturn static void command_run(const struct shim_spec *spec, pid_t parent);
 static void watch(struct shim *shim);
 static void reap_all(struct shim *shim);
 
-static pid_t fork_here(void)
-{
-#ifdef __SANITIZE_THREAD__
-    return fork(); /* ThreadSanitizer keeps locks of its own, and frees them for the child here */
-#else
-    return _Fork();
-#endif
-}
-
-pid_t shim_fork(const struct shim_spec *spec)
-{
-    pid_t parent = getpid();
-    pid_t pid = fork_here();
-    if (pid == 0)
-        shim_run(spec, parent);
-    return pid < 0 ? -errno : pid;
-}
-
-static void report(int channel_fd, enum shim_report_kind kind, int value)
+void shim_report(int channel_fd, enum shim_report_kind kind, int value)
 {
     struct shim_report packet = { .kind = (int32_t)kind, .value = value };
     ssize_t bytes = send(channel_fd, &packet, sizeof packet, MSG_NOSIGNAL);
@@ -107,34 +87,42 @@ static void wake_up(int sig)
     (void)sig;
 }
 
-static void shim_run(const struct shim_spec *spec, pid_t parent)
+int shim_become(pid_t parent, const char *name)
 {
+    struct sigaction wake = { .sa_handler = wake_up };
     if (!die_with(parent))
-        _exit(EXIT_FAILURE);
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || !place_descriptors(spec)) {
-        report(spec->channel_fd, SHIM_NO_FORK, errno);
-        _exit(EXIT_FAILURE);
-    }
-    (void)prctl(PR_SET_NAME, "berth-shim");
+        return -ESRCH;
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+        return -errno;
+    (void)prctl(PR_SET_NAME, name);
     default_dispositions();
     /* The default would be to ignore it, and so not to end a wait. */
-    struct sigaction wake = { .sa_handler = wake_up };
-    (void)sigaction(SIGCHLD, &wake, NULL);
+    return sigaction(SIGCHLD, &wake, NULL) < 0 ? -errno : 0;
+}
 
+void shim_run(const struct shim_spec *spec, pid_t parent)
+{
+    int rc = shim_become(parent, "berth-shim");
+    if (rc == 0 && !place_descriptors(spec))
+        rc = -errno;
+    if (rc < 0) {
+        shim_report(spec->channel_fd, SHIM_NO_FORK, -rc);
+        _exit(EXIT_FAILURE);
+    }
     struct shim shim = { .spec = spec, .kill_ms = INT64_MAX };
     pid_t self = getpid();
     shim.command = _Fork();
     if (shim.command == 0)
         command_run(spec, self);
     if (shim.command < 0) {
-        report(CHANNEL_FD, SHIM_NO_FORK, errno);
+        shim_report(CHANNEL_FD, SHIM_NO_FORK, errno);
         _exit(EXIT_FAILURE);
     }
     /* The ends of the pipes are the command's alone. */
     (void)close_range(0, CHANNEL_FD - 1, 0);
     watch(&shim);
     reap_all(&shim);
-    report(CHANNEL_FD, SHIM_EXITED, shim.status);
+    shim_report(CHANNEL_FD, SHIM_EXITED, shim.status);
     _exit(EXIT_SUCCESS);
 }
 
@@ -159,21 +147,21 @@ static void command_run(const struct shim_spec *spec, pid_t parent)
     /* A session of its own: it leads a process group, and no terminal can stop it. */
     (void)setsid();
     /* From here, not from the shim: whatever the command does comes after this report. */
-    report(CHANNEL_FD, SHIM_STARTED, getpid());
+    shim_report(CHANNEL_FD, SHIM_STARTED, getpid());
     struct rlimit limit;
     if (spec->descriptor_max > 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = spec->descriptor_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
     if (chdir(spec->work_dir) < 0) {
-        report(CHANNEL_FD, SHIM_NO_DIR, errno);
+        shim_report(CHANNEL_FD, SHIM_NO_DIR, errno);
         _exit(COMMAND_NOT_RUN);
     }
     sigset_t none;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     int error = run_first(spec);
-    report(CHANNEL_FD, SHIM_NO_EXEC, error);
+    shim_report(CHANNEL_FD, SHIM_NO_EXEC, error);
     _exit(error == ENOENT || error == ENOTDIR ? COMMAND_NOT_SEEN : COMMAND_NOT_RUN);
 }
 
@@ -261,6 +249,6 @@ static void reap_all(struct shim *shim)
             note_end(shim, pid, status);
         if (!shim->is_over)
             (void)kill(-shim->command, SIGKILL);
-        (void)reap_kill_children();
+        (void)reap_kill_children(NULL);
     }
 }

@@ -3,13 +3,16 @@
  * The process between the worker and a command: it stays until everything that the command started
  * is dead, and only then says how the command ended.
  *
- *   exec thread ──fork──► shim ──fork──► command ──► what it starts
- *        ▲   └─ cancel ──►  │  ▲                          │ orphans, daemons included
- *        └── reports ───────┘  └──────────────────────────┘
+ *   nursery ──fork──► shim ──fork──► command ──► what it starts
+ *                     ▲ │  ▲                          │ orphans, daemons included
+ *   exec thread ──────┘ │  └──────────────────────────┘
+ *        ▲ cancel       │ reports
+ *        └──────────────┘
  *
  * Invariants
- * 1. Between its fork and its end the shim calls nothing that is not async-signal-safe.
- * 2. The shim dies with the thread that forked it, and the command's first process with the shim.
+ * 1. The shim calls nothing that is not async-signal-safe: its memory is that of a threaded program
+ *    at the moment at which the nursery was forked.
+ * 2. The shim dies with the nursery, and the command's first process with the shim.
  * 3. SHIM_EXITED is the last report, and is sent when nothing of the attempt is alive.
  */
 #pragma once
@@ -36,10 +39,10 @@ struct shim_cancel {
     int64_t grace_ms;
 };
 
-/* All borrowed; it must stay until the fork. */
+/* All borrowed. */
 struct shim_spec {
     int in_fd, out_fd, err_fd; /* of the command */
-    int channel_fd;            /* the shim's end of a SOCK_SEQPACKET pair; its end is the shim's */
+    int channel_fd;            /* the shim's end of a SOCK_SEQPACKET pair */
     const char *work_dir;
     char *const *paths; /* what argv[0] may mean, in order, ended by NULL */
     char *const *argv;
@@ -47,6 +50,13 @@ struct shim_spec {
     uint64_t descriptor_max; /* the command's soft RLIMIT_NOFILE; 0: as it is */
 };
 
-/* Forks the shim and returns its pid, or -errno. Closes nothing. All signals must be blocked in the
- * calling thread, on which the shim's life hangs from now on. */
-pid_t shim_fork(const struct shim_spec *spec);
+/* Says something over a channel. Async-signal-safe. */
+void shim_report(int channel_fd, enum shim_report_kind kind, int value);
+
+/* Makes the calling process, just forked by `parent`, one that dies with it, adopts what its
+ * children leave, has no handlers, and wakes from ppoll() when a child ends. All signals must be
+ * blocked, and stay so. 0 or -errno. Async-signal-safe. */
+int shim_become(pid_t parent, const char *name);
+
+/* What a shim does, in a process just forked by `parent` with all signals blocked. */
+_Noreturn void shim_run(const struct shim_spec *spec, pid_t parent);

@@ -41,8 +41,8 @@ struct exec {
 
     /* The thread's. */
     struct exec_host host;
-    struct berth_list over;    /* its shim is gone */
-    struct berth_list orphans; /* its shim was killed, and its group is not dead yet */
+    struct berth_list over;    /* the channel has ended */
+    struct berth_list orphans; /* shim and nursery were killed, and its group is not dead yet */
 };
 
 static void *exec_thread(void *arg);
@@ -119,6 +119,7 @@ int exec_open(const struct exec_opts *opts, struct exec **ret_exec, struct berth
         return berth_fail(err, -ENOMEM, "prepare to run commands");
     exec->on_end = opts->on_end;
     exec->arg = opts->arg;
+    exec->host.nursery = (struct nursery){ .fd = -1 };
     berth_list_init(&exec->inbox);
     berth_list_init(&exec->over);
     berth_list_init(&exec->orphans);
@@ -320,11 +321,14 @@ static bool is_finished(struct exec *exec)
 static void *exec_thread(void *arg)
 {
     struct exec *exec = arg;
+    /* Here, for its life hangs on the thread; if it fails, the first command tries again. */
+    (void)nursery_open(&exec->host.nursery);
     while (!is_finished(exec)) {
         take_events(exec);
         /* Runs are freed here alone: another event of the batch may have pointed at one. */
         take_requests(exec);
         bury_all(exec);
     }
+    nursery_close(&exec->host.nursery);
     return NULL;
 }

@@ -3,7 +3,8 @@
  * Runs commands as attempts. All of them on one thread with one epoll loop, none of them with a
  * thread of its own.
  *
- *   exec thread ──fork──► shim (shim.h) ──fork──► the command: its own session and group
+ *   exec thread ──fork──► nursery (nursery.h) ──fork──► shim (shim.h) ──fork──► the command: a
+ *                                                                session and group of its own
  *
  * It never goes through a shell, never passes a descriptor but stdin, stdout and stderr, and
  * decides nothing about retries: it says how the command ended.
@@ -11,7 +12,7 @@
  * Invariants
  * 1. on_end is called exactly once for each attempt that exec_start() took, and only when nothing
  *    that the attempt started is alive any more, daemons included.
- * 2. When the process or the exec thread dies, so do the shims and with them the commands.
+ * 2. When the process or the exec thread dies, so do nursery, shims and commands.
  * 3. An attempt's output takes at most four times EXEC_OUTPUT_BYTES_MAX of memory.
  */
 #pragma once
@@ -68,9 +69,10 @@ struct exec_command {
     struct berth_slice payload;     /* stdin */
 };
 
-/* Starts the exec thread. -ENOTDIR, -ENOENT ... if the work dir cannot be used. Raises the
- * process's soft limit of descriptors to the hard one (an attempt needs four; commands get the old
- * limit), and copies the environment as it is now: commands see no later change of it. */
+/* Starts the exec thread, and forks the nursery: best while the process is still small. -ENOTDIR,
+ * -ENOENT ... if the work dir cannot be used. Raises the process's soft limit of descriptors to the
+ * hard one (an attempt needs four; commands get the old limit), and copies the environment as it is
+ * now: commands see no later change of it. */
 int exec_open(const struct exec_opts *opts, struct exec **ret_exec, struct berth_error *err);
 
 /* Kills all attempts that are left, waits until on_end was called for each, ends the thread. NULL

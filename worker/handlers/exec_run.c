@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A shim is a copy of the whole process, so for a moment it holds every descriptor that the exec
- * thread has open. Therefore descriptors are taken out of epoll by name before they are closed:
- * otherwise events of a run that is freed could still arrive.
+ * A process that somebody forks holds, until its exec, every descriptor that the exec thread has
+ * open. Therefore descriptors are taken out of epoll by name before they are closed: otherwise
+ * events of a run that is freed could still arrive.
  */
 #include "worker/handlers/exec_run.h"
 
@@ -136,11 +136,8 @@ int exec_run_start(struct exec_host *host, struct exec_run *run, struct berth_er
                               .envp = run->plan.envp,
                               .descriptor_max = host->descriptor_max };
     run->started_ns = berth_clock_monotonic_ns();
-    pid_t shim = shim_fork(&spec);
-    if (shim < 0)
-        return berth_fail(err, shim, "run '%s': fork", run->plan.argv[0]);
-    run->shim = shim;
-    return 0;
+    rc = nursery_start(&host->nursery, &spec);
+    return rc < 0 ? berth_fail(err, rc, "run '%s': shim", run->plan.argv[0]) : 0;
 }
 
 void exec_run_cancel(struct exec_run *run, int64_t grace_ms)
@@ -233,13 +230,11 @@ bool exec_run_handle(struct exec_host *host, struct exec_watch *watch)
 
 bool exec_run_bury(struct exec_run *run)
 {
-    if (run->shim > 0)
-        (void)waitpid(run->shim, NULL, 0); /* it has closed everything: it is exiting */
-    run->shim = 0;
     if (run->has_exited || run->group == 0)
         return true;
-    /* The kernel ended the command with its shim. What else stayed in its group is for us to end;
-     * what did not is ended with this process, by the keeper. */
+    /* The shim was killed, and the kernel ended the command with it. The nursery has ended what
+     * else there was, unless it was killed, too: then what stayed in the group is for us to end,
+     * and what did not is ended with this process, by the keeper. */
     return kill(-run->group, SIGKILL) < 0;
 }
 
@@ -261,20 +256,25 @@ static void drain_output(struct exec_host *host, struct exec_watch *watch)
 static void set_exit(const struct exec_run *run, struct exec_end *end)
 {
     if (!run->has_exited)
-        end->signal = SIGKILL; /* the shim's, and so the command's */
+        end->signal = SIGKILL; /* the shim got it, and so the command */
     else if (WIFSIGNALED(run->status))
         end->signal = WTERMSIG(run->status);
     end->exit_code = end->signal ? EXIT_CODE_SIGNAL + end->signal : WEXITSTATUS(run->status);
 }
 
-/* Why the command could not be run, though its shim was. */
+static void set_not_started(struct exec_end *end)
+{
+    *end = (struct exec_end){ .is_started = false };
+}
+
+/* Why the command could not be run. */
 static void set_trouble(const struct exec_host *host, const struct exec_run *run,
                         struct berth_error *memory, struct exec_end *end)
 {
     int error = run->trouble.value;
     switch ((enum shim_report_kind)run->trouble.kind) {
     case SHIM_NO_FORK:
-        *end = (struct exec_end){ .is_started = false };
+        set_not_started(end);
         (void)berth_fail(memory, -error, "run '%s': fork", run->plan.argv[0]);
         break;
     case SHIM_NO_DIR:
@@ -306,6 +306,10 @@ void exec_run_end(struct exec_host *host, struct exec_run *run, const struct ber
         .run_us = (berth_clock_monotonic_ns() - run->started_ns) / 1000,
     };
     set_exit(run, ret_end);
-    if (run->trouble.kind)
+    if (run->trouble.kind) {
         set_trouble(host, run, memory, ret_end);
+    } else if (run->group == 0) {
+        set_not_started(ret_end);
+        ret_end->error = "killed before it began";
+    }
 }

@@ -2,8 +2,9 @@
  *
  * One attempt at a command, as the exec thread sees it: its pipes, its shim's reports, its end.
  *
- * That it is over is learnt from the shim alone, when the channel to it ends; closed pipes mean
- * nothing. Only the exec thread may call what is here, but for new and free.
+ * That it is over is learnt from the channel alone, whose other ends the shim and the nursery hold
+ * until nothing of the attempt is alive; closed pipes mean nothing. Only the exec thread may call
+ * what is here, but for new and free.
  */
 #pragma once
 
@@ -17,6 +18,7 @@
 #include "base/map.h"
 #include "worker/handlers/exec_output.h"
 #include "worker/handlers/exec_plan.h"
+#include "worker/nursery.h"
 #include "worker/shim.h"
 
 #define EXEC_READ_BYTES_MAX (64u * 1024)
@@ -26,6 +28,7 @@ struct exec_host {
     const char *work_dir;
     int epoll_fd; /* events carry a struct exec_watch */
     int null_fd;
+    struct nursery nursery;
     uint64_t descriptor_max; /* the command's soft RLIMIT_NOFILE; 0: as it is */
     char scratch[EXEC_READ_BYTES_MAX];
 };
@@ -57,7 +60,7 @@ struct exec_run {
     size_t payload_written;
     struct exec_watch watches[EXEC_WATCH_COUNT];
     struct exec_output out, err;
-    pid_t shim, group;
+    pid_t group; /* the command's; 0: it has not begun */
     int64_t started_ns;
     struct shim_report trouble; /* why it could not be run; kind 0: it could */
     bool has_exited;            /* the shim has said so, with: */
@@ -71,17 +74,17 @@ int exec_run_new(const struct exec_surroundings *surroundings, const struct exec
 /* Closes what it has open. It must not be in any list or map any more. */
 void exec_run_free(struct exec_host *host, struct exec_run *run);
 
-/* Forks the shim. On failure nothing was started. */
+/* Has it started. On failure nothing was, and nothing will be. */
 int exec_run_start(struct exec_host *host, struct exec_run *run, struct berth_error *err);
 
 /* Passes a cancel on, if there is still somebody to take it. */
 void exec_run_cancel(struct exec_run *run, int64_t grace_ms);
 
-/* Takes an event. True: the shim is gone, and exec_run_bury() is due. */
+/* Takes an event. True: the channel has ended, and exec_run_bury() is due. */
 bool exec_run_handle(struct exec_host *host, struct exec_watch *watch);
 
-/* Reaps the shim. True when nothing of the attempt is left: always, unless the shim was killed.
- * Then kills the command's group, and is to be called again in a moment. */
+/* True when nothing of the attempt is left: at once, unless shim and nursery were killed. Then
+ * kills the command's group, and is to be called again in a moment. */
 bool exec_run_bury(struct exec_run *run);
 
 /* How it ended: after exec_run_bury(), or with the reason why it was not started. Everything in

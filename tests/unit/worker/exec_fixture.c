@@ -56,6 +56,14 @@ void exec_make_fifo(const struct fixture *f, const char *name)
     assert_int_equal(mkfifo(path, 0600), 0);
 }
 
+int exec_open_in(const struct fixture *f, const char *name, int flags)
+{
+    BERTH_AUTO_MEM char *path = tempdir_path(f->dir, name);
+    int fd = open(path, flags);
+    assert_true(fd >= 0);
+    return fd;
+}
+
 struct fixture *exec_fixture_new(void)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -64,8 +72,10 @@ struct fixture *exec_fixture_new(void)
     (void)pthread_mutex_init(&f->lock, NULL);
     exec_make_fifo(f, "alive");
     exec_make_fifo(f, "gate");
+    exec_make_fifo(f, "go");
     BERTH_AUTO_MEM char *path = tempdir_path(f->dir, "alive");
     f->alive_fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    f->gate_fd = exec_open_in(f, "gate", O_RDWR | O_CLOEXEC);
     f->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
     assert_true(f->alive_fd >= 0 && f->ended_fd >= 0);
     struct exec_opts opts = { .work_dir = f->dir, .on_end = exec_on_end, .arg = f };
@@ -90,6 +100,7 @@ void exec_fixture_free(struct fixture *f)
     }
     (void)close(f->alive_fd);
     (void)close(f->ended_fd);
+    (void)close(f->gate_fd);
     (void)pthread_mutex_destroy(&f->lock);
     tempdir_free(f->dir);
     free(f);
@@ -165,13 +176,15 @@ struct ended *exec_run_shell(struct fixture *f, const char *script)
 /* Waits until the command writes a line into the FIFO "gate", and returns it as a number. */
 long exec_await_gate(const struct fixture *f)
 {
-    BERTH_AUTO_MEM char *path = tempdir_path(f->dir, "gate");
-    BERTH_AUTO_FD int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    assert_true(fd >= 0);
     char text[32] = "";
-    exec_await_readable(fd);
-    assert_true(read(fd, text, sizeof text - 1) > 0);
-    return strtol(text, NULL, 10);
+    for (size_t at = 0; at + 1 < sizeof text; at++) {
+        exec_await_readable(f->gate_fd);
+        assert_int_equal(read(f->gate_fd, &text[at], 1), 1);
+        if (text[at] == '\n')
+            return strtol(text, NULL, 10);
+    }
+    fail_msg("a line without an end: %s", text);
+    return 0;
 }
 
 void exec_assert_text(struct berth_slice have, const char *want)

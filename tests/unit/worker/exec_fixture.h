@@ -27,6 +27,7 @@ struct fixture {
     char *dir;
     struct exec *exec;
     int alive_fd; /* the reading end of DIR/alive */
+    int gate_fd;  /* DIR/gate */
     int ended_fd; /* an eventfd: one for each end */
     pthread_mutex_t lock;
     struct ended ends[EXEC_ENDS_MAX];
@@ -54,9 +55,11 @@ size_t exec_count_ends(struct fixture *f);
 /* Runs a script as attempt 1 and returns its end. */
 struct ended *exec_run_shell(struct fixture *f, const char *script);
 
-/* Waits until the command writes a line into the FIFO DIR/gate, and returns it as a number. */
+/* Waits until the command writes a line into the FIFO DIR/gate, and returns it as a number. The way
+ * back is another FIFO, DIR/go. */
 long exec_await_gate(const struct fixture *f);
 void exec_await_readable(int fd);
+int exec_open_in(const struct fixture *f, const char *name, int flags);
 void exec_make_fifo(const struct fixture *f, const char *name);
 
 /* Whether a process holds DIR/alive open for writing. */

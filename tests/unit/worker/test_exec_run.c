@@ -188,13 +188,12 @@ static void any_byte_can_be_put_out(void **state)
 static void closing_stdout_is_not_the_end(void **state)
 {
     struct fixture *f = *state;
-    exec_start_shell(f, 1, "exec >&- 2>&-; echo 1 > gate; read line < gate; exit 3");
+    exec_start_shell(f, 1, "exec >&- 2>&-; echo 1 > gate; read line < go; exit 3");
     assert_int_equal(exec_await_gate(f), 1);
     assert_int_equal(poll(&(struct pollfd){ .fd = f->ended_fd, .events = POLLIN }, 1, 0), 0);
 
-    BERTH_AUTO_MEM char *path = tempdir_path(f->dir, "gate");
-    BERTH_AUTO_FD int gate = open(path, O_RDWR | O_CLOEXEC);
-    assert_int_equal(write(gate, "\n", 1), 1);
+    BERTH_AUTO_FD int go_fd = exec_open_in(f, "go", O_RDWR | O_CLOEXEC);
+    assert_int_equal(write(go_fd, "\n", 1), 1);
 
     assert_int_equal(exec_await_end(f)->end.exit_code, 3);
 }

@@ -97,7 +97,7 @@ static int teardown(void **state)
     struct fixture *f = *state;
     /* Whatever is left of the keeper's family has come to hang under us. */
     do
-        (void)reap_kill_children();
+        (void)reap_kill_children(NULL);
     while (waitpid(-1, NULL, 0) > 0);
     broker_free(f->broker);
     (void)close(f->child_fd);

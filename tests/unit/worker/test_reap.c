@@ -31,27 +31,35 @@ static void assert_killed(pid_t pid)
     assert_int_equal(WTERMSIG(status), SIGKILL);
 }
 
-static void children_are_killed(int (*kill_children)(void))
+static bool is_it(const void *arg, pid_t pid)
+{
+    return *(const pid_t *)arg == pid;
+}
+
+static void children_are_killed(int (*kill_children)(const struct reap_spared *spared))
 {
     pid_t first = fork_sleeper();
     pid_t second = fork_sleeper();
 
-    assert_int_equal(kill_children(), 2);
-
+    struct reap_spared spared = { .is_spared = is_it, .arg = &second };
+    assert_int_equal(kill_children(&spared), 1);
     assert_killed(first);
+    assert_int_equal(waitpid(second, NULL, WNOHANG), 0);
+
+    assert_int_equal(kill_children(NULL), 1);
     assert_killed(second);
     assert_int_equal(waitpid(-1, NULL, 0), -1);
     assert_int_equal(errno, ECHILD);
-    assert_int_equal(kill_children(), 0);
+    assert_int_equal(kill_children(NULL), 0);
 }
 
-static void children_on_the_kernels_list_are_killed(void **state)
+static void children_on_the_kernels_list_are_killed_but_those_spared(void **state)
 {
     (void)state;
     children_are_killed(reap_kill_children);
 }
 
-static void children_that_a_scan_finds_are_killed(void **state)
+static void children_that_a_scan_finds_are_killed_but_those_spared(void **state)
 {
     (void)state;
     /* Its name looks like the end of the field that holds it. */
@@ -75,7 +83,7 @@ static void children_of_other_threads_are_killed(void **state)
     pid_t pid = 0;
     assert_int_equal(pthread_create(&thread, NULL, fork_and_wait, &pid), 0);
 
-    while (reap_kill_children() == 0)
+    while (reap_kill_children(NULL) == 0)
         continue;
 
     assert_int_equal(pthread_join(thread, NULL), 0);
@@ -90,7 +98,7 @@ static void more_children_than_one_read_lists_are_killed(void **state)
     for (int i = 0; i < MANY; i++)
         pids[i] = fork_sleeper();
 
-    int count = reap_kill_children();
+    int count = reap_kill_children(NULL);
 
     for (int i = 0; i < MANY; i++)
         assert_killed(pids[i]);
@@ -100,8 +108,8 @@ static void more_children_than_one_read_lists_are_killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(children_on_the_kernels_list_are_killed),
-        cmocka_unit_test(children_that_a_scan_finds_are_killed),
+        cmocka_unit_test(children_on_the_kernels_list_are_killed_but_those_spared),
+        cmocka_unit_test(children_that_a_scan_finds_are_killed_but_those_spared),
         cmocka_unit_test(children_of_other_threads_are_killed),
         cmocka_unit_test(more_children_than_one_read_lists_are_killed),
     };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a command inherits, and what is left of it when its attempt is over, its shim is killed, or
- * the worker dies: nothing.
+ * What a command inherits, and what is left of it when its attempt is over, or the worker dies:
+ * nothing.
  */
 #include "support/berthtest.h"
 
@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,31 +66,6 @@ static void a_child_left_in_the_background_does_not_outlive_its_attempt(void **s
     assert_false(ended->is_anyone_alive);
 }
 
-static void what_a_killed_shim_leaves_is_ended_with_its_group(void **state)
-{
-    struct fixture *f = *state;
-    /* As the keeper does: what loses its parent comes to us, and is reaped. */
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    exec_start_shell(f, 1, "exec 9> alive; trap '' TERM; echo $$ > gate; sleep 60; true");
-    pid_t group = (pid_t)exec_await_gate(f);
-    char path[64], line[256];
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", group);
-    BERTH_AUTO_FD int stat_fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_true(read(stat_fd, line, sizeof line) > 0);
-    pid_t shim = (pid_t)strtol(strchr(line, ')') + 4, NULL, 10);
-
-    assert_int_equal(kill(shim, SIGKILL), 0);
-
-    while (poll(&(struct pollfd){ .fd = f->ended_fd, .events = POLLIN }, 1, 5) == 0)
-        (void)waitpid(-group, NULL, WNOHANG);
-    struct ended *ended = exec_await_end(f);
-    assert_int_equal(ended->end.exit_code, 128 + SIGKILL);
-    assert_false(ended->is_anyone_alive);
-    while (waitpid(-group, NULL, 0) > 0)
-        continue;
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
-}
-
 /* Runs one command that holds DIR/alive open, and stays. */
 static int worker_main(const char *dir)
 {
@@ -133,8 +107,16 @@ static void on_end_of_closed(void *arg, uint64_t attempt, const struct exec_end 
     (void)!write(*(const int *)arg, &answer, sizeof answer);
 }
 
-/* Runs a command with 0, 1 and 2 closed, so that its pipes get these numbers here. */
-static int closed_main(const char *dir)
+static void close_stdio(void)
+{
+    (void)close(0);
+    (void)close(1);
+    (void)close(2);
+}
+
+/* Runs a command with 0, 1 and 2 closed, so that descriptors of ours get these numbers: those of
+ * the whole machinery if they are closed first, else those of the command's pipes. */
+static int closed_main(const char *dir, bool is_first)
 {
     int event_fd = eventfd(0, EFD_CLOEXEC);
     struct exec_opts opts = { .work_dir = dir, .on_end = on_end_of_closed, .arg = &event_fd };
@@ -144,11 +126,12 @@ static int closed_main(const char *dir)
         .attempt = 1, .argv = argv, .argv_count = 3, .payload = exec_slice("in\n")
     };
     struct exec *exec;
+    if (is_first)
+        close_stdio();
     if (exec_open(&opts, &exec, NULL) < 0)
         return 3;
-    (void)close(0);
-    (void)close(1);
-    (void)close(2);
+    if (!is_first)
+        close_stdio();
     uint64_t answer = 3;
     if (exec_start(exec, &command, NULL) == 0)
         (void)!read(event_fd, &answer, sizeof answer);
@@ -160,15 +143,18 @@ static int closed_main(const char *dir)
 static void a_worker_without_stdio_still_gives_it_to_commands(void **state)
 {
     struct fixture *f = *state;
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        (void)execl("/proc/self/exe", "test_shim", "--closed", f->dir, (char *)NULL);
-        _exit(4);
+    const char *const modes[] = { "--closed", "--closed-first" };
+    for (int i = 0; i < 2; i++) {
+        int status;
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            (void)execl("/proc/self/exe", "test_shim", modes[i], f->dir, (char *)NULL);
+            _exit(4);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
     }
-    int status;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
 }
 
 int main(int argc, char **argv)
@@ -176,7 +162,9 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--worker") == 0)
         return worker_main(argv[2]);
     if (argc == 3 && strcmp(argv[1], "--closed") == 0)
-        return closed_main(argv[2]);
+        return closed_main(argv[2], false);
+    if (argc == 3 && strcmp(argv[1], "--closed-first") == 0)
+        return closed_main(argv[2], true);
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         soft_limit_at_start = limit.rlim_cur;
@@ -189,7 +177,6 @@ int main(int argc, char **argv)
         TEST(no_descriptor_but_the_three_reaches_it),
         TEST(a_daemon_does_not_outlive_its_attempt),
         TEST(a_child_left_in_the_background_does_not_outlive_its_attempt),
-        TEST(what_a_killed_shim_leaves_is_ended_with_its_group),
         TEST(commands_die_with_the_process),
         TEST(a_worker_without_stdio_still_gives_it_to_commands),
     };
