@@ -368,6 +368,17 @@ int worker_run_session(struct berth_worker *worker, struct link_exit *ret_exit,
     return rc;
 }
 
+static const char *what_is_over(enum agent_exit why)
+{
+    switch (why) {
+    case AGENT_EXIT_DRAINED: return "the grace time";
+    case AGENT_EXIT_LEASE_OVER: return "the lease";
+    case AGENT_EXIT_FENCED:
+    case AGENT_EXIT_TWO_BROKERS: return "the session";
+    }
+    BERTH_UNREACHABLE();
+}
+
 /* One session without a keeper. 1: it is over and another may follow; 0: drained. */
 static int run_alone(struct berth_worker *worker, struct berth_error *err)
 {
@@ -380,7 +391,7 @@ static int run_alone(struct berth_worker *worker, struct berth_error *err)
     /* Nobody else can prove that what still runs will end. */
     size_t running = worker_running_count(worker);
     if (running > 0)
-        watchdog_bite(rc < 0 ? "the link to the broker" : exit.reason, running);
+        watchdog_bite(rc < 0 ? "the link to the broker" : what_is_over(exit.why), running);
     watchdog_set(worker->watchdog, 0, "");
     if (rc >= 0 && exit.why != AGENT_EXIT_TWO_BROKERS)
         (void)link_say_gone(link, SAY_GONE_MS); /* unanswered: the lease says it */
