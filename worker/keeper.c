@@ -23,6 +23,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "worker/cgroup.h"
 #include "worker/fence.h"
 #include "worker/keeper_child.h"
@@ -51,8 +52,10 @@ struct keeper {
     int64_t backoff_ms;  /* before the next child but one */
     int64_t deadline_ms; /* RESTING: the next child. LEAVING: the latest end */
     int64_t stop_ms;     /* RUNNING: kill it, it was told to stop; INT64_MAX: it was not */
+    int64_t watchdog_ms, alive_ms; /* how often the service manager hears of us, and when next */
     int term_count;
     int exit_code;
+    bool is_ready; /* a child of ours has had a session */
     bool is_done;
 };
 
@@ -84,6 +87,10 @@ static void step(struct keeper *keeper, int64_t now_ms)
         start_child(keeper, now_ms);
     if (keeper->phase == KEEPER_LEAVING)
         keeper->is_done = gone_count(keeper->desk) == 0 || now_ms >= keeper->deadline_ms;
+    if (now_ms >= keeper->alive_ms) {
+        (void)berth_notify("WATCHDOG=1");
+        keeper->alive_ms = now_ms + keeper->watchdog_ms;
+    }
 }
 
 int keeper_run(const struct keeper_opts *opts)
@@ -95,6 +102,8 @@ int keeper_run(const struct keeper_opts *opts)
         close_all(&keeper);
         return EXIT_TROUBLE;
     }
+    keeper.watchdog_ms = berth_notify_watchdog_ms();
+    keeper.alive_ms = keeper.watchdog_ms == INT64_MAX ? INT64_MAX : 0;
     start_child(&keeper, clock_ms());
     while (!keeper.is_done) {
         int64_t now_ms = clock_ms();
@@ -114,7 +123,7 @@ static int64_t earlier(int64_t a, int64_t b)
 /* What the lease's own timer does not cover. Never before now. */
 static int64_t next_deadline_ms(struct keeper *keeper, int64_t now_ms)
 {
-    int64_t due_ms = gone_next_deadline_ms(keeper->desk);
+    int64_t due_ms = earlier(gone_next_deadline_ms(keeper->desk), keeper->alive_ms);
     switch (keeper->phase) {
     case KEEPER_RUNNING: due_ms = earlier(due_ms, keeper->stop_ms); break;
     case KEEPER_REAPING: due_ms = earlier(due_ms, now_ms + REAP_EVERY_MS); break;
@@ -222,6 +231,7 @@ static void take_term(struct keeper *keeper, int64_t now_ms)
     if (keeper->phase != KEEPER_RUNNING)
         return;
     berth_log(BERTH_LOG_INFO, keeper->term_count == 1 ? "draining" : "stopping");
+    (void)berth_notify("STOPPING=1");
     if (keeper->term_count == 1) {
         pass_on(keeper, SIGTERM);
     } else if (keeper->term_count == 2) {
@@ -320,6 +330,10 @@ static void watch_child(struct keeper *keeper, int64_t now_ms)
     if (child->is_lease_refused && !was_refused)
         berth_log(BERTH_LOG_ERROR, "lease_refused", BERTH_LOG_U64("child", child->number),
                   BERTH_LOG_U64("session", child->session));
+    if (child->session != 0 && !keeper->is_ready) {
+        (void)berth_notify("READY=1");
+        keeper->is_ready = true;
+    }
     if (now_ms >= end_ms)
         kill_for(keeper, GONE_BY_LEASE);
     else if (now_ms >= keeper->stop_ms)

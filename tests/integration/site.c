@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
+#include "support/await.h"
 #include "support/tempdir.h"
 
 int site_setup(void **state)
@@ -27,6 +30,8 @@ int site_setup(void **state)
 int site_teardown(void **state)
 {
     struct site *site = *state;
+    (void)unsetenv("NOTIFY_SOCKET");
+    (void)unsetenv("WATCHDOG_USEC");
     if (site->broker.pid)
         process_fini(&site->broker);
     tempdir_free(site->dir);
@@ -86,6 +91,33 @@ int site_stop(struct site *site)
 const char *site_err(const struct site *site)
 {
     return process_err(&site->broker);
+}
+
+int site_manager(struct site *site)
+{
+    BERTH_AUTO_MEM char *path = tempdir_path(site->dir, "notify");
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    assert_true(strlen(path) < sizeof address.sun_path);
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(setenv("NOTIFY_SOCKET", path, 1), 0);
+    assert_int_equal(setenv("WATCHDOG_USEC", "300000", 1), 0);
+    return fd;
+}
+
+bool site_await_notice(int fd, const char *wanted)
+{
+    char text[256];
+    while (await_readable(fd, SITE_TIMEOUT_MS)) {
+        ssize_t bytes = recv(fd, text, sizeof text - 1, MSG_DONTWAIT);
+        if (bytes < 0)
+            return false;
+        text[bytes] = '\0';
+        if (strstr(text, wanted))
+            return true;
+    }
+    return false;
 }
 
 void assert_in_text(const char *text, const char *part)

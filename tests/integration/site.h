@@ -38,4 +38,10 @@ int site_stop(struct site *site);
 /* What the broker that was started last has written to stderr. */
 const char *site_err(const struct site *site);
 
+/* Plays the service manager: programs that are started from now on tell it how they are. The
+ * descriptor is the caller's. The environment is cleared by the teardown. */
+int site_manager(struct site *site);
+/* Whether it is told this, within SITE_TIMEOUT_MS; what else it is told before that is dropped. */
+bool site_await_notice(int fd, const char *wanted);
+
 void assert_in_text(const char *text, const char *part);

@@ -9,9 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "support/await.h"
@@ -276,40 +274,17 @@ static void a_hangup_reloads_the_file(void **state)
     peer_close(&peer);
 }
 
-static bool await_notification(int fd, const char *wanted)
-{
-    char text[256];
-    while (await_readable(fd, SITE_TIMEOUT_MS)) {
-        ssize_t bytes = recv(fd, text, sizeof text - 1, MSG_DONTWAIT);
-        if (bytes < 0)
-            return false;
-        text[bytes] = '\0';
-        if (strstr(text, wanted))
-            return true;
-    }
-    return false;
-}
-
 static void the_service_manager_hears_of_start_life_and_end(void **state)
 {
     struct site *site = *state;
-    BERTH_AUTO_MEM char *path = tempdir_path(site->dir, "notify");
-    BERTH_AUTO_FD int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(setenv("NOTIFY_SOCKET", path, 1), 0);
-    assert_int_equal(setenv("WATCHDOG_USEC", "300000", 1), 0);
+    BERTH_AUTO_FD int fd = site_manager(site);
 
     site_start(site, NULL);
-    assert_true(await_notification(fd, "READY=1"));
+    assert_true(site_await_notice(fd, "READY=1"));
     for (int i = 0; i < 3; i++)
-        assert_true(await_notification(fd, "WATCHDOG=1"));
+        assert_true(site_await_notice(fd, "WATCHDOG=1"));
     assert_int_equal(site_stop(site), 0);
-    assert_true(await_notification(fd, "STOPPING=1"));
-
-    assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
-    assert_int_equal(unsetenv("WATCHDOG_USEC"), 0);
+    assert_true(site_await_notice(fd, "STOPPING=1"));
 }
 
 int main(void)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "support/await.h"
 
@@ -411,6 +412,19 @@ static void a_killed_keeper_takes_its_child_and_commands_along(void **state)
     assert_true(gauge_await_alive(c->gauge, 0, SOON_MS));
 }
 
+static void the_service_manager_hears_of_a_worker_when_it_has_joined(void **state)
+{
+    struct cluster *c = *state;
+    BERTH_AUTO_FD int fd = site_manager(c->site);
+    cluster_start_worker(c, 0, 2);
+    assert_true(site_await_notice(fd, "READY=1"));
+    for (int i = 0; i < 3; i++)
+        assert_true(site_await_notice(fd, "WATCHDOG=1"));
+    process_kill(&c->workers[0], SIGTERM);
+    assert_true(site_await_notice(fd, "STOPPING=1"));
+    assert_int_equal(process_await_exit(&c->workers[0], CLUSTER_TIMEOUT_MS), 0);
+}
+
 /* The whole story: a long queue, everybody killed once, nothing missing, never one too many. */
 static void nothing_is_lost_whoever_is_killed(void **state)
 {
@@ -462,6 +476,7 @@ int main(void)
         TEST(a_wait_outlives_a_restart_of_the_broker),
         TEST(a_worker_that_is_told_to_stop_lets_its_jobs_end),
         TEST(a_killed_keeper_takes_its_child_and_commands_along),
+        TEST(the_service_manager_hears_of_a_worker_when_it_has_joined),
         TEST(nothing_is_lost_whoever_is_killed),
     };
     return berth_test_main(tests, NULL, NULL);
