@@ -160,7 +160,7 @@ static struct berth_offer offer_of(const struct worker *worker, struct note *not
     struct berth_slice *handlers = berth_arena_alloc_array(&note->arena, 3, sizeof *handlers);
     for (size_t i = 0; i < 3; i++)
         handlers[i] = (struct berth_slice){ sim_handlers[i], strlen(sim_handlers[i]) };
-    return (struct berth_offer){ .name = { "w0\0w1\0w2\0w3\0w4\0w5" + 3 * worker->index, 2 },
+    return (struct berth_offer){ .name = { &"w0\0w1\0w2\0w3\0w4\0w5"[3 * worker->index], 2 },
                                  .handlers = handlers,
                                  .handler_count = count,
                                  .capacity = worker->capacity,
