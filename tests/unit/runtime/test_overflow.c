@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+/* NOLINTNEXTLINE(misc-no-recursion): that is what is tested */
 static int go_deep(void *arg)
 {
     volatile char local[512];

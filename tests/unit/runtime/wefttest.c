@@ -22,9 +22,9 @@ static bool is_set(void *arg)
     return *(const atomic_bool *)arg;
 }
 
-bool test_block_until(const atomic_bool *is_true)
+bool test_block_until(atomic_bool *is_true)
 {
-    return await(is_set, (void *)(uintptr_t)is_true, TEST_WAIT_MS);
+    return await(is_set, is_true, TEST_WAIT_MS);
 }
 
 static void read_all(int fd, char *output)

@@ -38,7 +38,7 @@ static inline int weft_test_teardown(void **state)
 bool test_await(const atomic_bool *is_true);
 
 /* Any thread: the same, blocking it. */
-bool test_block_until(const atomic_bool *is_true);
+bool test_block_until(atomic_bool *is_true);
 
 /* Runs fn(arg) in a process of its own and asserts that it ends by abort() after a line on stderr
  * that contains `text`. To be called while weft is shut down. */
