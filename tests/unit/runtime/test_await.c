@@ -174,7 +174,7 @@ static int fail_after(void *arg)
 static int await_failing(void *arg)
 {
     struct seen *seen = arg;
-    int ms[] = { TEST_WAIT_MS, 60, 10 };
+    int ms[] = { TEST_WAIT_MS, 150, 10 };
     struct weft_scope scope;
     weft_supervisor_open(&scope);
     for (int i = 0; i < 3; i++)
@@ -194,7 +194,7 @@ static void await_all_returns_the_failure_that_came_first_and_at_once(void **sta
     assert_int_equal(weft_run(await_failing, &seen), 0);
 
     assert_int_equal(seen.rc, -10);
-    assert_int_equal(seen.other_rc, -60);
+    assert_int_equal(seen.other_rc, -150);
     assert_int_equal(seen.again_rc, -10);
 }
 

@@ -104,7 +104,7 @@ cancelled_before_it_starts_it_never_runs_and_nobody_waits_for_its_dispatcher(voi
 
 static int free_and_count(void *arg)
 {
-    struct seen *seen = *(struct seen **)arg;
+    struct seen *seen = ((struct item *)arg)->seen;
     seen->value = weft_check();
     seen->runs++;
     return 0;
@@ -113,13 +113,14 @@ static int free_and_count(void *arg)
 static int launch_atomic_and_cancel(void *arg)
 {
     struct seen *seen = arg;
+    struct item item = { .seen = seen };
     struct weft_scope scope;
     weft_scope_open(&scope);
-    weft_launch_opts(&scope, NULL, free_and_count, &seen,
+    weft_launch_opts(&scope, NULL, free_and_count, &item,
                      &(struct weft_task_opts){ .start = WEFT_START_ATOMIC });
-    seen->rc = weft_launch_copy(&scope, NULL, free_and_count, &seen, sizeof(seen));
+    seen->rc = weft_launch_copy(&scope, NULL, free_and_count, &item, sizeof item);
     weft_scope_cancel(&scope);
-    seen->inner_rc = weft_launch_copy(&scope, NULL, free_and_count, &seen, sizeof(seen));
+    seen->inner_rc = weft_launch_copy(&scope, NULL, free_and_count, &item, sizeof item);
     return weft_scope_close(&scope, 0);
 }
 
