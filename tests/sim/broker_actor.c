@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/core/batch.h"
 #include "broker/core/dispatcher.h"
 #include "sim.h"
 
@@ -241,10 +242,12 @@ static void step(struct sim *sim, struct berth_event *event)
 
 static void reap(struct sim *sim)
 {
+    struct broker *broker = &sim->broker;
     struct berth_completion done;
     while (berth_store_reap(sim->broker.store, &done) > 0) {
         struct berth_event event = { 0 };
         if (done.batch) {
+            broker->away = NULL;
             event.type = BERTH_EV_STORED;
             event.stored.batch = done.batch;
             event.stored.result = (uint8_t)done.result;
@@ -275,6 +278,7 @@ static void submit_batch(struct sim *sim)
     int rc = berth_store_submit(broker->store, batch);
     if (rc < 0)
         sim_fail(sim, "the store refused a batch: %s", berth_strerror(rc));
+    broker->away = batch;
     schedule_sync(sim);
 }
 
@@ -415,6 +419,8 @@ void broker_kill(struct sim *sim)
     broker->inbox_count = broker->peers_gone_count = 0;
     berth_mem_crash(broker->store, sim_chance(sim, 50));
     broker->store = NULL;
+    batch_free(broker->core, broker->away);
+    broker->away = NULL;
     berth_core_free(broker->core);
     broker->core = NULL;
     link_broker_died(sim);

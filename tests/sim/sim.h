@@ -114,6 +114,7 @@ struct broker {
     struct berth_mem_disk *disk;
     struct berth_store *store;
     struct berth_core *core;
+    struct berth_batch *away; /* with the store */
     struct note *inbox[4096];
     size_t inbox_count;
     uint64_t peers_gone[256];
