@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -153,6 +154,7 @@ int child_run(struct options *options, const struct berth_args *args)
 {
     static struct child child; /* the listener may outlive this call */
     struct berth_error err;
+    (void)prctl(PR_SET_NAME, "berth-worker"); /* started through /proc/self/exe, it is "exe" */
     child = (struct child){ .args = args, .options = options };
     int rc = open_worker(&child, &err);
     if (rc >= 0)

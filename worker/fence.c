@@ -54,23 +54,20 @@ struct fence {
     _Atomic uint32_t hint; /* where to look for a free slot first */
 };
 
-/* Owns both descriptors on success alone. */
-static int fence_map(int fd, int event_fd, struct fence **ret_fence, struct berth_error *err)
+/* NULL: see errno. Owns both descriptors on success alone. */
+static struct fence *fence_map(int fd, int event_fd)
 {
     struct fence *fence = calloc(1, sizeof *fence);
     if (!fence)
-        return berth_fail(err, -ENOMEM, "make the fence");
-    void *page = mmap(NULL, sizeof *fence->page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (page == MAP_FAILED) {
-        int rc = berth_fail(err, -errno, "map the fence");
+        return NULL;
+    fence->page = mmap(NULL, sizeof *fence->page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fence->page == MAP_FAILED) {
         free(fence);
-        return rc;
+        return NULL;
     }
-    fence->page = page;
     fence->fd = fd;
     fence->event_fd = event_fd;
-    *ret_fence = fence;
-    return 0;
+    return fence;
 }
 
 int fence_new(const struct fence_birth *birth, struct fence **ret_fence, struct berth_error *err)
@@ -87,10 +84,9 @@ int fence_new(const struct fence_birth *birth, struct fence **ret_fence, struct 
     if (event_fd < 0)
         return berth_fail(err, -errno, "make the fence's event");
 
-    struct fence *fence;
-    int rc = fence_map(fd, event_fd, &fence, err);
-    if (rc < 0)
-        return rc;
+    struct fence *fence = fence_map(fd, event_fd);
+    if (!fence)
+        return berth_fail(err, -errno, "map the fence");
     fence->birth = *birth;
     fence->page->magic = FENCE_MAGIC;
     fence->page->birth = *birth;
@@ -106,10 +102,9 @@ int fence_open(int fd, struct fence **ret_fence, struct berth_error *err)
     struct stat st;
     if (fstat(fd, &st) < 0 || st.st_size != (off_t)sizeof(struct fence_page))
         return berth_fail(err, BERTH_EUSAGE, "descriptor %d is no fence of a keeper", fd);
-    struct fence *fence;
-    int rc = fence_map(fd, -1, &fence, err);
-    if (rc < 0)
-        return rc;
+    struct fence *fence = fence_map(fd, -1);
+    if (!fence)
+        return berth_fail(err, -errno, "map the fence");
     /* Not yet the fence's: a refused descriptor stays the caller's. */
     fence->fd = -1;
     if (fence->page->magic != FENCE_MAGIC) {
@@ -118,7 +113,7 @@ int fence_open(int fd, struct fence **ret_fence, struct berth_error *err)
     }
     int event_fd = fence->page->event_fd;
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || fcntl(event_fd, F_SETFD, FD_CLOEXEC) < 0) {
-        rc = berth_fail(err, -errno, "take over the fence");
+        int rc = berth_fail(err, -errno, "take over the fence");
         fence_free(fence);
         return rc;
     }

@@ -6,7 +6,7 @@
 
 void exec_output_init(struct exec_output *output)
 {
-    berth_buf_init(&output->buf, 2 * EXEC_OUTPUT_BYTES_MAX);
+    berth_buf_init(&output->buf, (size_t)2 * EXEC_OUTPUT_BYTES_MAX);
     output->is_truncated = false;
 }
 

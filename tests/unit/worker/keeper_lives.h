@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define LIFE_LONG_MS        60000 /* a lease that no test waits for */
-#define LIFE_SHORT_MS       300
+#define LIFE_SHORT_MS       INT64_C(300)
 #define LIFE_LINE_BYTES_MAX 64
 #define LIFE_EPOCH          9
 #define LIFE_SESSION        (((uint64_t)LIFE_EPOCH << 40) + 1)

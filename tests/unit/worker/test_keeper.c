@@ -566,7 +566,7 @@ static void when_the_keeper_is_killed_child_and_commands_die(void **state)
 
     assert_int_equal(waitpid(f->keeper, NULL, 0), f->keeper);
     f->keeper = 0;
-    for (pid_t pid; (pid = waitpid(-1, NULL, 0)) > 0;)
+    while (waitpid(-1, NULL, 0) > 0)
         continue;
     await_all_dead(f);
 }

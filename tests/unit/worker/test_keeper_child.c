@@ -13,7 +13,7 @@
 #include "worker/keeper.h"
 #include "worker/keeper_child.h"
 
-#define K_MS 8500
+#define K_MS INT64_C(8500)
 
 struct fixture {
     struct keeper_child child;
