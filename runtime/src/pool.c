@@ -28,7 +28,7 @@
 #include "overflow.h"
 #include "self.h"
 
-#define IDLE_MS_MAX 10000 /* a thread that found nothing to do for so long retires */
+#define NS_PER_S 1000000000
 /* Coroutines have stacks of their own: these carry only this file, and signal handlers. */
 #define THREAD_STACK_BYTES ((size_t)(WEFT_ASAN || WEFT_TSAN ? 1024 : 256) << 10)
 
@@ -76,9 +76,12 @@ static struct {
     struct berth_list spare;   /* joined, to be used again */
     unsigned thread_count, thread_count_max;
     unsigned numbered; /* names given so far */
+    int64_t idle_ms;
     bool is_stopping;
     pthread_cond_t stopped; /* thread_count fell to 0 */
-} pool = { .lock = PTHREAD_MUTEX_INITIALIZER, .stopped = PTHREAD_COND_INITIALIZER };
+} pool = { .lock = PTHREAD_MUTEX_INITIALIZER,
+           .stopped = PTHREAD_COND_INITIALIZER,
+           .idle_ms = WEFT_IDLE_MS_DEFAULT };
 
 struct weft_dispatcher *weft_default(void)
 {
@@ -367,10 +370,8 @@ static struct lane *lane_next(struct pool_thread *thread)
 
 static struct timespec idle_until(void)
 {
-    struct timespec at;
-    (void)clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += IDLE_MS_MAX / 1000;
-    return at;
+    int64_t until_ns = weft_deadline_ms(pool.idle_ms);
+    return (struct timespec){ .tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S };
 }
 
 /* Sleeps until a place is given (true), or it is time to go (false). */
@@ -389,6 +390,11 @@ static bool sleep_idle(struct pool_thread *thread)
     if (!thread->lane)
         berth_list_remove(&thread->node);
     return thread->lane;
+}
+
+void weft_pool_idle_ms_set(int64_t idle_ms)
+{
+    pool.idle_ms = idle_ms;
 }
 
 void weft_pool_look(struct weft_pool_state *ret_state)

@@ -58,6 +58,10 @@ int weft_pool_open(const struct weft_pool_limits *limits);
 /* Ends and joins all threads; no work may be left. */
 void weft_pool_close(void);
 
+/* After so long without work a thread ends, all but one. For tests: before the pool opens. */
+#define WEFT_IDLE_MS_DEFAULT 10000
+void weft_pool_idle_ms_set(int64_t idle_ms);
+
 /* One line on threads and queues, for the dump. */
 struct weft_pool_state {
     unsigned threads, idle;

@@ -3,6 +3,8 @@
 
 #include <signal.h>
 
+#include "support/await.h"
+
 #include "pool.h"
 
 #define MANY 40
@@ -133,6 +135,29 @@ static void threads_come_on_need_and_are_used_again(void **state)
     assert_string_equal(pool.lanes[1].name, "io");
 }
 
+static bool has_one_thread(void *arg)
+{
+    (void)arg;
+    struct weft_pool_state pool;
+    weft_pool_look(&pool);
+    return pool.threads == 1;
+}
+
+static void threads_without_work_end_but_for_one_and_come_again(void **state)
+{
+    (void)state;
+    weft_pool_idle_ms_set(5);
+    for (int i = 0; i < 3; i++) {
+        struct seen seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .on = weft_io(), .full_at = 10 };
+        struct weft_task *root = weft_root_open(NULL, block_many, &seen);
+        assert_int_equal(free_when_full(&seen), 0);
+        assert_int_equal(weft_root_close(root), 0);
+
+        assert_true(await(has_one_thread, NULL, TEST_WAIT_MS));
+    }
+    weft_pool_idle_ms_set(WEFT_IDLE_MS_DEFAULT);
+}
+
 #define MOVES 100
 
 static int note_thread(void *arg)
@@ -218,6 +243,7 @@ int main(void)
         weft_unit_test(as_many_run_at_once_as_the_limit_says_and_no_more),
         weft_unit_test(a_full_dispatcher_does_not_hold_up_the_other),
         weft_unit_test(threads_come_on_need_and_are_used_again),
+        weft_unit_test(threads_without_work_end_but_for_one_and_come_again),
         weft_unit_test(a_coroutine_that_moves_keeps_its_thread_when_nobody_else_wants_it),
         weft_unit_test(nobody_is_forgotten_between_two_dispatchers),
         weft_unit_test(signals_stay_with_the_programs_own_threads),
