@@ -295,9 +295,10 @@ static void a_child_without_a_session_is_named_by_nonce_and_number(void **state)
     struct heard_gone first, second;
     start_keeper(f, "exit");
 
-    broker_await_gone(f->broker, &first);
+    do
+        broker_await_gone(f->broker, &first);
+    while (first.child != 1); /* the second may overtake it while there is no connection yet */
     assert_int_equal(first.session, 0);
-    assert_int_equal(first.child, 1);
     assert_int_equal(first.cause, GONE_BY_EXIT);
     assert_int_equal(first.status, 5);
     assert_int_equal(first.count, 0);
