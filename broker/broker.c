@@ -246,9 +246,10 @@ void broker_seed(struct broker *broker, struct berth_seeds *seeds)
                                         .query = { .peer = BERTH_PEER_SELF } });
 }
 
-void broker_settle(struct broker *broker)
+bool broker_settle(struct broker *broker)
 {
     settle(broker);
+    return !broker->is_stopping && !broker->is_store_lost;
 }
 
 static void make_seeds(struct broker *broker)

@@ -52,9 +52,9 @@ void broker_free(struct broker *broker);
  * broker_free. */
 void broker_seed(struct broker *broker, struct berth_seeds *seeds);
 
-/* Blocks until all that the core wants stored is stored. A signal, or a store that is lost or full,
- * ends that early; broker_run then says so. */
-void broker_settle(struct broker *broker);
+/* Blocks until all that the core wants stored is stored, or the store is full. false: a signal, or
+ * a store that is lost, ended that; broker_run then ends at once and says so. */
+bool broker_settle(struct broker *broker);
 
 /* Until a signal or the store ends it. Logs why. */
 enum broker_end broker_run(struct broker *broker);

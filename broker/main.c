@@ -278,7 +278,8 @@ static int start(struct daemon *daemon, struct berth_error *err)
         return rc;
 
     broker_seed(daemon->broker, &daemon->options->seeds);
-    broker_settle(daemon->broker);
+    if (!broker_settle(daemon->broker))
+        return 0;
     rc = berth_net_bind(daemon->net, daemon->options->listen, err);
     if (rc < 0)
         return rc;

@@ -86,10 +86,27 @@ void berth_net_close(struct berth_net *net, int linger_ms)
     free(net);
 }
 
+/* libzmq binds to addresses, not to names; of those only this one is nothing to look up. */
+static const char *address_of(const char *url, char address[static BERTH_NET_ENDPOINT_MAX])
+{
+    static const char localhost[] = "tcp://localhost:";
+    if (strncmp(url, localhost, strlen(localhost)) != 0)
+        return url;
+    (void)snprintf(address, BERTH_NET_ENDPOINT_MAX, "tcp://127.0.0.1:%s", url + strlen(localhost));
+    return address;
+}
+
 int berth_net_bind(struct berth_net *net, const char *url, struct berth_error *err)
 {
-    if (zmq_bind(net->router, url) < 0) {
+    char address[BERTH_NET_ENDPOINT_MAX];
+    /* Not always: an IPv4 address would be shown as ::ffff:127.0.0.1. */
+    int is_ipv6 = strncmp(url, "tcp://[", 7) == 0;
+    (void)zmq_setsockopt(net->router, ZMQ_IPV6, &is_ipv6, sizeof is_ipv6);
+    if (zmq_bind(net->router, address_of(url, address)) < 0) {
         int rc = zmq_code();
+        if (rc == -ENODEV || rc == -EADDRNOTAVAIL)
+            return berth_fail(err, -EADDRNOTAVAIL, "listen on '%s', no address of this machine",
+                              url);
         return berth_fail(err, rc, "listen on '%s'", url);
     }
     size_t bytes = sizeof net->endpoint;
@@ -186,7 +203,6 @@ static int set_options(void *router)
         { ZMQ_RCVHWM, BERTH_NET_RECEIVE_MAX },
         { ZMQ_LINGER, 0 },
         { ZMQ_HANDSHAKE_IVL, BERTH_NET_HANDSHAKE_MS },
-        { ZMQ_IPV6, 1 },
         { ZMQ_TCP_KEEPALIVE, 1 },
         { ZMQ_TCP_KEEPALIVE_IDLE, BERTH_NET_TCP_KEEPALIVE_S },
         { ZMQ_TCP_KEEPALIVE_INTVL, BERTH_NET_TCP_KEEPALIVE_S },

@@ -19,6 +19,8 @@
 #define SOON_MS   1000  /* a few round trips and syncs, on a busy machine */
 #define LEASE_MS  10000 /* docs/GUARANTEES.md */
 #define MARGIN_MS 5000
+/* A worker's own lease, 8.5 s, counted from its last renewal, at most 2 s ago. */
+#define RIDES_OUT_MS 6000
 
 static void assert_each_ran_once(struct cluster *c, const uint64_t *ids, int count)
 {
@@ -226,6 +228,48 @@ static void a_restarted_broker_waits_for_a_host_that_was_lost_with_it(void **sta
     cluster_await(c, more, 2, BERTH_COMPLETED);
     assert_int_equal(gauge_alive_max(c->gauge), 2);
     assert_false(gauge_has_overlap(c->gauge));
+}
+
+/* A broker that hangs looks to its workers like one that is cut off: they end what they run before
+ * anybody could be given its slots. */
+static void a_worker_that_hears_nothing_ends_its_jobs_before_the_lease_is_over(void **state)
+{
+    struct cluster *c = *state;
+    uint64_t ids[LIMIT];
+    cluster_set_limit(c, "narrow", LIMIT);
+    cluster_start_worker(c, 0, 8);
+    cluster_submit(c, "narrow", LIMIT, ids);
+    assert_true(gauge_await_alive(c->gauge, LIMIT, CLUSTER_TIMEOUT_MS));
+
+    int64_t stopped_ms = berth_clock_monotonic_ms();
+    process_kill(&c->site->broker, SIGSTOP);
+    assert_true(gauge_await_alive(c->gauge, 0, LEASE_MS));
+    int64_t took_ms = berth_clock_monotonic_ms() - stopped_ms;
+    process_kill(&c->site->broker, SIGCONT);
+
+    assert_in_range(took_ms, RIDES_OUT_MS, LEASE_MS);
+    assert_true(gauge_await_starts(c->gauge, 2 * LIMIT, CLUSTER_TIMEOUT_MS));
+    gauge_release_after(c->gauge, 0);
+    cluster_await(c, ids, LIMIT, BERTH_COMPLETED);
+    assert_int_equal(gauge_alive_max(c->gauge), LIMIT);
+    assert_false(gauge_has_overlap(c->gauge));
+}
+
+static void a_broker_that_hangs_for_a_while_disturbs_nobody(void **state)
+{
+    struct cluster *c = *state;
+    uint64_t id;
+    cluster_start_worker(c, 0, 8);
+    cluster_submit(c, "default", 1, &id);
+    assert_true(gauge_await_alive(c->gauge, 1, CLUSTER_TIMEOUT_MS));
+
+    process_kill(&c->site->broker, SIGSTOP);
+    assert_false(gauge_await_alive(c->gauge, 0, RIDES_OUT_MS - 1000));
+    process_kill(&c->site->broker, SIGCONT);
+    gauge_release(c->gauge, 1, 0);
+
+    cluster_await(c, &id, 1, BERTH_COMPLETED);
+    assert_int_equal(gauge_starts(c->gauge, id), 1);
 }
 
 static void a_paused_dispatcher_starts_nothing_until_it_is_resumed(void **state)
@@ -468,6 +512,8 @@ int main(void)
         TEST(a_worker_whose_child_died_goes_on_with_a_fresh_one),
         TEST(jobs_of_a_lost_host_run_again_when_its_lease_is_over),
         TEST(a_restarted_broker_waits_for_a_host_that_was_lost_with_it),
+        TEST(a_worker_that_hears_nothing_ends_its_jobs_before_the_lease_is_over),
+        TEST(a_broker_that_hangs_for_a_while_disturbs_nobody),
         TEST(a_paused_dispatcher_starts_nothing_until_it_is_resumed),
         TEST(a_limit_can_change_while_jobs_run),
         TEST(a_queued_job_is_cancelled_at_once_and_never_starts),

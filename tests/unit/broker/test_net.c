@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "broker/net/net.h"
+#include "support/await.h"
 #include "support/tempdir.h"
 
 #define DEADLINE_MS 10000
@@ -211,9 +212,26 @@ static void an_address_that_cannot_be_bound_is_named(void **state)
 
     int rc = berth_net_bind(f->net, "tcp://192.0.2.1:7411", &err);
 
-    assert_true(rc < 0);
+    assert_int_equal(rc, -EADDRNOTAVAIL);
     assert_non_null(strstr(err.message, "listen on 'tcp://192.0.2.1:7411'"));
+    assert_int_equal(berth_net_bind(f->net, "tcp://no-such-host.invalid:7411", &err),
+                     -EADDRNOTAVAIL);
     assert_string_equal(berth_net_endpoint(f->net), f->url);
+}
+
+static void localhost_is_an_address(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_error err;
+    char url[64], wanted[64];
+    unsigned port = free_port();
+    (void)snprintf(url, sizeof url, "tcp://localhost:%u", port);
+    (void)snprintf(wanted, sizeof wanted, "tcp://127.0.0.1:%u", port);
+
+    if (berth_net_bind(f->net, url, &err) < 0)
+        fail_msg("%s", err.message);
+
+    assert_string_equal(berth_net_endpoint(f->net), wanted);
 }
 
 int main(void)
@@ -229,6 +247,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_frame_too_large_for_anybody_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(waiting_says_which_descriptor_is_readable, setup, teardown),
         cmocka_unit_test_setup_teardown(an_address_that_cannot_be_bound_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(localhost_is_an_address, setup, teardown),
     };
     return berth_test_main(tests, NULL, NULL);
 }
