@@ -172,6 +172,8 @@ int sqlite_load(struct store_blocking *backend, const struct berth_store_visitor
 int sqlite_read(struct store_blocking *backend, const struct berth_read *read,
                 struct store_answer *answer, struct berth_error *err);
 int64_t sqlite_tend(struct store_blocking *backend, int64_t idle_ms);
+/* Copies the log back, as far as there is room. */
+void sqlite_checkpoint(struct store_sqlite *self);
 bool sqlite_is_overdue(const struct store_blocking *backend);
 
 static inline struct store_sqlite *sqlite_of(struct store_blocking *backend)

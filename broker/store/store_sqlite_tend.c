@@ -53,18 +53,19 @@ static uint64_t wal_bytes(const struct store_sqlite *self)
 
 /* A checkpoint that finds no room is no harm: what is in the log is durable. Any other failure is.
  */
-static void checkpoint(struct store_sqlite *self, int64_t now_ms)
+void sqlite_checkpoint(struct store_sqlite *self)
 {
     int logged = 0, copied = 0;
     int rc = sqlite3_wal_checkpoint_v2(self->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &logged, &copied);
     if (rc == SQLITE_OK && logged == copied) {
         self->wal_pages = 0;
+        self->chores.checkpoint_due_ms = 0;
         int64_t pages = 0;
         if (sqlite_number(self, "PRAGMA page_count", &pages) == SQLITE_OK)
             self->file_bytes = (uint64_t)pages * self->page_bytes;
         return;
     }
-    self->chores.checkpoint_due_ms = now_ms + CHECKPOINT_RETRY_MS;
+    self->chores.checkpoint_due_ms = berth_clock_monotonic_ms() + CHECKPOINT_RETRY_MS;
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_FULL && (rc & 0xff) != SQLITE_NOMEM)
         (void)sqlite_die(self, rc, "checkpoint", NULL);
 }
@@ -308,7 +309,7 @@ int64_t sqlite_tend(struct store_blocking *backend, int64_t idle_ms)
     if (self->death.code < 0)
         return INT64_MAX;
     if (is_checkpoint_due(self, idle_ms, now_ms))
-        checkpoint(self, now_ms);
+        sqlite_checkpoint(self);
     else if (self->is_short && now_ms >= self->chores.reserve_due_ms)
         make_reserve_again(self, now_ms);
     else if (self->chores.is_walking_done || begin_done_walk(self, now_ms))

@@ -361,23 +361,38 @@ static enum berth_store_result write_once(struct store_sqlite *self,
     return result;
 }
 
+/* Makes room for a batch without arrivals: the reserve on the disk goes, if it is the disk that is
+ * full; and the log is copied back before it grows any further, since the database needs room for
+ * that, too. */
+static void make_room(struct store_sqlite *self)
+{
+    if (!self->is_short && sqlite_disk_is_short(self)) {
+        sqlite_reserve_give_up(self);
+        self->is_short = true;
+    }
+    sqlite_checkpoint(self);
+}
+
 enum berth_store_result sqlite_write(struct store_blocking *backend,
                                      const struct berth_batch *batch, struct berth_error *err)
 {
     struct store_sqlite *self = sqlite_of(backend);
-    if (self->death.code < 0) {
-        *err = self->death;
-        return BERTH_STORE_UNKNOWN;
-    }
     bool has_arrivals = store_batch_has_arrivals(batch);
-    if (has_arrivals && self->is_short) {
+    if (self->death.code == 0 && has_arrivals && self->is_short) {
         (void)berth_fail(err, BERTH_EFULL, "the disk under '%s' is full: no new jobs", self->path);
         return BERTH_STORE_FULL;
     }
-    enum berth_store_result result = write_once(self, batch, !has_arrivals, err);
-    if (result != BERTH_STORE_FULL || has_arrivals || self->is_short || !sqlite_disk_is_short(self))
+    enum berth_store_result result = BERTH_STORE_FULL;
+    if (self->death.code == 0)
+        result = write_once(self, batch, !has_arrivals, err);
+    if (self->death.code == 0 && result == BERTH_STORE_FULL && !has_arrivals) {
+        make_room(self);
+        *err = (struct berth_error){ .code = 0 };
+        if (self->death.code == 0)
+            result = write_once(self, batch, true, err);
+    }
+    if (self->death.code == 0)
         return result;
-    sqlite_reserve_give_up(self);
-    self->is_short = true;
-    return write_once(self, batch, true, err);
+    *err = self->death;
+    return BERTH_STORE_UNKNOWN;
 }

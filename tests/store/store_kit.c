@@ -176,11 +176,12 @@ struct berth_slice kit_text(const char *text)
 
 struct berth_slice kit_bytes(struct kit *kit, size_t bytes, uint64_t seed)
 {
-    unsigned char *data = berth_arena_alloc(&kit->memory, bytes);
+    size_t words = bytes / sizeof(uint64_t) + 1;
+    uint64_t *data = berth_arena_alloc_array(&kit->memory, words, sizeof *data);
     BERTH_ASSERT(data);
-    for (size_t i = 0; i < bytes; i++) {
+    for (size_t i = 0; i < words; i++) {
         seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        data[i] = (unsigned char)(seed >> 56);
+        data[i] = seed;
     }
     return (struct berth_slice){ .data = data, .bytes = bytes };
 }

@@ -461,10 +461,10 @@ static void answer_to_ids_is_cut_at_its_bound_of_bytes(void **state)
 {
     struct fixture *f = *state;
     uint64_t ids[3] = { 1, 2, 3 };
+    struct berth_slice half = kit_bytes(&f->kit, BERTH_STORE_READ_BYTES_MAX / 2, 1);
     for (size_t i = 0; i < 3; i++) {
         struct berth_batch *batch = kit_batch(&f->kit);
-        struct berth_record job =
-            kit_job(ids[i], 1, kit_bytes(&f->kit, BERTH_STORE_READ_BYTES_MAX / 2, i));
+        struct berth_record job = kit_job(ids[i], 1, half);
         kit_add(batch, &job);
         kit_store(&f->kit, batch);
     }
