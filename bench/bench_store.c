@@ -413,6 +413,7 @@ int main(int argc, char **argv)
                "commits/s", "cpu us/job", "p50 us", "p99 us", "max us", "WAL MiB", "appends/s",
                "ratio");
     const char *at = options.batches;
+    BERTH_ASSERT(at);
     while (!options.load_jobs && *at) {
         char *end;
         uint64_t batch_jobs = strtoull(at, &end, 10);

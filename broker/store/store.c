@@ -16,11 +16,11 @@
 
 extern const struct berth_store_ops store_mem_ops, store_sqlite_ops;
 
-static const struct berth_store_ops *const backends[] = { &store_sqlite_ops, &store_mem_ops };
+static const struct berth_store_ops *const backends[] = { &store_sqlite_ops, &store_mem_ops, NULL };
 
 static const struct berth_store_ops *backend_find(const char *name)
 {
-    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+    for (size_t i = 0; backends[i]; i++) {
         if (strcmp(backends[i]->name, name) == 0)
             return backends[i];
     }

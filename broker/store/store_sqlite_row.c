@@ -57,7 +57,7 @@ static struct berth_slice next_slice(struct row_reader *reader)
 static void next_fixed(struct row_reader *reader, void *to, size_t bytes, bool may_be_empty)
 {
     struct berth_slice slice = next_slice(reader);
-    if (slice.bytes == bytes)
+    if (slice.data && slice.bytes == bytes)
         memcpy(to, slice.data, bytes);
     else if (slice.bytes != 0 || !may_be_empty)
         reader->is_bad = true;
@@ -70,7 +70,7 @@ static void next_name(struct row_reader *reader, char to[static BERTH_NAME_BYTES
         reader->is_bad = true;
         return;
     }
-    if (slice.bytes > 0)
+    if (slice.data)
         memcpy(to, slice.data, slice.bytes);
     to[slice.bytes] = '\0';
 }

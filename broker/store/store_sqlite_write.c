@@ -271,9 +271,10 @@ static int set_page_limit(struct store_sqlite *self, bool opens_reserve)
     if (self->bytes_max == 0 || self->is_reserve_opened == opens_reserve)
         return SQLITE_OK;
     uint64_t bytes = self->bytes_max + (opens_reserve ? STORE_SQLITE_RESERVE_BYTES : 0);
+    uint64_t pages = bytes / self->page_bytes + 1;
     char pragma[64];
     (void)sqlite3_snprintf(sizeof pragma, pragma, "PRAGMA max_page_count = %llu",
-                           (unsigned long long)(bytes / self->page_bytes + 1));
+                           (unsigned long long)pages);
     int rc = sqlite_exec(self, pragma);
     if (rc == SQLITE_OK)
         self->is_reserve_opened = opens_reserve;
