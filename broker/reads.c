@@ -152,6 +152,7 @@ void reads_event(struct reads *reads, const struct berth_completion *completion,
     ret_event->read.jobs = completion->jobs;
     ret_event->read.job_count = completion->job_count;
     ret_event->read.has_more = completion->has_more;
+    ret_event->read.next = completion->next;
     ret_event->read.counts = reads->rows;
     ret_event->read.count_count = completion->count_count;
 }

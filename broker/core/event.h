@@ -210,7 +210,8 @@ struct berth_ev_read {
     bool is_failed;
     const struct berth_job_record *jobs;
     size_t job_count;
-    bool has_more;
+    bool has_more; /* LIST: rows may follow, behind the id `next` */
+    uint64_t next;
     const struct berth_ended_row *counts;
     size_t count_count;
 };

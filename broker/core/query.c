@@ -295,7 +295,7 @@ static void answer_list(struct berth_core *core, const struct query *query,
             jobs.count++;
         is_cut = jobs.count == query->list.count_max && i + 1 < read->job_count;
     }
-    jobs.next = is_running ? query->list.after : is_cut || read->has_more ? last : 0;
+    jobs.next = is_running ? query->list.after : is_cut ? last : read->has_more ? read->next : 0;
     out_add(core, BERTH_DO_JOBS, query->peer, query->request)->jobs = jobs;
 }
 

@@ -181,7 +181,7 @@ static void put_job(const struct berth_job_view *view, Berth__V1__Job *m)
         SET_BYTES(m, worker, record->last.worker);
     if (record->body.data)
         SET_BYTES(m, body, record->body);
-    if (record->last.result.bytes > 0)
+    if (record->last.result.data)
         SET_BYTES(m, result, record->last.result);
     if (record->last.error_kind.bytes > 0) {
         SET_BYTES(m, error_kind, record->last.error_kind);
@@ -194,8 +194,8 @@ static size_t job_bytes(const struct berth_job_view *view)
     const struct berth_job_record *record = &view->record;
     return JOB_ROW_BYTES + view->dispatcher.bytes + view->reason.bytes + record->handler.bytes +
            record->key.bytes.bytes + (record->body.data ? record->body.bytes : 0) +
-           record->last.worker.bytes + record->last.result.bytes + record->last.error_kind.bytes +
-           record->last.error_message.bytes;
+           record->last.worker.bytes + (record->last.result.data ? record->last.result.bytes : 0) +
+           record->last.error_kind.bytes + record->last.error_message.bytes;
 }
 
 /* As many as fit into a frame; one always does. */

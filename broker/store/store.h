@@ -25,7 +25,7 @@ struct berth_store;
 
 #define BERTH_STORE_READ_JOBS_MAX  1000        /* of a page */
 #define BERTH_STORE_READ_IDS_MAX   10000       /* asked for by id */
-#define BERTH_STORE_READ_BYTES_MAX (64u << 20) /* of bodies and results in one answer */
+#define BERTH_STORE_READ_BYTES_MAX (16u << 20) /* of bodies and results in one answer */
 #define BERTH_STORE_READ_ROWS_MAX  20000       /* looked at for one page of a list */
 #define BERTH_STORE_READS_MAX      64          /* under way at a time */
 
@@ -98,15 +98,16 @@ enum berth_store_result {
 };
 
 struct berth_completion {
-    struct berth_batch *batch; /* of a submit: handed back; NULL: of a read */
-    enum berth_store_result result;
+    struct berth_batch *batch;           /* of a submit: handed back; NULL: of a read */
+    enum berth_store_result result;      /* of a read: STORED, or UNKNOWN if it failed */
     uint64_t number;                     /* of a read, and all below: valid until the next reap */
     const struct berth_job_record *jobs; /* in the order asked for; unknown ids are left out */
     size_t job_count;
     /* LIST: there may be further rows; ask again with `after` = `next`. A page may be short, even
      * empty, with more to come: a read looks at no more than BERTH_STORE_READ_ROWS_MAX rows, so
-     * that no question holds up the batches behind it. JOBS: the ids behind the last job were not
-     * looked at, because bodies and results reached BERTH_STORE_READ_BYTES_MAX. */
+     * that no question holds up the batches behind it. JOBS: bodies and results were left out,
+     * because they would pass BERTH_STORE_READ_BYTES_MAX (data NULL, bytes true); never those of
+     * the first job. */
     bool has_more;
     uint64_t next;
     const struct berth_ended_count *counts;

@@ -37,24 +37,41 @@ static bool own(struct store_answer *answer, struct berth_slice *slice)
     return slice->data != NULL;
 }
 
+bool store_answer_is_full(const struct store_answer *answer)
+{
+    return answer->is_full;
+}
+
+/* Leaves body and result out if they do not fit any more; from the first that does not, all are
+ * left out. */
+static void leave_out(struct store_answer *answer, struct berth_job_record *job)
+{
+    uint64_t bytes = (job->body.data ? job->body.bytes : 0) +
+                     (job->last.result.data ? job->last.result.bytes : 0);
+    uint64_t left = BERTH_STORE_READ_BYTES_MAX - answer->copied_bytes;
+    if (bytes <= left && !answer->is_full) {
+        answer->copied_bytes += bytes;
+        return;
+    }
+    answer->is_full = true;
+    if (answer->job_count == 0)
+        return;
+    answer->has_more = true;
+    job->body.data = NULL;
+    job->last.result.data = NULL;
+}
+
 int store_answer_add(struct store_answer *answer, const struct berth_job_record *job)
 {
     BERTH_ASSERT(answer->job_count < answer->job_max);
-    uint64_t bytes = (job->body.data ? job->body.bytes : 0) +
-                     (job->last.result.data ? job->last.result.bytes : 0);
-    if (answer->job_count > 0 && bytes > BERTH_STORE_READ_BYTES_MAX - answer->copied_bytes)
-        return 0;
-
     struct berth_job_record copy = *job;
+    leave_out(answer, &copy);
     if (!own(answer, &copy.handler) || !own(answer, &copy.key.bytes) || !own(answer, &copy.body) ||
         !own(answer, &copy.last.worker) || !own(answer, &copy.last.result) ||
         !own(answer, &copy.last.error_kind) || !own(answer, &copy.last.error_message))
         return -ENOMEM;
     answer->jobs[answer->job_count++] = copy;
-    answer->copied_bytes += bytes;
-    if (answer->copied_bytes > BERTH_STORE_READ_BYTES_MAX)
-        answer->copied_bytes = BERTH_STORE_READ_BYTES_MAX;
-    return 1;
+    return 0;
 }
 
 int store_answer_reserve_counts(struct store_answer *answer, size_t count)

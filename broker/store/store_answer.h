@@ -3,7 +3,7 @@
  * came from.
  *
  * 1. job_count <= job_max; every slice of a job lies in `arena`.
- * 2. At most BERTH_STORE_READ_BYTES_MAX of bodies and results, but always one job.
+ * 2. At most BERTH_STORE_READ_BYTES_MAX of bodies and results, but always those of the first job.
  */
 #pragma once
 
@@ -16,7 +16,7 @@ struct store_answer {
     uint64_t copied_bytes;
     struct berth_ended_count *counts;
     size_t count_count;
-    bool has_more;
+    bool has_more, is_full;
     uint64_t next;
 };
 
@@ -27,9 +27,11 @@ void store_answer_fini(struct store_answer *answer);
 /* Room for `job_max` jobs. 0 or -ENOMEM. */
 int store_answer_reserve(struct store_answer *answer, size_t job_max);
 
-/* Copies `job` with all it points at; slices with NULL data keep their length. 1: taken, 0: no room
- * for more bytes, -ENOMEM. */
+/* Copies `job` with all it points at; slices with NULL data keep their length. Body and result are
+ * left out, and has_more set, if they are too many bytes. 0 or -ENOMEM. */
 int store_answer_add(struct store_answer *answer, const struct berth_job_record *job);
+/* No more bodies and results: from here on they need not even be read. */
+bool store_answer_is_full(const struct store_answer *answer);
 
 /* Room for `count` counts, to be filled in by the caller. 0 or -ENOMEM. */
 int store_answer_reserve_counts(struct store_answer *answer, size_t count);

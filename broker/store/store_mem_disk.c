@@ -453,15 +453,12 @@ static int read_jobs(const struct berth_mem_disk *disk, const struct berth_read 
                      struct store_answer *answer)
 {
     int rc = store_answer_reserve(answer, read->id_count);
-    for (size_t i = 0; rc >= 0 && i < read->id_count; i++) {
+    for (size_t i = 0; rc == 0 && i < read->id_count; i++) {
         struct mem_job **found = array_find(&disk->jobs, read->ids[i]);
-        rc = found ? store_answer_add(answer, &(*found)->record) : 1;
-        if (rc == 0) {
-            answer->has_more = true;
-            return 0;
-        }
+        if (found)
+            rc = store_answer_add(answer, &(*found)->record);
     }
-    return rc < 0 ? rc : 0;
+    return rc;
 }
 
 static bool is_wanted(const struct berth_read *read, const struct berth_job_record *job)
@@ -501,7 +498,7 @@ static int read_list(const struct berth_mem_disk *disk, const struct berth_read 
         }
         job.body.data = NULL;
         job.last.result.data = NULL;
-        rc = is_wanted(read, &job) ? store_answer_add(answer, &job) : 1;
+        rc = is_wanted(read, &job) ? store_answer_add(answer, &job) : 0;
         if (rc < 0)
             return rc;
         answer->next = job.id;

@@ -123,5 +123,6 @@ void store_ring_settle(struct store_ring *ring, struct store_request *request,
 void store_request_fail(struct store_request *request, int code)
 {
     store_answer_fini(&request->answer);
+    request->result = BERTH_STORE_UNKNOWN;
     request->error.code = code;
 }

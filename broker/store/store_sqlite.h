@@ -39,6 +39,8 @@ enum sqlite_statement {
     SQL_COUNT_PUT,
     SQL_JOB_GET,
     SQL_DONE_GET,
+    SQL_JOB_GET_BARE,
+    SQL_DONE_GET_BARE,
     SQL_JOB_UP,
     SQL_JOB_DOWN,
     SQL_DONE_UP,

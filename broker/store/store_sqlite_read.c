@@ -6,21 +6,29 @@
 #include "broker/store/store_record.h"
 #include "broker/store/store_sqlite.h"
 
-/* One row by its id. 1: found and taken, 0: no room for it, 2: not there, or an error. */
+/* Copies the row into the answer. */
+static int add_row(struct store_sqlite *self, sqlite3_stmt *row, struct store_answer *answer,
+                   struct berth_error *err)
+{
+    struct berth_job_record job;
+    int rc = sqlite_row_job(row, &job, err);
+    if (rc < 0)
+        return rc;
+    rc = store_answer_add(answer, &job);
+    return rc < 0 ? berth_fail(err, rc, "read the database '%s'", self->path) : 0;
+}
+
+/* One row by its id. 1: found, 0: not there, or an error. */
 static int add_by_id(struct store_sqlite *self, enum sqlite_statement which, uint64_t id,
                      struct store_answer *answer, struct berth_error *err)
 {
     sqlite3_stmt *row = self->statements[which];
     sqlite_bind_u64(row, 1, id);
-    int rc = sqlite3_step(row);
-    int result = 2;
+    int rc = sqlite3_step(row), result = 0;
     if (rc == SQLITE_ROW) {
-        struct berth_job_record job;
-        result = sqlite_row_job(row, &job, err);
+        result = add_row(self, row, answer, err);
         if (result == 0)
-            result = store_answer_add(answer, &job);
-        if (result == -ENOMEM)
-            (void)berth_fail(err, result, "read job from the database '%s'", self->path);
+            result = 1;
     } else if (rc != SQLITE_DONE) {
         result = sqlite_fail(self, rc, "read", err);
     }
@@ -34,18 +42,16 @@ static int read_jobs(struct store_sqlite *self, const struct berth_read *read,
     int rc = store_answer_reserve(answer, read->id_count);
     if (rc < 0)
         return berth_fail(err, rc, "read the database '%s'", self->path);
-    for (size_t i = 0; i < read->id_count; i++) {
-        rc = add_by_id(self, SQL_JOB_GET, read->ids[i], answer, err);
-        if (rc == 2)
-            rc = add_by_id(self, SQL_DONE_GET, read->ids[i], answer, err);
-        if (rc < 0)
-            return rc;
-        if (rc == 0) {
+    for (size_t i = 0; rc >= 0 && i < read->id_count; i++) {
+        bool is_full = store_answer_is_full(answer);
+        rc = add_by_id(self, is_full ? SQL_JOB_GET_BARE : SQL_JOB_GET, read->ids[i], answer, err);
+        if (rc == 0)
+            rc = add_by_id(self, is_full ? SQL_DONE_GET_BARE : SQL_DONE_GET, read->ids[i], answer,
+                           err);
+        if (rc > 0 && is_full)
             answer->has_more = true;
-            break;
-        }
     }
-    return 0;
+    return rc < 0 ? rc : 0;
 }
 
 /* One of the two tables that a list walks at once, standing on its next row. */
@@ -100,17 +106,6 @@ static bool is_wanted(const struct berth_read *read, sqlite3_stmt *row, bool is_
         return false;
     return is_live || read->state == 0 ||
            sqlite3_column_int64(row, 2) == (sqlite3_int64)read->state;
-}
-
-static int add_row(struct store_sqlite *self, sqlite3_stmt *row, struct store_answer *answer,
-                   struct berth_error *err)
-{
-    struct berth_job_record job;
-    int rc = sqlite_row_job(row, &job, err);
-    if (rc < 0)
-        return rc;
-    rc = store_answer_add(answer, &job);
-    return rc < 0 ? berth_fail(err, rc, "read the database '%s'", self->path) : 0;
 }
 
 static int walk(struct store_sqlite *self, const struct berth_read *read, struct cursor *live,

@@ -259,6 +259,7 @@ static void reap(struct sim *sim)
                 .jobs = done.jobs,
                 .job_count = done.job_count,
                 .has_more = done.has_more,
+                .next = done.next,
                 .counts = (const struct berth_ended_row *)(const void *)done.counts,
                 .count_count = done.count_count,
             };

@@ -457,21 +457,45 @@ static void list_that_finds_little_stops_and_says_where(void **state)
     assert_false(page.has_more);
 }
 
-static void answer_to_ids_is_cut_at_its_bound_of_bytes(void **state)
+static void answer_to_ids_leaves_bodies_out_beyond_its_bound(void **state)
 {
     struct fixture *f = *state;
-    uint64_t ids[3] = { 1, 2, 3 };
+    const uint64_t ids[4] = { 1, 2, 3, 4 };
     struct berth_slice half = kit_bytes(&f->kit, BERTH_STORE_READ_BYTES_MAX / 2, 1);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         struct berth_batch *batch = kit_batch(&f->kit);
-        struct berth_record job = kit_job(ids[i], 1, half);
+        struct berth_record job = kit_job(ids[i], 1, i < 3 ? half : kit_text("short"));
         kit_add(batch, &job);
         kit_store(&f->kit, batch);
     }
-    struct berth_read read = { .type = BERTH_READ_JOBS, .ids = ids, .id_count = 3 };
-    struct berth_completion completion = kit_read(&f->kit, &read);
-    assert_int_equal(completion.job_count, 2);
-    assert_true(completion.has_more);
+    struct berth_read read = { .type = BERTH_READ_JOBS, .ids = ids, .id_count = 4 };
+    struct berth_completion answer = kit_read(&f->kit, &read);
+    assert_int_equal(answer.job_count, 4);
+    assert_true(answer.has_more);
+    for (size_t i = 0; i < 2; i++)
+        assert_memory_equal(answer.jobs[i].body.data, half.data, half.bytes);
+    assert_null(answer.jobs[2].body.data);
+    assert_int_equal(answer.jobs[2].body.bytes, half.bytes);
+    assert_null(answer.jobs[3].body.data);
+    assert_int_equal(answer.jobs[3].body.bytes, 5);
+
+    read.id_count = 2;
+    assert_false(kit_read(&f->kit, &read).has_more);
+}
+
+static void answer_to_one_id_always_has_its_body(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t id = 1;
+    struct berth_slice large = kit_bytes(&f->kit, BERTH_STORE_READ_BYTES_MAX + 10, 1);
+    struct berth_batch *batch = kit_batch(&f->kit);
+    struct berth_record job = kit_job(id, 1, large);
+    kit_add(batch, &job);
+    kit_store(&f->kit, batch);
+    struct berth_read read = { .type = BERTH_READ_JOBS, .ids = &id, .id_count = 1 };
+    struct berth_completion answer = kit_read(&f->kit, &read);
+    assert_int_equal(answer.jobs[0].body.bytes, large.bytes);
+    assert_memory_equal(answer.jobs[0].body.data, large.data, large.bytes);
 }
 
 static void close_finishes_and_drops_what_is_under_way(void **state)
@@ -526,7 +550,8 @@ int main(void)
         TEST(full_store_refuses_arrivals_and_takes_ends),
         TEST(list_goes_on_where_it_stopped_in_both_directions),
         TEST(list_that_finds_little_stops_and_says_where),
-        TEST(answer_to_ids_is_cut_at_its_bound_of_bytes),
+        TEST(answer_to_ids_leaves_bodies_out_beyond_its_bound),
+        TEST(answer_to_one_id_always_has_its_body),
         TEST(close_finishes_and_drops_what_is_under_way),
         cmocka_unit_test(load_and_reads_after_random_batches_are_as_the_model),
         cmocka_unit_test(unknown_backend_is_refused_by_name),

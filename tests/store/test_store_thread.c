@@ -153,6 +153,9 @@ static void read_without_memory_is_an_error_of_that_read(void **state)
                 completion = kit_await(&kit);
             bool has_failed = faulty_stop();
             assert_int_equal(completion.error.code, has_failed ? -ENOMEM : 0);
+            if (rc == 0)
+                assert_int_equal(completion.result,
+                                 has_failed ? BERTH_STORE_UNKNOWN : BERTH_STORED);
             assert_int_equal(completion.job_count, !has_failed && i < 2);
             refused += has_failed;
         }
