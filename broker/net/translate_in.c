@@ -34,6 +34,7 @@ enum berth_translated berth_translate_in(struct berth_translate *t,
     berth_arena_reset(&t->in);
 
     int rc = read_frame(t, incoming, &envelope, &err, &field);
+    BERTH_ASSERT(rc < 0 || envelope);
     if (rc >= 0 && envelope->message_case == BERTH__V1__ENVELOPE__MESSAGE_ERROR)
         return BERTH_TRANSLATED_NOTHING;
     if (rc >= 0 && envelope->message_case == BERTH__V1__ENVELOPE__MESSAGE_CLIENT_HELLO) {

@@ -2,6 +2,8 @@
 /* Effects become frames: the frame itself, and the answers to clients. */
 #include "translate_state.h"
 
+#include <string.h>
+
 #include "base/assert.h"
 #include "proto/columns.h"
 #include "proto/errors.h"
@@ -74,7 +76,18 @@ static int make_frame(struct berth_translate *t, const Berth__V1__Envelope *enve
 /* protobuf-c has no const; what it packs it does not write. */
 static uint64_t *ids_of(const uint64_t *ids)
 {
-    return (uint64_t *)(uintptr_t)ids;
+    uint64_t *without_const;
+    memcpy(&without_const, &ids, sizeof ids);
+    return without_const;
+}
+
+/* A repeated field of messages is an array of pointers: to each of these rows. NULL: no memory. */
+static void *pointers_to(struct berth_arena *arena, void *rows, size_t count, size_t row_bytes)
+{
+    void **pointers = berth_arena_alloc_array(arena, count, sizeof *pointers);
+    for (size_t i = 0; pointers && i < count; i++)
+        pointers[i] = (char *)rows + i * row_bytes;
+    return pointers;
 }
 
 /* The columns of what was refused: index, code, field, message. */
@@ -202,8 +215,7 @@ static size_t job_bytes(const struct berth_job_view *view)
 static int put_jobs(struct berth_arena *arena, const struct berth_do_jobs *from, Berth__V1__Jobs *m)
 {
     Berth__V1__Job *rows = berth_arena_alloc_array(arena, from->count, sizeof *rows);
-    m->job = berth_arena_alloc_array(arena, from->count, sizeof *m->job);
-    if (!rows || !m->job)
+    if (!rows)
         return -ENOMEM;
     size_t bytes = 0;
     for (size_t i = 0; i < from->count; i++) {
@@ -213,8 +225,11 @@ static int put_jobs(struct berth_arena *arena, const struct berth_do_jobs *from,
             break;
         }
         put_job(&from->items[i], &rows[i]);
-        m->job[m->n_job++] = &rows[i];
+        m->n_job++;
     }
+    m->job = pointers_to(arena, rows, m->n_job, sizeof *rows);
+    if (!m->job)
+        return -ENOMEM;
     if (!m->has_next && from->next)
         SET(m, next, from->next);
     m->unknown = ids_of(from->unknown);
@@ -251,15 +266,13 @@ static int put_dispatchers(struct berth_arena *arena, const struct berth_do_disp
                            Berth__V1__Dispatchers *m)
 {
     Berth__V1__Dispatcher *rows = berth_arena_alloc_array(arena, from->count, sizeof *rows);
-    m->dispatcher = berth_arena_alloc_array(arena, from->count, sizeof *m->dispatcher);
-    if (!rows || !m->dispatcher)
+    if (!rows)
         return -ENOMEM;
-    for (size_t i = 0; i < from->count; i++) {
+    for (size_t i = 0; i < from->count; i++)
         put_dispatcher(&from->items[i], &rows[i]);
-        m->dispatcher[i] = &rows[i];
-    }
     m->n_dispatcher = from->count;
-    return 0;
+    m->dispatcher = pointers_to(arena, rows, from->count, sizeof *rows);
+    return m->dispatcher ? 0 : -ENOMEM;
 }
 
 /* A duration as it is shown: what does not fit is shown as the longest that does. */
@@ -297,17 +310,16 @@ static int put_workers(struct berth_arena *arena, const struct berth_do_workers 
                        Berth__V1__Workers *m)
 {
     Berth__V1__Worker *rows = berth_arena_alloc_array(arena, from->count, sizeof *rows);
-    m->worker = berth_arena_alloc_array(arena, from->count, sizeof *m->worker);
-    if (!rows || !m->worker)
+    if (!rows)
         return -ENOMEM;
     for (size_t i = 0; i < from->count; i++) {
         int rc = put_worker(arena, &from->items[i], &rows[i]);
         if (rc < 0)
             return rc;
-        m->worker[i] = &rows[i];
     }
     m->n_worker = from->count;
-    return 0;
+    m->worker = pointers_to(arena, rows, from->count, sizeof *rows);
+    return m->worker ? 0 : -ENOMEM;
 }
 
 static int put_status(const struct berth_translate_opts *opts, const struct berth_do_status *from,

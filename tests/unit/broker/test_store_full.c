@@ -13,7 +13,7 @@
 #define CLIENT   3
 #define STORED   1 /* enum berth_store_result of broker/store/store.h */
 #define FULL     2
-#define AGAIN_MS 500
+#define AGAIN_MS INT64_C(500)
 
 struct fixture {
     struct berth_core *core;
