@@ -139,7 +139,7 @@ struct berth_join_line {
     uint32_t number;
     enum berth_attempt_state state;
     bool is_cancelled;
-    struct berth_attempt_end end; /* of an ended one */
+    struct berth_attempt_end end; /* of an ended one; of a running one only run_us, so far */
 };
 
 struct berth_ev_join {

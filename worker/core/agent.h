@@ -184,7 +184,7 @@ struct agent_line {
     uint32_t number;
     enum agent_attempt_state state;
     bool is_cancelled;
-    struct agent_end end; /* of an ended one */
+    struct agent_end end; /* of an ended one; of a running one in a join only run_us, so far */
 };
 
 enum agent_exit {

@@ -121,7 +121,7 @@ static void join_build(struct agent *agent)
     agent->is_draining_in_join = agent->is_draining;
     agent->renewal++;
     reading_note(agent, agent->now_ms);
-    agent_table_freeze(&agent->table);
+    agent_table_freeze(&agent->table, agent->now_ms);
     agent->is_join_built = true;
 }
 

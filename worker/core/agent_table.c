@@ -87,6 +87,7 @@ int agent_table_grant(struct agent_table *table, const struct agent_grant *grant
         return -ENOMEM;
     attempt->job = grant->job;
     attempt->number = grant->number;
+    attempt->granted_ms = now_ms;
     attempt->state = AGENT_RUNNING;
     attempt->timeout_ms = grant->timeout_ms;
     attempt->grace_ms = grant->grace_ms;
@@ -237,7 +238,7 @@ static bool end_fits(const struct agent_attempt *attempt, size_t *bytes)
     return true;
 }
 
-void agent_table_freeze(struct agent_table *table)
+void agent_table_freeze(struct agent_table *table, int64_t now_ms)
 {
     size_t bytes = 0;
     BERTH_MAP_FOREACH (node, &table->by_id) {
@@ -246,6 +247,7 @@ void agent_table_freeze(struct agent_table *table)
             agent_table_forget(table, attempt);
             continue;
         }
+        attempt->ran_us = (now_ms - attempt->granted_ms) * 1000;
         if (attempt->state != AGENT_ENDED || attempt->is_handed_back)
             continue;
         if (berth_list_is_linked(&attempt->in_untold))
@@ -268,6 +270,8 @@ static struct agent_line line_of(const struct agent_attempt *attempt)
     };
     if (attempt->is_told)
         line.end = attempt->end;
+    else
+        line.end.run_us = attempt->ran_us;
     return line;
 }
 

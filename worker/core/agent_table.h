@@ -33,6 +33,8 @@ struct agent_attempt {
     bool is_handed_back; /* ended because we stop: never reported, the keeper's GONE covers it */
     bool is_job_cancelled;
     int64_t timeout_ms, timeout_at_ms, grace_ms;
+    int64_t granted_ms;
+    int64_t ran_us;       /* when the current join was built */
     struct agent_end end; /* its slices point into end_memory, or at static text */
     char *end_memory;
     uint8_t dispatcher_bytes;
@@ -83,7 +85,7 @@ struct agent_attempt *agent_table_timed_out(const struct agent_table *table, int
 /* A join list is built: forgets what was released, and takes up the ends that are told in it, the
  * oldest first, as many as fit into AGENT_MESSAGE_BYTES_MAX; the others are listed as running and
  * told in the stream. */
-void agent_table_freeze(struct agent_table *table);
+void agent_table_freeze(struct agent_table *table, int64_t now_ms);
 
 /* The list as it was frozen: `ret_lines` has room for agent_table_count(). Slices are valid until
  * the attempt is forgotten. Returns how many. */

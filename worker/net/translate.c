@@ -318,7 +318,7 @@ static int fill_kinds(const struct agent_line *lines, size_t count, Berth__V1__E
     return 0;
 }
 
-/* Lines that did not end hold zeros. */
+/* Lines that did not end hold zeros, but for how long they have run. */
 static int fill_ends(const struct agent_line *lines, size_t count, Berth__V1__Ends *ends,
                      struct berth_arena *arena)
 {

@@ -186,6 +186,19 @@ static void stop_lists_what_it_hands_back_as_running(void **state)
     assert_int_equal(join->join.lines[1].state, AGENT_RUNNING);
 }
 
+static void a_join_says_how_long_what_runs_has_run(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    tick(f, 700);
+
+    step_type(f, AGENT_EV_CONNECTED);
+
+    const struct agent_line *line = &effect_get(f, AGENT_DO_JOIN)->join.lines[0];
+    assert_int_equal(line->state, AGENT_RUNNING);
+    assert_int_equal(line->end.run_us, 700 * 1000);
+}
+
 static void stop_ends_after_its_grace_whatever_runs(void **state)
 {
     struct fixture *f = *state;
@@ -215,6 +228,7 @@ int main(void)
         AGENT_TEST(stop_cancels_what_runs_and_hands_it_back),
         AGENT_TEST(stop_reports_what_completed_all_the_same),
         AGENT_TEST(stop_lists_what_it_hands_back_as_running),
+        AGENT_TEST(a_join_says_how_long_what_runs_has_run),
         AGENT_TEST(stop_ends_after_its_grace_whatever_runs),
     };
     return berth_test_main(tests, NULL, NULL);
