@@ -437,6 +437,14 @@ struct fake_job fake_broker_job(struct fake_broker *broker, uint64_t id)
     return job;
 }
 
+size_t fake_broker_submits(struct fake_broker *broker)
+{
+    pthread_mutex_lock(&broker->lock);
+    size_t count = broker->submits_count;
+    pthread_mutex_unlock(&broker->lock);
+    return count;
+}
+
 size_t fake_broker_peers(struct fake_broker *broker)
 {
     pthread_mutex_lock(&broker->lock);

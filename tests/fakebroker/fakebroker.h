@@ -101,5 +101,8 @@ struct fake_job {
 };
 struct fake_job fake_broker_job(struct fake_broker *broker, uint64_t id);
 
+/* How many different submits were done, however often each came. */
+size_t fake_broker_submits(struct fake_broker *broker);
+
 /* How many different connections were seen. */
 size_t fake_broker_peers(struct fake_broker *broker);

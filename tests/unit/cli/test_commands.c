@@ -373,7 +373,7 @@ static void who_answers_but_is_no_broker_is_told_apart(void **state)
 {
     struct fixture *f = *state;
     fake_broker_next(f->broker, FAKE_ANY, FAKE_GARBAGE, 1000);
-    assert_int_equal(run(f, "ls --connect-timeout 300ms"), 69);
+    assert_int_equal(run(f, "ls --connect-timeout 1500ms"), 69);
     assert_says(f, "not as a broker does");
 }
 
@@ -483,10 +483,10 @@ static void waiting_ends_with_what_became_of_the_jobs(void **state)
     assert_string_equal(out(f), "1\n");
     assert_int_equal(run(f, "wait 1 99"), 5);
     assert_string_equal(out(f), "");
-    assert_int_equal(run(f, "wait 2 4 --timeout 300ms"), 124);
+    assert_int_equal(run(f, "wait 2 4 --timeout 1500ms"), 124);
     assert_string_equal(out(f), "2 dead\n");
     assert_says(f, "1 of 2 jobs have ended");
-    assert_int_equal(run(f, "wait 2 4 --timeout 300ms --json"), 124);
+    assert_int_equal(run(f, "wait 2 4 --timeout 1500ms --json"), 124);
     assert_json(f, "d == {'schema': 'berth.waited/1', 'items': [{'id': 2, 'state': 'dead'}], "
                    "'next': None}");
     assert_int_equal(run(f, "wait 4 --timeout 0s"), 124);

@@ -253,7 +253,7 @@ static void a_wait_is_renewed_every_two_seconds(void **state)
     wait_many(&ends);
 
     assert_int_equal(ends.rc, -ETIMEDOUT);
-    assert_int_equal(fake_broker_seen(f->broker, FAKE_WAIT), 3);
+    assert_in_range(fake_broker_seen(f->broker, FAKE_WAIT), 2, 3);
     assert_int_equal(fake_broker_peers(f->broker), 1);
 }
 

@@ -231,23 +231,27 @@ static void ten_thousand_small_jobs_are_one_message(void **state)
     assert_rc(berth_submit_many(f->client, specs, BERTH_SUBMIT_JOBS_MAX, submitted, PATIENT, NULL),
               BERTH_SUBMIT_JOBS_MAX);
 
-    assert_int_equal(fake_broker_seen(f->broker, FAKE_SUBMIT), 1);
+    assert_int_equal(fake_broker_submits(f->broker), 1);
     assert_all_in_order(f, BERTH_SUBMIT_JOBS_MAX);
+}
+
+static void given_large_jobs(size_t count)
+{
+    static char big[BERTH_PAYLOAD_BYTES_MAX];
+    for (size_t i = 0; i < count; i++)
+        specs[i] = (struct berth_job_spec){ .handler = "a", .payload = { big, sizeof big } };
 }
 
 static void large_jobs_are_split_by_bytes(void **state)
 {
     struct fixture *f = *state;
-    static char big[BERTH_PAYLOAD_BYTES_MAX];
     enum { COUNT = 40 };
-    for (size_t i = 0; i < COUNT; i++)
-        specs[i] = (struct berth_job_spec){ .handler = "a", .payload = { big, sizeof big } };
+    given_large_jobs(COUNT);
 
     assert_rc(berth_submit_many(f->client, specs, COUNT, submitted, PATIENT, NULL), COUNT);
 
-    size_t seen = fake_broker_seen(f->broker, FAKE_SUBMIT);
-    assert_in_range(seen, 10, COUNT / 2);
-    for (size_t i = 0; i < seen; i++)
+    assert_in_range(fake_broker_submits(f->broker), 10, COUNT / 2);
+    for (size_t i = 0; i < fake_broker_seen(f->broker, FAKE_SUBMIT); i++)
         assert_true(fake_broker_frame(f->broker, FAKE_SUBMIT, i).bytes <= 5u << 20);
     assert_all_in_order(f, COUNT);
 }
@@ -264,27 +268,42 @@ static void more_names_than_a_table_holds_are_split(void **state)
 
     assert_rc(berth_submit_many(f->client, specs, COUNT, submitted, PATIENT, NULL), COUNT);
 
-    assert_int_equal(fake_broker_seen(f->broker, FAKE_SUBMIT), 3);
+    assert_int_equal(fake_broker_submits(f->broker), 3);
     assert_all_in_order(f, COUNT);
     assert_string_equal(fake_broker_job(f->broker, COUNT).handler, names[COUNT - 1]);
 }
 
-static void when_time_runs_out_half_way_the_rest_is_not_taken(void **state)
+static void a_message_that_is_refused_leaves_the_jobs_of_the_others_taken(void **state)
 {
     struct fixture *f = *state;
-    static char big[BERTH_PAYLOAD_BYTES_MAX];
-    enum { COUNT = 40 };
-    for (size_t i = 0; i < COUNT; i++)
-        specs[i] = (struct berth_job_spec){ .handler = "a", .payload = { big, sizeof big } };
-    fake_broker_next(f->broker, FAKE_SUBMIT, FAKE_DROP, 1); /* the first one stays unanswered */
+    enum { COUNT = 20 };
+    given_large_jobs(COUNT);
+    fake_broker_next_error(f->broker, FAKE_SUBMIT, BERTH_ELATER, "not now", 1);
     struct berth_error err;
 
-    int taken = berth_submit_many(f->client, specs, COUNT, submitted, 900, &err);
+    int taken = berth_submit_many(f->client, specs, COUNT, submitted, PATIENT, &err);
 
     assert_in_range(taken, 1, COUNT - 1);
-    assert_int_equal(submitted[0].rc, BERTH_EUNKNOWN);
-    assert_int_equal(err.code, BERTH_EUNKNOWN);
+    assert_int_equal(submitted[0].rc, BERTH_ELATER);
+    assert_int_equal(submitted[0].id.v, 0);
+    assert_int_equal(submitted[COUNT - 1].rc, 0);
+    assert_string_equal(err.message, "not now");
     assert_int_equal((size_t)taken, fake_broker_jobs(f->broker));
+}
+
+static void when_no_answer_comes_each_job_says_what_is_known(void **state)
+{
+    struct fixture *f = *state;
+    enum { COUNT = 40 };
+    given_large_jobs(COUNT);
+    given_job(f); /* connected */
+    fake_broker_next(f->broker, FAKE_SUBMIT, FAKE_DROP, 1000);
+
+    int rc = berth_submit_many(f->client, specs, COUNT, submitted, 800, NULL);
+
+    assert_int_equal(rc, BERTH_EUNKNOWN);
+    assert_int_equal(submitted[0].rc, BERTH_EUNKNOWN);
+    assert_int_equal(submitted[COUNT - 1].rc, -ETIMEDOUT); /* its turn never came */
 }
 
 static void out_of_memory_is_an_answer(void **state)
@@ -319,7 +338,8 @@ int main(void)
         FIXTURE_TEST(ten_thousand_small_jobs_are_one_message),
         FIXTURE_TEST(large_jobs_are_split_by_bytes),
         FIXTURE_TEST(more_names_than_a_table_holds_are_split),
-        FIXTURE_TEST(when_time_runs_out_half_way_the_rest_is_not_taken),
+        FIXTURE_TEST(a_message_that_is_refused_leaves_the_jobs_of_the_others_taken),
+        FIXTURE_TEST(when_no_answer_comes_each_job_says_what_is_known),
         FIXTURE_TEST(out_of_memory_is_an_answer),
     };
     return berth_test_main(tests, NULL, NULL);
