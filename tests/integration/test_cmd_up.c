@@ -277,6 +277,55 @@ static void without_its_programs_it_says_what_is_missing(void **state)
     assert_int_equal(ask(f, "200ms"), 69);
 }
 
+/* Runs the real `berth` against this broker and returns its exit code. */
+static int run_real(struct fixture *f, struct process *ret_process, const char *const *args)
+{
+    const char *argv[16] = { BERTH_BIN_DIR "/berth", "--broker", f->url };
+    size_t count = 3;
+    for (; *args; args++)
+        argv[count++] = *args;
+    return process_run(ret_process, argv, NULL, NULL, PATIENT);
+}
+
+static void with_real_workers_commands_run(void **state)
+{
+    struct fixture *f = *state;
+    const char *const argv[] = {
+        BERTH_BIN_DIR "/berth", "up", "--broker", f->url, "--data", f->data, "--workers", "2", NULL
+    };
+    process_start(&f->up, argv, NULL);
+    assert_true(process_await_text(&f->up, "the broker is up", PATIENT));
+    static const struct {
+        const char *args[8];
+        int code;
+        const char *out;
+    } cases[] = {
+        { { "submit", "--wait", "--", "true" }, 0, "1\n" },
+        { { "submit", "--wait", "--max-attempts", "1", "--", "false" }, 3, "2\n" },
+        { { "submit", "--payload", "from the line", "--", "cat" }, 0, "3\n" },
+        { { "wait", "3" }, 0, "3 completed\n" },
+        { { "submit", "--", "sleep", "60" }, 0, "4\n" },
+        { { "cancel", "4" }, 0, "4\n" },
+        { { "wait", "4", "1" }, 4, NULL },
+        { { "submit", "--wait", "--max-attempts", "1", "--", "/nowhere" }, 3, "5\n" },
+    };
+    struct process process;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int code = run_real(f, &process, cases[i].args);
+        if (code != cases[i].code)
+            fail_msg("case %zu ended with %d: %s", i, code, process_err(&process));
+        if (cases[i].out)
+            assert_string_equal(process_out(&process), cases[i].out);
+        process_fini(&process);
+    }
+    assert_int_equal(run_real(f, &process, (const char *const[]){ "show", "3", NULL }), 0);
+    assert_non_null(strstr(process_out(&process), "\nstdout:\nfrom the line\n"));
+    process_fini(&process);
+
+    process_kill(&f->up, SIGTERM);
+    assert_int_equal(process_await_exit(&f->up, PATIENT), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -287,6 +336,7 @@ int main(void)
         TEST(when_a_worker_dies_it_says_so_and_ends_the_rest),
         TEST(killed_it_leaves_nothing_behind),
         TEST(without_a_broker_that_starts_it_fails),
+        TEST(with_real_workers_commands_run),
         TEST(without_its_programs_it_says_what_is_missing),
     };
     return berth_test_main(tests, NULL, NULL);
