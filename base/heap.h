@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Intrusive binary heap: the smallest element first, any element removed or moved in O(log n).
- * Header-only; depends on assert.h alone, for the coroutine runtime uses it too. Never allocates:
- * the array of pointers is the caller's, so that room can be reserved at the door.
+ * Header-only; depends on assert.h and container.h alone, for the coroutine runtime uses it too.
+ * Never allocates: the array of pointers is the caller's, so that room can be reserved at the door.
  *
  * Invariants
  * 1. An element knows its place: nodes[node->index - 1] == node. Index 0 (all zero) is an element
@@ -17,18 +17,7 @@
 #include <stddef.h>
 
 #include "base/assert.h"
-
-#ifndef berth_container_of
-/* The struct of `type` in which `pointer` points at `member`. `pointer` must not be NULL. Keeps no
- * const: that is for the variable it goes to. (A union, since a cast would be warned of where a
- * const is dropped.) */
-#define berth_container_of(pointer, type, member)                                                  \
-    ((type *)(union {                                                                              \
-         const void *in;                                                                           \
-         void *out;                                                                                \
-     }){ .in = (const char *)(pointer)-offsetof(type, member) }                                    \
-         .out)
-#endif
+#include "base/container.h"
 
 struct berth_heap_node {
     size_t index; /* 1 .. count; 0: in no heap */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Intrusive doubly linked list. Header-only; depends on assert.h alone, for the coroutine runtime
- * uses it too. Never allocates and owns nothing: the node lies in the element, the element in
- * somebody else's memory.
+ * Intrusive doubly linked list. Header-only; depends on assert.h and container.h alone, for the
+ * coroutine runtime uses it too. Never allocates and owns nothing: the node lies in the element,
+ * the element in somebody else's memory.
  *
  *     struct job { struct berth_list_node node; ... };
- *     BERTH_LIST_FOREACH (node, &list) { struct job *job = berth_container_of(node, struct job,
- * node); ... }
+ *     BERTH_LIST_FOREACH (node, &list) {
+ *         struct job *job = berth_container_of(node, struct job, node);
+ *         ...
+ *     }
  *
  * Invariants
  * 1. The nodes form a ring through the list's own node; a list of none points at itself.
@@ -19,18 +21,7 @@
 #include <stddef.h>
 
 #include "base/assert.h"
-
-#ifndef berth_container_of
-/* The struct of `type` in which `pointer` points at `member`. `pointer` must not be NULL. Keeps no
- * const: that is for the variable it goes to. (A union, since a cast would be warned of where a
- * const is dropped.) */
-#define berth_container_of(pointer, type, member)                                                  \
-    ((type *)(union {                                                                              \
-         const void *in;                                                                           \
-         void *out;                                                                                \
-     }){ .in = (const char *)(pointer)-offsetof(type, member) }                                    \
-         .out)
-#endif
+#include "base/container.h"
 
 struct berth_list_node {
     struct berth_list_node *next, *prev;

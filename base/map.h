@@ -19,17 +19,7 @@
 
 #include <berth/types.h>
 
-#ifndef berth_container_of
-/* The struct of `type` in which `pointer` points at `member`. `pointer` must not be NULL. Keeps no
- * const: that is for the variable it goes to. (A union, since a cast would be warned of where a
- * const is dropped.) */
-#define berth_container_of(pointer, type, member)                                                  \
-    ((type *)(union {                                                                              \
-         const void *in;                                                                           \
-         void *out;                                                                                \
-     }){ .in = (const char *)(pointer)-offsetof(type, member) }                                    \
-         .out)
-#endif
+#include "base/container.h"
 
 #define BERTH_MAP_KEY_BYTES_MAX (1u << 20)
 
