@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 
 #include "base/clock.h"
+#include "base/limit.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/text.h"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limit.h"
 #include "base/text.h"
 #include "proto/limits.h"
 
@@ -157,55 +158,4 @@ void berth_seed_differences(const struct berth_seed *seed,
     add_duration_difference(buf, "backoff_max", record->backoff_ms_max, seed->backoff_max_ms);
     add_duration_difference(buf, "timeout", record->timeout_ms, seed->timeout_ms);
     add_duration_difference(buf, "grace", record->grace_ms, seed->grace_ms);
-}
-
-int berth_limit_parse(const char *what, const char *text, struct berth_limit *ret_limit,
-                      struct berth_error *err)
-{
-    static const char prefix[] = "max(", suffix[] = ",cores)";
-    char number[16];
-    struct berth_limit limit = { .kind = BERTH_LIMIT_NUMBER };
-    if (strcmp(text, "unlimited") == 0)
-        limit.kind = BERTH_LIMIT_UNLIMITED;
-    else if (strcmp(text, "cores") == 0)
-        limit.kind = BERTH_LIMIT_CORES;
-    if (limit.kind != BERTH_LIMIT_NUMBER) {
-        *ret_limit = limit;
-        return 0;
-    }
-
-    const char *digits = text;
-    size_t bytes = strlen(text), around_bytes = strlen(prefix) + strlen(suffix);
-    if (bytes > around_bytes && bytes - around_bytes < sizeof number &&
-        strncmp(text, prefix, strlen(prefix)) == 0 &&
-        strcmp(text + bytes - strlen(suffix), suffix) == 0) {
-        limit.kind = BERTH_LIMIT_MAX_CORES;
-        (void)snprintf(number, sizeof number, "%.*s", (int)(bytes - around_bytes),
-                       text + strlen(prefix));
-        digits = number;
-    }
-    uint64_t value;
-    if (berth_u64_parse(what, digits, 0, BERTH_LIMIT_VALUE_MAX, &value, NULL) < 0)
-        return berth_fail(err, BERTH_EVALUE,
-                          "%s must be a number, unlimited, cores or max(N,cores), not '%.40s'",
-                          what, text);
-    limit.value = (uint32_t)value;
-    *ret_limit = limit;
-    return 0;
-}
-
-const char *berth_limit_format(const struct berth_limit *limit,
-                               char text[static BERTH_LIMIT_TEXT_MAX])
-{
-    switch (limit->kind) {
-    case BERTH_LIMIT_NUMBER:
-        (void)snprintf(text, BERTH_LIMIT_TEXT_MAX, "%" PRIu32, limit->value);
-        break;
-    case BERTH_LIMIT_UNLIMITED: (void)snprintf(text, BERTH_LIMIT_TEXT_MAX, "unlimited"); break;
-    case BERTH_LIMIT_CORES: (void)snprintf(text, BERTH_LIMIT_TEXT_MAX, "cores"); break;
-    case BERTH_LIMIT_MAX_CORES:
-        (void)snprintf(text, BERTH_LIMIT_TEXT_MAX, "max(%" PRIu32 ",cores)", limit->value);
-        break;
-    }
-    return text;
 }

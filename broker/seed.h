@@ -12,8 +12,6 @@
 #include "broker/core/effect.h"
 #include "broker/core/event.h"
 
-#define BERTH_LIMIT_TEXT_MAX 32
-
 /* [dispatcher "NAME"]. What was not given is -1, the maximum of attempts 0. */
 struct berth_seed {
     struct berth_list_node node;
@@ -48,9 +46,3 @@ void berth_seed_event(const struct berth_seed *seed, struct berth_event *ret_eve
  * empty buffer: in nothing. */
 void berth_seed_differences(const struct berth_seed *seed,
                             const struct berth_dispatcher_record *record, struct berth_buf *buf);
-
-/* N, unlimited, cores, max(N,cores). BERTH_EVALUE with a sentence. */
-int berth_limit_parse(const char *what, const char *text, struct berth_limit *ret_limit,
-                      struct berth_error *err);
-const char *berth_limit_format(const struct berth_limit *limit,
-                               char text[static BERTH_LIMIT_TEXT_MAX]);

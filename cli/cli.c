@@ -3,17 +3,12 @@
 #include "cli/cli.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/text.h"
 
-#define JOB_ID_MAX      ((UINT64_C(1) << 53) - 1)
-#define LIMIT_VALUE_MAX 1000000000
-#define LIMIT_WANTED    "allowed is a number from 0, unlimited, cores or max(N,cores)"
-#define SHOWN_MAX       60
+#define JOB_ID_MAX ((UINT64_C(1) << 53) - 1)
 
 int cli_exit_of(int rc)
 {
@@ -73,67 +68,4 @@ int cli_not_yet(const char *what, const char *text, struct berth_error *err)
     (void)text;
     return berth_fail(err, BERTH_EVALUE, "%s is not there yet: it comes with a later release",
                       what);
-}
-
-static int limit_number(const char *what, const char *text, uint32_t *ret_value,
-                        struct berth_error *err)
-{
-    uint64_t value;
-    if (berth_u64_parse(what, text, 0, LIMIT_VALUE_MAX, &value, NULL) < 0)
-        return berth_fail(err, BERTH_EVALUE, "%s: '%.*s' is no limit; " LIMIT_WANTED, what,
-                          SHOWN_MAX, text);
-    *ret_value = (uint32_t)value;
-    return 0;
-}
-
-/* The N of "max(N,cores)"; false: the text is not of that form. */
-static bool take_max(const char *text, char number[static CLI_LIMIT_TEXT_MAX])
-{
-    static const char head[] = "max(", tail[] = ",cores)";
-    size_t bytes = strlen(text), around = sizeof head + sizeof tail - 2;
-    if (bytes <= around || bytes - around >= CLI_LIMIT_TEXT_MAX)
-        return false;
-    if (strncmp(text, head, sizeof head - 1) != 0)
-        return false;
-    if (strcmp(text + bytes - (sizeof tail - 1), tail) != 0)
-        return false;
-    memcpy(number, text + sizeof head - 1, bytes - around);
-    number[bytes - around] = '\0';
-    return true;
-}
-
-int cli_limit_parse(const char *what, const char *text, struct berth_limit *ret_limit,
-                    struct berth_error *err)
-{
-    char number[CLI_LIMIT_TEXT_MAX];
-    struct berth_limit limit = { .kind = BERTH_LIMIT_NUMBER };
-    if (strcmp(text, "unlimited") == 0) {
-        limit.kind = BERTH_LIMIT_UNLIMITED;
-    } else if (strcmp(text, "cores") == 0) {
-        limit.kind = BERTH_LIMIT_CORES;
-    } else {
-        bool is_max = take_max(text, number);
-        if (is_max)
-            limit.kind = BERTH_LIMIT_MAX_CORES;
-        int rc = limit_number(what, is_max ? number : text, &limit.value, err);
-        if (rc < 0)
-            return rc;
-    }
-    *ret_limit = limit;
-    return 0;
-}
-
-const char *cli_limit_format(const struct berth_limit *limit, char text[static CLI_LIMIT_TEXT_MAX])
-{
-    switch (limit->kind) {
-    case BERTH_LIMIT_NUMBER:
-        (void)snprintf(text, CLI_LIMIT_TEXT_MAX, "%" PRIu32, limit->value);
-        return text;
-    case BERTH_LIMIT_MAX_CORES:
-        (void)snprintf(text, CLI_LIMIT_TEXT_MAX, "max(%" PRIu32 ",cores)", limit->value);
-        return text;
-    case BERTH_LIMIT_UNLIMITED: return "unlimited";
-    case BERTH_LIMIT_CORES: return "cores";
-    }
-    return "unknown";
 }

@@ -60,12 +60,6 @@ int cli_connect(struct cli *cli, int64_t unreachable_ms);
 /* An operand that is a job's id, or a dispatcher's name. */
 int cli_id(struct cli *cli, const char *text, berth_job_id *ret_id);
 
-/* "5" "unlimited" "cores" "max(64,cores)", as a setting's check and as a value. */
-#define CLI_LIMIT_TEXT_MAX 32
-int cli_limit_parse(const char *what, const char *text, struct berth_limit *ret_limit,
-                    struct berth_error *err);
-const char *cli_limit_format(const struct berth_limit *limit, char text[static CLI_LIMIT_TEXT_MAX]);
-
 /* One job as JSON, its members without the braces; and for people. */
 struct json;
 void cli_job_json(struct json *json, const struct berth_job *job);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/limit.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/json.h"
@@ -25,7 +26,7 @@ struct set_opts {
 static int check_limit(const char *what, const char *text, struct berth_error *err)
 {
     struct berth_limit limit;
-    return cli_limit_parse(what, text, &limit, err);
+    return berth_limit_parse(what, text, &limit, err);
 }
 
 /* A duration for the settings of a dispatcher, where 0 would leave it as it is. */
@@ -98,11 +99,11 @@ static int64_t oldest_ms(const struct berth_dispatcher *dispatcher)
 
 static void limit_json(struct json *json, const struct berth_limit *limit)
 {
-    char text[CLI_LIMIT_TEXT_MAX];
+    char text[BERTH_LIMIT_TEXT_MAX];
     if (limit->kind == BERTH_LIMIT_NUMBER)
         json_u64(json, "limit", limit->value);
     else
-        json_text(json, "limit", cli_limit_format(limit, text));
+        json_text(json, "limit", berth_limit_format(limit, text));
 }
 
 static void dispatcher_json(struct json *json, const struct berth_dispatcher *dispatcher)
@@ -154,9 +155,9 @@ static void print_count(const char *name, uint64_t count)
 
 static void print_dispatcher(const struct berth_dispatcher *dispatcher)
 {
-    char limit[CLI_LIMIT_TEXT_MAX];
+    char limit[BERTH_LIMIT_TEXT_MAX];
     (void)printf("%-16s%s\n", "dispatcher", dispatcher->name);
-    (void)printf("%-16s%s\n", "limit", cli_limit_format(&dispatcher->limit, limit));
+    (void)printf("%-16s%s\n", "limit", berth_limit_format(&dispatcher->limit, limit));
     if (dispatcher->has_effective_limit)
         print_count("effective limit", dispatcher->effective_limit);
     if (dispatcher->parent[0] != '\0')
@@ -186,9 +187,9 @@ struct list {
 
 static void add_row(struct print_table *table, const struct berth_dispatcher *dispatcher)
 {
-    char limit[CLI_LIMIT_TEXT_MAX], oldest[BERTH_DURATION_TEXT_MAX];
+    char limit[BERTH_LIMIT_TEXT_MAX], oldest[BERTH_DURATION_TEXT_MAX];
     print_cell(table, "%s", dispatcher->name);
-    print_cell(table, "%s", cli_limit_format(&dispatcher->limit, limit));
+    print_cell(table, "%s", berth_limit_format(&dispatcher->limit, limit));
     if (dispatcher->has_effective_limit)
         print_cell(table, "%" PRIu32, dispatcher->effective_limit);
     else
@@ -295,7 +296,7 @@ static struct berth_dispatcher_settings settings_of(const struct set_opts *opts)
 {
     struct berth_dispatcher_settings settings = { .max_attempts = (uint32_t)opts->max_attempts };
     if (opts->limit)
-        (void)cli_limit_parse("--limit", opts->limit, &settings.limit, NULL);
+        (void)berth_limit_parse("--limit", opts->limit, &settings.limit, NULL);
     if (opts->backoff)
         (void)parse_duration("", opts->backoff, DURATION_MS_MAX, &settings.backoff_ms, NULL);
     if (opts->backoff_max)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Everything that a peer can grow, with its bound, in one place. docs/PROTOCOL.md lists the same
- * numbers for other languages. Lengths of names and keys are in base/text.h.
+ * numbers for other languages. Lengths of names and keys are in base/text.h,
+ * the largest limit is in base/limit.h.
  */
 #pragma once
 
+#include "base/limit.h"
 #include "base/text.h"
 
 #define BERTH_PROTOCOL_VERSION 1u
@@ -33,7 +35,6 @@
 #define BERTH_MAX_ATTEMPTS_MAX   1000000
 #define BERTH_DURATION_MS_MAX    (INT64_C(3650) * 24 * 60 * 60 * 1000) /* ten years */
 #define BERTH_GRACE_MS_MAX       (INT64_C(24) * 60 * 60 * 1000)
-#define BERTH_LIMIT_VALUE_MAX    1000000000
 #define BERTH_DISPATCHERS_MAX    4096
 #define BERTH_ERROR_KIND_MAX     32   /* bytes; kinds are names */
 #define BERTH_ERROR_TEXT_MAX     4096 /* bytes of an attempt's error message */

@@ -96,48 +96,6 @@ static void what_is_not_given_is_left_to_the_broker(void **state)
                  set->has_timeout || set->has_grace);
 }
 
-static void limits_are_numbers_or_words(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        struct berth_limit limit;
-    } good[] = {
-        { "0", { BERTH_LIMIT_NUMBER, 0 } },
-        { "1000000000", { BERTH_LIMIT_NUMBER, 1000000000 } },
-        { "unlimited", { BERTH_LIMIT_UNLIMITED, 0 } },
-        { "cores", { BERTH_LIMIT_CORES, 0 } },
-        { "max(64,cores)", { BERTH_LIMIT_MAX_CORES, 64 } },
-    };
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        struct berth_limit limit = { 0 };
-        char text[BERTH_LIMIT_TEXT_MAX];
-        assert_int_equal(berth_limit_parse("limit", good[i].text, &limit, NULL), 0);
-        assert_int_equal(limit.kind, good[i].limit.kind);
-        assert_int_equal(limit.value, good[i].limit.value);
-        assert_string_equal(berth_limit_format(&limit, text), good[i].text);
-    }
-    static const char *const bad[] = {
-        "",
-        "-1",
-        "5.5",
-        "1000000001",
-        "many",
-        "max(cores",
-        "max(,cores)",
-        "max(-1,cores)",
-        "max(5, cores)",
-        "max(00000000000000005,cores)",
-    };
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct berth_limit limit = { .value = 77 };
-        struct berth_error err;
-        assert_int_equal(berth_limit_parse("limit", bad[i], &limit, &err), BERTH_EVALUE);
-        assert_int_equal(limit.value, 77);
-        assert_non_null(strstr(err.message, "limit must be a number, unlimited, cores or max(N,"));
-    }
-}
-
 static void assert_bad(struct fixture *f, const char *text, const char *sentence)
 {
     berth_seeds_fini(&f->seeds);
@@ -149,7 +107,7 @@ static void assert_bad(struct fixture *f, const char *text, const char *sentence
 static void each_bad_line_is_named(void **state)
 {
     struct fixture *f = *state;
-    assert_bad(f, "[dispatcher \"a\"]\nlimit = -5\n", "x.conf:2: limit must be");
+    assert_bad(f, "[dispatcher \"a\"]\nlimit = -5\n", "x.conf:2: limit: '-5' is no limit");
     assert_bad(f, "[dispatcher \"a b\"]\nlimit = 5\n", "x.conf:1: ");
     assert_bad(f, "[dispatcher \"a\"]\nlimit = 5\nbackoff = 5\n", "x.conf:3: backoff");
     assert_bad(f, "[dispatcher \"a\"]\nlimit = 5\nmax_attempts = 0\n", "x.conf:3: max_attempts");
@@ -195,7 +153,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_section_becomes_the_event_that_makes_it),
         TEST(what_is_not_given_is_left_to_the_broker),
-        TEST(limits_are_numbers_or_words),
         TEST(each_bad_line_is_named),
         TEST(differences_name_what_is_in_force_and_what_is_written),
     };
