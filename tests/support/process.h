@@ -4,9 +4,10 @@
  * What it writes is collected; whatever happens, it does not outlive the test program.
  *
  *     struct process broker;
- *     process_start(&broker, (const char *const[]){ BERTH_BIN_DIR "/berthd", "--data", dir, NULL },
- * NULL); assert_true(process_await_text(&broker, "event=listening", 5000)); process_kill(&broker,
- * SIGKILL); assert_int_equal(process_await_exit(&broker, 5000), 128 + SIGKILL);
+ *     process_start(&broker, (const char *const[]){ BERTH_BIN_DIR "/berthd", NULL }, NULL);
+ *     assert_true(process_await_text(&broker, "event=listening", 5000));
+ *     process_kill(&broker, SIGKILL);
+ *     assert_int_equal(process_await_exit(&broker, 5000), 128 + SIGKILL);
  *     process_fini(&broker);
  *
  * Not for several threads at once. What cannot go wrong in a sane machine (pipe, fork) stops the
@@ -20,9 +21,8 @@
 
 #include "base/buf.h"
 
-#define PROCESS_OUTPUT_MAX                                                                         \
-    (16u << 20) /* bytes collected of each stream; more is read and dropped */
-#define PROCESS_TIMED_OUT (-1)
+#define PROCESS_OUTPUT_MAX (16u << 20) /* bytes kept of each stream; more is read and dropped */
+#define PROCESS_TIMED_OUT  (-1)
 
 struct process {
     pid_t pid;
