@@ -216,7 +216,7 @@ static struct agent_end end_of_verdict(const struct berth_attempt *attempt)
 
 static const char *code_text(int rc)
 {
-    return rc <= -2001 ? weft_strerror(rc) : berth_strerror(rc);
+    return rc <= WEFT_ECHILD ? weft_strerror(rc) : berth_strerror(rc);
 }
 
 static struct agent_end end_of_code(struct berth_attempt *attempt, int rc)
