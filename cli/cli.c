@@ -40,6 +40,7 @@ int cli_usage(const char *format, ...)
     struct berth_error err;
     va_list args;
     va_start(args, format);
+    /* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): clang 14 loses sight of va_start */
     (void)vsnprintf(err.message, sizeof err.message, format, args);
     va_end(args);
     (void)fprintf(stderr, "berth: %s\n", err.message);

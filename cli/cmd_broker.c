@@ -75,7 +75,7 @@ static int run_status(void *context)
         rc = cli_connect(cli, 0);
     if (rc == 0)
         rc = berth_broker_status(cli->client, &status, cli->opts.connect_timeout_ms, &cli->err);
-    if (rc < 0)
+    if (rc != 0)
         return cli_fail(cli, rc);
     if (cli->opts.is_json)
         print_json(status);

@@ -13,7 +13,7 @@
 #include "cli/print.h"
 
 #define DURATION_MS_MAX  (INT64_C(3650) * 24 * 60 * 60 * 1000)
-#define GRACE_MS_MAX     (24 * 60 * 60 * 1000)
+#define GRACE_MS_MAX     (INT64_C(24) * 60 * 60 * 1000)
 #define MAX_ATTEMPTS_MAX 1000000
 
 struct set_opts {
@@ -279,7 +279,7 @@ static int run_show(void *context)
     if (rc == 0)
         rc = berth_dispatcher_get(cli->client, name, &dispatcher, cli->opts.connect_timeout_ms,
                                   &cli->err);
-    if (rc < 0)
+    if (rc != 0)
         return cli_fail(cli, rc);
     if (cli->opts.is_json)
         print_json(dispatcher);
@@ -315,7 +315,7 @@ static int run_set(void *context)
     struct set_opts opts = { .limit = NULL };
     const char *name;
     int rc = begin_one(cli, &opts, &name);
-    if (rc < 0)
+    if (rc != 0)
         return cli_fail(cli, rc);
     struct berth_dispatcher_settings settings = settings_of(&opts);
     struct berth_dispatcher *dispatcher;

@@ -150,7 +150,7 @@ static int run_show(void *context)
         rc = cli_connect(cli, 0);
     if (rc == 0)
         rc = berth_job_get(cli->client, id, &job, cli->opts.connect_timeout_ms, &cli->err);
-    if (rc < 0)
+    if (rc != 0)
         return cli_fail(cli, rc);
     if (cli->opts.is_json) {
         struct json json;

@@ -29,7 +29,6 @@
 #define READY_MS_MAX   30000 /* from the broker's start to its first answer */
 #define READY_SLICE_MS 200
 #define ALONE_MS_MAX   15000 /* what workers may take to end when the broker is gone */
-#define CHILD_ARGS_MAX 8
 
 struct up_opts {
     const char *data;
@@ -149,10 +148,11 @@ static void become(const struct up *up, pid_t parent, const char *path, const ch
         _exit(CLI_FAILED);
     (void)sigprocmask(SIG_SETMASK, &up->old_mask, NULL);
     (void)signal(SIGINT, SIG_DFL);
-    char *args[CHILD_ARGS_MAX] = { NULL };
-    for (size_t i = 0; argv[i]; i++)
-        args[i] = (char *)(uintptr_t)argv[i]; /* execv(3) does not write to them */
-    (void)execv(path, args);
+    union {
+        const char *const *words;
+        char *const *args;
+    } both = { .words = argv }; /* execv(3) does not write to them */
+    (void)execv(path, both.args);
     perror(path);
     _exit(127);
 }

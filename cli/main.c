@@ -13,7 +13,7 @@
 
 #define HELP_BYTES_MAX         (64u << 10)
 #define CONNECT_TIMEOUT_MS     3000
-#define CONNECT_TIMEOUT_MS_MAX (24 * 60 * 60 * 1000)
+#define CONNECT_TIMEOUT_MS_MAX (INT64_C(24) * 60 * 60 * 1000)
 
 static const struct berth_setting settings[] = {
     { .name = "broker",
@@ -40,6 +40,7 @@ static const struct berth_setting settings[] = {
       .help = "ids or names only" },
 };
 
+/* NOLINTBEGIN(bugprone-sizeof-expression): these are arrays of pointers */
 static const struct berth_command *const commands[] = {
     &cmd_up,
     &cmd_submit,
@@ -106,6 +107,7 @@ static int run(struct cli *cli, int rc)
         return cli_fail(cli, rc);
     if (cli->args->wants_help || cli->args->wants_version)
         return help_or_version(cli->args);
+    BERTH_ASSERT(command); /* parsing fails without one */
     return command->run(cli);
 }
 
@@ -146,3 +148,4 @@ int main(int argc, char **argv)
     berth_client_close(cli.client);
     return code;
 }
+/* NOLINTEND(bugprone-sizeof-expression) */

@@ -170,6 +170,7 @@ static int pack_submit(struct berth_client *client, struct berth_ask *ask)
     size_t count = 0;
     BERTH_LIST_FOREACH (node, &ask->calls)
         count++;
+    BERTH_ASSERT(count > 0);
     BERTH_AUTO_MEM struct berth_pack_jobs *parts = calloc(count, sizeof *parts);
     if (!parts)
         return -ENOMEM;

@@ -250,6 +250,7 @@ int berth_job_wait_many(struct berth_client *client, const berth_job_id *ids, si
     int rc = sort_ids(ids, count, &sorted, &wait.count, err);
     if (rc < 0)
         return rc;
+    BERTH_ASSERT(wait.count > 0);
     BERTH_AUTO_MEM bool *is_said = calloc(wait.count, sizeof *is_said);
     if (!is_said)
         return berth_fail(err, -ENOMEM, "wait for %zu jobs", count);

@@ -17,7 +17,7 @@
 #define DISPATCHER_DEFAULT "default"
 #define HANDLER_EXEC       "exec"
 /* A Submit's columns: eight of at most 8 bytes a job, the names, and the joined bodies and keys. */
-#define SUBMIT_ARENA_BYTES_MAX (2u * BERTH_FRAME_BYTES_MAX)
+#define SUBMIT_ARENA_BYTES_MAX ((size_t)2 * BERTH_FRAME_BYTES_MAX)
 
 _Static_assert(BERTH_PACK_NAMES_MAX == BERTH_NAMES_MAX, "a table of names");
 _Static_assert(BERTH_CLIENT_ID_BYTES == BERTH_ID_BYTES, "the client's id");
@@ -182,9 +182,14 @@ int berth_pack_submit(const uint8_t client[static BERTH_CLIENT_ID_BYTES], uint64
 /* Ids are structs of one number, so that they can stand as they are. */
 _Static_assert(sizeof(berth_job_id) == sizeof(uint64_t), "an id is its number");
 
+/* protobuf-c has no const; what is packed is not written. */
 static uint64_t *column_of_ids(const berth_job_id *ids)
 {
-    return (uint64_t *)(uintptr_t)ids; /* protobuf-c has no const; what is packed is not written */
+    union {
+        const berth_job_id *ids;
+        uint64_t *column;
+    } both = { .ids = ids };
+    return both.column;
 }
 
 int berth_pack_wait(uint64_t number, const berth_job_id *ids, size_t count, struct berth_buf *frame)

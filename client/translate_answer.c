@@ -22,7 +22,7 @@
 #include "proto/wire.h"
 
 /* The unpacked frame, and what it is translated to. */
-#define ANSWER_BYTES_MAX (3u * BERTH_WIRE_BUDGET_MAX)
+#define ANSWER_BYTES_MAX ((size_t)3 * BERTH_WIRE_BUDGET_MAX)
 
 static int translate(const Berth__V1__Envelope *envelope, struct berth_answer *answer);
 

@@ -227,6 +227,12 @@ static void send(struct request_table *table, struct request *request)
     set_due(table, request);
 }
 
+/* realloc for an array; NULL, and nothing changed, also if it would be too large. */
+static void *grow(void *array, size_t count, size_t element_bytes)
+{
+    return count > SIZE_MAX / element_bytes ? NULL : realloc(array, count * element_bytes);
+}
+
 static int reserve(struct request_table *table)
 {
     size_t count = request_pending(table);
@@ -239,11 +245,12 @@ static int reserve(struct request_table *table)
     if (capacity > table->pending_max)
         capacity = table->pending_max;
     struct request_effect *effects =
-        reallocarray(table->effects, capacity + EFFECTS_EXTRA, sizeof *effects);
+        grow(table->effects, capacity + EFFECTS_EXTRA, sizeof *effects);
     if (!effects)
         return -ENOMEM;
     table->effects = effects;
-    struct berth_heap_node **nodes = reallocarray(table->heap_nodes, capacity, sizeof *nodes);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
+    struct berth_heap_node **nodes = grow(table->heap_nodes, capacity, sizeof *nodes);
     if (!nodes)
         return -ENOMEM;
     table->heap_nodes = nodes;

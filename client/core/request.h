@@ -29,7 +29,7 @@
 #define REQUEST_RESEND_MS_MAX    5000
 #define REQUEST_WAIT_RENEW_MS    2000
 #define REQUEST_SILENCE_MS       3000
-#define REQUEST_SUBMIT_REPEAT_MS (9 * 60 * 1000)
+#define REQUEST_SUBMIT_REPEAT_MS (INT64_C(9) * 60 * 1000)
 
 struct request_table;
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/text.h"
 #include "internal.h"
 #include "proto/columns.h"
@@ -249,8 +250,9 @@ static void wait_for(struct fake_broker *broker, const Berth__V1__Envelope *enve
                                 .request = envelope->request,
                                 .count = envelope->job_wait->n_id };
     memcpy(wait->peer, peer.data, peer.bytes);
+    BERTH_ASSERT(wait->count > 0);
     wait->ids = calloc(wait->count, sizeof *wait->ids);
-    fake_check(wait->ids != NULL, "calloc");
+    BERTH_ASSERT(wait->ids);
     memcpy(wait->ids, envelope->job_wait->id, wait->count * sizeof *wait->ids);
     fake_waited(broker, wait, answer, arena);
 }
@@ -323,7 +325,7 @@ static Berth__V1__Jobs *jobs_new(Berth__V1__Envelope *answer, struct berth_arena
 {
     Berth__V1__Jobs *jobs = get(arena, 1, sizeof *jobs);
     berth__v1__jobs__init(jobs);
-    jobs->job = get(arena, count, sizeof *jobs->job);
+    jobs->job = get(arena, count, sizeof(void *));
     jobs->unknown = get(arena, count, sizeof *jobs->unknown);
     answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_JOBS;
     answer->jobs = jobs;
@@ -420,7 +422,7 @@ static void dispatchers(struct fake_broker *broker, struct berth_slice name,
     }
     Berth__V1__Dispatchers *message = get(arena, 1, sizeof *message);
     berth__v1__dispatchers__init(message);
-    message->dispatcher = get(arena, broker->dispatchers_count, sizeof *message->dispatcher);
+    message->dispatcher = get(arena, broker->dispatchers_count, sizeof(void *));
     for (size_t i = 0; i < broker->dispatchers_count; i++)
         if (name.bytes == 0 ||
             berth_slice_is_equal(berth_slice_of(broker->dispatchers[i].name), name))
@@ -492,7 +494,7 @@ static void workers(Berth__V1__Envelope *answer, struct berth_arena *arena)
     row->silent_ms = 800;
     row->lease_left_ms = 9200;
     message->n_worker = 1;
-    message->worker = get(arena, 1, sizeof *message->worker);
+    message->worker = get(arena, 1, sizeof(void *));
     message->worker[0] = row;
     answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_WORKERS;
     answer->workers = message;

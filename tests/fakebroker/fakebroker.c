@@ -45,7 +45,11 @@ struct berth_slice fake_copy(struct berth_slice bytes)
 
 static void drop_slice(struct berth_slice slice)
 {
-    free((void *)(uintptr_t)slice.data);
+    union {
+        const void *borrowed;
+        void *owned;
+    } both = { .borrowed = slice.data };
+    free(both.owned);
 }
 
 struct fake_broker *fake_broker_new(void)

@@ -21,6 +21,8 @@
 #define PATIENT 30000
 #define THREADS 4
 
+static const char program[] = BERTH_BIN_DIR "/berth";
+
 static struct berth_client *open_client(struct site *site)
 {
     struct berth_client *client;
@@ -32,7 +34,7 @@ static struct berth_client *open_client(struct site *site)
 /* Runs `berth ... args` and returns its exit code. `ret_process` is the caller's to fini. */
 static int run(struct site *site, struct process *ret_process, const char *const *args)
 {
-    const char *argv[16] = { BERTH_BIN_DIR "/berth", "--broker", site->url };
+    const char *argv[16] = { program, "--broker", site->url };
     size_t count = 3;
     for (; *args; args++)
         argv[count++] = *args;
@@ -102,9 +104,8 @@ static void a_cancelled_job_ends_the_wait_for_it_across_a_kill(void **state)
     site_start(site, NULL);
     PRINTS(site, 0, "1\n", "submit", "--handler", "mail");
     struct process waiting;
-    const char *const argv[] = {
-        BERTH_BIN_DIR "/berth", "--broker", site->url, "wait", "1", "--timeout", "30s", NULL
-    };
+    const char *const argv[] = { program, "--broker",  site->url, "wait",
+                                 "1",     "--timeout", "30s",     NULL };
     process_start(&waiting, argv, NULL);
     site_kill(site);
     site_start(site, NULL);
@@ -122,9 +123,9 @@ static void a_cancelled_job_ends_the_wait_for_it_across_a_kill(void **state)
 struct submitter {
     struct berth_client *client;
     pthread_t thread;
-    unsigned number;
     atomic_bool *is_over;
     size_t answered, failed;
+    unsigned number;
     char first_failure[BERTH_ERROR_MESSAGE_MAX];
 };
 

@@ -23,6 +23,8 @@
 
 #define PATIENT 30000
 
+static const char real_program[] = BERTH_BIN_DIR "/berth";
+
 /* Notes its life in a log, and drains for a while when told to; again: it goes at once. */
 static const char worker_script[] =
     "#!/bin/sh\n"
@@ -63,7 +65,7 @@ static int setup(void **state)
     f->slow = tempdir_path(f->dir, "slow");
     (void)snprintf(f->url, sizeof f->url, "ipc://%s/broker", f->dir);
     assert_int_equal(mkdir(f->bin, 0700), 0);
-    copy_program(BERTH_BIN_DIR "/berth", f->program);
+    copy_program(real_program, f->program);
     BERTH_AUTO_MEM char *broker = tempdir_path(f->bin, "berthd");
     BERTH_AUTO_MEM char *worker = tempdir_path(f->bin, "berth-worker");
     assert_int_equal(symlink(BERTH_BIN_DIR "/berthd", broker), 0);
@@ -280,7 +282,7 @@ static void without_its_programs_it_says_what_is_missing(void **state)
 /* Runs the real `berth` against this broker and returns its exit code. */
 static int run_real(struct fixture *f, struct process *ret_process, const char *const *args)
 {
-    const char *argv[16] = { BERTH_BIN_DIR "/berth", "--broker", f->url };
+    const char *argv[16] = { real_program, "--broker", f->url };
     size_t count = 3;
     for (; *args; args++)
         argv[count++] = *args;
@@ -290,9 +292,8 @@ static int run_real(struct fixture *f, struct process *ret_process, const char *
 static void with_real_workers_commands_run(void **state)
 {
     struct fixture *f = *state;
-    const char *const argv[] = {
-        BERTH_BIN_DIR "/berth", "up", "--broker", f->url, "--data", f->data, "--workers", "2", NULL
-    };
+    const char *const argv[] = { real_program, "up",        "--broker", f->url, "--data",
+                                 f->data,      "--workers", "2",        NULL };
     process_start(&f->up, argv, NULL);
     assert_true(process_await_text(&f->up, "the broker is up", PATIENT));
     static const struct {

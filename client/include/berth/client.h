@@ -153,10 +153,10 @@ int berth_job_cancel(struct berth_client *client, berth_job_id id, int64_t timeo
 
 struct berth_job_filter {
     const char *dispatcher; /* NULL: all */
-    enum berth_state state; /* 0: all */
     berth_job_id after;     /* only those beyond it, in the direction of the order */
+    size_t count_max;       /* 0: no limit */
+    enum berth_state state; /* 0: all */
     bool is_newest_first;
-    size_t count_max; /* 0: no limit */
     uint64_t reserved[8];
 };
 

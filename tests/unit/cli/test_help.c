@@ -19,13 +19,14 @@
 
 #define PATIENT 20000
 
+static const char program[] = BERTH_BIN_DIR "/berth";
 static const char *folder;
 
 /* `words`: the command, at most two. */
 static void check_help(const char *first, const char *second)
 {
     struct process process;
-    const char *argv[] = { BERTH_BIN_DIR "/berth", first, second, "--help", NULL };
+    const char *argv[] = { program, first, second, "--help", NULL };
     if (!second)
         memmove(&argv[2], &argv[3], 2 * sizeof argv[0]);
     if (!first)
@@ -77,8 +78,8 @@ static void the_version_is_one_line(void **state)
 {
     (void)state;
     const char *const lines[][4] = {
-        { BERTH_BIN_DIR "/berth", "--version", NULL },
-        { BERTH_BIN_DIR "/berth", "submit", "--version", NULL },
+        { program, "--version", NULL },
+        { program, "submit", "--version", NULL },
     };
     for (size_t i = 0; i < 2; i++) {
         struct process process;

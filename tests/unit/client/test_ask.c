@@ -80,7 +80,7 @@ static void submits_whose_time_ends_differently_leave_apart(void **state)
     struct fixture *f = *state;
     struct group group = { .submitted = { { .rc = 1 } } };
 
-    run_all(f, &group, 10 * BERTH_MERGE_MS_MAX);
+    run_all(f, &group, (int64_t)10 * BERTH_MERGE_MS_MAX);
 
     assert_int_equal(fake_broker_submits(f->broker), CALLS);
     assert_int_equal(fake_broker_jobs(f->broker), CALLS);

@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 
-#define SECOND 1000
+#define SECOND INT64_C(1000)
 
 static const struct berth_job_spec mail = { .handler = "mail",
                                             .payload = { .data = "alice", .bytes = 5 } };

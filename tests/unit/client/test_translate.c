@@ -29,7 +29,7 @@ static int setup(void **state)
 {
     static struct fixture f;
     berth_buf_init(&f.frame, BERTH_FRAME_BYTES_MAX);
-    berth_arena_init(&f.arena, 2 * BERTH_WIRE_BUDGET_MAX);
+    berth_arena_init(&f.arena, (size_t)2 * BERTH_WIRE_BUDGET_MAX);
     *state = &f;
     return 0;
 }
