@@ -4,8 +4,9 @@
 #include "batch.h"
 #include "dispatcher.h"
 #include "match.h"
+#include "offer.h"
+#include "outbox.h"
 #include "retry.h"
-#include "session.h"
 #include "wait.h"
 
 struct attempt *attempt_find(const struct berth_core *core, uint64_t id)
@@ -32,7 +33,7 @@ struct attempt *attempt_new(struct berth_core *core, uint64_t id, struct session
     attempt->started_us = core->wall_us;
     berth_list_push_back(&session->attempts, &attempt->session_node);
     session->attempt_count++;
-    session_update_room(core, session);
+    offer_update_room(core, session);
     if (dispatcher)
         dispatcher->running++;
     if (job_index) {
@@ -58,24 +59,15 @@ static void give_slot_back(struct berth_core *core, struct attempt *attempt)
     match_wake_dispatcher(core, attempt->dispatcher);
 }
 
-/* What was to be said to the worker about it is not said. */
-static void unlink_orders(struct attempt *attempt)
-{
-    if (berth_list_is_linked(&attempt->grant_node))
-        berth_list_remove(&attempt->grant_node);
-    if (berth_list_is_linked(&attempt->cancel_node))
-        berth_list_remove(&attempt->cancel_node);
-}
-
 void attempt_free(struct berth_core *core, struct attempt *attempt)
 {
     BERTH_ASSERT(!attempt->job || job_at(&core->jobs, attempt->job)->state != JOB_RUNNING);
     give_slot_back(core, attempt);
-    unlink_orders(attempt);
+    outbox_forget(attempt);
     berth_map_remove(&core->attempts, &attempt->by_id);
     berth_list_remove(&attempt->session_node);
     attempt->session->attempt_count--;
-    session_update_room(core, attempt->session);
+    offer_update_room(core, attempt->session);
     block_free(attempt);
 }
 
@@ -110,7 +102,7 @@ static void settle(struct berth_core *core, uint32_t index)
 void attempt_settle(struct berth_core *core, struct attempt *attempt)
 {
     give_slot_back(core, attempt);
-    unlink_orders(attempt);
+    outbox_forget(attempt);
     attempt->state = ATTEMPT_SETTLING;
     settle(core, attempt->job);
     attempt->job = 0;
@@ -180,7 +172,7 @@ static void write_failure(struct berth_core *core, struct job *job,
                           const struct berth_attempt_end *end,
                           const struct berth_attempt_record *last)
 {
-    if (job->failures < UINT16_MAX)
+    if (job->failures < UINT32_MAX)
         job->failures++;
     if (end->outcome == BERTH_OUTCOME_FAILED_FOREVER ||
         job->failures >= attempts_allowed(core, job))
@@ -217,7 +209,7 @@ void attempt_report(struct berth_core *core, struct attempt *attempt,
         return; /* a copy: the acknowledgement follows the sync */
     if (attempt->state == ATTEMPT_DOOMED) {
         core->stale_reports++;
-        session_out_ack(core, attempt->session, attempt->by_id.id, true);
+        outbox_ack(core, attempt->session, attempt->by_id.id, true);
         attempt_free(core, attempt);
         return;
     }
@@ -288,12 +280,14 @@ void attempt_lost(struct berth_core *core, struct attempt *attempt, enum attempt
 
 /* ---- what a sync sets free ---- */
 
-void job_cancel_stored(struct berth_core *core, uint32_t index)
+void job_on_cancel_stored(struct berth_core *core, uint64_t id)
 {
+    uint32_t index = job_find(core, id);
+    BERTH_ASSERT(index != 0);
     struct job *job = job_at(&core->jobs, index);
     job->flags |= JOB_CANCEL_STORED;
     switch ((enum job_state)job->state) {
-    case JOB_RUNNING: session_out_cancel(core, job->attempt); return;
+    case JOB_RUNNING: outbox_cancel(core, job->attempt); return;
     case JOB_SCHEDULED:
     case JOB_READY:
     case JOB_RETRYING:
@@ -315,7 +309,7 @@ static void acknowledge(struct berth_core *core, uint64_t id)
     struct attempt *attempt = id ? attempt_find(core, id) : NULL;
     if (!attempt || attempt->state != ATTEMPT_SETTLING)
         return;
-    session_out_ack(core, attempt->session, id, false);
+    outbox_ack(core, attempt->session, id, false);
     attempt_free(core, attempt);
 }
 

@@ -30,10 +30,10 @@ enum attempt_loss { ATTEMPT_LOST, ATTEMPT_DIED, ATTEMPT_DRAINED };
 /* Its process is dead. Its job runs again; the attempt is forgotten. */
 void attempt_lost(struct berth_core *core, struct attempt *attempt, enum attempt_loss how);
 
-/* The job's cancel flag is stored: tells the worker, or ends the job if it waits. */
-void job_cancel_stored(struct berth_core *core, uint32_t job);
 /* A queued job ends cancelled, unstarted. */
 void job_end_cancelled(struct berth_core *core, uint32_t job);
-/* What a stored END or RETRY sets free: acknowledgement, waiting clients, the job's next turn. */
+/* What a stored CANCEL sets free: the worker is told, or the job ends if it waits. END, RETRY: the
+ * acknowledgement, waiting clients, the job's next turn. */
+void job_on_cancel_stored(struct berth_core *core, uint64_t id);
 void job_on_end_stored(struct berth_core *core, const struct berth_end_record *end);
 void job_on_retry_stored(struct berth_core *core, const struct berth_retry_record *retry);

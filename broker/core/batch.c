@@ -2,11 +2,13 @@
 #include "batch.h"
 
 #include "attempt.h"
+#include "base/cleanup.h"
 #include "dispatcher.h"
 #include "out.h"
 #include "query.h"
 #include "session.h"
 #include "submit.h"
+#include "wait.h"
 
 #define STORE_FULL_AGAIN_MS 500
 #define STORE_FULL          2 /* BERTH_STORE_FULL of broker/store/store.h */
@@ -16,16 +18,19 @@
 static struct berth_batch *batch_new(void)
 {
     struct berth_batch *batch = block_new(sizeof *batch);
-    BERTH_ASSERT(batch != NULL);
-    batch->arena = block_new(sizeof *batch->arena);
-    BERTH_ASSERT(batch->arena != NULL);
-    berth_arena_init(batch->arena, SIZE_MAX);
+    struct berth_arena *arena = block_new(sizeof *arena);
+    if (!batch || !arena) {
+        block_free(batch);
+        block_free(arena);
+        return NULL;
+    }
+    berth_arena_init(arena, SIZE_MAX);
+    batch->arena = arena;
     return batch;
 }
 
-void batch_free(struct berth_core *core, struct berth_batch *batch)
+void batch_free(struct berth_batch *batch)
 {
-    (void)core;
     if (!batch)
         return;
     berth_arena_fini(batch->arena);
@@ -34,12 +39,15 @@ void batch_free(struct berth_core *core, struct berth_batch *batch)
     block_free(batch);
 }
 
+/* NULL: no memory. */
 static struct berth_batch *open_batch(struct berth_core *core)
 {
     if (core->open)
         return core->open;
     core->open = core->spare ? core->spare : batch_new();
     core->spare = NULL;
+    if (!core->open)
+        return NULL;
     core->open->count = 0;
     berth_arena_reset(core->open->arena);
     return core->open;
@@ -50,71 +58,93 @@ bool batch_has_records(const struct berth_core *core)
     return core->open && core->open->count > 0;
 }
 
-static bool has_again(const struct berth_core *core)
+static bool reserve_record(struct berth_batch *batch)
 {
-    return core->again && core->again->count;
+    if (batch->count < batch->count_max)
+        return true;
+    size_t room = batch->count_max ? batch->count_max * 2 : 64;
+    struct berth_record *records = block_resize(batch->records, room * sizeof *records);
+    if (!records)
+        return false;
+    batch->records = records;
+    batch->count_max = room;
+    return true;
 }
 
-bool batch_takes_arrivals(const struct berth_core *core)
-{
-    return !core->is_store_full || (core->now_ms >= core->store_again_ms && !has_again(core));
-}
-
-int64_t batch_next_deadline_ms(const struct berth_core *core)
-{
-    bool is_waiting =
-        core->is_store_full && !core->is_away && (has_again(core) || batch_has_records(core));
-    return is_waiting ? core->store_again_ms : INT64_MAX;
-}
-
-struct berth_record *batch_add(struct berth_core *core, enum berth_record_type type)
+struct berth_record *batch_try_add(struct berth_core *core, enum berth_record_type type)
 {
     struct berth_batch *batch = open_batch(core);
-    if (batch->count == batch->count_max) {
-        size_t room = batch->count_max ? batch->count_max * 2 : 64;
-        struct berth_record *records = block_resize(batch->records, room * sizeof *records);
-        BERTH_ASSERT(records != NULL);
-        batch->records = records;
-        batch->count_max = room;
-    }
+    if (!batch || !reserve_record(batch))
+        return NULL;
     struct berth_record *record = &batch->records[batch->count++];
     memset(record, 0, sizeof *record);
     record->type = type;
     return record;
 }
 
-struct berth_slice batch_copy(struct berth_core *core, struct berth_slice bytes)
+bool batch_try_copy(struct berth_core *core, struct berth_slice *slice)
 {
-    if (!bytes.bytes)
-        return (struct berth_slice){ 0 };
-    void *copy = berth_arena_memdup(open_batch(core)->arena, bytes.data, bytes.bytes);
-    BERTH_ASSERT(copy != NULL);
-    return (struct berth_slice){ .data = copy, .bytes = bytes.bytes };
+    struct berth_batch *batch = open_batch(core);
+    void *copy =
+        batch && slice->bytes ? berth_arena_memdup(batch->arena, slice->data, slice->bytes) : NULL;
+    slice->data = copy;
+    return copy || !slice->bytes;
 }
 
-/* The one that found the store full, or else the open one. */
+void batch_undo(struct berth_core *core)
+{
+    BERTH_ASSERT(batch_has_records(core));
+    core->open->count--;
+}
+
+struct berth_record *batch_add(struct berth_core *core, enum berth_record_type type)
+{
+    struct berth_record *record = batch_try_add(core, type);
+    BERTH_ASSERT(record != NULL);
+    return record;
+}
+
+struct berth_slice batch_copy(struct berth_core *core, struct berth_slice bytes)
+{
+    bool is_copied = batch_try_copy(core, &bytes);
+    BERTH_ASSERT(is_copied);
+    return bytes;
+}
+
+/* ---- closing ---- */
+
+static bool is_pausing(const struct berth_core *core)
+{
+    return core->is_store_full && core->now_ms < core->store_again_ms;
+}
+
+bool batch_takes_arrivals(const struct berth_core *core)
+{
+    return !core->is_store_full || (!is_pausing(core) && !core->again);
+}
+
+int64_t batch_next_deadline_ms(const struct berth_core *core)
+{
+    bool has_work = core->again || batch_has_records(core);
+    return core->is_store_full && !core->is_away && has_work ? core->store_again_ms : INT64_MAX;
+}
+
+/* What the store had no room for goes first and alone, so that the order is kept. */
 static struct berth_batch *take_batch(struct berth_core *core)
 {
-    struct berth_batch *batch = core->again;
-    if (batch && batch->count) {
-        core->again = NULL;
-        return batch;
-    }
+    if (core->again)
+        return berth_take(core->again);
     if (!batch_has_records(core))
         return NULL;
-    batch_free(core, batch);
-    core->again = NULL;
-    batch = core->open;
-    core->open = NULL;
     BERTH_ASSERT(berth_list_is_empty(&core->pending_away));
     berth_list_splice_back(&core->pending_away, &core->pending_open);
-    return batch;
+    return berth_take(core->open);
 }
 
 struct berth_batch *berth_core_close_batch(struct berth_core *core)
 {
     BERTH_ASSERT(!core->is_away);
-    if (core->is_store_full && core->now_ms < core->store_again_ms)
+    if (is_pausing(core))
         return NULL;
     struct berth_batch *batch = take_batch(core);
     if (!batch)
@@ -127,24 +157,77 @@ struct berth_batch *berth_core_close_batch(struct berth_core *core)
 
 /* ---- answers that wait ---- */
 
-struct pending *pending_add(struct berth_core *core, enum pending_type type, uint64_t peer,
-                            uint64_t request, bool is_open)
+struct pending *pending_new(enum pending_type type, uint64_t peer, uint64_t request)
 {
     struct pending *pending = block_new(sizeof *pending);
-    BERTH_ASSERT(pending != NULL);
+    if (!pending)
+        return NULL;
     pending->type = type;
     pending->peer = peer;
     pending->request = request;
-    berth_list_push_back(is_open ? &core->pending_open : &core->pending_away, &pending->node);
+    berth_arena_init(&pending->memory, SIZE_MAX);
     return pending;
 }
 
-static void pending_free(struct pending *pending)
+void *pending_alloc(struct pending *pending, size_t count, size_t element_bytes)
 {
-    block_free(pending->submitted);
-    block_free(pending->is_arriving);
-    block_free(pending->cancelled);
+    void *memory = berth_arena_alloc_array(&pending->memory, count, element_bytes);
+    return memory ? memset(memory, 0, count * element_bytes) : NULL;
+}
+
+void pending_put(struct berth_core *core, struct pending *pending)
+{
+    berth_list_push_back(batch_has_records(core) ? &core->pending_open : &core->pending_away,
+                         &pending->node);
+}
+
+void pending_free(struct pending *pending)
+{
+    if (!pending)
+        return;
+    berth_arena_fini(&pending->memory);
     block_free(pending);
+}
+
+static void answer_submitted(struct berth_core *core, const struct pending *pending)
+{
+    struct berth_submitted_item *items = out_alloc(core, pending->count, sizeof *items);
+    memcpy(items, pending->submitted, pending->count * sizeof *items);
+    for (size_t i = 0; i < pending->count; i++)
+        if (items[i].refusal.message)
+            items[i].refusal.message = out_text(core, "%s", items[i].refusal.message);
+    out_add(core, BERTH_DO_SUBMITTED, pending->peer, pending->request)->submitted =
+        (struct berth_do_submitted){ .items = items, .count = pending->count };
+}
+
+static void answer_cancelled(struct berth_core *core, const struct pending *pending)
+{
+    struct berth_job_state *items = out_alloc(core, pending->count, sizeof *items);
+    memcpy(items, pending->cancelled, pending->count * sizeof *items);
+    out_add(core, BERTH_DO_CANCELLED, pending->peer, pending->request)->cancelled =
+        (struct berth_do_cancelled){ .items = items, .count = pending->count };
+}
+
+void pending_answer(struct berth_core *core, struct pending *pending)
+{
+    switch (pending->type) {
+    case PENDING_SUBMITTED: answer_submitted(core, pending); break;
+    case PENDING_CANCELLED: answer_cancelled(core, pending); break;
+    case PENDING_DISPATCHER:
+        query_dispatcher(core, pending->peer, pending->request, pending->dispatcher);
+        break;
+    case PENDING_GONE_OK:
+        out_add(core, BERTH_DO_GONE_OK, pending->peer, 0)->fenced = pending->gone;
+        break;
+    }
+    pending_free(pending);
+}
+
+static void answer_all(struct berth_core *core, struct berth_list *list)
+{
+    struct berth_list_node *node;
+    while ((node = berth_list_pop_front(list)))
+        pending_answer(core, berth_container_of(node, struct pending, node));
 }
 
 static void free_list(struct berth_list *list)
@@ -160,34 +243,6 @@ void pending_free_all(struct berth_core *core)
     free_list(&core->pending_away);
 }
 
-static void answer(struct berth_core *core, const struct pending *pending)
-{
-    struct berth_effect *effect;
-    switch (pending->type) {
-    case PENDING_SUBMITTED: {
-        struct berth_submitted_item *items = out_alloc(core, pending->count, sizeof *items);
-        memcpy(items, pending->submitted, pending->count * sizeof *items);
-        effect = out_add(core, BERTH_DO_SUBMITTED, pending->peer, pending->request);
-        effect->submitted = (struct berth_do_submitted){ .items = items, .count = pending->count };
-        return;
-    }
-    case PENDING_CANCELLED: {
-        struct berth_job_state *items = out_alloc(core, pending->count, sizeof *items);
-        memcpy(items, pending->cancelled, pending->count * sizeof *items);
-        effect = out_add(core, BERTH_DO_CANCELLED, pending->peer, pending->request);
-        effect->cancelled = (struct berth_do_cancelled){ .items = items, .count = pending->count };
-        return;
-    }
-    case PENDING_DISPATCHER:
-        query_dispatcher(core, pending->peer, pending->request, pending->dispatcher);
-        return;
-    case PENDING_GONE_OK:
-        out_add(core, BERTH_DO_GONE_OK, pending->peer, 0)->fenced = pending->gone;
-        return;
-    }
-    BERTH_UNREACHABLE();
-}
-
 /* ---- stored ---- */
 
 static void apply_stored(struct berth_core *core, const struct berth_record *record)
@@ -196,12 +251,7 @@ static void apply_stored(struct berth_core *core, const struct berth_record *rec
     case BERTH_RECORD_JOB: submit_on_stored(core, &record->job); return;
     case BERTH_RECORD_RETRY: job_on_retry_stored(core, &record->retry); return;
     case BERTH_RECORD_END: job_on_end_stored(core, &record->end); return;
-    case BERTH_RECORD_CANCEL: {
-        uint32_t job = job_find(core, record->id);
-        if (job)
-            job_cancel_stored(core, job);
-        return;
-    }
+    case BERTH_RECORD_CANCEL: job_on_cancel_stored(core, record->id); return;
     case BERTH_RECORD_DISPATCHER: dispatcher_on_stored(core, &record->dispatcher); return;
     case BERTH_RECORD_SESSION: session_on_stored(core, &record->session); return;
     case BERTH_RECORD_SESSION_END: session_on_end_stored(core, record->id); return;
@@ -209,104 +259,75 @@ static void apply_stored(struct berth_core *core, const struct berth_record *rec
     BERTH_UNREACHABLE();
 }
 
-static void on_success(struct berth_core *core, const struct berth_batch *batch)
+static void on_success(struct berth_core *core, struct berth_batch *batch)
 {
     core->is_store_full = false;
     for (size_t i = 0; i < batch->count; i++)
         apply_stored(core, &batch->records[i]);
-    struct berth_list_node *node;
-    while ((node = berth_list_pop_front(&core->pending_away))) {
-        struct pending *pending = berth_container_of(node, struct pending, node);
-        answer(core, pending);
-        pending_free(pending);
-    }
+    wait_tell(core);
+    answer_all(core, &core->pending_away);
+    batch_free(core->spare);
+    core->spare = batch;
 }
 
 /* ---- full ---- */
 
-static int compare_ids(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* The ids of a batch's arrivals, in order, as they were given. */
-static size_t arrivals(struct berth_core *core, const struct berth_batch *batch, uint64_t **ret_ids)
-{
-    uint64_t *ids = out_alloc(core, batch->count, sizeof *ids);
-    size_t count = 0;
-    for (size_t i = 0; i < batch->count; i++)
-        if (batch->records[i].type == BERTH_RECORD_JOB)
-            ids[count++] = batch->records[i].job.id;
-    *ret_ids = ids;
-    return count;
-}
-
-/* Whoever waits for one of these, in whichever batch, is told that it was not stored. */
-static void refuse_in(struct berth_list *list, const uint64_t *ids, size_t count)
-{
-    BERTH_LIST_FOREACH (node, list) {
-        struct pending *pending = berth_container_of(node, struct pending, node);
-        for (size_t i = 0; pending->type == PENDING_SUBMITTED && i < pending->count; i++) {
-            if (!pending->is_arriving[i] || !count ||
-                !bsearch(&pending->submitted[i].id, ids, count, sizeof *ids, compare_ids))
-                continue;
-            pending->is_arriving[i] = false;
-            pending->submitted[i] = (struct berth_submitted_item){
-                .refusal = { .code = BERTH_EFULL,
-                             .field = "",
-                             .message = "the broker's disk is full: this job was not stored" }
-            };
-        }
-    }
-}
-
-/* Takes the arrivals out of the batch. */
+/* Takes the arrivals out of a batch, and forgets their jobs. */
 static void drop_arrivals(struct berth_core *core, struct berth_batch *batch)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = 0; batch && i < batch->count; i++) {
         if (batch->records[i].type == BERTH_RECORD_JOB)
             submit_on_refused(core, &batch->records[i].job);
         else
             batch->records[kept++] = batch->records[i];
     }
-    batch->count = kept;
+    if (batch)
+        batch->count = kept;
 }
 
-/* Nothing was written: arrivals are refused; everything else goes to the store again, before what
- * has gathered since. */
+/* Whoever waits for a job that is not there any more is told that it was not stored. No job is
+ * arriving now, so nobody's submit has to wait any longer. */
+static void refuse_submits(struct berth_core *core, struct berth_list *list)
+{
+    BERTH_LIST_FOREACH_SAFE (node, list) {
+        struct pending *pending = berth_container_of(node, struct pending, node);
+        if (pending->type != PENDING_SUBMITTED)
+            continue;
+        for (size_t i = 0; i < pending->count; i++)
+            if (pending->is_arriving[i] && !job_find(core, pending->submitted[i].id))
+                pending->submitted[i] = submit_refusal_full();
+        berth_list_remove(node);
+        pending_answer(core, pending);
+    }
+}
+
+/* Nothing was written. Arrivals are refused, those that have gathered meanwhile too; everything
+ * else goes to the store again, before what has gathered since. */
 static void on_full(struct berth_core *core, struct berth_batch *batch)
 {
     core->is_store_full = true;
     core->store_again_ms = core->now_ms + STORE_FULL_AGAIN_MS;
-    uint64_t *ids;
-    size_t count = arrivals(core, batch, &ids);
-    refuse_in(&core->pending_away, ids, count);
-    refuse_in(&core->pending_open, ids, count);
     drop_arrivals(core, batch);
-    BERTH_LIST_FOREACH_SAFE (node, &core->pending_away) {
-        struct pending *pending = berth_container_of(node, struct pending, node);
-        if (pending->type != PENDING_SUBMITTED && batch->count)
-            continue;
-        berth_list_remove(node);
-        answer(core, pending);
-        pending_free(pending);
+    drop_arrivals(core, core->open);
+    refuse_submits(core, &core->pending_away);
+    refuse_submits(core, &core->pending_open);
+    if (!batch_has_records(core))
+        berth_list_splice_back(&core->pending_away, &core->pending_open);
+    if (batch->count) {
+        core->again = batch;
+        return;
     }
-    core->again = batch;
+    answer_all(core, &core->pending_away);
+    batch_free(batch);
 }
 
 void batch_on_stored(struct berth_core *core, const struct berth_ev_stored *stored)
 {
     BERTH_ASSERT(core->is_away);
     core->is_away = false;
-    if (stored->result == STORE_FULL) {
+    if (stored->result == STORE_FULL)
         on_full(core, stored->batch);
-        return;
-    }
-    on_success(core, stored->batch);
-    if (core->spare)
-        batch_free(core, stored->batch);
     else
-        core->spare = stored->batch;
+        on_success(core, stored->batch);
 }

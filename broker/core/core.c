@@ -7,11 +7,14 @@
 #include "batch.h"
 #include "check.h"
 #include "dispatcher.h"
+#include "keys.h"
 #include "match.h"
 #include "out.h"
+#include "outbox.h"
 #include "query.h"
 #include "session.h"
 #include "submit.h"
+#include "view.h"
 #include "wait.h"
 
 #define JOBS_MAX_DEFAULT       10000000u
@@ -52,7 +55,7 @@ static int check_opts(const struct berth_core_opts *opts, struct berth_error *er
                           "lease %u ms is too short for a worker's lease of %u ms: allowed is more "
                           "than the worker's + 0.2 %% + %u ms",
                           opts->lease_ms, opts->worker_lease_ms, BERTH_KILL_MS);
-    if (opts->worker_lease_ms < 4 * opts->renew_ms)
+    if (opts->worker_lease_ms / 4 < opts->renew_ms)
         return berth_fail(err, -EINVAL,
                           "worker's lease %u ms is too short for renewals every %u ms: allowed is "
                           "at least four times that",
@@ -70,8 +73,9 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     if (check_opts(&all, err) < 0)
         return NULL;
     struct berth_core *core = block_new(sizeof *core);
-    if (!core) {
-        berth_fail(err, -ENOMEM, "no memory");
+    if (!core || out_init(core) < 0) {
+        block_free(core);
+        berth_fail(err, -ENOMEM, "make the core");
         return NULL;
     }
     core->opts = all;
@@ -80,14 +84,14 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     berth_rng_init(&core->rng, all.seed);
     slab_init(&core->jobs, sizeof(struct job), (uint32_t)all.jobs_max);
     slab_init(&core->lanes, sizeof(struct lane *), LANES_MAX);
-    slab_init(&core->keys, sizeof(struct key_entry), UINT32_MAX - 1);
+    slab_init(&core->keys, sizeof(struct key_entry), KEYS_MAX);
     index_init(&core->jobs_by_id, job_index_hash, core);
-    index_init(&core->keys_by_hash, submit_key_hash, core);
+    index_init(&core->keys_by_hash, keys_index_hash, core);
     struct berth_list *lists[] = { &core->runnable,   &core->gained,       &core->outboxes,
-                                   &core->wait_order, &core->pending_open, &core->pending_away };
+                                   &core->wait_order, &core->pending_open, &core->pending_away,
+                                   &core->heard,      &core->news };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         berth_list_init(lists[i]);
-    berth_arena_init(&core->arena, SIZE_MAX);
     return core;
 }
 
@@ -115,17 +119,16 @@ void berth_core_free(struct berth_core *core)
     session_free_all(core);
     free_jobs(core);
     dispatcher_free_all(core);
-    batch_free(core, core->open);
-    batch_free(core, core->again);
-    batch_free(core, core->spare);
+    batch_free(core->open);
+    batch_free(core->again);
+    batch_free(core->spare);
     slab_fini(&core->jobs);
     slab_fini(&core->lanes);
     slab_fini(&core->keys);
     index_fini(&core->jobs_by_id);
     index_fini(&core->keys_by_hash);
     block_free(core->due);
-    block_free(core->effects.items);
-    berth_arena_fini(&core->arena);
+    out_fini(core);
     block_free(core);
 }
 
@@ -190,9 +193,9 @@ static void on_turn(struct berth_core *core)
     wake_due(core);
     session_on_turn(core);
     wait_on_turn(core);
-    submit_expire_keys(core);
+    keys_expire(core);
     match_turn(core);
-    session_flush(core);
+    outbox_flush(core);
 }
 
 static void on_peer_gone(struct berth_core *core, uint64_t peer)
@@ -212,7 +215,7 @@ static void dispatch(struct berth_core *core, const struct berth_event *ev)
     case BERTH_EV_DISPATCHER_SET: dispatcher_on_set(core, &ev->dispatcher_set); return;
     case BERTH_EV_DISPATCHER_PAUSE: dispatcher_on_pause(core, &ev->dispatcher_pause); return;
     case BERTH_EV_DISPATCHER_GET: query_on_dispatchers(core, &ev->query); return;
-    case BERTH_EV_WORKER_LIST: query_on_workers(core, &ev->query); return;
+    case BERTH_EV_WORKER_LIST: view_workers(core, ev->query.peer, ev->query.request); return;
     case BERTH_EV_STATUS: query_on_status(core, &ev->query); return;
     case BERTH_EV_HELLO: session_on_hello(core, &ev->hello); return;
     case BERTH_EV_JOIN: session_on_join(core, &ev->join); return;

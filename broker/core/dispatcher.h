@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Dispatchers, their limits in force, and the lanes in which their ready jobs wait.
- *
- * A lane holds the ready jobs of one dispatcher for one handler, a list per priority, so what one
- * handler lacks never stands before another one's jobs.
- */
+/* Dispatchers: their settings, as stored and as asked for, and the limits in force. */
 #pragma once
 
 #include "state.h"
@@ -28,19 +24,3 @@ uint64_t dispatcher_limit(const struct berth_core *core, const struct dispatcher
 bool dispatcher_is_paused(const struct dispatcher *dispatcher);
 /* A slot is free and it is not paused. */
 bool dispatcher_has_room(const struct berth_core *core, const struct dispatcher *dispatcher);
-
-struct handler *handler_find(const struct berth_core *core, struct berth_slice name);
-struct handler *handler_get(struct berth_core *core,
-                            struct berth_slice name); /* makes it; NULL: no memory, too many */
-void handler_release(struct berth_core *core,
-                     struct handler *handler); /* frees it if nobody names it */
-
-/* Makes it; NULL: no memory. */
-struct lane *lane_get(struct berth_core *core, struct dispatcher *dispatcher,
-                      struct handler *handler);
-void lane_release(struct berth_core *core, struct lane *lane); /* frees it if no job names it */
-/* Makes the list of this priority: 0 or -ENOMEM. After that push cannot fail. */
-int lane_reserve(struct lane *lane, int32_t priority);
-void lane_push(struct berth_core *core, struct lane *lane, uint32_t job, enum job_place place);
-void lane_remove(struct berth_core *core, struct lane *lane, uint32_t job);
-uint32_t lane_first(const struct lane *lane); /* 0: empty */

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "dispatcher.h"
+#include "lane.h"
 #include "state.h"
 
 #define ARROW(state) (1u << (state))
@@ -37,6 +37,12 @@ uint64_t job_index_hash(const void *arg, uint32_t record)
 uint32_t job_find(const struct berth_core *core, uint64_t id)
 {
     return index_find(&core->jobs_by_id, id_hash(id), job_has_id, &id);
+}
+
+uint32_t job_find_known(const struct berth_core *core, uint64_t id)
+{
+    uint32_t index = job_find(core, id);
+    return index && job_at(&core->jobs, index)->state != JOB_ARRIVING ? index : 0;
 }
 
 /* The heap of due times always has room for every live job. */

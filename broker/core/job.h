@@ -61,12 +61,14 @@ struct job {
         struct attempt *attempt;    /* RUNNING */
         enum berth_state end_state; /* SETTLING with JOB_ENDING */
     };
-    uint32_t due_place; /* place in the heap of due times, from 1 */
+    union {
+        uint32_t due_place; /* SCHEDULED, RETRYING: place in the heap of due times, from 1 */
+        uint32_t ready_s;   /* READY: since when, in seconds since 1970 */
+    };
     uint32_t lane;
     uint32_t attempt_number; /* attempts begun */
-    uint32_t ready_s;        /* since when it has been ready: seconds since 1970 */
-    uint16_t failures;       /* attempts that count against max_attempts */
-    uint16_t max_attempts;   /* 0: the dispatcher's */
+    uint32_t failures;       /* attempts that count against max_attempts */
+    uint32_t max_attempts;   /* 0: the dispatcher's */
     int8_t priority;
     uint8_t state;
     uint8_t flags;
@@ -84,6 +86,14 @@ static inline struct job *job_at(const struct slab *jobs, uint32_t index)
 
 /* 0: no live job has this id. */
 uint32_t job_find(const struct berth_core *core, uint64_t id);
+/* The same for whoever asks: an ARRIVING job is nobody's yet. */
+uint32_t job_find_known(const struct berth_core *core, uint64_t id);
+
+/* It waits for its time or for room. */
+static inline bool job_is_queued(const struct job *job)
+{
+    return job->state == JOB_SCHEDULED || job->state == JOB_READY || job->state == JOB_RETRYING;
+}
 
 /* A new ARRIVING job in `lane` with all the memory its life needs, or 0: full, or no memory. */
 uint32_t job_new(struct berth_core *core, uint64_t id, struct lane *lane, int32_t priority);

@@ -2,7 +2,9 @@
 /* What workers say of their attempts: join lists and reports. */
 #include "attempt.h"
 #include "dispatcher.h"
+#include "offer.h"
 #include "out.h"
+#include "outbox.h"
 #include "session.h"
 
 /* ---- join lists ---- */
@@ -42,9 +44,7 @@ static void release_unlisted(struct berth_core *core, struct session *session,
 /* Whether this attempt, unknown here, is the newest one of a job that waits. */
 static bool can_adopt(const struct job *job, const struct berth_join_line *line)
 {
-    bool is_queued =
-        job->state == JOB_READY || job->state == JOB_SCHEDULED || job->state == JOB_RETRYING;
-    return is_queued && line->number > job->attempt_number;
+    return job_is_queued(job) && line->number > job->attempt_number;
 }
 
 /* A job can only be granted when it is ready, so one that was granted is taken for ready. */
@@ -70,7 +70,7 @@ static void doom(struct berth_core *core, struct session *session,
                                           dispatcher_find(core, line->dispatcher));
     BERTH_ASSERT(attempt != NULL);
     attempt->job_id = line->job;
-    session_out_cancel(core, attempt);
+    outbox_cancel(core, attempt);
 }
 
 /* The end of an attempt that is not held: stored already, unless a newer one exists. */
@@ -81,7 +81,7 @@ static void settle_unknown(struct berth_core *core, struct session *session,
     bool is_stale = index && line->number > job_at(&core->jobs, index)->attempt_number;
     if (is_stale)
         core->stale_reports++;
-    session_out_ack(core, session, line->attempt, is_stale);
+    outbox_ack(core, session, line->attempt, is_stale);
 }
 
 static void take_line(struct berth_core *core, struct session *session,
@@ -109,7 +109,7 @@ static void take_line(struct berth_core *core, struct session *session,
     bool is_cancelled =
         attempt->job && job_at(&core->jobs, attempt->job)->flags & JOB_CANCEL_STORED;
     if (is_cancelled || attempt->state == ATTEMPT_DOOMED)
-        session_out_cancel(core, attempt);
+        outbox_cancel(core, attempt);
 }
 
 static void answer_joined(struct berth_core *core, const struct session *session,
@@ -145,7 +145,7 @@ void session_on_join(struct berth_core *core, const struct berth_ev_join *join)
                   "attempt: a join lists no more attempts than the worker's capacity");
         return;
     }
-    if (session_take_offer(core, session, &join->offer) < 0)
+    if (offer_take(core, session, &join->offer) < 0)
         return; /* no memory: it joins again */
     session->is_draining = join->is_draining;
     session->out_ack_count = 0;
@@ -167,7 +167,7 @@ static void take_report(struct berth_core *core, struct session *session,
         return;
     }
     core->stale_reports++;
-    session_out_ack(core, session, report->attempt, true);
+    outbox_ack(core, session, report->attempt, true);
 }
 
 static void take_release(struct berth_core *core, const struct session *session, uint64_t id)
@@ -194,7 +194,7 @@ void session_on_reports(struct berth_core *core, const struct berth_ev_reports *
     session->taken = ev->number;
     if (ev->is_draining && !session->is_draining) {
         session->is_draining = true;
-        session_update_room(core, session);
+        offer_update_room(core, session);
     }
     for (size_t i = 0; i < ev->release_count; i++)
         take_release(core, session, ev->releases[i]);

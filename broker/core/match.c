@@ -3,8 +3,9 @@
 
 #include "attempt.h"
 #include "dispatcher.h"
+#include "lane.h"
+#include "outbox.h"
 #include "query.h"
-#include "session.h"
 
 void match_wake_dispatcher(struct berth_core *core, struct dispatcher *dispatcher)
 {
@@ -33,6 +34,14 @@ static bool is_before(const struct berth_core *core, uint32_t a, uint32_t b)
     return x->priority != y->priority ? x->priority > y->priority : x->id < y->id;
 }
 
+static void park(struct berth_core *core, struct lane *lane)
+{
+    if (berth_list_is_linked(&lane->wait_node))
+        return;
+    lane->wait_number = ++core->wait_counter;
+    berth_list_push_back(&lane->handler->waiting, &lane->wait_node);
+}
+
 /* The first job for which a worker has room; lanes without one go and wait at their handlers. */
 static uint32_t choose_job(struct berth_core *core, struct dispatcher *dispatcher)
 {
@@ -42,8 +51,7 @@ static uint32_t choose_job(struct berth_core *core, struct dispatcher *dispatche
         if (!lane->ready_count)
             continue;
         if (berth_list_is_empty(&lane->handler->free)) {
-            if (!berth_list_is_linked(&lane->wait_node))
-                berth_list_push_back(&lane->handler->waiting, &lane->wait_node);
+            park(core, lane);
             continue;
         }
         uint32_t first = lane_first(lane);
@@ -61,22 +69,23 @@ static struct session *choose_session(struct handler *handler)
     return berth_container_of(node, struct offer, free_node)->session;
 }
 
-/* Gives the job to a worker. False: no memory now, or the body cannot be fetched now; the job waits
- * on. */
+/* Gives the job to a worker. False: no memory now, or its body cannot be asked for now; the job
+ * waits on. */
 static bool grant(struct berth_core *core, uint32_t index)
 {
     struct job *job = job_at(&core->jobs, index);
     struct session *session = choose_session(job_lane(core, job)->handler);
     uint64_t id = core->opts.epoch << 40 | ++core->attempt_counter;
+    uint32_t number = job->attempt_number + (job->attempt_number < UINT32_MAX);
     if (!job->body && !query_body(core, job->id, id))
         return false;
     struct attempt *attempt =
-        attempt_new(core, id, session, index, job->attempt_number + 1, job_dispatcher(core, job));
+        attempt_new(core, id, session, index, number, job_dispatcher(core, job));
     if (!attempt)
         return false;
-    job->attempt_number++;
+    job->attempt_number = number;
     if (job->body)
-        session_out_grant(core, attempt);
+        outbox_grant(core, attempt);
     else
         attempt->state = ATTEMPT_FETCHING;
     return true;
@@ -96,20 +105,30 @@ static void serve(struct berth_core *core, struct dispatcher *dispatcher)
         core->is_short = true;
 }
 
-/* The dispatcher of a lane that waits for a worker while there is one with room, or NULL. */
+static struct lane *first_waiting(const struct handler *handler)
+{
+    struct berth_list_node *node = berth_list_first(&handler->waiting);
+    bool can_go_on = node && !berth_list_is_empty(&handler->free);
+    return can_go_on ? berth_container_of(node, struct lane, wait_node) : NULL;
+}
+
+/* Of the lanes that wait for a worker while there is one with room, the one that came first: its
+ * dispatcher, or NULL. The room of one worker is that of all its handlers, so the order is kept
+ * over all of them. */
 static struct dispatcher *next_gained(struct berth_core *core)
 {
-    struct berth_list_node *node;
-    while ((node = berth_list_first(&core->gained))) {
-        struct handler *handler = berth_container_of(node, struct handler, gain_node);
-        struct berth_list_node *lane = NULL;
-        if (!berth_list_is_empty(&handler->free))
-            lane = berth_list_pop_front(&handler->waiting);
-        if (lane)
-            return berth_container_of(lane, struct lane, wait_node)->dispatcher;
-        berth_list_remove(node);
+    struct lane *next = NULL;
+    BERTH_LIST_FOREACH_SAFE (node, &core->gained) {
+        struct lane *lane = first_waiting(berth_container_of(node, struct handler, gain_node));
+        if (!lane)
+            berth_list_remove(node);
+        else if (!next || lane->wait_number < next->wait_number)
+            next = lane;
     }
-    return NULL;
+    if (!next)
+        return NULL;
+    berth_list_remove(&next->wait_node);
+    return next->dispatcher;
 }
 
 static struct dispatcher *next_runnable(struct berth_core *core)
@@ -126,7 +145,7 @@ void match_turn(struct berth_core *core)
         match_wake_all(core);
     core->is_short = false;
     struct dispatcher *dispatcher;
-    while ((dispatcher = next_runnable(core)) || (dispatcher = next_gained(core)))
+    while ((dispatcher = next_gained(core)) || (dispatcher = next_runnable(core)))
         serve(core, dispatcher);
 }
 
@@ -135,15 +154,14 @@ void match_on_body(struct berth_core *core, uint64_t id, const struct berth_job_
     struct attempt *attempt = attempt_find(core, id);
     if (!attempt || attempt->state != ATTEMPT_FETCHING)
         return;
-    if (!record) { /* the question failed: the job takes its old place and is tried again */
-        attempt_release(core, attempt);
-        return;
-    }
     struct job *job = job_at(&core->jobs, attempt->job);
-    if (!job->body && job_keep_body(core, job, record->body, record->timeout_ms, true) < 0) {
+    bool is_there = record && (job->body || job_keep_body(core, job, record->body,
+                                                          record->timeout_ms, true) == 0);
+    /* Without its body it takes its old place and is tried again; cancelled, it ends unstarted. */
+    if (!is_there || job->flags & JOB_CANCEL_STORED) {
         attempt_release(core, attempt);
         return;
     }
     attempt->state = ATTEMPT_RUNNING;
-    session_out_grant(core, attempt);
+    outbox_grant(core, attempt);
 }

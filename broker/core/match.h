@@ -3,8 +3,12 @@
  *
  * Every lane with ready jobs is in exactly one of three situations: its dispatcher is runnable
  * (looked at in this turn), its dispatcher has no room (the limit, or paused: looked at when a slot
- * comes back), or it waits at its handler for a worker with room. What becomes free wakes one that
- * can use it, in order; dispatchers take turns of one job each.
+ * comes back), or it waits at its handler for a worker with room.
+ *
+ * Room goes first to the lanes that wait for it, in the order in which they came to wait, one job
+ * each; a lane that has more to start comes to wait anew, behind the others. So however many jobs
+ * one dispatcher has, and however fast more of them arrive, each other one has its turn. Slots that
+ * are free with room to spare go around the dispatchers, one job each.
  */
 #pragma once
 

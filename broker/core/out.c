@@ -1,10 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #include "out.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-#define TEXT_BYTES_MAX 256
+#define TEXT_BYTES_MAX   256
+#define EFFECTS_ROOM_MIN 64
+
+int out_init(struct berth_core *core)
+{
+    berth_arena_init(&core->arena, SIZE_MAX);
+    core->effects.items = block_new(EFFECTS_ROOM_MIN * sizeof *core->effects.items);
+    core->effects_room = EFFECTS_ROOM_MIN;
+    return core->effects.items ? 0 : -ENOMEM;
+}
+
+void out_fini(struct berth_core *core)
+{
+    block_free(core->effects.items);
+    berth_arena_fini(&core->arena);
+}
 
 void out_clear(struct berth_core *core)
 {
@@ -16,7 +32,7 @@ struct berth_effect *out_add(struct berth_core *core, enum berth_effect_type typ
                              uint64_t request)
 {
     if (core->effects.count == core->effects_room) {
-        size_t room = core->effects_room ? core->effects_room * 2 : 64;
+        size_t room = core->effects_room * 2;
         struct berth_effect *items = block_resize(core->effects.items, room * sizeof *items);
         BERTH_ASSERT(items != NULL);
         core->effects.items = items;

@@ -2,12 +2,16 @@
 /* The list of effects of the step under way, and memory for what they point to.
  *
  * Running out of memory here ends the process: there is nobody left to tell, and a restart keeps
- * every promise.
+ * every promise. The first few effects of a step always have room, so that a refusal for want of
+ * memory can be said.
  */
 #pragma once
 
 #include "state.h"
 
+/* Room for the first few: 0 or -ENOMEM. */
+int out_init(struct berth_core *core);
+void out_fini(struct berth_core *core);
 /* Zeroed but for what is given; good until the next call. */
 struct berth_effect *out_add(struct berth_core *core, enum berth_effect_type type, uint64_t peer,
                              uint64_t request);

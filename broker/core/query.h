@@ -3,6 +3,7 @@
  *
  * The store knows what came with a job and how it ended; the core knows where a live one stands. A
  * question is put to the store, and what the core knows is laid over the rows when they come back.
+ * A job that is arriving is nobody's yet: the store does not have it, and to us it is unknown.
  */
 #pragma once
 
@@ -15,15 +16,9 @@ void query_on_cancel(struct berth_core *core, const struct berth_ev_ids *ids);
 void query_on_dispatchers(struct berth_core *core, const struct berth_ev_query *query);
 /* One, by id. */
 void query_dispatcher(struct berth_core *core, uint64_t peer, uint64_t request, uint32_t id);
-void query_on_workers(struct berth_core *core, const struct berth_ev_query *query);
 void query_on_status(struct berth_core *core, const struct berth_ev_query *query);
 void query_on_read(struct berth_core *core, const struct berth_ev_read *read);
 /* The body of a job that is granted: comes back through match_on_body. False: too many questions
  * are under way. */
 bool query_body(struct berth_core *core, uint64_t job, uint64_t attempt);
 void query_free_all(struct berth_core *core);
-
-/* What is said of a live job beside its state; "" when there is nothing to say. In the effects'
- * memory. */
-const char *query_reason(struct berth_core *core, uint32_t job);
-enum berth_state query_state(const struct job *job);

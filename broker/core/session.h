@@ -12,6 +12,7 @@ void session_on_gone(struct berth_core *core, const struct berth_ev_gone *gone);
 void session_on_peer_gone(struct berth_core *core, uint64_t peer);
 void session_on_stored(struct berth_core *core, const struct berth_session_record *record);
 void session_on_end_stored(struct berth_core *core, uint64_t id);
+/* 0, -ENOMEM, or BERTH_ESTORE: it, or its child, is there already. */
 int session_load(struct berth_core *core, const struct berth_session_record *record);
 void session_start_leases(struct berth_core *core);
 /* Nobody is missing any more: grants begin, and queued jobs that were cancelled meanwhile end. */
@@ -22,20 +23,7 @@ int64_t session_next_deadline_ms(const struct berth_core *core);
 void session_free_all(struct berth_core *core);
 
 struct session *session_find(const struct berth_core *core, uint64_t id);
-/* Puts its offers where the matching finds them, or takes them away, as its room, reachability and
- * drain say. */
-void session_update_room(struct berth_core *core, struct session *session);
-/* The end of the turn sends what was put in: one message of grants, cancels and acknowledgements.
- */
-void session_out_grant(struct berth_core *core, struct attempt *attempt);
-void session_out_cancel(struct berth_core *core, struct attempt *attempt);
-void session_out_ack(struct berth_core *core, struct session *session, uint64_t attempt,
-                     bool is_stale);
-void session_flush(struct berth_core *core);
-
 /* Shared with join.c. */
-int session_take_offer(struct berth_core *core, struct session *session,
-                       const struct berth_offer *offer);
 /* A new join begins: streams from 0, lease from now, the session is no longer unresolved. */
 void session_become_joined(struct berth_core *core, struct session *session, uint64_t peer,
                            uint32_t join);

@@ -12,21 +12,20 @@
 #include "job.h"
 #include "slab.h"
 
-/* As many as one list on the wire shows (proto/limits.h). */
-#define BERTH_SESSIONS_MAX    4096u
-#define BERTH_DISPATCHERS_MAX 4096u
-
-#define BERTH_HANDLERS_MAX 65536u
-#define BERTH_WATCHES_MAX  1000000u /* (job, waiting request) pairs */
-#define BERTH_QUERIES_MAX  4096u    /* questions to the store that are under way */
+/* All workers, and all dispatchers, fit into one answer (proto/limits.h). */
+#define SESSIONS_MAX    4096u
+#define DISPATCHERS_MAX 4096u
+#define HANDLERS_MAX    65536u
+#define KEYS_MAX        100000000u /* idempotency keys and requests that are recognised */
+#define WATCHES_MAX     1000000u   /* (job, waiting request) pairs */
+#define QUERIES_MAX     4096u      /* questions to the store that are under way */
 
 struct dispatcher {
     struct berth_map_node by_name, by_id;
     struct berth_dispatcher_record record; /* as stored */
-    struct berth_dispatcher_record
-        wanted;       /* the newest that was asked for; counts at once where it lowers */
-    bool is_changing; /* `wanted` is in a batch */
-    uint64_t running; /* slots in use */
+    struct berth_dispatcher_record wanted; /* the newest that was asked for: lowers at once */
+    uint32_t changes;                      /* records of it that are not stored yet */
+    uint64_t running;                      /* slots in use */
     uint64_t count[JOB_STATE_COUNT];
     struct berth_list lanes;
     struct berth_list_node run_node; /* in core->runnable: there may be something to grant */
@@ -43,6 +42,7 @@ struct lane {
     uint64_t ready_count;
     struct berth_list_node dispatcher_node;
     struct berth_list_node wait_node; /* in handler->waiting: nobody has room for it */
+    uint64_t wait_number;             /* when it came to wait: smaller is earlier */
 };
 
 struct level {
@@ -54,7 +54,7 @@ struct handler {
     struct berth_map_node by_name;
     uint32_t lane_count;
     uint32_t offer_count;             /* connected workers that have it */
-    struct berth_list free;           /* offers of workers with room, longest not used first */
+    struct berth_list free;           /* offers of workers with room, least recently used first */
     struct berth_list waiting;        /* lanes that found nobody, in order */
     struct berth_list_node gain_node; /* in core->gained: free and waiting may both be non-empty */
     char name[BERTH_NAME_BYTES];
@@ -112,6 +112,7 @@ struct session {
     uint32_t join;
     uint64_t sent, taken; /* numbers of the last orders and reports of this join */
     int64_t expires_ms, heard_ms;
+    struct berth_list_node heard_node; /* in core->heard: it has a peer */
     uint32_t capacity, cores;
     bool is_draining;
     bool has_room; /* its offers are in the handlers' free lists */
@@ -132,9 +133,10 @@ struct pending {
     struct berth_list_node node;
     enum pending_type type;
     uint64_t peer, request;
+    struct berth_arena memory; /* of what it points to */
     size_t count;
     struct berth_submitted_item *submitted;
-    bool *is_arriving; /* SUBMITTED: this item stands or falls with the batch */
+    bool *is_arriving; /* SUBMITTED: this item stands or falls with a batch */
     struct berth_job_state *cancelled;
     uint32_t dispatcher;
     struct berth_do_fenced gone;
@@ -143,9 +145,9 @@ struct pending {
 struct key_entry { /* of an idempotency key or a request */
     struct berth_hash128 key, body;
     uint64_t job;
-    uint32_t until_s; /* seconds since 1970 */
-    uint32_t next;    /* in the queue of its kind, oldest first */
-    bool is_dead;     /* not in the index any more; leaves with its turn in the queue */
+    uint32_t until_s;    /* seconds since 1970 */
+    uint32_t next, prev; /* in the queue of its kind, oldest first */
+    uint8_t kind;
 };
 
 struct key_queue {
@@ -173,6 +175,7 @@ struct berth_core {
     uint32_t next_dispatcher_id;
     struct berth_map handlers;
     struct berth_list runnable, gained;
+    uint64_t wait_counter;
 
     struct slab keys;
     struct index keys_by_hash;
@@ -181,6 +184,7 @@ struct berth_core {
     struct berth_map sessions, sessions_by_child;
     struct berth_heap expiries;
     struct berth_heap_node **expiry_nodes;
+    struct berth_list heard; /* LIVE sessions with a peer, by when they were last heard of */
     uint64_t session_counter, attempt_counter;
     uint64_t unresolved; /* sessions RECOVERING; nothing is granted while there are any */
     uint64_t cores;      /* of LIVE sessions */
@@ -192,6 +196,7 @@ struct berth_core {
     struct berth_map waits;       /* by (peer, request) */
     struct berth_list wait_order; /* by when they were last heard of, oldest first */
     uint64_t watch_count;
+    struct berth_list news; /* waits with ends to tell of in this step */
 
     struct berth_map queries;
     uint64_t query_counter;
@@ -199,10 +204,10 @@ struct berth_core {
     struct berth_batch *open;  /* gathers; NULL: nothing yet */
     struct berth_batch *again; /* found the store full: what of it is not an arrival goes first */
     struct berth_batch *spare;
-    uint64_t batch_seq; /* of the last batch closed */
-    bool is_away;       /* a batch is with the store */
-    bool is_store_full;
-    int64_t store_again_ms; /* not before; after a full store */
+    uint64_t batch_seq;     /* of the last batch closed */
+    bool is_away;           /* a batch is with the store */
+    bool is_store_full;     /* it said so, and has taken nothing since */
+    int64_t store_again_ms; /* then: not before */
     struct berth_list pending_open, pending_away;
 
     struct berth_effects effects;

@@ -2,137 +2,90 @@
 #include "submit.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 
-#include "attempt.h"
 #include "batch.h"
 #include "dispatcher.h"
+#include "keys.h"
+#include "lane.h"
 #include "out.h"
 
-/* Seeds that keep the two kinds of keys apart. */
-#define SEED_REQUEST     1
-#define SEED_IDEMPOTENCY 2
-#define SEED_BODY        3
+#define SEED_BODY      3
+#define TEXT_BYTES_MAX 256
 
-/* ---- keys ---- */
+/* A submit that is being taken. */
+struct submission {
+    const struct berth_ev_submit *event;
+    struct dispatcher **dispatchers; /* of its table; NULL: there is none of that name */
+    struct pending *answer;
+};
 
-static uint64_t key_hash_of(const void *arg, uint32_t index)
+/* One job of it. */
+struct arrival {
+    const struct berth_submit_item *item;
+    struct dispatcher *dispatcher;
+    struct berth_slice handler;
+    enum berth_key_kind kind;
+    struct berth_hash128 key, body;
+    int64_t until_us;
+};
+
+static bool begin(struct berth_core *core, const struct berth_ev_submit *event,
+                  struct submission *ret_submission);
+static struct berth_submitted_item submit_one(struct berth_core *core,
+                                              const struct submission *submission, size_t place);
+static struct berth_submitted_item repeat(struct berth_core *core, const struct arrival *arrival,
+                                          const struct key_entry *entry, struct pending *answer,
+                                          size_t place);
+static struct berth_submitted_item take_in(struct berth_core *core, const struct arrival *arrival,
+                                           struct pending *answer);
+static struct berth_submitted_item refusal(int code, const char *field, const char *message);
+static const char *say(struct pending *answer, const char *format, ...) BERTH_PRINTF(2, 3);
+
+/* ---- a submit ---- */
+
+/* Answers at once if nothing of it waits for the store. */
+void submit_on_event(struct berth_core *core, const struct berth_ev_submit *event)
 {
-    const struct berth_core *core = arg;
-    return ((struct key_entry *)slab_at(&core->keys, index))->key.low;
-}
-
-uint64_t submit_key_hash(const void *core, uint32_t index)
-{
-    return key_hash_of(core, index);
-}
-
-static bool key_is_equal(const void *arg, uint32_t index, const void *wanted)
-{
-    const struct berth_core *core = arg;
-    const struct key_entry *entry = slab_at(&core->keys, index);
-    const struct berth_hash128 *key = wanted;
-    return entry->key.low == key->low && entry->key.high == key->high;
-}
-
-static struct key_entry *key_find(const struct berth_core *core, struct berth_hash128 key)
-{
-    uint32_t index = index_find(&core->keys_by_hash, key.low, key_is_equal, &key);
-    return index ? slab_at(&core->keys, index) : NULL;
-}
-
-static struct key_queue *key_queue(struct berth_core *core, enum berth_key_kind kind)
-{
-    return &core->key_queues[kind == BERTH_KEY_IDEMPOTENCY];
-}
-
-/* 0 or -ENOMEM. */
-static int key_remember(struct berth_core *core, enum berth_key_kind kind, struct berth_hash128 key,
-                        struct berth_hash128 body, uint64_t job, int64_t until_us)
-{
-    if (index_reserve(&core->keys_by_hash, 1) < 0)
-        return -ENOMEM;
-    uint32_t index = slab_take(&core->keys);
-    if (!index)
-        return -ENOMEM;
-    struct key_entry *entry = slab_at(&core->keys, index);
-    *entry = (struct key_entry){
-        .key = key, .body = body, .job = job, .until_s = (uint32_t)(until_us / 1000000)
-    };
-    struct key_queue *queue = key_queue(core, kind);
-    if (queue->tail)
-        ((struct key_entry *)slab_at(&core->keys, queue->tail))->next = index;
-    else
-        queue->head = index;
-    queue->tail = index;
-    index_insert(&core->keys_by_hash, key.low, index);
-    return 0;
-}
-
-static uint32_t key_index(const struct berth_core *core, struct berth_hash128 key)
-{
-    return index_find(&core->keys_by_hash, key.low, key_is_equal, &key);
-}
-
-/* Its place in the queue stays until its turn. */
-static void key_forget(struct berth_core *core, struct berth_hash128 key)
-{
-    uint32_t index = key_index(core, key);
-    if (!index)
+    struct submission submission;
+    if (!begin(core, event, &submission)) {
+        out_error(core, event->peer, event->request, BERTH_EFULL, "",
+                  "the broker has no memory for this request");
         return;
-    index_remove(&core->keys_by_hash, key.low, index);
-    ((struct key_entry *)slab_at(&core->keys, index))->is_dead = true;
-}
-
-static bool is_over(const struct berth_core *core, const struct key_entry *entry)
-{
-    return (int64_t)entry->until_s * 1000000 <= core->wall_us;
-}
-
-static void expire_queue(struct berth_core *core, struct key_queue *queue)
-{
-    while (queue->head) {
-        uint32_t index = queue->head;
-        struct key_entry *entry = slab_at(&core->keys, index);
-        if (!entry->is_dead && !is_over(core, entry))
-            return;
-        if (!entry->is_dead)
-            index_remove(&core->keys_by_hash, entry->key.low, index);
-        queue->head = entry->next;
-        if (!queue->head)
-            queue->tail = 0;
-        slab_give(&core->keys, index);
     }
+    struct pending *answer = submission.answer;
+    bool must_wait = false;
+    for (size_t i = 0; i < event->count; i++) {
+        answer->submitted[i] = submit_one(core, &submission, i);
+        must_wait |= answer->is_arriving[i];
+    }
+    if (must_wait)
+        pending_put(core, answer);
+    else
+        pending_answer(core, answer);
 }
 
-void submit_expire_keys(struct berth_core *core)
+/* The memory of the answer. False: there is none. */
+static bool begin(struct berth_core *core, const struct berth_ev_submit *event,
+                  struct submission *ret_submission)
 {
-    expire_queue(core, &core->key_queues[0]);
-    expire_queue(core, &core->key_queues[1]);
-}
-
-static struct berth_hash128 hash_of(const void *data, size_t bytes, uint64_t seed)
-{
-    return berth_hash128((struct berth_slice){ .data = data, .bytes = bytes }, seed);
-}
-
-static struct berth_hash128 request_key(const struct berth_ev_submit *submit, size_t place)
-{
-    struct {
-        uint8_t client[16];
-        uint64_t request, place;
-    } key = { .request = submit->request, .place = place };
-    memcpy(key.client, submit->client, sizeof key.client);
-    return hash_of(&key, sizeof key, SEED_REQUEST);
-}
-
-/* The dispatcher's id and the key's bytes, each through its own hash. */
-static struct berth_hash128 idempotency_key(uint32_t dispatcher, struct berth_slice bytes)
-{
-    struct {
-        struct berth_hash128 bytes;
-        uint64_t dispatcher;
-    } key = { .bytes = berth_hash128(bytes, SEED_IDEMPOTENCY), .dispatcher = dispatcher };
-    return hash_of(&key, sizeof key, SEED_IDEMPOTENCY);
+    struct pending *answer = pending_new(PENDING_SUBMITTED, event->peer, event->request);
+    if (!answer)
+        return false;
+    struct dispatcher **dispatchers =
+        pending_alloc(answer, event->dispatcher_count, sizeof(*dispatchers));
+    answer->count = event->count;
+    answer->submitted = pending_alloc(answer, event->count, sizeof *answer->submitted);
+    answer->is_arriving = pending_alloc(answer, event->count, sizeof *answer->is_arriving);
+    if (!dispatchers || !answer->submitted || !answer->is_arriving) {
+        pending_free(answer);
+        return false;
+    }
+    for (size_t i = 0; i < event->dispatcher_count; i++)
+        dispatchers[i] = dispatcher_find(core, event->dispatchers[i]);
+    *ret_submission = (struct submission){ event, dispatchers, answer };
+    return true;
 }
 
 /* What makes two submits the same: handler, options, body. */
@@ -148,69 +101,93 @@ static struct berth_hash128 body_hash(const struct berth_submit_item *item,
               .delay_ms = item->delay_ms,
               .max_attempts = item->max_attempts,
               .timeout_ms = item->timeout_ms };
-    return hash_of(&all, sizeof all, SEED_BODY);
+    return berth_hash128((struct berth_slice){ .data = &all, .bytes = sizeof all }, SEED_BODY);
 }
 
-/* ---- one job ---- */
-
-struct arrival {
-    const struct berth_ev_submit *submit;
-    const struct berth_submit_item *item;
-    struct dispatcher *dispatcher;
-    struct berth_slice handler;
-    enum berth_key_kind kind;
-    struct berth_hash128 key, body;
-    int64_t until_us;
-};
-
-static struct berth_submitted_item refusal(int code, const char *field, const char *message)
+static struct berth_submitted_item submit_one(struct berth_core *core,
+                                              const struct submission *submission, size_t place)
 {
-    return (struct berth_submitted_item){ .refusal = {
-                                              .code = code, .field = field, .message = message } };
+    const struct berth_ev_submit *event = submission->event;
+    const struct berth_submit_item *item = &event->items[place];
+    struct dispatcher *dispatcher = submission->dispatchers[item->dispatcher];
+    struct pending *answer = submission->answer;
+    if (!dispatcher) {
+        struct berth_slice name = event->dispatchers[item->dispatcher];
+        return refusal(BERTH_ENOTFOUND, "dispatcher",
+                       say(answer, "dispatcher '%.*s' does not exist", (int)name.bytes,
+                           (const char *)name.data));
+    }
+    bool has_key = item->key.bytes > 0;
+    int64_t window_s = has_key ? KEY_WINDOW_IDEMPOTENCY_S : KEY_WINDOW_REQUEST_S;
+    struct arrival arrival = {
+        .item = item,
+        .dispatcher = dispatcher,
+        .handler = event->handlers[item->handler],
+        .kind = has_key ? BERTH_KEY_IDEMPOTENCY : BERTH_KEY_REQUEST,
+        .key = has_key ? keys_of_user(dispatcher->record.id, item->key)
+                       : keys_of_request(event, place),
+        .until_us = core->wall_us + window_s * 1000000,
+    };
+    arrival.body = body_hash(item, arrival.handler);
+    const struct key_entry *entry = keys_find(core, arrival.key);
+    if (entry)
+        return repeat(core, &arrival, entry, answer, place);
+    struct berth_submitted_item result = take_in(core, &arrival, answer);
+    answer->is_arriving[place] = result.id != 0;
+    return result;
 }
 
-/* The job of an earlier submit with this key. */
+/* The job of an earlier submit with this key; if that is not stored yet, the answer waits for it.
+ */
 static struct berth_submitted_item repeat(struct berth_core *core, const struct arrival *arrival,
-                                          const struct key_entry *entry, bool *ret_is_arriving)
+                                          const struct key_entry *entry, struct pending *answer,
+                                          size_t place)
 {
     if (entry->body.low != arrival->body.low || entry->body.high != arrival->body.high)
         return refusal(BERTH_ECONFLICT, "key",
-                       out_text(core,
-                                "key: it was used for job %llu with another handler, body or "
-                                "options; a repeat must be the same",
-                                (unsigned long long)entry->job));
+                       say(answer,
+                           "key: it was used for job %llu with another handler, body or options; a "
+                           "repeat must be the same",
+                           (unsigned long long)entry->job));
     uint32_t index = job_find(core, entry->job);
-    *ret_is_arriving = index && job_at(&core->jobs, index)->state == JOB_ARRIVING;
+    answer->is_arriving[place] = index && job_at(&core->jobs, index)->state == JOB_ARRIVING;
     return (struct berth_submitted_item){ .id = entry->job,
                                           .is_existing = arrival->kind == BERTH_KEY_IDEMPOTENCY };
 }
 
-static void write_arrival(struct berth_core *core, const struct arrival *arrival, uint64_t id,
-                          int64_t run_at_us)
+/* ---- a new job ---- */
+
+/* False: no memory. */
+static bool write_arrival(struct berth_core *core, const struct arrival *arrival, uint64_t id)
 {
     const struct berth_submit_item *item = arrival->item;
-    struct berth_slice key = arrival->kind == BERTH_KEY_IDEMPOTENCY
-                                 ? item->key
-                                 : (struct berth_slice){ &arrival->key, sizeof arrival->key };
-    struct berth_record *record = batch_add(core, BERTH_RECORD_JOB);
+    struct berth_record *record = batch_try_add(core, BERTH_RECORD_JOB);
+    if (!record)
+        return false;
+    struct berth_slice key = { &arrival->key, sizeof arrival->key };
     record->job = (struct berth_job_record){
         .id = id,
         .dispatcher = arrival->dispatcher->record.id,
-        .handler = batch_copy(core, arrival->handler),
+        .handler = arrival->handler,
         .priority = item->priority,
         .submitted_us = core->wall_us,
-        .run_at_us = run_at_us,
+        .run_at_us = item->delay_ms ? core->wall_us + item->delay_ms * 1000 : 0,
         .max_attempts = item->max_attempts,
         .timeout_ms = item->timeout_ms,
         .key = { .kind = arrival->kind,
-                 .bytes = batch_copy(core, key),
+                 .bytes = arrival->kind == BERTH_KEY_IDEMPOTENCY ? item->key : key,
                  .until_us = arrival->until_us },
-        .body = batch_copy(core, item->body),
+        .body = item->body,
     };
     memcpy(record->job.key.body_hash, &arrival->body, sizeof record->job.key.body_hash);
+    if (batch_try_copy(core, &record->job.handler) &&
+        batch_try_copy(core, &record->job.key.bytes) && batch_try_copy(core, &record->job.body))
+        return true;
+    batch_undo(core);
+    return false;
 }
 
-/* A job in memory, with its key; 0: no room. */
+/* In memory, with its lane. 0: no room. */
 static uint32_t make_job(struct berth_core *core, const struct arrival *arrival, uint64_t id)
 {
     struct handler *handler = handler_get(core, arrival->handler);
@@ -222,118 +199,70 @@ static uint32_t make_job(struct berth_core *core, const struct arrival *arrival,
         return 0;
     }
     uint32_t index = job_new(core, id, lane, arrival->item->priority);
-    if (!index) {
+    if (!index)
         lane_release(core, lane);
-        return 0;
-    }
-    struct job *job = job_at(&core->jobs, index);
-    job->max_attempts = (uint16_t)arrival->item->max_attempts;
-    if (job_keep_body(core, job, arrival->item->body, arrival->item->timeout_ms, false) < 0 ||
-        key_remember(core, arrival->kind, arrival->key, arrival->body, id, arrival->until_us) < 0) {
-        job_free(core, index);
-        return 0;
-    }
     return index;
 }
 
-static struct berth_submitted_item take_in(struct berth_core *core, const struct arrival *arrival)
+/* All that the job's life needs, or nothing. */
+static bool make_all(struct berth_core *core, const struct arrival *arrival, uint64_t id)
 {
-    if (!batch_takes_arrivals(core))
-        return refusal(BERTH_EFULL, "", "the broker's disk is full: this job was not stored");
-    if (core->jobs.used >= core->jobs.count_max)
-        return refusal(BERTH_EFULL, "",
-                       out_text(core, "the broker holds %u live jobs, as many as it may",
-                                core->jobs.count_max));
-    uint64_t id = core->next_job_id;
+    const struct berth_submit_item *item = arrival->item;
     uint32_t index = make_job(core, arrival, id);
     if (!index)
+        return false;
+    struct job *job = job_at(&core->jobs, index);
+    job->max_attempts = item->max_attempts;
+    if (job_keep_body(core, job, item->body, item->timeout_ms, false) == 0 &&
+        write_arrival(core, arrival, id)) {
+        if (keys_remember(core, arrival->kind, arrival->key, arrival->body, id,
+                          arrival->until_us) == 0)
+            return true;
+        batch_undo(core);
+    }
+    job_free(core, index);
+    return false;
+}
+
+static struct berth_submitted_item take_in(struct berth_core *core, const struct arrival *arrival,
+                                           struct pending *answer)
+{
+    if (!batch_takes_arrivals(core))
+        return submit_refusal_full();
+    if (core->jobs.used >= core->jobs.count_max)
+        return refusal(
+            BERTH_EFULL, "",
+            say(answer, "the broker holds %u live jobs, as many as it may", core->jobs.count_max));
+    uint64_t id = core->next_job_id;
+    if (!make_all(core, arrival, id))
         return refusal(BERTH_EFULL, "", "the broker has no memory for another job");
     core->next_job_id++;
-    int64_t delay_ms = arrival->item->delay_ms;
-    int64_t run_at_us = delay_ms ? core->wall_us + delay_ms * 1000 : 0;
-    struct job *job = job_at(&core->jobs, index);
-    job->due_us = run_at_us;
-    write_arrival(core, arrival, id, run_at_us);
     return (struct berth_submitted_item){ .id = id };
 }
 
-static struct berth_submitted_item submit_one(struct berth_core *core,
-                                              const struct berth_ev_submit *submit, size_t place,
-                                              struct dispatcher *dispatcher, bool *ret_is_arriving)
+/* ---- refusals ---- */
+
+static struct berth_submitted_item refusal(int code, const char *field, const char *message)
 {
-    const struct berth_submit_item *item = &submit->items[place];
-    if (!dispatcher) {
-        struct berth_slice name = submit->dispatchers[item->dispatcher];
-        return refusal(BERTH_ENOTFOUND, "dispatcher",
-                       out_text(core, "dispatcher '%.*s' does not exist", (int)name.bytes,
-                                (const char *)name.data));
-    }
-    bool has_key = item->key.bytes > 0;
-    struct arrival arrival = {
-        .submit = submit,
-        .item = item,
-        .dispatcher = dispatcher,
-        .handler = submit->handlers[item->handler],
-        .kind = has_key ? BERTH_KEY_IDEMPOTENCY : BERTH_KEY_REQUEST,
-        .key = has_key ? idempotency_key(dispatcher->record.id, item->key)
-                       : request_key(submit, place),
-        .until_us = core->wall_us +
-                    (has_key ? KEY_WINDOW_IDEMPOTENCY_S : KEY_WINDOW_REQUEST_S) * (int64_t)1000000,
-    };
-    arrival.body = body_hash(item, arrival.handler);
-    const struct key_entry *entry = key_find(core, arrival.key);
-    if (entry && !is_over(core, entry))
-        return repeat(core, &arrival, entry, ret_is_arriving);
-    if (entry)
-        key_forget(core, arrival.key);
-    struct berth_submitted_item result = take_in(core, &arrival);
-    *ret_is_arriving = result.id != 0;
-    return result;
+    return (struct berth_submitted_item){ .refusal = {
+                                              .code = code, .field = field, .message = message } };
 }
 
-/* Takes both arrays. Answers at once if nothing of it waits for the store; else with the newest
- * batch that it waits for. */
-static void answer(struct berth_core *core, const struct berth_ev_submit *submit,
-                   struct berth_submitted_item *items, bool *is_arriving)
+struct berth_submitted_item submit_refusal_full(void)
 {
-    bool must_wait = false;
-    for (size_t i = 0; i < submit->count; i++)
-        must_wait |= is_arriving[i];
-    if (must_wait) {
-        struct pending *pending = pending_add(core, PENDING_SUBMITTED, submit->peer,
-                                              submit->request, batch_has_records(core));
-        pending->count = submit->count;
-        pending->submitted = items;
-        pending->is_arriving = is_arriving;
-        return;
-    }
-    struct berth_submitted_item *copy = out_alloc(core, submit->count, sizeof *copy);
-    memcpy(copy, items, submit->count * sizeof *copy);
-    out_add(core, BERTH_DO_SUBMITTED, submit->peer, submit->request)->submitted =
-        (struct berth_do_submitted){ .items = copy, .count = submit->count };
-    block_free(items);
-    block_free(is_arriving);
+    return refusal(BERTH_EFULL, "", "the broker's disk is full: this job was not stored");
 }
 
-void submit_on_event(struct berth_core *core, const struct berth_ev_submit *submit)
+/* A sentence that lives as long as the answer. */
+static const char *say(struct pending *answer, const char *format, ...)
 {
-    struct dispatcher **dispatchers =
-        out_alloc(core, submit->dispatcher_count, sizeof(*dispatchers));
-    for (size_t i = 0; i < submit->dispatcher_count; i++)
-        dispatchers[i] = dispatcher_find(core, submit->dispatchers[i]);
-    struct berth_submitted_item *items = block_new(submit->count * sizeof *items);
-    bool *is_arriving = block_new(submit->count * sizeof *is_arriving);
-    if (!items || !is_arriving) {
-        block_free(items);
-        block_free(is_arriving);
-        out_error(core, submit->peer, submit->request, BERTH_EFULL, "",
-                  "the broker has no memory for this request");
-        return;
-    }
-    for (size_t i = 0; i < submit->count; i++)
-        items[i] =
-            submit_one(core, submit, i, dispatchers[submit->items[i].dispatcher], &is_arriving[i]);
-    answer(core, submit, items, is_arriving);
+    char text[TEXT_BYTES_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    const char *copy = berth_arena_strdup(&answer->memory, text);
+    return copy ? copy : "the broker has no memory to say why";
 }
 
 /* ---- stored, refused, loaded ---- */
@@ -348,47 +277,38 @@ void submit_on_stored(struct berth_core *core, const struct berth_job_record *re
         job_move(core, index, JOB_READY, JOB_AT_TAIL);
 }
 
-static struct berth_hash128 record_key(const struct berth_job_record *record)
-{
-    struct berth_hash128 key = { 0 };
-    if (record->key.kind == BERTH_KEY_IDEMPOTENCY)
-        return idempotency_key(record->dispatcher, record->key.bytes);
-    if (record->key.bytes.bytes == sizeof key)
-        memcpy(&key, record->key.bytes.data, sizeof key);
-    return key;
-}
-
 void submit_on_refused(struct berth_core *core, const struct berth_job_record *record)
 {
-    key_forget(core, record_key(record));
+    keys_forget(core, keys_of_record(record));
     uint32_t index = job_find(core, record->id);
     BERTH_ASSERT(index != 0);
     job_free(core, index);
 }
 
+/* Of two jobs with one key the newer one counts: the window of the older one was over. */
 int submit_load_key(struct berth_core *core, const struct berth_job_record *record)
 {
     if (record->key.kind == BERTH_KEY_NONE)
         return 0;
-    struct berth_hash128 body;
+    struct berth_hash128 key = keys_of_record(record), body;
+    const struct key_entry *known = keys_find(core, key);
+    if (known && known->job > record->id)
+        return 0;
     memcpy(&body, record->key.body_hash, sizeof body);
-    struct berth_hash128 key = record_key(record);
-    if (key_find(core, key))
-        key_forget(core, key);
-    return key_remember(core, record->key.kind, key, body, record->id, record->key.until_us);
+    return keys_remember(core, record->key.kind, key, body, record->id, record->key.until_us);
 }
 
 static void place_loaded(struct berth_core *core, uint32_t index,
                          const struct berth_job_record *record)
 {
-    enum job_state waits = record->attempt ? JOB_RETRYING : JOB_SCHEDULED;
     if (record->run_at_us <= core->wall_us || record->state == BERTH_READY) {
         job_move(core, index, JOB_READY, JOB_AT_TAIL);
-        return;
-    }
-    if (waits == JOB_RETRYING)
+    } else if (record->attempt) {
         job_move(core, index, JOB_SETTLING, JOB_AT_TAIL);
-    job_move_due(core, index, waits, record->run_at_us);
+        job_move_due(core, index, JOB_RETRYING, record->run_at_us);
+    } else {
+        job_move_due(core, index, JOB_SCHEDULED, record->run_at_us);
+    }
 }
 
 int submit_load(struct berth_core *core, const struct berth_job_record *record)
@@ -402,17 +322,17 @@ int submit_load(struct berth_core *core, const struct berth_job_record *record)
     if (!index)
         return -ENOMEM;
     struct job *job = job_at(&core->jobs, index);
-    job->max_attempts = (uint16_t)record->max_attempts;
+    job->max_attempts = record->max_attempts;
     job->attempt_number = record->attempt;
-    job->failures = (uint16_t)(record->failures < UINT16_MAX ? record->failures : UINT16_MAX);
+    job->failures = record->failures;
     job->deaths = (uint8_t)(record->deaths < UINT8_MAX ? record->deaths : UINT8_MAX);
     if (record->is_cancelled) {
         job->flags |= JOB_CANCEL_ASKED | JOB_CANCEL_STORED;
         core->has_queued_cancels = true;
     }
-    if (record->body.data || !record->body.bytes)
-        if (job_keep_body(core, job, record->body, record->timeout_ms, false) < 0)
-            return -ENOMEM;
+    bool has_body = record->body.data || !record->body.bytes;
+    if (has_body && job_keep_body(core, job, record->body, record->timeout_ms, false) < 0)
+        return -ENOMEM;
     if (record->id >= core->next_job_id)
         core->next_job_id = record->id + 1;
     place_loaded(core, index, record);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Jobs that come in, and the keys by which a repeat of them is known. */
+/* Jobs that come in, and the keys by which a repeat of them is known (keys.h). */
 #pragma once
 
 #include "state.h"
 
-#define KEY_WINDOW_REQUEST_S     (10 * 60)
-#define KEY_WINDOW_IDEMPOTENCY_S (24 * 3600)
-
-void submit_on_event(struct berth_core *core, const struct berth_ev_submit *submit);
+void submit_on_event(struct berth_core *core, const struct berth_ev_submit *event);
 void submit_on_stored(struct berth_core *core, const struct berth_job_record *record);
+/* Its batch was not written: the job and its key are forgotten. */
 void submit_on_refused(struct berth_core *core, const struct berth_job_record *record);
-uint64_t submit_key_hash(const void *core, uint32_t index);
+struct berth_submitted_item submit_refusal_full(void);
+
+/* 0, -ENOMEM, or BERTH_ESTORE: what cannot be. */
 int submit_load(struct berth_core *core, const struct berth_job_record *record);
 int submit_load_key(struct berth_core *core, const struct berth_job_record *record);
-void submit_expire_keys(struct berth_core *core);

@@ -10,40 +10,43 @@
 
 enum berth_state view_state(const struct job *job)
 {
+    if (job->flags & JOB_CANCEL_ASKED)
+        return BERTH_CANCELLING;
     switch ((enum job_state)job->state) {
     case JOB_ARRIVING:
     case JOB_READY: return BERTH_READY;
     case JOB_SCHEDULED: return BERTH_SCHEDULED;
     case JOB_RETRYING: return BERTH_RETRYING;
     case JOB_RUNNING:
-    case JOB_SETTLING: return job->flags & JOB_CANCEL_ASKED ? BERTH_CANCELLING : BERTH_RUNNING;
+    case JOB_SETTLING: return BERTH_RUNNING;
     case JOB_STATE_COUNT: break;
     }
     BERTH_UNREACHABLE();
 }
 
+/* The one that may take the longest. */
 static const char *reason_recovery(struct berth_core *core)
 {
-    int64_t left_ms = 0;
-    const char *name = "";
+    const struct session *last = NULL;
     BERTH_MAP_FOREACH (node, &core->sessions) {
         const struct session *session = berth_container_of(node, struct session, by_id);
-        if (session->state == SESSION_RECOVERING && session->expires_ms - core->now_ms >= left_ms) {
-            left_ms = session->expires_ms - core->now_ms;
-            name = session->record.name;
-        }
+        if (session->state == SESSION_RECOVERING &&
+            (!last || session->expires_ms >= last->expires_ms))
+            last = session;
     }
-    return out_text(core, "waits for worker %s to come back, at most %" PRId64 " s", name,
-                    (left_ms + 999) / 1000);
+    BERTH_ASSERT(last != NULL);
+    int64_t left_ms = last->expires_ms - core->now_ms;
+    return out_text(core, "waits for worker %s to come back, at most %" PRId64 " s",
+                    last->record.name, left_ms > 0 ? (left_ms + 999) / 1000 : 0);
 }
 
 static const char *reason_handler(struct berth_core *core, const struct handler *handler)
 {
+    if (!berth_list_is_empty(&handler->free))
+        return "is about to start";
     if (handler->offer_count)
-        return berth_list_is_empty(&handler->free)
-                   ? out_text(core, "every worker that offers '%s' is full or not heard of",
-                              handler->name)
-                   : "";
+        return out_text(core, "every worker that offers '%s' is full, draining or not heard of",
+                        handler->name);
     if (strcmp(handler->name, "exec") == 0)
         return "no connected worker allows commands (berth-worker --allow-exec)";
     return out_text(core, "no connected worker offers handler '%s'", handler->name);
@@ -64,13 +67,20 @@ static const char *reason_ready(struct berth_core *core, const struct job *job)
     return reason_handler(core, job_lane(core, job)->handler);
 }
 
+static const char *reason_cancelling(struct berth_core *core, const struct job *job)
+{
+    if (job_is_queued(job) && core->unresolved)
+        return reason_recovery(core);
+    return "was told to stop";
+}
+
 static const char *reason(struct berth_core *core, const struct job *job)
 {
     switch (view_state(job)) {
     case BERTH_READY: return reason_ready(core, job);
     case BERTH_SCHEDULED: return "waits for its time";
     case BERTH_RETRYING: return "waits for its next attempt";
-    case BERTH_CANCELLING: return "was told to stop";
+    case BERTH_CANCELLING: return reason_cancelling(core, job);
     default: return "";
     }
 }
@@ -101,6 +111,8 @@ void view_job(struct berth_core *core, const struct berth_job_record *row,
     ret_view->record.state = view_state(job);
     ret_view->record.attempt = job->attempt_number;
     ret_view->record.failures = job->failures;
+    ret_view->record.deaths = job->deaths;
+    ret_view->record.is_cancelled = job->flags & JOB_CANCEL_ASKED;
     if (job->state == JOB_SCHEDULED || job->state == JOB_RETRYING)
         ret_view->record.run_at_us = job->due_us;
     ret_view->reason = slice_of(reason(core, job));

@@ -16,6 +16,15 @@ struct wait {
     int64_t heard_ms;
     uint32_t pending;
     struct berth_list watches;
+    struct berth_list_node news_node; /* in core->news: ends to tell of */
+    struct news *news;                /* the newest first */
+    size_t news_count;
+};
+
+/* An end that is told at the end of the step. */
+struct news {
+    struct news *next;
+    struct berth_job_state end;
 };
 
 /* A live job for which somebody waits. */
@@ -35,14 +44,9 @@ static struct berth_slice key_slice(const struct wait_key *key)
     return (struct berth_slice){ .data = key, .bytes = sizeof *key };
 }
 
-static void watch_free(struct berth_core *core, struct watch *watch)
+/* Forgets it if nobody waits for it. */
+static void watched_release(struct berth_core *core, struct watched *watched)
 {
-    struct watched *watched = watch->watched;
-    berth_list_remove(&watch->wait_node);
-    berth_list_remove(&watch->watched_node);
-    watch->wait->pending--;
-    core->watch_count--;
-    block_free(watch);
     if (!berth_list_is_empty(&watched->watches))
         return;
     uint32_t job = job_find(core, watched->by_job.id);
@@ -52,12 +56,25 @@ static void watch_free(struct berth_core *core, struct watch *watch)
     block_free(watched);
 }
 
+static void watch_free(struct berth_core *core, struct watch *watch)
+{
+    struct watched *watched = watch->watched;
+    berth_list_remove(&watch->wait_node);
+    berth_list_remove(&watch->watched_node);
+    watch->wait->pending--;
+    core->watch_count--;
+    block_free(watch);
+    watched_release(core, watched);
+}
+
 static void wait_free(struct berth_core *core, struct wait *wait)
 {
     BERTH_LIST_FOREACH_SAFE (node, &wait->watches)
         watch_free(core, berth_container_of(node, struct watch, wait_node));
     berth_map_remove(&core->waits, &wait->by_key);
     berth_list_remove(&wait->order_node);
+    if (berth_list_is_linked(&wait->news_node))
+        berth_list_remove(&wait->news_node);
     block_free(wait);
 }
 
@@ -68,19 +85,10 @@ static struct wait *wait_find(const struct berth_core *core, uint64_t peer, uint
     return node ? berth_container_of(node, struct wait, by_key) : NULL;
 }
 
-void wait_drop(struct berth_core *core, uint64_t peer, uint64_t request)
+/* NULL: no memory. */
+static struct wait *wait_new(struct berth_core *core, uint64_t peer, uint64_t request)
 {
-    struct wait *wait = wait_find(core, peer, request);
-    if (wait)
-        wait_free(core, wait);
-}
-
-static struct wait *wait_get(struct berth_core *core, uint64_t peer, uint64_t request)
-{
-    struct wait *wait = wait_find(core, peer, request);
-    if (wait)
-        return wait;
-    wait = block_new(sizeof *wait);
+    struct wait *wait = block_new(sizeof *wait);
     if (!wait)
         return NULL;
     wait->key = (struct wait_key){ .peer = peer, .request = request };
@@ -110,20 +118,18 @@ static struct watched *watched_get(struct berth_core *core, uint64_t job)
     return watched;
 }
 
-int wait_add(struct berth_core *core, uint64_t peer, uint64_t request, uint32_t index)
+/* False: too many, or no memory. */
+static bool watch_add(struct berth_core *core, struct wait *wait, struct job *job)
 {
-    if (core->watch_count >= BERTH_WATCHES_MAX)
-        return BERTH_EFULL;
-    struct job *job = job_at(&core->jobs, index);
-    struct wait *wait = wait_get(core, peer, request);
-    struct watched *watched = wait ? watched_get(core, job->id) : NULL;
-    struct watch *watch = watched ? block_new(sizeof *watch) : NULL;
+    if (core->watch_count >= WATCHES_MAX)
+        return false;
+    struct watched *watched = watched_get(core, job->id);
+    if (!watched)
+        return false;
+    struct watch *watch = block_new(sizeof *watch);
     if (!watch) {
-        if (watched && berth_list_is_empty(&watched->watches)) {
-            berth_map_remove(&core->watches, &watched->by_job);
-            block_free(watched);
-        }
-        return BERTH_EFULL;
+        watched_release(core, watched);
+        return false;
     }
     watch->wait = wait;
     watch->watched = watched;
@@ -132,13 +138,62 @@ int wait_add(struct berth_core *core, uint64_t peer, uint64_t request, uint32_t 
     wait->pending++;
     core->watch_count++;
     job->flags |= JOB_WATCHED;
-    return 0;
+    return true;
 }
 
-uint32_t wait_pending(const struct berth_core *core, uint64_t peer, uint64_t request)
+/* The wait itself, or NULL if it is full up: then nothing of it is left. */
+static struct wait *watch_all(struct berth_core *core, uint64_t peer, uint64_t request,
+                              const uint64_t *ids, size_t count)
 {
-    const struct wait *wait = wait_find(core, peer, request);
-    return wait ? wait->pending : 0;
+    struct wait *wait = wait_new(core, peer, request);
+    for (size_t i = 0; wait && i < count; i++) {
+        uint32_t job = job_find_known(core, ids[i]);
+        if (!job || watch_add(core, wait, job_at(&core->jobs, job)))
+            continue;
+        wait_free(core, wait);
+        wait = NULL;
+    }
+    return wait;
+}
+
+void wait_begin(struct berth_core *core, uint64_t peer, uint64_t request, const uint64_t *ids,
+                size_t count, const enum berth_state *ended)
+{
+    struct wait *wait = wait_find(core, peer, request);
+    if (wait)
+        wait_free(core, wait);
+    wait = watch_all(core, peer, request, ids, count);
+    if (!wait) {
+        out_error(core, peer, request, BERTH_EFULL, "id",
+                  out_text(core, "the broker keeps %u waits, as many as it may", WATCHES_MAX));
+        return;
+    }
+    struct berth_job_state *items = out_alloc(core, count, sizeof *items);
+    uint64_t *unknown = out_alloc(core, count, sizeof *unknown);
+    struct berth_do_waited waited = { .ended = items,
+                                      .unknown = unknown,
+                                      .pending = wait->pending };
+    for (size_t i = 0; i < count; i++) {
+        if (job_find_known(core, ids[i]))
+            continue;
+        if (ended[i])
+            items[waited.count++] = (struct berth_job_state){ .id = ids[i], .state = ended[i] };
+        else
+            unknown[waited.unknown_count++] = ids[i];
+    }
+    out_add(core, BERTH_DO_WAITED, peer, request)->waited = waited;
+    if (!wait->pending)
+        wait_free(core, wait);
+}
+
+static void note_end(struct berth_core *core, struct wait *wait, struct berth_job_state end)
+{
+    struct news *news = out_alloc(core, 1, sizeof *news);
+    *news = (struct news){ .next = wait->news, .end = end };
+    wait->news = news;
+    wait->news_count++;
+    if (!berth_list_is_linked(&wait->news_node))
+        berth_list_push_back(&core->news, &wait->news_node);
 }
 
 void wait_on_job_ended(struct berth_core *core, uint64_t job, enum berth_state state)
@@ -151,16 +206,30 @@ void wait_on_job_ended(struct berth_core *core, uint64_t job, enum berth_state s
     do {
         struct berth_list_node *node = berth_list_first(&watched->watches);
         struct watch *watch = berth_container_of(node, struct watch, watched_node);
-        struct wait *wait = watch->wait;
         is_last = berth_list_next(&watched->watches, node) == NULL;
-        watch_free(core, watch);
-        struct berth_job_state *ended = out_alloc(core, 1, sizeof *ended);
-        *ended = (struct berth_job_state){ .id = job, .state = state };
+        note_end(core, watch->wait, (struct berth_job_state){ .id = job, .state = state });
+        watch_free(core, watch); /* and with the last one `watched` */
+    } while (!is_last);
+}
+
+void wait_tell(struct berth_core *core)
+{
+    struct berth_list_node *node;
+    while ((node = berth_list_pop_front(&core->news))) {
+        struct wait *wait = berth_container_of(node, struct wait, news_node);
+        struct berth_job_state *ended = out_alloc(core, wait->news_count, sizeof *ended);
+        size_t place = wait->news_count;
+        for (const struct news *news = wait->news; news; news = news->next)
+            ended[--place] = news->end;
         out_add(core, BERTH_DO_WAITED, wait->key.peer, wait->key.request)->waited =
-            (struct berth_do_waited){ .ended = ended, .count = 1, .pending = wait->pending };
+            (struct berth_do_waited){ .ended = ended,
+                                      .count = wait->news_count,
+                                      .pending = wait->pending };
+        wait->news = NULL;
+        wait->news_count = 0;
         if (!wait->pending)
             wait_free(core, wait);
-    } while (!is_last);
+    }
 }
 
 void wait_on_peer_gone(struct berth_core *core, uint64_t peer)

@@ -420,7 +420,7 @@ void broker_kill(struct sim *sim)
     broker->inbox_count = broker->peers_gone_count = 0;
     berth_mem_crash(broker->store, sim_chance(sim, 50));
     broker->store = NULL;
-    batch_free(broker->core, broker->away);
+    batch_free(broker->away);
     broker->away = NULL;
     berth_core_free(broker->core);
     broker->core = NULL;

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#include "cancel.h"
+
+#include <errno.h>
+
+#include "attempt.h"
+#include "batch.h"
+#include "out.h"
+
+static struct berth_job_state cancel_one(struct berth_core *core, uint32_t index, bool *ret_waits);
+
+void cancel_jobs(struct berth_core *core, uint64_t peer, uint64_t request, const uint64_t *ids,
+                 size_t count, const enum berth_state *ended)
+{
+    struct pending *answer = pending_new(PENDING_CANCELLED, peer, request);
+    struct berth_job_state *items = answer ? pending_alloc(answer, count, sizeof *items) : NULL;
+    if (!items) {
+        pending_free(answer);
+        out_error(core, peer, request, BERTH_EFULL, "",
+                  "the broker has no memory for this request");
+        return;
+    }
+    answer->cancelled = items;
+    answer->count = count;
+    bool must_wait = false;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t job = job_find_known(core, ids[i]);
+        if (job)
+            items[i] = cancel_one(core, job, &must_wait);
+        else
+            items[i] = (struct berth_job_state){ .id = ids[i],
+                                                 .state = ended[i],
+                                                 .code = ended[i] ? -EALREADY : BERTH_ENOTFOUND };
+    }
+    if (must_wait)
+        pending_put(core, answer);
+    else
+        pending_answer(core, answer);
+}
+
+/* A queued job ends at once, but not while somebody is missing who may run it. Whatever is said is
+ * said when it is stored. */
+static struct berth_job_state cancel_one(struct berth_core *core, uint32_t index, bool *ret_waits)
+{
+    struct job *job = job_at(&core->jobs, index);
+    struct berth_job_state item = { .id = job->id, .state = BERTH_CANCELLING };
+    bool was_asked = job->flags & JOB_CANCEL_ASKED;
+    if (job->flags & JOB_ENDING) {
+        item.state = job->end_state;
+        item.code = was_asked ? 0 : -EALREADY;
+        *ret_waits = true;
+        return item;
+    }
+    job->flags |= JOB_CANCEL_ASKED;
+    if (job_is_queued(job) && !core->unresolved) {
+        job_end_cancelled(core, index);
+        item.state = BERTH_CANCELLED;
+        *ret_waits = true;
+        return item;
+    }
+    if (!was_asked)
+        batch_add(core, BERTH_RECORD_CANCEL)->id = job->id;
+    *ret_waits |= !(job->flags & JOB_CANCEL_STORED);
+    return item;
+}

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Jobs that come in: what is written, what is refused, repeats, bounds, memory that runs out.
+ */
+#include "core_fixture.h"
+#include "support/faulty.h"
+
+/* ---- taking in ---- */
+
+static void a_submit_is_answered_only_when_it_is_stored(void **state)
+{
+    struct fixture *f = *state;
+
+    uint64_t request = submit(f, (struct submit){ 0 });
+    turn(f);
+    assert_true(close_batch(f));
+    turn(f);
+    assert_int_equal(f->said_count, 0);
+    complete(f, STORED);
+
+    assert_int_equal(get_to(f, BERTH_DO_SUBMITTED, CLIENT)->request, request);
+    uint64_t id = submitted(f, request);
+    assert_int_equal(id, 1);
+    assert_int_equal(job_of(f, id)->state, JOB_READY);
+}
+
+static void the_record_holds_all_that_came_with_the_job(void **state)
+{
+    struct fixture *f = *state;
+    submit(f, (struct submit){ .dispatcher = "io",
+                               .handler = "exec",
+                               .body = "hello",
+                               .key = "k1",
+                               .priority = -7,
+                               .delay_ms = 1500,
+                               .timeout_ms = 30000,
+                               .max_attempts = 3 });
+    assert_true(close_batch(f));
+
+    const struct berth_job_record *job = &f->away->records[0].job;
+    assert_int_equal(f->away->records[0].type, BERTH_RECORD_JOB);
+    assert_int_equal(f->away->epoch, EPOCH);
+    assert_int_equal(job->dispatcher, dispatcher(f, "io")->record.id);
+    assert_true(slice_is(job->handler, "exec"));
+    assert_true(slice_is(job->body, "hello"));
+    assert_true(slice_is(job->key.bytes, "k1"));
+    assert_int_equal(job->key.kind, BERTH_KEY_IDEMPOTENCY);
+    assert_int_equal(job->key.until_us, f->wall_us + 24 * 3600 * SECOND_US);
+    assert_int_equal(job->priority, -7);
+    assert_int_equal(job->submitted_us, f->wall_us);
+    assert_int_equal(job->run_at_us, f->wall_us + 1500000);
+    assert_int_equal(job->timeout_ms, 30000);
+    assert_int_equal(job->max_attempts, 3);
+    assert_int_equal(job->state, 0);
+}
+
+static void a_submit_without_a_key_is_stored_under_its_request(void **state)
+{
+    struct fixture *f = *state;
+    submit(f, (struct submit){ 0 });
+    assert_true(close_batch(f));
+
+    const struct berth_job_record *job = &f->away->records[0].job;
+    assert_int_equal(job->key.kind, BERTH_KEY_REQUEST);
+    assert_int_equal(job->key.bytes.bytes, 16);
+    assert_int_equal(job->key.until_us, f->wall_us + 600 * SECOND_US);
+    assert_int_equal(job->run_at_us, 0);
+}
+
+static void ids_grow_and_are_answered_in_order(void **state)
+{
+    struct fixture *f = *state;
+    const struct submit items[3] = { { 0 } };
+
+    uint64_t request = submit_many(f, items, 3);
+    store_all(f);
+
+    const struct berth_do_submitted *answered = &answer(f, request, BERTH_DO_SUBMITTED)->submitted;
+    assert_int_equal(answered->count, 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(answered->items[i].id, i + 1);
+}
+
+static void a_delayed_job_is_scheduled_and_ready_when_its_time_has_come(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t id = given_job(f, (struct submit){ .delay_ms = 1500 });
+    assert_int_equal(job_of(f, id)->state, JOB_SCHEDULED);
+    assert_int_equal(berth_core_next_deadline_ms(f->core, f->now_ms, f->wall_us), f->now_ms + 1500);
+
+    turn_after(f, 1499);
+    assert_int_equal(job_of(f, id)->state, JOB_SCHEDULED);
+    turn_after(f, 1);
+    assert_int_equal(job_of(f, id)->state, JOB_READY);
+}
+
+static void a_delay_that_is_over_when_it_is_stored_does_not_wait_for_a_turn(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t request = submit(f, (struct submit){ .delay_ms = 10 });
+    advance(f, 10);
+    store_one(f);
+
+    assert_int_equal(job_of(f, submitted(f, request))->state, JOB_READY);
+}
+
+/* ---- refusals ---- */
+
+static void an_unknown_dispatcher_is_refused_by_name_and_the_others_are_taken(void **state)
+{
+    struct fixture *f = *state;
+    const struct submit items[3] = { { .dispatcher = "default" },
+                                     { .dispatcher = "news" },
+                                     { .dispatcher = "io" } };
+    uint64_t request = submit_many(f, items, 3);
+    turn(f); /* what was said in that step is gone when the answer leaves */
+    query(f, BERTH_EV_DISPATCHER_GET, "another-sentence-that-takes-the-place");
+    store_all(f);
+
+    const struct berth_submitted_item *answered =
+        answer(f, request, BERTH_DO_SUBMITTED)->submitted.items;
+    assert_int_equal(answered[0].id, 1);
+    assert_int_equal(answered[1].id, 0);
+    assert_int_equal(answered[1].refusal.code, BERTH_ENOTFOUND);
+    assert_string_equal(answered[1].refusal.field, "dispatcher");
+    assert_string_equal(answered[1].refusal.message, "dispatcher 'news' does not exist");
+    assert_int_equal(answered[2].id, 2);
+}
+
+static void a_submit_of_which_nothing_is_taken_is_answered_at_once(void **state)
+{
+    struct fixture *f = *state;
+
+    uint64_t request = submit(f, (struct submit){ .dispatcher = "news" });
+
+    assert_int_equal(submitted(f, request), 0);
+    assert_false(close_batch(f));
+}
+
+static void more_live_jobs_than_allowed_are_refused_until_one_has_ended(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ .jobs_max = 2 });
+    core_start(f);
+    store_all(f);
+    given_job(f, (struct submit){ 0 });
+    uint64_t second = given_job(f, (struct submit){ 0 });
+
+    uint64_t request = submit(f, (struct submit){ 0 });
+    const struct berth_submitted_item *item =
+        &answer(f, request, BERTH_DO_SUBMITTED)->submitted.items[0];
+    assert_int_equal(item->id, 0);
+    assert_int_equal(item->refusal.code, BERTH_EFULL);
+    assert_string_equal(item->refusal.message, "the broker holds 2 live jobs, as many as it may");
+
+    cancel(f, second); /* an administrator's commands work even then */
+    store_all(f);
+    assert_int_equal(given_job(f, (struct submit){ 0 }), 3);
+}
+
+/* ---- repeats ---- */
+
+static void a_request_that_is_repeated_gets_the_same_answer(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t request = submit(f, (struct submit){ .body = "b" });
+    store_all(f);
+    uint64_t id = submitted(f, request);
+    forget(f);
+
+    submit_again(f, request, (struct submit){ .body = "b" });
+
+    assert_int_equal(submitted(f, request), id); /* at once: it is stored */
+    assert_false(answer(f, request, BERTH_DO_SUBMITTED)->submitted.items[0].is_existing);
+    assert_false(close_batch(f));
+}
+
+static void a_repeat_of_what_is_being_stored_waits_for_it(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t request = submit(f, (struct submit){ .body = "b" });
+    submit_again(f, request, (struct submit){ .body = "b" }); /* gathering */
+    assert_true(close_batch(f));
+    assert_int_equal(f->away->count, 1);
+    submit_again(f, request, (struct submit){ .body = "b" }); /* away */
+    assert_int_equal(f->said_count, 0);
+
+    complete(f, STORED);
+
+    assert_int_equal(said(f, BERTH_DO_SUBMITTED), 3);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(f->said[i].submitted.items[0].id, 1);
+}
+
+static void a_key_of_the_users_is_one_job_per_dispatcher(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t id = given_job(f, (struct submit){ .key = "k", .body = "b" });
+
+    uint64_t request = submit(f, (struct submit){ .key = "k", .body = "b" });
+    assert_int_equal(submitted(f, request), id);
+    assert_true(answer(f, request, BERTH_DO_SUBMITTED)->submitted.items[0].is_existing);
+
+    assert_int_not_equal(
+        given_job(f, (struct submit){ .dispatcher = "io", .key = "k", .body = "b" }), id);
+}
+
+static void a_key_with_anything_else_in_it_is_a_conflict(void **state)
+{
+    struct fixture *f = *state;
+    const struct submit same = { .key = "k", .body = "b", .priority = 1, .max_attempts = 2 };
+    given_job(f, same);
+    struct submit others[6] = { same, same, same, same, same, same };
+    others[0].body = "c";
+    others[1].handler = "exec";
+    others[2].priority = 2;
+    others[3].max_attempts = 3;
+    others[4].timeout_ms = 1000;
+    others[5].delay_ms = 1000;
+
+    uint64_t request = submit_many(f, others, 6);
+
+    const struct berth_do_submitted *answered = &answer(f, request, BERTH_DO_SUBMITTED)->submitted;
+    for (size_t i = 0; i < 6; i++) {
+        assert_int_equal(answered->items[i].id, 0);
+        assert_int_equal(answered->items[i].refusal.code, BERTH_ECONFLICT);
+        assert_string_equal(answered->items[i].refusal.field, "key");
+        assert_string_equal(answered->items[i].refusal.message,
+                            "key: it was used for job 1 with another handler, body or options; a "
+                            "repeat must be the same");
+    }
+}
+
+static void the_same_key_twice_in_one_submit_is_one_job(void **state)
+{
+    struct fixture *f = *state;
+    const struct submit items[2] = { { .key = "k", .body = "b" }, { .key = "k", .body = "b" } };
+
+    uint64_t request = submit_many(f, items, 2);
+    store_all(f);
+
+    const struct berth_submitted_item *answered =
+        answer(f, request, BERTH_DO_SUBMITTED)->submitted.items;
+    assert_int_equal(answered[0].id, 1);
+    assert_int_equal(answered[1].id, 1);
+    assert_false(answered[0].is_existing);
+    assert_true(answered[1].is_existing);
+}
+
+static void a_key_is_known_after_its_job_has_ended_until_its_window_is_over(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t id = given_job(f, (struct submit){ .key = "k", .body = "b" });
+    cancel(f, id);
+    store_all(f);
+    assert_null(job_of(f, id));
+
+    advance(f, 24 * 3600 * 1000 - 1000);
+    uint64_t request = submit(f, (struct submit){ .key = "k", .body = "b" });
+    assert_int_equal(submitted(f, request), id);
+
+    advance(f, 1000); /* looked at before a turn has swept it out, and after */
+    uint64_t other = given_job(f, (struct submit){ .key = "k", .body = "c" });
+    assert_int_not_equal(other, id);
+    assert_int_equal(f->core->keys.used, 1);
+}
+
+static void keys_are_freed_when_their_window_is_over(void **state)
+{
+    struct fixture *f = *state;
+    given_job(f, (struct submit){ .key = "k" });
+    given_job(f, (struct submit){ 0 });
+    assert_int_equal(f->core->keys.used, 2);
+
+    turn_after(f, 600 * 1000);
+    assert_int_equal(f->core->keys.used, 1);
+    turn_after(f, 24 * 3600 * 1000);
+    assert_int_equal(f->core->keys.used, 0);
+    assert_int_equal(f->core->keys_by_hash.count, 0);
+}
+
+/* ---- loading ---- */
+
+static struct berth_job_record stored_job(uint64_t id)
+{
+    return (struct berth_job_record){
+        .id = id, .dispatcher = 1, .handler = text("mail"), .state = BERTH_READY, .body = text("b")
+    };
+}
+
+static void given_loading(struct fixture *f)
+{
+    core_replace(f, (struct berth_core_opts){ .body_bytes_max = 1000 });
+    struct berth_dispatcher_record record = { .id = 1,
+                                              .name = "default",
+                                              .limit = { .kind = BERTH_LIMIT_NUMBER, .value = 4 },
+                                              .max_attempts = 5 };
+    assert_int_equal(berth_core_load_dispatcher(f->core, &record), 0);
+}
+
+static void loaded_jobs_stand_where_they_stood(void **state)
+{
+    struct fixture *f = *state;
+    given_loading(f);
+    struct berth_job_record ready = stored_job(3), scheduled = stored_job(4),
+                            retrying = stored_job(5), due = stored_job(6);
+    scheduled.state = BERTH_SCHEDULED;
+    scheduled.run_at_us = f->wall_us + 5 * SECOND_US;
+    retrying.state = BERTH_RETRYING;
+    retrying.run_at_us = f->wall_us + 6 * SECOND_US;
+    retrying.attempt = 2;
+    retrying.failures = 1;
+    due.state = BERTH_RETRYING;
+    due.run_at_us = f->wall_us - SECOND_US;
+    due.attempt = 1;
+
+    assert_int_equal(berth_core_load_job(f->core, &ready), 0);
+    assert_int_equal(berth_core_load_job(f->core, &scheduled), 0);
+    assert_int_equal(berth_core_load_job(f->core, &retrying), 0);
+    assert_int_equal(berth_core_load_job(f->core, &due), 0);
+    core_start(f);
+    store_all(f);
+
+    assert_int_equal(job_of(f, 3)->state, JOB_READY);
+    assert_int_equal(job_of(f, 4)->state, JOB_SCHEDULED);
+    assert_int_equal(job_of(f, 5)->state, JOB_RETRYING);
+    assert_int_equal(job_of(f, 5)->attempt_number, 2);
+    assert_int_equal(job_of(f, 5)->failures, 1);
+    assert_int_equal(job_of(f, 6)->state, JOB_READY);
+    assert_int_equal(given_job(f, (struct submit){ 0 }), 7);
+}
+
+static void loaded_keys_are_known_again(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t request = submit(f, (struct submit){ .key = "k", .body = "b" });
+    uint64_t other = submit(f, (struct submit){ .body = "c" });
+    assert_true(close_batch(f));
+    struct berth_job_record live = f->away->records[0].job, ended = f->away->records[1].job;
+    const char *k = "k";
+    uint8_t hash[16];
+    memcpy(hash, ended.key.bytes.data, sizeof hash);
+    live.key.bytes = text(k);
+    live.handler = text("mail");
+    live.body = text("b");
+    live.state = BERTH_READY;
+    ended.key.bytes = (struct berth_slice){ hash, sizeof hash };
+    given_loading(f);
+    assert_int_equal(berth_core_load_job(f->core, &live), 0);
+    assert_int_equal(berth_core_load_ended_key(f->core, &ended), 0);
+    core_start(f);
+
+    submit_again(f, request + 100, (struct submit){ .key = "k", .body = "b" });
+    assert_int_equal(submitted(f, request + 100), live.id);
+    submit_again(f, other, (struct submit){ .body = "c" });
+    assert_int_equal(submitted(f, other), ended.id);
+}
+
+static void of_two_loaded_jobs_with_one_key_the_newer_counts(void **state)
+{
+    struct fixture *f = *state;
+    given_loading(f);
+    struct berth_job_record newer = stored_job(9), older = stored_job(3);
+    newer.key = older.key = (struct berth_key){ .kind = BERTH_KEY_IDEMPOTENCY,
+                                                .bytes = text("k"),
+                                                .until_us = f->wall_us + SECOND_US };
+    newer.key.body_hash[0] = 1;
+    assert_int_equal(berth_core_load_job(f->core, &newer), 0);
+    assert_int_equal(berth_core_load_ended_key(f->core, &older), 0);
+    core_start(f);
+
+    uint64_t request = submit(f, (struct submit){ .key = "k" });
+
+    const char *message =
+        answer(f, request, BERTH_DO_SUBMITTED)->submitted.items[0].refusal.message;
+    assert_non_null(strstr(message, "job 9"));
+}
+
+static void a_row_that_cannot_be_ends_the_load_with_an_error(void **state)
+{
+    struct fixture *f = *state;
+    given_loading(f);
+    struct berth_job_record job = stored_job(3), orphan = stored_job(4);
+    orphan.dispatcher = 77;
+    assert_int_equal(berth_core_load_job(f->core, &job), 0);
+
+    assert_int_equal(berth_core_load_job(f->core, &job), BERTH_ESTORE);
+    assert_int_equal(berth_core_load_job(f->core, &orphan), BERTH_ESTORE);
+    core_start(f);
+}
+
+/* ---- memory ---- */
+
+static void send(struct fixture *f, const struct berth_effects **ret_effects)
+{
+    struct berth_slice name = text("default"), handler = text("a-new-handler");
+    struct berth_submit_item items[3] = { { .body = text("some body"), .key = text("k1") },
+                                          { .body = text("some body"), .priority = 3 },
+                                          { .body = text("some body"), .key = text("k3") } };
+    struct berth_event event = { .type = BERTH_EV_SUBMIT,
+                                 .now_ms = f->now_ms,
+                                 .wall_us = f->wall_us,
+                                 .submit = { .peer = CLIENT,
+                                             .request = 77,
+                                             .dispatchers = &name,
+                                             .dispatcher_count = 1,
+                                             .handlers = &handler,
+                                             .handler_count = 1,
+                                             .items = items,
+                                             .count = 3 } };
+    *ret_effects = berth_core_step(f->core, &event);
+}
+
+/* Whichever allocation fails: what was not taken in is refused, what was is whole. */
+static void without_memory_a_job_is_refused_and_nothing_of_it_is_left(void **state)
+{
+    struct fixture *f = *state;
+    bool has_failed = true;
+    unsigned rounds = 0;
+    while (has_failed) {
+        core_replace(f, (struct berth_core_opts){ 0 });
+        core_start(f);
+        const struct berth_effects *effects;
+        faulty_fail_at(++rounds);
+        send(f, &effects);
+        has_failed = faulty_stop();
+        berth_core_check(f->core);
+
+        if (effects->count) { /* refused as a whole */
+            assert_true(has_failed);
+            assert_int_equal(effects->count, 1);
+            int code = effects->items[0].type == BERTH_DO_ERROR
+                           ? effects->items[0].error.code
+                           : effects->items[0].submitted.items[0].refusal.code;
+            assert_int_equal(code, BERTH_EFULL);
+            assert_int_equal(f->core->jobs.used, 0);
+            assert_int_equal(f->core->keys.used, 0);
+            assert_int_equal(berth_map_count(&f->core->handlers), 0);
+        } else {
+            uint64_t used = f->core->jobs.used;
+            store_all(f);
+            const struct berth_submitted_item *items =
+                answer(f, 77, BERTH_DO_SUBMITTED)->submitted.items;
+            unsigned taken = 0;
+            for (size_t i = 0; i < 3; i++) {
+                taken += items[i].id != 0;
+                if (!items[i].id)
+                    assert_int_equal(items[i].refusal.code, BERTH_EFULL);
+                else
+                    assert_int_equal(job_of(f, items[i].id)->state, JOB_READY);
+            }
+            assert_int_equal(taken, used);
+            assert_int_equal(f->core->keys.used, used);
+            assert_int_equal(taken, has_failed ? 2 : 3);
+        }
+    }
+    assert_in_range(rounds, 15, 40);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_submit_is_answered_only_when_it_is_stored),
+        TEST(the_record_holds_all_that_came_with_the_job),
+        TEST(a_submit_without_a_key_is_stored_under_its_request),
+        TEST(ids_grow_and_are_answered_in_order),
+        TEST(a_delayed_job_is_scheduled_and_ready_when_its_time_has_come),
+        TEST(a_delay_that_is_over_when_it_is_stored_does_not_wait_for_a_turn),
+        TEST(an_unknown_dispatcher_is_refused_by_name_and_the_others_are_taken),
+        TEST(a_submit_of_which_nothing_is_taken_is_answered_at_once),
+        TEST(more_live_jobs_than_allowed_are_refused_until_one_has_ended),
+        TEST(a_request_that_is_repeated_gets_the_same_answer),
+        TEST(a_repeat_of_what_is_being_stored_waits_for_it),
+        TEST(a_key_of_the_users_is_one_job_per_dispatcher),
+        TEST(a_key_with_anything_else_in_it_is_a_conflict),
+        TEST(the_same_key_twice_in_one_submit_is_one_job),
+        TEST(a_key_is_known_after_its_job_has_ended_until_its_window_is_over),
+        TEST(keys_are_freed_when_their_window_is_over),
+        TEST(loaded_jobs_stand_where_they_stood),
+        TEST(loaded_keys_are_known_again),
+        TEST(of_two_loaded_jobs_with_one_key_the_newer_counts),
+        TEST(a_row_that_cannot_be_ends_the_load_with_an_error),
+        TEST(without_memory_a_job_is_refused_and_nothing_of_it_is_left),
+    };
+    return berth_test_main(tests, NULL, NULL);
+}
