@@ -151,6 +151,11 @@ class Untested(Case):
         self.write("tests/tidy/untested/x.txt", "# comment\ncli/main.c: run by the integration tests\n")
         self.assert_caught("untested", "base/b.c:1")
 
+    def test_a_unit_test_of_another_component_does_not_count(self):
+        for path in ("base/a.c", "cli/a.c", "broker/b.c", "tests/unit/base/test_a.c", "tests/store/test_b.c"):
+            self.write(path, MIT)
+        self.assert_caught("untested", "cli/a.c:1")
+
     def test_the_list_may_not_grow_old(self):
         for path in ("base/a.c", "base/b.c", "tests/unit/base/test_a.c"):
             self.write(path, MIT)

@@ -233,16 +233,23 @@ def read_untested(tree):
                 yield f"{path}:{number}", source.strip(), reason.strip()
 
 
+def test_scope(path):
+    """The component that a unit test is of; other tests may be of any."""
+    found = re.match(r"tests/unit/(\w+)/", path)
+    return found.group(1) if found else ""
+
+
 def rule_untested(tree):
     listed = {}
     for place, source, reason in read_untested(tree):
         if not reason:
             yield f"{place}: '{source}' needs a reason"
         listed[source] = place
-    tests = {os.path.basename(f) for f in tree.files if f.startswith("tests/")}
+    tests = {(test_scope(f), os.path.basename(f)) for f in tree.files if f.startswith("tests/")}
     sources = {f for f in tree.c_files(*PRODUCT) if f.endswith(".c") and "/examples/" not in f}
     for path in sorted(sources):
-        has_test = f"test_{os.path.basename(path)}" in tests
+        test = f"test_{os.path.basename(path)}"
+        has_test = (path.split("/")[0], test) in tests or ("", test) in tests
         if not has_test and path not in listed:
             yield f"{path}:1: has no test_{os.path.basename(path)}, and no reason in tests/tidy/untested/"
         if has_test and path in listed:
