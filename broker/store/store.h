@@ -50,9 +50,10 @@ struct berth_store_info {
     uint32_t next_dispatcher_id;
 };
 
-/* Called by load: dispatchers, then sessions, then live jobs in order of id, then keys of ended
- * jobs that can still come again (job.id, job.dispatcher and job.key only). What a callback returns
- * negative ends the load with that code. */
+/* Called by load: dispatchers, then sessions, then live jobs in order of id (of `last` the id
+ * alone: the rest is shown, by a read, and not decided with), then keys of ended jobs that can
+ * still come again (job.id, job.dispatcher and job.key only), in order of id. What a callback
+ * returns negative ends the load with that code. */
 struct berth_store_visitor {
     void *arg;
     int (*dispatcher)(void *arg, const struct berth_dispatcher_record *record);

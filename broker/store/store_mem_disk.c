@@ -405,6 +405,7 @@ static int visit_jobs(const struct berth_mem_disk *disk, const struct berth_stor
         struct berth_job_record job = job_at(disk, i)->record;
         if (!store_state_is_live(job.state))
             continue;
+        job.last = (struct berth_attempt_record){ .id = job.last.id };
         if (job.body.bytes > budget_bytes) {
             budget_bytes = 0;
             job.body.data = NULL;

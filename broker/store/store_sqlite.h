@@ -134,18 +134,23 @@ void sqlite_rollback(struct store_sqlite *self);
 
 /* store_sqlite_row.c */
 
-/* The columns of a job in the order that sqlite_row_job reads, from `job` or `done`. BARE: lengths
- * in place of result and body. */
-#define SQLITE_JOB_COLUMNS                                                                         \
-    "id, dispatcher, state, priority, submitted_us, run_at_us, max_attempts, timeout_ms, "         \
-    "attempt, "                                                                                    \
-    "failures, deaths, is_cancelled, finished_us, handler, key_kind, key_bytes, key_until_us, "    \
-    "body_hash, last_attempt, last_started_us, last_worker, last_error_kind, last_error_message"
-#define SQLITE_JOB_FULL SQLITE_JOB_COLUMNS ", 0, 0, last_result, body"
-#define SQLITE_JOB_BODY SQLITE_JOB_COLUMNS ", 0, length(body), last_result, NULL"
-#define SQLITE_JOB_BARE SQLITE_JOB_COLUMNS ", length(last_result), length(body), NULL, NULL"
+/* What a load needs of a live job, and what is shown of any: in the order that sqlite_row_live and
+ * sqlite_row_job read. At the end stand the lengths of the long values that were not asked for,
+ * then those that were. */
+#define SQLITE_HEAD_COLUMNS                                                                        \
+    "id, dispatcher, state, priority, submitted_us, run_at_us, max_attempts, timeout_ms, attempt," \
+    " failures, deaths, is_cancelled, handler, key_kind, key_bytes, key_until_us, body_hash,"      \
+    " last_attempt"
+#define SQLITE_LIVE_BODY SQLITE_HEAD_COLUMNS ", 0, body"
+#define SQLITE_LIVE_BARE SQLITE_HEAD_COLUMNS ", length(body), NULL"
+#define SQLITE_TAIL_COLUMNS                                                                        \
+    ", finished_us, last_started_us, last_worker, last_error_kind, last_error_message"
+#define SQLITE_JOB_FULL SQLITE_HEAD_COLUMNS SQLITE_TAIL_COLUMNS ", 0, body, 0, last_result"
+#define SQLITE_JOB_BARE                                                                            \
+    SQLITE_HEAD_COLUMNS SQLITE_TAIL_COLUMNS ", length(body), NULL, length(last_result), NULL"
 
 /* The row a statement stands on, borrowed until its next step. 0 or BERTH_ESTORE. */
+int sqlite_row_live(sqlite3_stmt *row, struct berth_job_record *ret_job, struct berth_error *err);
 int sqlite_row_job(sqlite3_stmt *row, struct berth_job_record *ret_job, struct berth_error *err);
 int sqlite_row_dispatcher(sqlite3_stmt *row, struct berth_dispatcher_record *ret_dispatcher,
                           struct berth_error *err);

@@ -60,7 +60,7 @@ static int visit_session(struct load *load, sqlite3_stmt *row)
 static int visit_job_without_body(struct load *load, sqlite3_stmt *row)
 {
     struct berth_job_record job;
-    int rc = sqlite_row_job(row, &job, load->err);
+    int rc = sqlite_row_live(row, &job, load->err);
     return rc < 0 ? rc : visited(load, load->visitor->job(load->visitor->arg, &job));
 }
 
@@ -69,7 +69,7 @@ static int visit_job_without_body(struct load *load, sqlite3_stmt *row)
 static int visit_job(struct load *load, sqlite3_stmt *row)
 {
     struct berth_job_record job;
-    int rc = sqlite_row_job(row, &job, load->err);
+    int rc = sqlite_row_live(row, &job, load->err);
     if (rc < 0)
         return rc;
     bool fits = job.body.bytes <= load->body_bytes_left;
@@ -107,9 +107,9 @@ int sqlite_load(struct store_blocking *backend, const struct berth_store_visitor
             "SELECT id, node, boot, nonce, child, lease_ms, name FROM session ORDER BY id < 0, id",
             0, visit_session);
     if (rc == 0)
-        rc = visit_rows(&load, "SELECT " SQLITE_JOB_FULL " FROM job ORDER BY id", 0, visit_job);
+        rc = visit_rows(&load, "SELECT " SQLITE_LIVE_BODY " FROM job ORDER BY id", 0, visit_job);
     if (rc == 1)
-        rc = visit_rows(&load, "SELECT " SQLITE_JOB_BODY " FROM job WHERE id > ?1 ORDER BY id",
+        rc = visit_rows(&load, "SELECT " SQLITE_LIVE_BARE " FROM job WHERE id > ?1 ORDER BY id",
                         (int64_t)load.last_job, visit_job_without_body);
     if (rc == 0)
         rc = visit_rows(

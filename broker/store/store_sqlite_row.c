@@ -78,7 +78,7 @@ static void next_name(struct row_reader *reader, char to[static BERTH_NAME_BYTES
 static int fail_row(struct berth_error *err, const char *what, uint64_t id, const char *fault)
 {
     return berth_fail(err, BERTH_ESTORE, "the database is damaged: %s %" PRIu64 ": %s", what, id,
-                      fault ? fault : "a value is outside its range");
+                      fault);
 }
 
 static void read_key(struct row_reader *reader, struct berth_key *key)
@@ -89,54 +89,70 @@ static void read_key(struct row_reader *reader, struct berth_key *key)
     next_fixed(reader, key->body_hash, sizeof key->body_hash, true);
 }
 
-static void read_last(struct row_reader *reader, struct berth_attempt_record *last)
+/* A long value: its length if it was not asked for, then the value itself, each 0 or NULL if it is
+ * not there. */
+static struct berth_slice read_long(struct row_reader *reader)
 {
-    last->id = next_u64(reader);
-    last->started_us = next_i64(reader);
-    last->worker = next_slice(reader);
-    last->error_kind = next_slice(reader);
-    last->error_message = next_slice(reader);
+    size_t bytes = (size_t)next_u32(reader);
+    struct berth_slice slice = next_slice(reader);
+    return slice.data ? slice : (struct berth_slice){ .bytes = bytes };
 }
 
-/* The four columns at the end: lengths of result and body, then the bytes of both; those that were
- * not asked for are 0 or NULL. */
-static void read_long(struct row_reader *reader, struct berth_job_record *job)
+/* SQLITE_HEAD_COLUMNS. */
+static void read_head(struct row_reader *reader, struct berth_job_record *job)
 {
-    size_t result_bytes = (size_t)next_u32(reader);
-    size_t body_bytes = (size_t)next_u32(reader);
-    job->last.result = next_slice(reader);
-    job->body = next_slice(reader);
-    if (!job->last.result.data)
-        job->last.result.bytes = result_bytes;
-    if (!job->body.data)
-        job->body.bytes = body_bytes;
+    job->id = next_u64(reader);
+    job->dispatcher = next_u32(reader);
+    job->state = (enum berth_state)next_u32(reader);
+    job->priority = next_i32(reader);
+    job->submitted_us = next_i64(reader);
+    job->run_at_us = next_i64(reader);
+    job->max_attempts = next_u32(reader);
+    job->timeout_ms = next_i64(reader);
+    job->attempt = next_u32(reader);
+    job->failures = next_u32(reader);
+    job->deaths = next_u32(reader);
+    job->is_cancelled = next_i64(reader) != 0;
+    job->handler = next_slice(reader);
+    read_key(reader, &job->key);
+    job->last.id = next_u64(reader);
+}
+
+/* SQLITE_TAIL_COLUMNS. */
+static void read_tail(struct row_reader *reader, struct berth_job_record *job)
+{
+    job->finished_us = next_i64(reader);
+    job->last.started_us = next_i64(reader);
+    job->last.worker = next_slice(reader);
+    job->last.error_kind = next_slice(reader);
+    job->last.error_message = next_slice(reader);
+}
+
+static int check_job(const struct row_reader *reader, const struct berth_job_record *job,
+                     struct berth_error *err)
+{
+    const char *fault = reader->is_bad ? "a value is outside its range" : store_job_fault(job);
+    return fault ? fail_row(err, "job", job->id, fault) : 0;
+}
+
+int sqlite_row_live(sqlite3_stmt *row, struct berth_job_record *ret_job, struct berth_error *err)
+{
+    struct row_reader reader = { .row = row };
+    *ret_job = (struct berth_job_record){ .id = 0 };
+    read_head(&reader, ret_job);
+    ret_job->body = read_long(&reader);
+    return check_job(&reader, ret_job, err);
 }
 
 int sqlite_row_job(sqlite3_stmt *row, struct berth_job_record *ret_job, struct berth_error *err)
 {
     struct row_reader reader = { .row = row };
-    struct berth_job_record job = { .id = next_u64(&reader) };
-    job.dispatcher = next_u32(&reader);
-    job.state = (enum berth_state)next_u32(&reader);
-    job.priority = next_i32(&reader);
-    job.submitted_us = next_i64(&reader);
-    job.run_at_us = next_i64(&reader);
-    job.max_attempts = next_u32(&reader);
-    job.timeout_ms = next_i64(&reader);
-    job.attempt = next_u32(&reader);
-    job.failures = next_u32(&reader);
-    job.deaths = next_u32(&reader);
-    job.is_cancelled = next_i64(&reader) != 0;
-    job.finished_us = next_i64(&reader);
-    job.handler = next_slice(&reader);
-    read_key(&reader, &job.key);
-    read_last(&reader, &job.last);
-    read_long(&reader, &job);
-    const char *fault = reader.is_bad ? "a value is outside its range" : store_job_fault(&job);
-    if (fault)
-        return fail_row(err, "job", job.id, fault);
-    *ret_job = job;
-    return 0;
+    *ret_job = (struct berth_job_record){ .id = 0 };
+    read_head(&reader, ret_job);
+    read_tail(&reader, ret_job);
+    ret_job->body = read_long(&reader);
+    ret_job->last.result = read_long(&reader);
+    return check_job(&reader, ret_job, err);
 }
 
 int sqlite_row_dispatcher(sqlite3_stmt *row, struct berth_dispatcher_record *ret_dispatcher,
