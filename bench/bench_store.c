@@ -26,6 +26,7 @@
 #define COMMITS_MAX    2000000
 #define APPEND_BYTES   4096
 #define APPEND_NS      400000000
+#define READ_REPEATS   20
 #define HANDLER        "send-mail"
 #define NS_PER_S       1e9
 #define BYTES_TEXT_MAX 4096
@@ -307,6 +308,43 @@ static void run_load_once(struct bench *bench, const char *name, uint64_t budget
     berth_store_close(bench->store);
 }
 
+static void time_read(struct bench *bench, const char *name, const struct berth_read *read)
+{
+    struct berth_completion completion;
+    int64_t best_ns = INT64_MAX;
+    for (int i = 0; i < READ_REPEATS; i++) {
+        int64_t start_ns = berth_clock_monotonic_ns();
+        int rc = berth_store_read(bench->store, read);
+        BERTH_ASSERT(rc == 0);
+        while (berth_store_reap(bench->store, &completion) == 0) {
+            struct pollfd ready = { .fd = berth_store_fd(bench->store), .events = POLLIN };
+            (void)poll(&ready, 1, -1);
+        }
+        int64_t ns = berth_clock_monotonic_ns() - start_ns;
+        best_ns = ns < best_ns ? ns : best_ns;
+    }
+    printf("%-28s %7.2f ms, %zu jobs\n", name, (double)best_ns / 1e6, completion.job_count);
+}
+
+/* What the longest questions take, from which a batch behind them suffers. */
+static void run_reads(struct bench *bench)
+{
+    uint64_t ids[BERTH_STORE_READ_JOBS_MAX];
+    for (uint64_t i = 0; i < BERTH_STORE_READ_JOBS_MAX; i++)
+        ids[i] = 1 + i;
+    if (open_store(bench) < 0)
+        exit(1);
+    time_read(bench, "list that finds nothing",
+              &(struct berth_read){ .type = BERTH_READ_LIST, .dispatcher = 99, .count_max = 1000 });
+    time_read(
+        bench, "list of 1000",
+        &(struct berth_read){ .type = BERTH_READ_LIST, .count_max = BERTH_STORE_READ_JOBS_MAX });
+    time_read(bench, "1000 ids with bodies",
+              &(struct berth_read){
+                  .type = BERTH_READ_JOBS, .ids = ids, .id_count = BERTH_STORE_READ_JOBS_MAX });
+    berth_store_close(bench->store);
+}
+
 static void run_load(struct bench *bench)
 {
     remove_files(bench->options->dir);
@@ -320,6 +358,7 @@ static void run_load(struct bench *bench)
     run_load_once(bench, "warm, no bodies", 0);
     drop_cache(bench->options->dir);
     run_load_once(bench, "cold, all bodies", UINT64_MAX);
+    run_reads(bench);
 }
 
 static void bench_init(struct bench *bench, const struct options *options, uint64_t batch_jobs_max)

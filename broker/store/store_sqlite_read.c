@@ -54,7 +54,8 @@ static int read_jobs(struct store_sqlite *self, const struct berth_read *read,
     return rc < 0 ? rc : 0;
 }
 
-/* One of the two tables that a list walks at once, standing on its next row. */
+/* One of the two tables that a list walks at once, standing on its next row. The walk looks at
+ * three columns; only of a row that is wanted are the others fetched. */
 struct cursor {
     sqlite3_stmt *row; /* NULL: at its end */
     uint64_t id;
@@ -118,8 +119,10 @@ static int walk(struct store_sqlite *self, const struct berth_read *read, struct
             answer->has_more = true;
             return 0;
         }
-        int rc =
-            is_wanted(read, first->row, first == live) ? add_row(self, first->row, answer, err) : 0;
+        enum sqlite_statement get = first == live ? SQL_JOB_GET_BARE : SQL_DONE_GET_BARE;
+        int rc = 0;
+        if (is_wanted(read, first->row, first == live))
+            rc = add_by_id(self, get, first->id, answer, err);
         if (rc < 0)
             return rc;
         answer->next = first->id;
