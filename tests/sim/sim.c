@@ -9,10 +9,9 @@
 
 #include "faults.h"
 
-#define EVENTS_MAX (1u << 16)
-#define CALM_US_MAX                                                                                \
-    (40 * 60 * SECOND) /* for so long everything may take to end when nothing goes wrong any more  \
-                        */
+#define EVENTS_MAX  (1u << 16)
+#define CALM_US_MAX (40 * 60 * SECOND) /* for all to end when nothing goes wrong any more */
+#define TRACE_SHOWN 40                 /* of the lines of a run that failed */
 
 const char *const sim_dispatchers[SIM_DISPATCHERS] = { "newsletter", "auth", "mutex", "default" };
 const char *const sim_handlers[SIM_HANDLERS] = { "mail", "exec", "rare" };
@@ -59,11 +58,11 @@ bool sim_chance(struct sim *sim, unsigned percent)
 
 void sim_note(struct sim *sim, const char *format, ...)
 {
-    char *line = sim->trace[sim->trace_count++ % 64];
-    int bytes = snprintf(line, 160, "%10.3f ms  ", (double)sim->now_us / 1000.0);
+    char *line = sim->trace[sim->trace_count++ % TRACE_LINES];
+    int bytes = snprintf(line, TRACE_LINE_BYTES, "%10.3f ms  ", (double)sim->now_us / 1000.0);
     va_list args;
     va_start(args, format);
-    vsnprintf(line + bytes, (size_t)(160 - bytes), format, args);
+    vsnprintf(line + bytes, (size_t)(TRACE_LINE_BYTES - bytes), format, args);
     va_end(args);
     if (sim->opts.is_verbose)
         fprintf(stderr, "%s\n", line);
@@ -78,9 +77,9 @@ void sim_fail(struct sim *sim, const char *format, ...)
     vfprintf(stderr, format, args);
     va_end(args);
     fprintf(stderr, "\nthe last that happened:\n");
-    uint64_t first = sim->trace_count > 40 ? sim->trace_count - 40 : 0;
+    uint64_t first = sim->trace_count > TRACE_SHOWN ? sim->trace_count - TRACE_SHOWN : 0;
     for (uint64_t i = first; i < sim->trace_count; i++)
-        fprintf(stderr, "  %s\n", sim->trace[i % 64]);
+        fprintf(stderr, "  %s\n", sim->trace[i % TRACE_LINES]);
     longjmp(failure, 1);
 }
 

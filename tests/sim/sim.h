@@ -22,12 +22,14 @@
 #include "client/core/request.h"
 #include "worker/core/agent.h"
 
-#define SIM_DISPATCHERS 4
-#define SIM_HANDLERS    3
-#define SIM_WORKERS_MAX 6
-#define SIM_CLIENTS_MAX 4
-#define MS              INT64_C(1000)
-#define SECOND          INT64_C(1000000)
+#define SIM_DISPATCHERS  4
+#define SIM_HANDLERS     3
+#define SIM_WORKERS_MAX  6
+#define SIM_CLIENTS_MAX  4
+#define TRACE_LINES      64 /* kept, to be shown when a run fails */
+#define TRACE_LINE_BYTES 160
+#define MS               INT64_C(1000)
+#define SECOND           INT64_C(1000000)
 
 struct sim;
 
@@ -272,7 +274,7 @@ struct sim {
     struct client clients[SIM_CLIENTS_MAX];
     struct checkers checkers;
     int64_t wall_skew_us;
-    char trace[64][160];
+    char trace[TRACE_LINES][TRACE_LINE_BYTES];
     uint64_t trace_count;
     uint64_t steps;
     bool is_calm; /* no more faults: everything must end now */
