@@ -17,6 +17,10 @@
 
 #define CLI_PATIENCE_MS 60000 /* `wait` and `submit --wait` outlive that much without a broker */
 
+/* What the broker takes; it would refuse more by itself. */
+#define CLI_DURATION_MS_MAX  (INT64_C(3650) * 24 * 60 * 60 * 1000)
+#define CLI_MAX_ATTEMPTS_MAX 1000000
+
 enum cli_exit {
     CLI_OK = 0,
     CLI_FAILED = 1,
@@ -40,7 +44,6 @@ struct cli_opts {
 struct cli {
     struct cli_opts opts;
     const struct berth_args *args;
-    const char *program_path; /* argv[0] */
     struct berth_client *client;
     struct berth_error err;
 };

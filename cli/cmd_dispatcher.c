@@ -12,9 +12,7 @@
 #include "cli/json.h"
 #include "cli/print.h"
 
-#define DURATION_MS_MAX  (INT64_C(3650) * 24 * 60 * 60 * 1000)
-#define GRACE_MS_MAX     (INT64_C(24) * 60 * 60 * 1000)
-#define MAX_ATTEMPTS_MAX 1000000
+#define GRACE_MS_MAX (INT64_C(24) * 60 * 60 * 1000)
 
 struct set_opts {
     const char *limit;
@@ -46,7 +44,7 @@ static int parse_duration(const char *what, const char *text, int64_t max_ms, in
 static int check_duration(const char *what, const char *text, struct berth_error *err)
 {
     int64_t ms;
-    return parse_duration(what, text, DURATION_MS_MAX, &ms, err);
+    return parse_duration(what, text, CLI_DURATION_MS_MAX, &ms, err);
 }
 
 static int check_grace(const char *what, const char *text, struct berth_error *err)
@@ -69,7 +67,7 @@ static const struct berth_setting set_settings[] = {
       .type = BERTH_SETTING_U64,
       .offset = offsetof(struct set_opts, max_attempts),
       .min = 1,
-      .max = MAX_ATTEMPTS_MAX,
+      .max = CLI_MAX_ATTEMPTS_MAX,
       .value = "N",
       .help = "failed attempts before a job is dead (default 5)" },
     TEXT("backoff", backoff, "TIME", "before the second attempt, doubled each time (default 1s)",
@@ -298,12 +296,12 @@ static struct berth_dispatcher_settings settings_of(const struct set_opts *opts)
     if (opts->limit)
         (void)berth_limit_parse("--limit", opts->limit, &settings.limit, NULL);
     if (opts->backoff)
-        (void)parse_duration("", opts->backoff, DURATION_MS_MAX, &settings.backoff_ms, NULL);
+        (void)parse_duration("", opts->backoff, CLI_DURATION_MS_MAX, &settings.backoff_ms, NULL);
     if (opts->backoff_max)
-        (void)parse_duration("", opts->backoff_max, DURATION_MS_MAX, &settings.backoff_ms_max,
+        (void)parse_duration("", opts->backoff_max, CLI_DURATION_MS_MAX, &settings.backoff_ms_max,
                              NULL);
     if (opts->timeout)
-        (void)parse_duration("", opts->timeout, DURATION_MS_MAX, &settings.timeout_ms, NULL);
+        (void)parse_duration("", opts->timeout, CLI_DURATION_MS_MAX, &settings.timeout_ms, NULL);
     if (opts->grace)
         (void)parse_duration("", opts->grace, GRACE_MS_MAX, &settings.grace_ms, NULL);
     return settings;

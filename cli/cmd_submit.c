@@ -13,9 +13,6 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 
-#define TIMEOUT_MS_MAX   (INT64_C(3650) * 24 * 60 * 60 * 1000)
-#define MAX_ATTEMPTS_MAX 1000000
-
 struct submit_opts {
     const char *dispatcher, *handler, *payload, *payload_file, *key;
     uint64_t max_attempts;
@@ -61,14 +58,14 @@ static const struct berth_setting settings[] = {
       .type = BERTH_SETTING_U64,
       .offset = offsetof(struct submit_opts, max_attempts),
       .min = 1,
-      .max = MAX_ATTEMPTS_MAX,
+      .max = CLI_MAX_ATTEMPTS_MAX,
       .value = "N",
       .help = "failed attempts before the job is dead (default: the dispatcher's)" },
     { .name = "timeout",
       .type = BERTH_SETTING_DURATION,
       .offset = offsetof(struct submit_opts, timeout_ms),
       .min = 1,
-      .max = TIMEOUT_MS_MAX,
+      .max = CLI_DURATION_MS_MAX,
       .value = "TIME",
       .help = "of one attempt (default: the dispatcher's)" },
     { .name = "wait",

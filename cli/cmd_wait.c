@@ -11,8 +11,6 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 
-#define TIMEOUT_MS_MAX (INT64_C(3650) * 24 * 60 * 60 * 1000)
-
 struct wait_opts {
     int64_t timeout_ms;
 };
@@ -22,7 +20,7 @@ static const struct berth_setting settings[] = {
       .type = BERTH_SETTING_DURATION,
       .offset = offsetof(struct wait_opts, timeout_ms),
       .min = 0,
-      .max = TIMEOUT_MS_MAX,
+      .max = CLI_DURATION_MS_MAX,
       .value = "TIME",
       .help = "end with 124 after TIME (default: wait for ever)" },
 };

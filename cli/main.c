@@ -142,7 +142,6 @@ int main(int argc, char **argv)
     static struct berth_args args;
     static struct cli cli = { .opts = { .connect_timeout_ms = CONNECT_TIMEOUT_MS } };
     cli.args = &args;
-    cli.program_path = argv[0];
     int rc = berth_args_parse(&args, &program, argc, argv, &cli.err);
     int code = finish(run(&cli, rc));
     berth_client_close(cli.client);

@@ -7,8 +7,7 @@
 
 #include "base/assert.h"
 #include "client/call.h"
-
-#define FRAME_BYTES_MAX (16u << 20) /* what a broker takes */
+#include "proto/limits.h"
 
 static void finish(struct berth_client *client, struct berth_ask *ask, int rc);
 static void deliver(struct berth_ask *ask, struct berth_answer *answer_to_take);
@@ -84,7 +83,7 @@ static struct berth_ask *ask_new(struct berth_client *client, enum request_kind 
     ask->kind = kind;
     ask->started_ms = now_ms;
     berth_list_init(&ask->calls);
-    berth_buf_init(&ask->frame, FRAME_BYTES_MAX);
+    berth_buf_init(&ask->frame, BERTH_FRAME_BYTES_MAX);
     berth_list_push_back(&client->asks, &ask->node);
     return ask;
 }
@@ -193,7 +192,7 @@ static int pack(struct berth_client *client, struct berth_ask *ask)
 static int send_hello(struct berth_client *client)
 {
     struct berth_buf frame;
-    berth_buf_init(&frame, FRAME_BYTES_MAX);
+    berth_buf_init(&frame, BERTH_FRAME_BYTES_MAX);
     int rc = berth_pack_hello(client->id, &frame);
     if (rc == 0)
         rc = berth_dealer_send(client->dealer, berth_buf_slice(&frame));

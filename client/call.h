@@ -81,7 +81,7 @@ struct berth_call {
 void berth_waiter_init(struct berth_waiter *waiter);
 void berth_waiter_fini(struct berth_waiter *waiter);
 
-/* Each with the lock held. start: `timeout_ms` from now; the call must not move until it is done or
+/* Each with the lock held. start: until `deadline_ms`; the call must not move until it is done or
  * dropped. wait: returns when one of the waiter's calls is done or has a new answer. drop: gives it
  * up; it is done then. */
 void berth_call_start(struct berth_client *client, struct berth_call *call,

@@ -16,14 +16,11 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "client/call.h"
+#include "proto/limits.h"
 
 #define PARTS_UNDER_WAY_MAX 4
 #define NAMES_RECENT        16
 #define SPEC_BYTES          48 /* of a job's columns, about */
-#define PRIORITY_MAX        100
-#define MAX_ATTEMPTS_MAX    1000000
-#define TIMEOUT_MS_MAX      (INT64_C(3650) * 24 * 60 * 60 * 1000)
-#define BODIES_BYTES_MAX    (16u << 20)
 
 /* What goes into one message. */
 struct part {
@@ -88,16 +85,16 @@ int berth_submit(struct berth_client *client, const struct berth_job_spec *spec,
 
 static int check_options(const struct berth_job_spec *spec, struct berth_error *err)
 {
-    if (spec->priority < -PRIORITY_MAX || spec->priority > PRIORITY_MAX)
-        return berth_fail(err, BERTH_EVALUE, "priority %" PRId32 " is not within -%d to %d",
-                          spec->priority, PRIORITY_MAX, PRIORITY_MAX);
-    if (spec->max_attempts > MAX_ATTEMPTS_MAX)
+    if (spec->priority < BERTH_PRIORITY_MIN || spec->priority > BERTH_PRIORITY_MAX)
+        return berth_fail(err, BERTH_EVALUE, "priority %" PRId32 " is not within %d to %d",
+                          spec->priority, BERTH_PRIORITY_MIN, BERTH_PRIORITY_MAX);
+    if (spec->max_attempts > BERTH_MAX_ATTEMPTS_MAX)
         return berth_fail(err, BERTH_EVALUE, "max_attempts %" PRIu32 " is more than %d",
-                          spec->max_attempts, MAX_ATTEMPTS_MAX);
-    if (spec->timeout_ms < 0 || spec->timeout_ms > TIMEOUT_MS_MAX)
+                          spec->max_attempts, BERTH_MAX_ATTEMPTS_MAX);
+    if (spec->timeout_ms < 0 || spec->timeout_ms > BERTH_DURATION_MS_MAX)
         return berth_fail(err, BERTH_EVALUE,
                           "timeout_ms %" PRId64 " is not within 0 (none) and %" PRId64,
-                          spec->timeout_ms, TIMEOUT_MS_MAX);
+                          spec->timeout_ms, BERTH_DURATION_MS_MAX);
     for (size_t i = 0; i < sizeof spec->reserved / sizeof spec->reserved[0]; i++)
         if (spec->reserved[i] != 0)
             return berth_fail(err, BERTH_EVALUE, "reserved members of a job must be zero");
@@ -143,7 +140,7 @@ static int add_part(struct submit *submit, size_t first)
     }
     struct part *part = &submit->parts[submit->parts_count++];
     *part = (struct part){ .first = first };
-    berth_buf_init(&part->bodies, BODIES_BYTES_MAX);
+    berth_buf_init(&part->bodies, BERTH_FRAME_BYTES_MAX);
     return 0;
 }
 

@@ -73,7 +73,7 @@ static struct request *find(const struct request_table *table, uint64_t number)
 
 static const struct request *of_heap(const struct berth_heap_node *node)
 {
-    return (const void *)((const char *)node - offsetof(struct request, in_heap));
+    return berth_container_of(node, struct request, in_heap);
 }
 
 static bool is_due_before(const struct berth_heap_node *a, const struct berth_heap_node *b)

@@ -22,8 +22,7 @@ static int64_t poller_wakes_ns; /* the poller sleeps until then at the most; 0: 
 
 static const struct weft_timer *timer_of(const struct berth_heap_node *node)
 {
-    return (const struct weft_timer *)(const void *)((const char *)node -
-                                                     offsetof(struct weft_timer, node));
+    return berth_container_of(node, struct weft_timer, node);
 }
 
 static bool is_before(const struct berth_heap_node *a, const struct berth_heap_node *b)

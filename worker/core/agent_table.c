@@ -24,7 +24,7 @@ static struct agent_attempt *of_untold(struct berth_list_node *node)
 
 static const struct agent_attempt *of_timeout(const struct berth_heap_node *node)
 {
-    return (const void *)((const char *)node - offsetof(struct agent_attempt, by_timeout));
+    return berth_container_of(node, struct agent_attempt, by_timeout);
 }
 
 static bool is_before(const struct berth_heap_node *a, const struct berth_heap_node *b)
