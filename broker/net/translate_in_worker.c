@@ -52,10 +52,10 @@ int translate_worker_message(struct berth_arena *arena, const Berth__V1__Envelop
     }
 }
 
-static void read_id(uint8_t ret_id[static 16], ProtobufCBinaryData id)
+static void read_id(uint8_t ret_id[static BERTH_ID_BYTES], ProtobufCBinaryData id)
 {
-    BERTH_ASSERT(id.len == 16);
-    memcpy(ret_id, id.data, 16);
+    BERTH_ASSERT(id.len == BERTH_ID_BYTES);
+    memcpy(ret_id, id.data, BERTH_ID_BYTES);
 }
 
 static int read_hello(struct berth_arena *arena, const Berth__V1__WorkerHello *message,

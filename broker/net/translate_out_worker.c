@@ -17,9 +17,9 @@ static void put_gone_ok(const struct berth_do_fenced *from, Berth__V1__WorkerGon
 static int put_orders(struct berth_arena *arena, const struct berth_do_orders *from,
                       Berth__V1__WorkerOrders *m);
 
-static struct berth_slice id_slice(const uint8_t id[static 16])
+static struct berth_slice id_slice(const uint8_t id[static BERTH_ID_BYTES])
 {
-    return (struct berth_slice){ .data = id, .bytes = 16 };
+    return (struct berth_slice){ .data = id, .bytes = BERTH_ID_BYTES };
 }
 
 int translate_worker_effect(struct berth_arena *arena, const struct berth_effect *effect,

@@ -74,7 +74,7 @@ static struct kind *kind_of(struct api *api, const char *name)
 
 /* ---- what counts ---- */
 
-static void is_over(struct request *request)
+static void end_request(struct request *request)
 {
     if (!request->connection)
         return;
@@ -93,7 +93,7 @@ static void end_closed(struct api *api)
             continue;
         struct pollfd fd = { .fd = request->fd, .events = POLLRDHUP };
         if (poll(&fd, 1, 0) > 0 && fd.revents & (POLLRDHUP | POLLHUP | POLLERR))
-            is_over(request);
+            end_request(request);
     }
 }
 
@@ -220,11 +220,12 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **c
     (void)context;
     if (code != MHD_CONNECTION_NOTIFY_CLOSED)
         return;
-    for (size_t i = 0; i < REQUESTS_MAX; i++)
-        if (api->requests[i].connection == connection) {
-            api->requests[i].is_waiting = false;
-            is_over(&api->requests[i]);
-        }
+    for (size_t i = 0; i < REQUESTS_MAX; i++) {
+        if (api->requests[i].connection != connection)
+            continue;
+        api->requests[i].is_waiting = false;
+        end_request(&api->requests[i]);
+    }
 }
 
 /* ---- the loop ---- */
@@ -311,7 +312,7 @@ int main(int argc, char **argv)
     fflush(stdout);
     int rc = serve(api, daemon, signals);
     for (size_t i = 0; i < REQUESTS_MAX; i++)
-        is_over(&api->requests[i]);
+        end_request(&api->requests[i]);
     MHD_stop_daemon(daemon);
     free(api);
     return rc;
