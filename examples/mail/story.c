@@ -23,6 +23,7 @@
 #define STORY_MS    240000 /* the whole of it */
 #define PAYLOAD_MAX 64
 #define KINDS       2
+#define LOG_PAUSE_S 2
 #define STATS_BYTES 2048
 
 struct chapter {
@@ -135,8 +136,9 @@ static int print_progress(struct berth_client *client, bool *ret_is_over)
 
 static int look_on(struct berth_client *client, time_t start)
 {
-    struct timespec second = { .tv_sec = 1 };
     bool is_over = false, is_terminal = isatty(STDOUT_FILENO);
+    /* What is not overwritten is said less often. */
+    struct timespec pause = { .tv_sec = is_terminal ? 1 : LOG_PAUSE_S };
     while (!is_over) {
         if (!is_terminal)
             printf("%3ld s\n", (long)(time(NULL) - start));
@@ -147,7 +149,7 @@ static int look_on(struct berth_client *client, time_t start)
             return -1;
         }
         if (!is_over) {
-            nanosleep(&second, NULL);
+            nanosleep(&pause, NULL);
             if (is_terminal)
                 printf("\033[%dA", KINDS);
         }
