@@ -67,6 +67,7 @@ static struct question *copy_of(const struct berth_do_read *from)
         .dispatcher = from->dispatcher,
         .after = from->after,
         .is_newest_first = from->is_newest_first,
+        .with_bodies = from->with_bodies,
         .count_max = from->count_max,
     };
     return question;

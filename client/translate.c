@@ -242,6 +242,8 @@ int berth_pack_list(uint64_t number, const struct berth_job_filter *filter, stru
     list.after = filter->after.v;
     list.has_newest_first = filter->is_newest_first;
     list.newest_first = filter->is_newest_first;
+    list.has_with_bodies = filter->with_bodies;
+    list.with_bodies = filter->with_bodies;
     list.has_count_max = 1;
     list.count_max = filter->count_max < BERTH_JOBS_ANSWER_MAX ? (uint32_t)filter->count_max
                                                                : BERTH_JOBS_ANSWER_MAX;

@@ -140,6 +140,7 @@ static const struct berth_rule job_list_rules[] = {
     RULE(3, after, NUMBER, .max = BERTH_JOB_ID_MAX),
     RULE(4, newest_first, ANY),
     RULE(5, count_max, NUMBER, .max = BERTH_JOBS_ANSWER_MAX),
+    RULE(6, with_bodies, ANY),
 };
 const struct berth_rules berth_rules_job_list =
     RULES(berth__v1__job_list__descriptor, job_list_rules);

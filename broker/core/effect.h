@@ -188,7 +188,7 @@ struct berth_do_read { /* field by field a struct berth_read of store.h */
     enum berth_state state;
     uint32_t dispatcher;
     uint64_t after;
-    bool is_newest_first;
+    bool is_newest_first, with_bodies;
     size_t count_max;
 };
 

@@ -71,8 +71,8 @@ struct berth_ev_job_list {
     struct berth_slice dispatcher; /* "": all */
     enum berth_state state;        /* 0: all */
     uint64_t after;
-    bool is_newest_first;
-    uint32_t count_max; /* 1..1000 */
+    bool is_newest_first, with_bodies; /* also bodies and results */
+    uint32_t count_max;                /* 1..1000 */
 };
 
 struct berth_ev_dispatcher_set {

@@ -238,6 +238,7 @@ static void ask_list(struct berth_core *core, const struct query *query)
                                 .dispatcher = query->dispatcher,
                                 .after = query->list.after,
                                 .is_newest_first = query->list.is_newest_first,
+                                .with_bodies = query->list.with_bodies,
                                 .count_max = is_live ? ROWS_MAX : query->list.count_max };
 }
 
@@ -303,18 +304,24 @@ static void answer_list(struct berth_core *core, const struct query *query,
 {
     struct berth_job_view *views = out_alloc(core, read->job_count, sizeof *views);
     struct berth_do_jobs jobs = { .items = views, .next = read->has_more ? read->next : 0 };
+    bool with_bodies = query->list.with_bodies;
+    if (query->count) /* of running ones */
+        jobs.next = query->list.after;
     for (size_t i = 0; i < read->job_count; i++) {
         struct berth_job_view *view = &views[jobs.count];
+        if (with_bodies && i > 0 && is_cut(&read->jobs[i])) {
+            jobs.next = read->jobs[i - 1].id;
+            break;
+        }
         view_job(core, &read->jobs[i], view);
-        view->record.body = view->record.last.result = (struct berth_slice){ 0 };
+        if (!with_bodies)
+            view->record.body = view->record.last.result = (struct berth_slice){ 0 };
         jobs.count += !query->list.state || view->record.state == query->list.state;
         if (jobs.count == query->list.count_max && i + 1 < read->job_count) {
             jobs.next = read->jobs[i].id;
             break;
         }
     }
-    if (query->count) /* of running ones */
-        jobs.next = query->list.after;
     out_add(core, BERTH_DO_JOBS, query->peer, query->request)->jobs = jobs;
 }
 

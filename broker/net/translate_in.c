@@ -202,6 +202,7 @@ static struct berth_ev_job_list read_job_list(struct translate_from from,
         .state = (enum berth_state)message->state,
         .after = message->after,
         .is_newest_first = message->newest_first,
+        .with_bodies = message->with_bodies,
         .count_max = message->count_max > 0 ? message->count_max : BERTH_JOBS_ANSWER_COUNT,
     };
 }

@@ -26,6 +26,7 @@ struct berth_store;
 #define BERTH_STORE_READ_JOBS_MAX  1000        /* of a page */
 #define BERTH_STORE_READ_IDS_MAX   10000       /* asked for by id */
 #define BERTH_STORE_READ_BYTES_MAX (16u << 20) /* of bodies and results in one answer */
+#define BERTH_STORE_LIST_BYTES_MAX (4u << 20)  /* the same in one page of a list */
 #define BERTH_STORE_READ_ROWS_MAX  20000       /* looked at for one page of a list */
 #define BERTH_STORE_READS_MAX      64          /* under way at a time */
 
@@ -66,7 +67,7 @@ struct berth_store_visitor {
 
 enum berth_read_type {
     BERTH_READ_JOBS = 1, /* by id, live or ended, with bodies and results */
-    BERTH_READ_LIST,     /* a page, in order of id, without bodies and results */
+    BERTH_READ_LIST,     /* a page, in order of id; bodies and results only if asked for */
     BERTH_READ_COUNTS,   /* ended jobs per dispatcher */
 };
 
@@ -82,6 +83,8 @@ struct berth_read {
     uint32_t dispatcher;         /* 0: all */
     uint64_t after; /* beyond this id, in the direction of the order; 0: from the start */
     bool is_newest_first;
+    bool with_bodies; /* and results; the page ends with the job that reaches
+                         BERTH_STORE_LIST_BYTES_MAX of them */
     size_t count_max; /* 1 .. BERTH_STORE_READ_JOBS_MAX */
 };
 

@@ -493,12 +493,13 @@ static int read_list(const struct berth_mem_disk *disk, const struct berth_read 
          looked_at++) {
         struct berth_job_record job =
             job_at(disk, read->is_newest_first ? index - 1 : index)->record;
-        if (answer->job_count == read->count_max || looked_at == BERTH_STORE_READ_ROWS_MAX) {
+        if (answer->job_count == read->count_max || looked_at == BERTH_STORE_READ_ROWS_MAX ||
+            answer->copied_bytes >= BERTH_STORE_LIST_BYTES_MAX) {
             answer->has_more = true;
             return 0;
         }
-        job.body.data = NULL;
-        job.last.result.data = NULL;
+        if (!read->with_bodies)
+            job.body.data = job.last.result.data = NULL;
         rc = is_wanted(read, &job) ? store_answer_add(answer, &job) : 0;
         if (rc < 0)
             return rc;

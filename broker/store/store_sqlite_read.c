@@ -115,11 +115,14 @@ static int walk(struct store_sqlite *self, const struct berth_read *read, struct
     struct cursor *first;
     for (size_t looked_at = 0; (first = cursor_first(live, done, read->is_newest_first)) != NULL;
          looked_at++) {
-        if (answer->job_count == read->count_max || looked_at == BERTH_STORE_READ_ROWS_MAX) {
+        if (answer->job_count == read->count_max || looked_at == BERTH_STORE_READ_ROWS_MAX ||
+            answer->copied_bytes >= BERTH_STORE_LIST_BYTES_MAX) {
             answer->has_more = true;
             return 0;
         }
-        enum sqlite_statement get = first == live ? SQL_JOB_GET_BARE : SQL_DONE_GET_BARE;
+        enum sqlite_statement get = read->with_bodies ? SQL_JOB_GET : SQL_JOB_GET_BARE;
+        if (first != live)
+            get = read->with_bodies ? SQL_DONE_GET : SQL_DONE_GET_BARE;
         int rc = 0;
         if (is_wanted(read, first->row, first == live))
             rc = add_by_id(self, get, first->id, answer, err);

@@ -371,7 +371,7 @@ static void list_jobs(struct fake_broker *broker, const Berth__V1__Envelope *env
             jobs->next = jobs->job[jobs->n_job - 1]->id;
             return;
         }
-        jobs->job[jobs->n_job++] = job_row(job, false, arena);
+        jobs->job[jobs->n_job++] = job_row(job, list->with_bodies, arena);
     }
 }
 

@@ -208,6 +208,7 @@ static void ask_store(struct sim *sim, const struct berth_do_read *ask)
                                .dispatcher = ask->dispatcher,
                                .after = ask->after,
                                .is_newest_first = ask->is_newest_first,
+                               .with_bodies = ask->with_bodies,
                                .count_max = ask->count_max };
     int rc = berth_store_read(sim->broker.store, &read);
     if (rc < 0)

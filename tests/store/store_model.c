@@ -282,7 +282,8 @@ static void check_list(const struct model *model, const struct berth_read *read,
         if (!is_wanted(read, &model->jobs[place]))
             continue;
         assert_true(found < completion->job_count);
-        check_job(&completion->jobs[found++], &model->jobs[place], false, false);
+        check_job(&completion->jobs[found++], &model->jobs[place], read->with_bodies,
+                  read->with_bodies);
     }
     assert_int_equal(completion->job_count, found);
     if (found < read->count_max)

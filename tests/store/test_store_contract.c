@@ -376,6 +376,7 @@ static void check_random_reads(struct fixture *f, struct berth_rng *rng)
             .dispatcher = (uint32_t)berth_rng_below(rng, 5),
             .after = berth_rng_chance(rng, 1, 2) ? berth_rng_below(rng, id_max) : 0,
             .is_newest_first = berth_rng_chance(rng, 1, 2),
+            .with_bodies = berth_rng_chance(rng, 1, 2),
             .count_max = 1 + (size_t)berth_rng_below(rng, 40),
         };
         model_check_read(&f->model, &f->kit, &list);
@@ -455,6 +456,33 @@ static void list_that_finds_little_stops_and_says_where(void **state)
     assert_int_equal(page.job_count, 1);
     assert_int_equal(page.jobs[0].id, last);
     assert_false(page.has_more);
+}
+
+static void page_with_bodies_ends_at_its_bound_of_bytes(void **state)
+{
+    struct fixture *f = *state;
+    static char body[1 << 20];
+    for (uint64_t id = 1; id <= 10; id++) {
+        struct berth_batch *batch = kit_batch(&f->kit);
+        struct berth_record job =
+            kit_job(id, 1, (struct berth_slice){ .data = body, .bytes = sizeof body });
+        kit_add(batch, &job);
+        kit_store(&f->kit, batch);
+    }
+    struct berth_read read = { .type = BERTH_READ_LIST, .count_max = 10, .with_bodies = true };
+    static const size_t counts[] = { 4, 4, 2 };
+    for (size_t i = 0; i < 3; i++) {
+        struct berth_completion page = kit_read(&f->kit, &read);
+        assert_int_equal(page.job_count, counts[i]);
+        assert_int_equal(page.jobs[0].body.bytes, sizeof body);
+        assert_memory_equal(page.jobs[0].body.data, body, sizeof body);
+        assert_int_equal(page.has_more, i < 2);
+        read.after = page.next;
+    }
+    read = (struct berth_read){ .type = BERTH_READ_LIST, .count_max = 10 };
+    struct berth_completion page = kit_read(&f->kit, &read);
+    assert_int_equal(page.job_count, 10);
+    assert_null(page.jobs[0].body.data);
 }
 
 static void answer_to_ids_leaves_bodies_out_beyond_its_bound(void **state)
@@ -550,6 +578,7 @@ int main(void)
         TEST(full_store_refuses_arrivals_and_takes_ends),
         TEST(list_goes_on_where_it_stopped_in_both_directions),
         TEST(list_that_finds_little_stops_and_says_where),
+        TEST(page_with_bodies_ends_at_its_bound_of_bytes),
         TEST(answer_to_ids_leaves_bodies_out_beyond_its_bound),
         TEST(answer_to_one_id_always_has_its_body),
         TEST(close_finishes_and_drops_what_is_under_way),

@@ -157,6 +157,7 @@ struct berth_job_filter {
     size_t count_max;       /* 0: no limit */
     enum berth_state state; /* 0: all */
     bool is_newest_first;
+    bool with_bodies; /* also command, payload, context and result, which are empty without it */
     uint64_t reserved[8];
 };
 

@@ -341,6 +341,32 @@ static void running_jobs_are_known_here_and_listed_in_order_of_id(void **state)
     assert_int_equal(get(f, BERTH_DO_READ)->read.id_count, 6);
 }
 
+static void a_list_with_bodies_ends_before_the_first_that_the_store_left_out(void **state)
+{
+    struct fixture *f = *state;
+    given_dispatcher(f, "wide", 100);
+    given_worker(f, 10);
+    uint64_t first = given_running(f, (struct submit){ .dispatcher = "wide" });
+    for (unsigned i = 0; i < 2; i++)
+        given_running(f, (struct submit){ .dispatcher = "wide" });
+    struct berth_job_record rows[] = { row(f, first, BERTH_READY), row(f, first + 1, BERTH_READY),
+                                       row(f, first + 2, BERTH_READY) };
+    for (size_t i = 0; i < 3; i++)
+        rows[i].body = text("body");
+    rows[2].body.data = NULL;
+
+    uint64_t request = list(f, (struct berth_ev_job_list){
+                                   .state = BERTH_RUNNING, .count_max = 100, .with_bodies = true });
+    answer_read(f, rows, 3);
+
+    assert_int_equal(jobs(f, request)->count, 2);
+    assert_int_equal(jobs(f, request)->items[1].record.body.bytes, 4);
+    assert_int_equal(jobs(f, request)->next, first + 1);
+
+    (void)list(f, (struct berth_ev_job_list){ .count_max = 100, .with_bodies = true });
+    assert_true(get(f, BERTH_DO_READ)->read.with_bodies);
+}
+
 static void a_list_of_running_jobs_when_there_are_none_needs_no_store(void **state)
 {
     struct fixture *f = *state;
@@ -472,6 +498,7 @@ int main(void)
         TEST(a_list_of_a_live_state_is_picked_out_of_the_live_rows),
         TEST(a_page_without_a_row_of_that_state_says_where_the_next_one_begins),
         TEST(running_jobs_are_known_here_and_listed_in_order_of_id),
+        TEST(a_list_with_bodies_ends_before_the_first_that_the_store_left_out),
         TEST(a_list_of_running_jobs_when_there_are_none_needs_no_store),
         TEST(a_list_of_an_unknown_dispatcher_is_refused_by_name),
         TEST(a_body_beyond_the_budget_is_read_back_before_its_grant_leaves),

@@ -146,6 +146,7 @@ static void a_list_has_its_filters_or_their_defaults(void **state)
     assert_int_equal(event.job_list.state, 0);
     assert_int_equal(event.job_list.after, 0);
     assert_false(event.job_list.is_newest_first);
+    assert_false(event.job_list.with_bodies);
     assert_int_equal(event.job_list.count_max, 100);
 
     m.has_dispatcher = m.has_state = m.has_after = m.has_newest_first = m.has_count_max = 1;
@@ -153,12 +154,14 @@ static void a_list_has_its_filters_or_their_defaults(void **state)
     m.state = BERTH__V1__JOB_STATE__JOB_STATE_DEAD;
     m.after = 17;
     m.newest_first = 1;
+    m.has_with_bodies = m.with_bodies = 1;
     m.count_max = 1000;
     event = taken(f, &e);
     assert_slice(event.job_list.dispatcher, "io");
     assert_int_equal(event.job_list.state, BERTH_DEAD);
     assert_int_equal(event.job_list.after, 17);
     assert_true(event.job_list.is_newest_first);
+    assert_true(event.job_list.with_bodies);
     assert_int_equal(event.job_list.count_max, 1000);
 }
 

@@ -201,6 +201,7 @@ static void a_list_names_only_what_it_filters_by(void **state)
                                                           .state = BERTH_DEAD,
                                                           .after = { 8 },
                                                           .is_newest_first = true,
+                                                          .with_bodies = true,
                                                           .count_max = SIZE_MAX },
                               &f->frame),
               JOB_LIST, 2);
@@ -209,6 +210,7 @@ static void a_list_names_only_what_it_filters_by(void **state)
     assert_int_equal(list->state, BERTH__V1__JOB_STATE__JOB_STATE_DEAD);
     assert_int_equal(list->after, 8);
     assert_true(list->newest_first);
+    assert_true(list->with_bodies);
     assert_int_equal(list->count_max, 1000);
 }
 

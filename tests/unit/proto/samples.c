@@ -115,6 +115,11 @@ static Berth__V1__JobList job_list = {
     SET(count_max, 1000),
 };
 
+static Berth__V1__JobList job_list_with_bodies = {
+    MESSAGE(job_list),
+    SET(with_bodies, 1),
+};
+
 static Berth__V1__Job job = {
     MESSAGE(job),
     SET(id, 128),
@@ -410,15 +415,19 @@ static Berth__V1__BrokerStatus broker_status = {
     SET(workers, 9),
 };
 
-#define SAMPLE(case_, member, side, request_)                                                      \
+/* A second sample of a message has a name of its own. */
+#define SAMPLE_OF(name_, case_, field, sample, side_, request_)                                    \
     {                                                                                              \
-#member, BERTH_SIDE_##side,                                                                \
+        (name_), (side_),                                                                          \
         {                                                                                          \
             .base = PROTOBUF_C_MESSAGE_INIT(&berth__v1__envelope__descriptor), SET(version, 1),    \
-            .has_request = (request_) != 0, .request = (request_),                                 \
-            .message_case = BERTH__V1__ENVELOPE__MESSAGE_##case_, .member = &(member)              \
+            .has_request = (request_) != 0, .request = (request_), .message_case = (case_),        \
+            .field = &(sample)                                                                     \
         }                                                                                          \
     }
+#define SAMPLE(case_, member, side, request_)                                                      \
+    SAMPLE_OF(#member, BERTH__V1__ENVELOPE__MESSAGE_##case_, member, member, BERTH_SIDE_##side,    \
+              request_)
 
 const struct sample samples[] = {
     SAMPLE(ERROR, error, CLIENT, 77),
@@ -432,6 +441,8 @@ const struct sample samples[] = {
     SAMPLE(JOB_CANCELLED, job_cancelled, CLIENT, 77),
     SAMPLE(JOB_GET, job_get, BROKER, 77),
     SAMPLE(JOB_LIST, job_list, BROKER, 77),
+    SAMPLE_OF("job_list_with_bodies", BERTH__V1__ENVELOPE__MESSAGE_JOB_LIST, job_list,
+              job_list_with_bodies, BERTH_SIDE_BROKER, 77),
     SAMPLE(JOBS, jobs, CLIENT, 77),
     SAMPLE(WORKER_HELLO, worker_hello, BROKER, 0),
     SAMPLE(WORKER_WELCOME, worker_welcome, WORKER, 0),
