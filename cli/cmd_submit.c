@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/json.h"
+#include "cli/print.h"
 
 struct submit_opts {
     const char *dispatcher, *handler, *payload, *payload_file, *key;
@@ -157,10 +158,30 @@ static void print_json(const struct outcome *outcome)
     json_document_end(&json);
 }
 
+/* An end that makes the command fail is said with its reason, if the broker still tells it. */
+static void say_failure(struct cli *cli, const struct outcome *outcome)
+{
+    struct berth_job *job = NULL;
+    berth_job_id id = outcome->submitted.id;
+    if (berth_job_get(cli->client, id, &job, cli->opts.connect_timeout_ms, NULL) < 0)
+        job = NULL;
+    (void)fprintf(stderr, "berth: job %" PRIu64 " is %s", id.v, berth_state_name(outcome->state));
+    if (job && outcome->state == BERTH_DEAD && job->error_message[0]) {
+        (void)fputs(": ", stderr);
+        print_text(stderr, berth_slice_of(job->error_message), false);
+    }
+    (void)fputc('\n', stderr);
+    berth_job_free(job);
+}
+
 static int wait_for_end(struct cli *cli, struct outcome *outcome)
 {
     int rc = cli_wait(cli, &outcome->wait, &outcome->submitted.id, 1, INT64_MAX);
-    return rc < 0 ? cli_fail(cli, rc) : cli_wait_exit(&outcome->wait);
+    if (rc < 0)
+        return cli_fail(cli, rc);
+    if (outcome->state != BERTH_COMPLETED)
+        say_failure(cli, outcome);
+    return cli_wait_exit(&outcome->wait);
 }
 
 static int submit(struct cli *cli, const struct submit_opts *opts, struct berth_slice payload)

@@ -533,9 +533,11 @@ static void submit_and_wait_prints_the_id_first_and_ends_as_the_job_does(void **
     fake_broker_move(f->broker, 1, BERTH_DEAD);
     assert_int_equal(process_await_exit(&f->process, PATIENT), 3);
     assert_string_equal(out(f), "1\n");
+    assert_says(f, "berth: job 1 is dead");
 
     fake_broker_submit_as(f->broker, BERTH_CANCELLED);
     assert_int_equal(run(f, "submit --wait -- a"), 4);
+    assert_says(f, "berth: job 2 is cancelled");
     fake_broker_submit_as(f->broker, BERTH_COMPLETED);
     assert_int_equal(run(f, "submit --wait -- a --json"), 0);
     assert_string_equal(out(f), "3\n");
