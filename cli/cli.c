@@ -47,6 +47,12 @@ int cli_usage(const char *format, ...)
     return CLI_USAGE;
 }
 
+void cli_remark(const struct cli *cli, const char *sentence)
+{
+    if (!cli->opts.is_json && !cli->opts.is_quiet)
+        (void)fprintf(stderr, "berth: %s\n", sentence);
+}
+
 int cli_begin(struct cli *cli, void *target)
 {
     return berth_args_apply(cli->args, &cli->opts, target, &cli->err);

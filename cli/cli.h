@@ -52,6 +52,8 @@ struct cli {
 int cli_fail(struct cli *cli, int rc);
 /* Says a sentence of ours and returns CLI_USAGE. */
 int cli_usage(const char *format, ...) BERTH_PRINTF(1, 2);
+/* Says a sentence of ours on stderr to a person; nothing with --json or -q. */
+void cli_remark(const struct cli *cli, const char *sentence);
 /* The exit code that belongs to a result of the client library. */
 int cli_exit_of(int rc);
 

@@ -12,6 +12,7 @@
 
 #define LIST_COUNT     100
 #define LIST_COUNT_MAX 1000000
+#define COMMAND_WIDTH  40
 
 struct ls_opts {
     const char *dispatcher;
@@ -68,6 +69,7 @@ static void add_row(struct list *list, const struct berth_job *job)
     print_cell(list->table, "%s", job->handler);
     print_cell(list->table, "%" PRIu32 "/%" PRIu32, job->attempt, job->max_attempts);
     print_cell(list->table, "%s", berth_duration_format(age_ms > 0 ? age_ms : 0, age));
+    print_words(list->table, job->command, COMMAND_WIDTH);
     print_cell(list->table, "%s", job->error_message[0] ? job->error_message : job->reason);
 }
 
@@ -97,6 +99,7 @@ static int write_list(struct cli *cli, const struct ls_opts *opts, struct list *
     struct berth_job_filter filter = { .dispatcher = opts->dispatcher,
                                        .state = (enum berth_state)opts->state,
                                        .is_newest_first = true,
+                                       .with_bodies = cli->opts.is_json || !cli->opts.is_quiet,
                                        .count_max = opts->count + 1 }; /* to see if there is more */
     if (cli->opts.is_json) {
         json_document_begin(&list->json, "berth.jobs/1");
@@ -118,7 +121,7 @@ static int write_list(struct cli *cli, const struct ls_opts *opts, struct list *
 static int run_ls(void *context)
 {
     static const char *const heads[] = { ">ID",      "STATE", "DISPATCHER", "HANDLER",
-                                         ">ATTEMPT", ">AGE",  "REASON" };
+                                         ">ATTEMPT", ">AGE",  "COMMAND",    "REASON" };
     struct cli *cli = context;
     struct ls_opts opts = { .count = LIST_COUNT };
     int rc = cli_begin(cli, &opts);
@@ -133,8 +136,10 @@ static int run_ls(void *context)
     json_init(&list.json, stdout);
     rc = list.table ? write_list(cli, &opts, &list) : -ENOMEM;
     print_table_free(list.table);
-    if (rc == 0 && list.has_more && !cli->opts.is_json && !cli->opts.is_quiet)
-        (void)fprintf(stderr, "berth: there are more; -n N shows N of them\n");
+    if (rc == 0 && list.has_more)
+        cli_remark(cli, "there are more; -n N shows N of them");
+    if (rc == 0 && list.count == 0)
+        cli_remark(cli, opts.dispatcher || opts.state ? "no such jobs" : "there are no jobs");
     return rc < 0 ? cli_fail(cli, rc) : CLI_OK;
 }
 

@@ -17,6 +17,7 @@ struct list {
     const struct cli_opts *opts;
     struct json json;
     struct print_table *table;
+    bool has_rows;
 };
 
 static void worker_json(struct json *json, const struct berth_worker_info *worker)
@@ -59,6 +60,7 @@ static int add_row(struct print_table *table, const struct berth_worker_info *wo
 static int on_worker(void *arg, const struct berth_worker_info *worker)
 {
     struct list *list = arg;
+    list->has_rows = true;
     if (!list->opts->is_json && !list->opts->is_quiet)
         return add_row(list->table, worker);
     if (list->opts->is_json)
@@ -99,6 +101,8 @@ static int run_ls(void *context)
     json_init(&list.json, stdout);
     rc = list.table ? write_list(cli, &list) : -ENOMEM;
     print_table_free(list.table);
+    if (rc == 0 && !list.has_rows)
+        cli_remark(cli, "no worker has joined this broker");
     return rc < 0 ? cli_fail(cli, rc) : CLI_OK;
 }
 

@@ -15,6 +15,7 @@
 #define CELL_BYTES_MAX  4096
 #define TABLE_BYTES_MAX (256u << 20)
 #define GAP             2
+#define DOTS            "..."
 
 struct print_table {
     const char *const *heads;
@@ -128,6 +129,39 @@ void print_cell(struct print_table *table, const char *format, ...)
     size_t column = table->cells++ % table->columns, width = print_width(cell);
     if (width > table->widths[column])
         table->widths[column] = width;
+}
+
+/* Cuts `text` so that it takes no more columns. Behind it there is room for DOTS. */
+static void cut(char *text, size_t width_max)
+{
+    if (print_width(text) <= width_max)
+        return;
+    size_t columns = sizeof DOTS - 1, at = 0;
+    for (size_t left = strlen(text); left > 0;) {
+        int width;
+        size_t bytes = next_char(text + at, left, &width);
+        columns += width >= 0 ? (size_t)width : 1;
+        if (columns > width_max)
+            break;
+        at += bytes;
+        left -= bytes;
+    }
+    memcpy(text + at, DOTS, sizeof DOTS);
+}
+
+void print_words(struct print_table *table, const char *const *words, size_t width_max)
+{
+    char text[CELL_BYTES_MAX + sizeof DOTS] = "";
+    FILE *file = words && words[0] ? fmemopen(text, CELL_BYTES_MAX, "w") : NULL;
+    for (size_t i = 0; file && words[i] && i <= width_max; i++) {
+        if (i > 0)
+            (void)fputc(' ', file);
+        print_word(file, words[i]);
+    }
+    if (file)
+        (void)fclose(file);
+    cut(text, width_max);
+    print_cell(table, "%s", text);
 }
 
 /* Blanks before a cell are written with it, so that no line ends in blanks. */

@@ -25,6 +25,10 @@ void print_table_free(struct print_table *table);
 /* The next cell, from left to right, row by row; copied. */
 void print_cell(struct print_table *table, const char *format, ...) BERTH_PRINTF(2, 3);
 
+/* A cell of the words of a command as a shell would read them, of at most `width_max` columns: what
+ * is cut off is shown as "...". `words` end with NULL; NULL: an empty cell. */
+void print_words(struct print_table *table, const char *const *words, size_t width_max);
+
 /* Writes all rows, aligned, under their heads; nothing at all if there is no row. 0 or -ENOMEM,
  * also of an earlier cell. */
 int print_table(const struct print_table *table, FILE *file);

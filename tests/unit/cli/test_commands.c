@@ -382,13 +382,19 @@ static void a_list_is_a_table_ids_or_json(void **state)
     struct fixture *f = *state;
     assert_int_equal(run(f, "ls"), 0);
     assert_string_equal(out(f), "");
+    assert_string_equal(process_err(&f->process), "berth: there are no jobs\n");
+    assert_int_equal(run(f, "ls --state dead"), 0);
+    assert_string_equal(process_err(&f->process), "berth: no such jobs\n");
+    assert_int_equal(run(f, "ls -q"), 0);
+    assert_string_equal(process_err(&f->process), "");
     for (int i = 0; i < 3; i++)
-        assert_int_equal(run(f, i == 1 ? "submit -d io -- b" : "submit -- a"), 0);
+        assert_int_equal(run(f, i == 1 ? "submit -d io -- b -c d" : "submit -- a"), 0);
     fake_broker_move(f->broker, 3, BERTH_DEAD);
 
     assert_int_equal(run(f, "ls"), 0);
     assert_memory_equal(out(f), "ID  STATE  DISPATCHER  HANDLER  ATTEMPT", 39);
     assert_non_null(strstr(out(f), "\n 2  ready  io          exec         0/5"));
+    assert_non_null(strstr(out(f), "  b -c d"));
     assert_int_equal(run(f, "ls -q"), 0);
     assert_string_equal(out(f), "3\n2\n1\n");
     assert_int_equal(run(f, "ls -q -d io"), 0);
@@ -400,6 +406,7 @@ static void a_list_is_a_table_ids_or_json(void **state)
                    "d['next'] == 2");
     assert_int_equal(run(f, "ls -n 3 --json"), 0);
     assert_json(f, "len(d['items']) == 3 and d['next'] is None");
+    assert_json(f, "[j['argv'] for j in d['items']] == [['a'], ['b', '-c', 'd'], ['a']]");
     assert_int_equal(run(f, "ls -n 1"), 0);
     assert_says(f, "there are more");
 }

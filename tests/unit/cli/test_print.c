@@ -74,6 +74,48 @@ static void a_table_without_rows_is_nothing(void **state)
     print_table_free(NULL);
 }
 
+static void a_command_is_shown_as_a_shell_would_read_it_and_cut(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const heads[] = { "C" };
+    static const char *const commands[][4] = {
+        { "sh", "-c", "a b", NULL },      { "123456789012345", NULL },
+        { "1234567890123456", NULL },     { "Größe", "Größe", "Größe", NULL },
+        { "漢字", "漢字", "漢字", NULL }, { NULL },
+    };
+    struct print_table *table = print_table_new(heads, 1);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        print_words(table, commands[i], 15);
+    print_words(table, NULL, 15);
+
+    assert_ok(print_table(table, f->file));
+
+    assert_written(f, "C\n"
+                      "sh -c 'a b'\n"
+                      "123456789012345\n"
+                      "123456789012...\n"
+                      "'Größe' 'Grö...\n"
+                      "'漢字' '漢字...\n"
+                      "\n\n");
+    print_table_free(table);
+}
+
+static void a_word_of_many_bytes_and_no_width_is_cut(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const heads[] = { "C" };
+    static char word[8193];
+    for (size_t i = 0; i < sizeof word - 1; i += 2)
+        memcpy(word + i, "\xcc\x81", 2); /* a combining accent */
+    const char *words[] = { word, "12345678901234567890", NULL };
+    struct print_table *table = print_table_new(heads, 1);
+    print_words(table, words, 15);
+    assert_ok(print_table(table, f->file));
+    (void)fflush(f->file);
+    assert_true(f->bytes <= 4096 + 2);
+    print_table_free(table);
+}
+
 static void a_cell_cannot_move_the_cursor(void **state)
 {
     struct fixture *f = *state;
@@ -114,6 +156,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(columns_are_as_wide_as_their_widest_cell),
         TEST(a_table_without_rows_is_nothing),
+        TEST(a_command_is_shown_as_a_shell_would_read_it_and_cut),
+        TEST(a_word_of_many_bytes_and_no_width_is_cut),
         TEST(a_cell_cannot_move_the_cursor),
         TEST(text_keeps_its_lines_only_where_it_may),
         TEST(words_are_quoted_for_a_shell_if_need_be),
