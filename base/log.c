@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * The log. The global is two atomics, so that a level may change while others write.
+ * The log. The global is atomics, so that a level may change while others write.
+ *
+ * Whoever logs may be the thread that keeps a lease alive, so no write may wait for a reader of
+ * stderr. The descriptor's own flags stay as they are: it is shared with whoever started us.
  */
 #include "base/log.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,6 +24,7 @@
 static struct {
     _Atomic(const char *) program;
     atomic_int level;
+    _Atomic uint64_t lost_count; /* lines that stderr did not take, not yet told */
 } log_global = { .level = BERTH_LOG_INFO };
 
 static const char *const level_names[] = {
@@ -146,14 +155,61 @@ size_t berth_log_format(char text[static BERTH_LOG_LINE_MAX], int64_t unix_us, c
     return line.bytes;
 }
 
+/* Pipes take a call that does not wait since Linux 6.4. Elsewhere there is a look before the write,
+ * which another process at the same pipe can still spoil, in the moment in which it gets full. */
+static ssize_t write_if_ready(const char *line, size_t bytes)
+{
+    struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+    if (poll(&out, 1, 0) <= 0 || !(out.revents & POLLOUT))
+        return -1;
+    return write(STDERR_FILENO, line, bytes);
+}
+
+static ssize_t write_pipe(const char *line, size_t bytes)
+{
+    struct iovec piece = { .iov_base = (void *)(uintptr_t)line, .iov_len = bytes };
+    ssize_t written = pwritev2(STDERR_FILENO, &piece, 1, -1, RWF_NOWAIT);
+    if (written < 0 && (errno == EOPNOTSUPP || errno == ENOSYS))
+        return write_if_ready(line, bytes);
+    return written;
+}
+
+/* Whether stderr took the line. */
+static bool put_out(const char *line, size_t bytes)
+{
+    struct stat about;
+    ssize_t written;
+    if (fstat(STDERR_FILENO, &about) < 0)
+        return false;
+    if (S_ISSOCK(about.st_mode))
+        written = send(STDERR_FILENO, line, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    else if (S_ISFIFO(about.st_mode))
+        written = write_pipe(line, bytes);
+    else if (S_ISREG(about.st_mode))
+        written = write(STDERR_FILENO, line, bytes);
+    else
+        written = write_if_ready(line, bytes);
+    return written > 0;
+}
+
+static bool write_line(enum berth_log_level level, const char *event,
+                       const struct berth_log_field *fields)
+{
+    char line[BERTH_LOG_LINE_MAX];
+    size_t bytes = berth_log_format(line, berth_clock_wall_us(), atomic_load(&log_global.program),
+                                    level, event, fields);
+    return put_out(line, bytes);
+}
+
 void berth_log_write(enum berth_log_level level, const char *event,
                      const struct berth_log_field *fields)
 {
     if ((int)level > atomic_load(&log_global.level))
         return;
-    char line[BERTH_LOG_LINE_MAX];
-    size_t bytes = berth_log_format(line, berth_clock_wall_us(), atomic_load(&log_global.program),
-                                    level, event, fields);
-    ssize_t written = write(STDERR_FILENO, line, bytes);
-    (void)written;
+    uint64_t lost = atomic_exchange(&log_global.lost_count, 0);
+    const struct berth_log_field of_lost[] = { BERTH_LOG_U64("lines", lost), { .key = NULL } };
+    bool is_ready = lost == 0 || write_line(BERTH_LOG_WARN, "log_lines_lost", of_lost);
+    if (is_ready && write_line(level, event, fields))
+        return;
+    atomic_fetch_add(&log_global.lost_count, is_ready ? 1 : lost + 1);
 }

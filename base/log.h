@@ -7,9 +7,11 @@
  * url=tcp://127.0.0.1:7411 epoch=3
  *
  * For shells alone: libraries return errors. The level and the program's name are the one global
- * state we allow ourselves. Logging never fails and never allocates; what stderr does not take is
- * lost. A line is at most BERTH_LOG_LINE_MAX bytes (so that a pipe takes it whole, PIPE_BUF),
- * longer ones are cut and end in "...".
+ * state we allow ourselves. Logging never fails, never allocates and never waits for a reader: a
+ * line that a pipe, a socket or a terminal does not take at once is lost, and the next one that
+ * goes out is preceded by event=log_lines_lost with their number. A line is at most
+ * BERTH_LOG_LINE_MAX bytes (so that a pipe takes it whole, PIPE_BUF), longer ones are cut and end
+ * in "...".
  */
 #pragma once
 

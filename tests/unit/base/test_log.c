@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * The log: the form of a line, levels, and one write for each line from several threads.
+ * The log: the form of a line, levels, one write for each line from several
+ * threads, and readers that do not read.
  */
 #include "support/berthtest.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -162,6 +167,75 @@ static void lines_of_several_threads_do_not_mix(void **state)
     assert_int_equal(count, THREADS_COUNT * LINES_COUNT);
 }
 
+/* stderr is `ends[1]`, of which nobody reads, and takes nothing more when this returns. */
+static int put_in_the_place_of_stderr(const int ends[2])
+{
+    char block[BERTH_LOG_LINE_MAX] = { 0 };
+    int flags = fcntl(ends[1], F_GETFL);
+    assert_int_equal(fcntl(ends[1], F_SETFL, flags | O_NONBLOCK), 0);
+    while (write(ends[1], block, sizeof block) > 0)
+        ;
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(fcntl(ends[1], F_SETFL, flags), 0);
+    int saved = dup(STDERR_FILENO);
+    assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    return saved;
+}
+
+static char *read_what_is_there(int fd)
+{
+    static char text[1 << 20];
+    size_t bytes = 0;
+    ssize_t got;
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    while ((got = read(fd, text + bytes, sizeof text - 1 - bytes)) > 0)
+        bytes += (size_t)got;
+    for (size_t i = 0; i < bytes; i++)
+        text[i] = text[i] ? text[i] : ' ';
+    text[bytes] = '\0';
+    return text;
+}
+
+static void assert_lines_are_lost_and_counted(const int ends[2])
+{
+    berth_log_init("test", BERTH_LOG_INFO);
+    int saved = put_in_the_place_of_stderr(ends);
+    for (int i = 0; i < 3; i++)
+        berth_log(BERTH_LOG_INFO, "unread");
+    char *before = read_what_is_there(ends[0]);
+    bool had_room = strstr(before, "event=unread") != NULL;
+    berth_log(BERTH_LOG_INFO, "read_again");
+    berth_log(BERTH_LOG_INFO, "next");
+    assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+    assert_int_equal(close(saved), 0);
+
+    const char *after = read_what_is_there(ends[0]);
+    assert_false(had_room);
+    const char *lost = strstr(after, "event=log_lines_lost lines=3\n");
+    assert_non_null(lost);
+    const char *again = strstr(lost, "event=read_again\n");
+    assert_non_null(again);
+    assert_null(strstr(again, "log_lines_lost"));
+    assert_int_equal(close(ends[0]), 0);
+    assert_int_equal(close(ends[1]), 0);
+}
+
+static void a_full_pipe_that_nobody_reads_holds_nobody_up(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_lines_are_lost_and_counted(ends);
+}
+
+static void a_full_socket_that_nobody_reads_holds_nobody_up(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    assert_lines_are_lost_and_counted(ends);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +245,8 @@ int main(void)
         cmocka_unit_test(levels_have_names),
         cmocka_unit_test(lines_above_the_level_are_left_out),
         cmocka_unit_test(lines_of_several_threads_do_not_mix),
+        cmocka_unit_test(a_full_pipe_that_nobody_reads_holds_nobody_up),
+        cmocka_unit_test(a_full_socket_that_nobody_reads_holds_nobody_up),
     };
     return berth_test_main(tests, NULL, NULL);
 }
