@@ -19,7 +19,7 @@
 /* A Submit's columns: eight of at most 8 bytes a job, the names, and the joined bodies and keys. */
 #define SUBMIT_ARENA_BYTES_MAX ((size_t)2 * BERTH_FRAME_BYTES_MAX)
 
-_Static_assert(BERTH_PACK_NAMES_MAX == BERTH_NAMES_MAX, "a table of names");
+_Static_assert(BERTH_PACK_NAMES_MAX <= BERTH_NAMES_MAX, "a table of names");
 _Static_assert(BERTH_CLIENT_ID_BYTES == BERTH_ID_BYTES, "the client's id");
 
 int berth_pack_body(const struct berth_job_spec *spec, struct berth_buf *bodies,
@@ -64,9 +64,9 @@ struct columns {
 static int columns_init(struct columns *columns, size_t count, size_t keys_bytes,
                         size_t bodies_bytes, struct berth_arena *arena)
 {
-    int rc = berth_names_init(&columns->dispatchers, BERTH_NAMES_MAX, arena);
+    int rc = berth_names_init(&columns->dispatchers, BERTH_PACK_NAMES_MAX, arena);
     if (rc == 0)
-        rc = berth_names_init(&columns->handlers, BERTH_NAMES_MAX, arena);
+        rc = berth_names_init(&columns->handlers, BERTH_PACK_NAMES_MAX, arena);
     columns->dispatcher = berth_arena_alloc_array(arena, count, sizeof *columns->dispatcher);
     columns->handler = berth_arena_alloc_array(arena, count, sizeof *columns->handler);
     columns->max_attempts = berth_arena_alloc_array(arena, count, sizeof *columns->max_attempts);

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 size_t berth_column_trim_u32(const uint32_t *column, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -57,10 +59,16 @@ int berth_names_init(struct berth_names *names, size_t count_max, struct berth_a
 {
     BERTH_ASSERT(count_max >= 1);
     BERTH_ASSERT(count_max <= BERTH_NAMES_MAX);
+    size_t slot_count = 2;
+    while (slot_count < 2 * count_max)
+        slot_count *= 2;
     ProtobufCBinaryData *items = berth_arena_alloc_array(arena, count_max, sizeof *items);
-    if (!items)
+    uint32_t *slots = berth_arena_zalloc(arena, slot_count * sizeof *slots);
+    if (!items || !slots)
         return -ENOMEM;
-    *names = (struct berth_names){ .items = items, .count_max = count_max };
+    *names = (struct berth_names){
+        .items = items, .slots = slots, .count_max = count_max, .slot_count = slot_count
+    };
     return 0;
 }
 
@@ -76,15 +84,18 @@ int64_t berth_names_put(struct berth_names *names, struct berth_slice name)
     /* Batches come sorted more often than not. */
     if (names_is_at(names, names->last, name))
         return (int64_t)names->last;
-    size_t index = 0;
-    while (index < names->count && !names_is_at(names, index, name))
-        index++;
-    if (index == names->count_max)
-        return -EMSGSIZE;
-    if (index == names->count)
+    /* Half of the slots stay free, so a search ends. */
+    size_t mask = names->slot_count - 1, at = (size_t)berth_hash64(name, 0) & mask;
+    while (names->slots[at] != 0 && !names_is_at(names, names->slots[at] - 1, name))
+        at = (at + 1) & mask;
+    if (names->slots[at] == 0) {
+        if (names->count == names->count_max)
+            return -EMSGSIZE;
         names->items[names->count++] = berth_bytes_of(name);
-    names->last = index;
-    return (int64_t)index;
+        names->slots[at] = (uint32_t)names->count;
+    }
+    names->last = names->slots[at] - 1;
+    return (int64_t)names->last;
 }
 
 bool berth_name_slice_is_valid(struct berth_slice name)

@@ -106,14 +106,15 @@ static inline struct berth_slice berth_spans_next(struct berth_spans *spans)
 /* A table of names being built for a message to be sent. Each name stands in it once. */
 struct berth_names {
     ProtobufCBinaryData *items; /* the message's table */
-    size_t count, count_max, last;
+    uint32_t *slots;            /* by hash: 1 + index of a name; 0: free */
+    size_t count, count_max, slot_count, last;
 };
 
 /* Room for `count_max` (1 .. BERTH_NAMES_MAX) names from `arena`. 0 or -ENOMEM. */
 int berth_names_init(struct berth_names *names, size_t count_max, struct berth_arena *arena);
 
 /* The index of `name`, which is borrowed until the message was packed. -EMSGSIZE: the table is
- * full; split the batch. O(names) at worst, O(1) for the same name again. */
+ * full; split the batch. */
 int64_t berth_names_put(struct berth_names *names, struct berth_slice name);
 
 /* A name: [A-Za-z0-9][A-Za-z0-9._-]{0,63}, as berth_name_is_valid() of base/text.h, for bytes

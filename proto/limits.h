@@ -28,7 +28,7 @@
 #define BERTH_IDS_MAX            10000 /* in a wait, a cancel, a get */
 #define BERTH_JOBS_ANSWER_MAX    1000  /* rows of one Jobs */
 #define BERTH_JOBS_ANSWER_COUNT  100   /* when a JobList does not say */
-#define BERTH_NAMES_MAX          1024  /* in a table of names */
+#define BERTH_NAMES_MAX          4096  /* in a table of names: a join may name all dispatchers */
 #define BERTH_JOB_ID_MAX         ((UINT64_C(1) << 53) - 1)
 #define BERTH_PRIORITY_MIN       (-100)
 #define BERTH_PRIORITY_MAX       100

@@ -352,7 +352,8 @@ static int fill_join(const struct agent_line *lines, size_t count, Berth__V1__Wo
     m->is_cancelled = berth_arena_alloc_array(arena, count, sizeof *m->is_cancelled);
     if (!m->attempt || !m->job || !m->dispatcher || !m->number || !m->state || !m->is_cancelled)
         return -ENOMEM;
-    if (berth_names_init(&dispatchers, BERTH_NAMES_MAX, arena) < 0)
+    size_t names_max = count < BERTH_NAMES_MAX ? count : BERTH_NAMES_MAX;
+    if (berth_names_init(&dispatchers, names_max > 0 ? names_max : 1, arena) < 0)
         return -ENOMEM;
 
     for (size_t i = 0; i < count; i++) {

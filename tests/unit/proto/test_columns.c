@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "proto/columns.h"
+#include "proto/limits.h"
 
 static void empty_column_is_all_zeros(void **state)
 {
@@ -115,6 +116,24 @@ static void full_table_of_names_says_so(void **state)
     berth_arena_fini(&arena);
 }
 
+static void table_takes_every_dispatcher_that_there_may_be(void **state)
+{
+    (void)state;
+    struct berth_arena arena;
+    struct berth_names names;
+    static char texts[BERTH_DISPATCHERS_MAX][16];
+    berth_arena_init(&arena, 1 << 20);
+    assert_ok(berth_names_init(&names, BERTH_NAMES_MAX, &arena));
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < BERTH_DISPATCHERS_MAX; i++) {
+            (void)snprintf(texts[i], sizeof texts[i], "d%d", i);
+            assert_int_equal(berth_names_put(&names, berth_slice_of(texts[i])), i);
+        }
+    }
+    assert_int_equal(names.count, BERTH_DISPATCHERS_MAX);
+    berth_arena_fini(&arena);
+}
+
 static void name_is_checked_without_a_nul(void **state)
 {
     (void)state;
@@ -140,6 +159,7 @@ int main(void)
         cmocka_unit_test(spans_of_an_empty_column_are_all_empty),
         cmocka_unit_test(name_stands_in_its_table_once),
         cmocka_unit_test(full_table_of_names_says_so),
+        cmocka_unit_test(table_takes_every_dispatcher_that_there_may_be),
         cmocka_unit_test(name_is_checked_without_a_nul),
     };
     return berth_test_main(tests, NULL, NULL);

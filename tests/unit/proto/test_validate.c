@@ -275,7 +275,7 @@ static void submit_indices_point_into_their_table(void **state)
     REFUSED(submit, (m->n_dispatchers = 0, m->n_dispatcher = 0), "dispatchers",
             "dispatchers is empty: each job needs one");
     TOO_LARGE(submit, m->n_dispatchers = BERTH_NAMES_MAX + 1, "dispatchers",
-              "dispatchers has 1025 entries; allowed are 0 to 1024" TOO_LONG);
+              "dispatchers has 4097 entries; allowed are 0 to 4096" TOO_LONG);
 }
 
 static void submit_lengths_add_up(void **state)
