@@ -3,7 +3,7 @@
 
 #include "out.h"
 
-/* One message of orders: a frame has 16 MiB, a table of names 1024 rows (proto/limits.h). */
+/* One message of orders: a frame has 16 MiB, a table of names 4096 rows (proto/limits.h). */
 #define ORDERS_GRANTS_MAX     1024
 #define ORDERS_BODY_BYTES_MAX (8u << 20)
 
