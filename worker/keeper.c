@@ -148,6 +148,9 @@ static int open_signals(struct keeper *keeper)
     sigset_t ours;
     (void)sigemptyset(&ours);
     (void)sigaddset(&ours, SIGCHLD);
+    /* A reader of the log that goes away must not take the jobs with it. */
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+        return -errno;
     /* Ignored, it would not be signalled, and children would vanish without a status. */
     if (signal(SIGCHLD, SIG_DFL) == SIG_ERR)
         return -errno;

@@ -478,6 +478,19 @@ static void signals_are_passed_on_and_the_third_term_kills(void **state)
     assert_int_equal(await_keeper_exit(f), 0);
 }
 
+/* What the kernel does to whoever logs when the reader of stderr is gone. */
+static void a_keeper_outlives_the_reader_of_its_log(void **state)
+{
+    struct fixture *f = *state;
+    start_keeper(f, "signals");
+    (void)await_born(f);
+
+    assert_int_equal(kill(f->keeper, SIGPIPE), 0);
+
+    assert_int_equal(kill(f->keeper, SIGHUP), 0);
+    assert_line(f, "1\n");
+}
+
 static void a_child_that_does_not_stop_when_told_is_killed(void **state)
 {
     struct fixture *f = *state;
@@ -626,6 +639,7 @@ int main(int argc, char **argv)
         TEST(a_drained_worker_is_proven_gone_and_ends_with_0),
         TEST(without_an_answer_a_drained_worker_leaves_after_three_seconds),
         TEST(signals_are_passed_on_and_the_third_term_kills),
+        TEST(a_keeper_outlives_the_reader_of_its_log),
         TEST(a_child_that_does_not_stop_when_told_is_killed),
         TEST(a_child_that_crashes_while_draining_is_not_followed),
         TEST(a_child_that_refuses_to_begin_ends_the_program_with_its_status),
