@@ -51,8 +51,9 @@ static void print_status(const struct berth_broker_status *status)
     if (status->recovering == 0)
         (void)printf("%-16sdone: slots are given out\n", "recovery");
     else
-        (void)printf("%-16swaits for %" PRIu32 " workers to come back, at most %s\n", "recovery",
-                     status->recovering, berth_duration_format(status->recovery_left_ms, text));
+        (void)printf("%-16swaits for %" PRIu32 " worker%s to come back, at most %s\n", "recovery",
+                     status->recovering, status->recovering == 1 ? "" : "s",
+                     berth_duration_format(status->recovery_left_ms, text));
     print_count("workers", status->workers);
     print_count("scheduled", status->scheduled);
     print_count("ready", status->ready);

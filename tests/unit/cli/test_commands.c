@@ -642,7 +642,7 @@ static void workers_and_the_broker_are_shown(void **state)
                    "'mail'], 'software': 'berth-worker 0.1.0', 'silent_ms': 800, 'lease_left_ms': "
                    "9200}], 'next': None}");
     assert_int_equal(run(f, "broker status"), 0);
-    assert_non_null(strstr(out(f), "recovery        waits for 1 workers to come back, at most 7s"));
+    assert_non_null(strstr(out(f), "recovery        waits for 1 worker to come back, at most 7s"));
     assert_int_equal(run(f, "broker status -q"), 0);
     assert_string_equal(out(f), "7\n");
     assert_int_equal(run(f, "broker status --json"), 0);
