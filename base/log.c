@@ -27,11 +27,12 @@ static struct {
     _Atomic uint64_t lost_count; /* lines that stderr did not take, not yet told */
 } log_global = { .level = BERTH_LOG_INFO };
 
-static const char *const level_names[] = {
+const char *const berth_log_level_names[] = {
     [BERTH_LOG_ERROR] = "error",
     [BERTH_LOG_WARN] = "warn",
     [BERTH_LOG_INFO] = "info",
     [BERTH_LOG_DEBUG] = "debug",
+    NULL,
 };
 
 void berth_log_init(const char *program, enum berth_log_level level)
@@ -43,20 +44,6 @@ void berth_log_init(const char *program, enum berth_log_level level)
 enum berth_log_level berth_log_level(void)
 {
     return (enum berth_log_level)atomic_load(&log_global.level);
-}
-
-int berth_log_level_parse(const char *what, const char *text, enum berth_log_level *ret_level,
-                          struct berth_error *err)
-{
-    for (int level = BERTH_LOG_ERROR; level <= BERTH_LOG_DEBUG; level++) {
-        if (strcmp(text, level_names[level]) != 0)
-            continue;
-        *ret_level = (enum berth_log_level)level;
-        return 0;
-    }
-    return berth_fail(err, BERTH_EVALUE,
-                      "%s: '%.60s' is not allowed; error, warn, info or debug is wanted", what,
-                      text);
 }
 
 /* A line under construction. The room for the closing newline and the mark of a cut is kept back.
@@ -141,7 +128,7 @@ size_t berth_log_format(char text[static BERTH_LOG_LINE_MAX], int64_t unix_us, c
     struct line line = { .text = text };
     char time[BERTH_TIME_TEXT_MAX];
     put_pair(&line, "time", berth_time_format(unix_us, time));
-    put_pair(&line, "level", level_names[level]);
+    put_pair(&line, "level", berth_log_level_names[level]);
     if (program)
         put_pair(&line, "program", program);
     put_pair(&line, "event", event);

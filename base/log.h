@@ -52,9 +52,9 @@ struct berth_log_field {
 void berth_log_init(const char *program, enum berth_log_level level);
 enum berth_log_level berth_log_level(void);
 
-/* error warn info debug. */
-int berth_log_level_parse(const char *what, const char *text, enum berth_log_level *ret_level,
-                          struct berth_error *err);
+/* "error" "warn" "info" "debug", in the order of the levels and ended by NULL: the choices of a
+ * setting. */
+extern const char *const berth_log_level_names[];
 
 #define berth_log(level, event, ...)                                                               \
     berth_log_write(level, event,                                                                  \

@@ -68,8 +68,3 @@ bool berth_rng_chance(struct berth_rng *rng, uint64_t numerator, uint64_t denomi
     BERTH_ASSERT(numerator <= denominator);
     return berth_rng_below(rng, denominator) < numerator;
 }
-
-uint64_t berth_rng_fork(struct berth_rng *rng)
-{
-    return berth_rng_next(rng);
-}

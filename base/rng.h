@@ -26,6 +26,3 @@ int64_t berth_rng_between(struct berth_rng *rng, int64_t low, int64_t high);
 
 /* True in `numerator` of `denominator` cases. */
 bool berth_rng_chance(struct berth_rng *rng, uint64_t numerator, uint64_t denominator);
-
-/* A new seed drawn from here, for a generator that goes its own way. */
-uint64_t berth_rng_fork(struct berth_rng *rng);

@@ -11,8 +11,6 @@
 
 static int check_http(const char *what, const char *text, struct berth_error *err);
 
-static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
-
 /* The first SETTINGS_IN_FILE rows are the section [broker] of the file, too. */
 static const struct berth_setting settings[] = {
     { .name = "data",
@@ -38,7 +36,7 @@ static const struct berth_setting settings[] = {
     { .name = "log_level",
       .type = BERTH_SETTING_CHOICE,
       .offset = offsetof(struct options, log_level),
-      .choices = log_levels,
+      .choices = berth_log_level_names,
       .value = "LEVEL",
       .help = "error, warn, info or debug (default: info)" },
     { .name = "insecure",

@@ -55,7 +55,7 @@ struct fence_attempt {
 
 /* ---- the keeper's side ---- */
 
-/* Makes a page and maps it. Also what a worker without a keeper uses. */
+/* Makes a page and maps it. */
 int fence_new(const struct fence_birth *birth, struct fence **ret_fence, struct berth_error *err);
 
 /* Unmaps it and closes its descriptors. */

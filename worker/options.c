@@ -8,8 +8,6 @@
 #include "base/log.h"
 #include "worker/setup.h"
 
-static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
-
 /* The first SETTINGS_IN_FILE rows are the section [worker] of the file, too. */
 static const struct berth_setting settings[] = {
     { .name = "broker",
@@ -47,7 +45,7 @@ static const struct berth_setting settings[] = {
     { .name = "log_level",
       .type = BERTH_SETTING_CHOICE,
       .offset = offsetof(struct options, log_level),
-      .choices = log_levels,
+      .choices = berth_log_level_names,
       .value = "LEVEL",
       .help = "error, warn, info or debug (default: info)" },
     { .name = "config",
