@@ -192,6 +192,25 @@ static int begin_epoch(struct store_sqlite *self, struct berth_error *err)
     return 0;
 }
 
+/* SQLITE_OK, or what is wrong with the row. */
+static int read_count(struct store_sqlite *self, sqlite3_stmt *row)
+{
+    int64_t numbers[5];
+    for (int i = 0; i < 5; i++) {
+        numbers[i] = sqlite3_column_int64(row, i);
+        if (numbers[i] < 0 || (i == 0 && numbers[i] > UINT32_MAX))
+            return SQLITE_CORRUPT;
+    }
+    struct sqlite_count *count = sqlite_count_get(self, (uint32_t)numbers[0]);
+    if (!count)
+        return SQLITE_NOMEM;
+    count->stored.completed = (uint64_t)numbers[1];
+    count->stored.dead = (uint64_t)numbers[2];
+    count->stored.cancelled = (uint64_t)numbers[3];
+    count->stored.completed_total = (uint64_t)numbers[4];
+    return SQLITE_OK;
+}
+
 static int read_counts(struct store_sqlite *self, struct berth_error *err)
 {
     sqlite3_stmt *row = NULL;
@@ -199,17 +218,10 @@ static int read_counts(struct store_sqlite *self, struct berth_error *err)
                                 "SELECT dispatcher, completed, dead, cancelled, completed_total"
                                 " FROM dispatcher_count ORDER BY dispatcher",
                                 -1, &row, NULL);
-    while (rc == SQLITE_OK && (rc = sqlite3_step(row)) == SQLITE_ROW) {
-        struct sqlite_count *count = sqlite_count_get(self, (uint32_t)sqlite3_column_int64(row, 0));
-        if (!count) {
-            rc = SQLITE_NOMEM;
-            break;
-        }
-        count->stored.completed = (uint64_t)sqlite3_column_int64(row, 1);
-        count->stored.dead = (uint64_t)sqlite3_column_int64(row, 2);
-        count->stored.cancelled = (uint64_t)sqlite3_column_int64(row, 3);
-        count->stored.completed_total = (uint64_t)sqlite3_column_int64(row, 4);
-        rc = SQLITE_OK;
+    while (rc == SQLITE_OK) {
+        rc = sqlite3_step(row);
+        if (rc == SQLITE_ROW)
+            rc = read_count(self, row);
     }
     (void)sqlite3_finalize(row);
     return rc == SQLITE_DONE ? 0 : sqlite_fail(self, rc, "read", err);

@@ -241,7 +241,9 @@ static void step_done(struct store_sqlite *self, int64_t now_ms)
         rc = walk_done(self, &walk);
     settle(self, rc);
     bool has_ended = walk.looked_at < step_rows(self) || (!walk.has_old && !has_excess(self, 0));
-    if (walk.is_blocked)
+    /* Too many though all were looked at: the count is wrong, which only a damaged file can bring
+     * about. */
+    if (walk.is_blocked || (has_ended && has_excess(self, EXCESS_COUNT)))
         self->chores.count_due_ms = now_ms + COUNT_PAUSE_MS;
     self->chores.is_walking_done = rc == SQLITE_OK && !walk.is_blocked && !has_ended;
 }

@@ -71,14 +71,23 @@ struct sqlite_count *sqlite_count_get(struct store_sqlite *self, uint32_t dispat
     return &self->counts[low];
 }
 
+/* Never below 0, whatever a damaged file said. */
+static uint64_t sum(uint64_t stored, int64_t change)
+{
+    if (change < 0 && (uint64_t)-change > stored)
+        return 0;
+    return stored + (uint64_t)change;
+}
+
 static struct berth_ended_count count_sum(const struct sqlite_count *count)
 {
-    struct berth_ended_count sum = count->stored;
-    sum.completed += (uint64_t)count->completed;
-    sum.dead += (uint64_t)count->dead;
-    sum.cancelled += (uint64_t)count->cancelled;
-    sum.completed_total += (uint64_t)count->completed_total;
-    return sum;
+    return (struct berth_ended_count){
+        .dispatcher = count->stored.dispatcher,
+        .completed = sum(count->stored.completed, count->completed),
+        .dead = sum(count->stored.dead, count->dead),
+        .cancelled = sum(count->stored.cancelled, count->cancelled),
+        .completed_total = sum(count->stored.completed_total, count->completed_total),
+    };
 }
 
 int sqlite_counts_write(struct store_sqlite *self)

@@ -257,6 +257,30 @@ static void excess_inside_its_window_waits_without_a_busy_loop(void **state)
     assert_true(f->backend->ops->tend(f->backend, IDLE_MS) > IDLE_MS);
 }
 
+/* In the file, while the store is closed. */
+static void change_file(struct fixture *f, const char *sql)
+{
+    f->backend->ops->close(f->backend);
+    BERTH_AUTO_MEM char *path = tempdir_path(f->kit.dir, STORE_SQLITE_FILE);
+    sqlite3 *db = NULL;
+    BERTH_ASSERT(sqlite3_open(path, &db) == SQLITE_OK);
+    BERTH_ASSERT(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK);
+    (void)sqlite3_close(db);
+    open_backend(f);
+}
+
+static void wrong_count_in_the_file_keeps_nobody_busy(void **state)
+{
+    struct fixture *f = *state;
+    given_ended(f, 1, 100, 1, f->now_us - 2 * BERTH_STORE_HISTORY_US, no_key);
+    given_ended(f, 101, 200, 2, f->now_us - 2 * BERTH_STORE_HISTORY_US, no_key);
+    change_file(f, "UPDATE dispatcher_count SET completed = 10000000 WHERE dispatcher = 1;"
+                   "UPDATE dispatcher_count SET completed = 0, dead = 1 WHERE dispatcher = 2");
+    tend_all(f);
+    assert_int_equal(number_in_file(f, "SELECT count(*) FROM done"), 0);
+    assert_int_equal(kept_of(f, 2), 0);
+}
+
 static int take_key(void *arg, const struct berth_job_record *record)
 {
     struct berth_job_record *taken = arg;
@@ -354,6 +378,7 @@ int main(void)
         TEST(job_with_a_request_key_inside_its_window_is_kept),
         TEST(excess_inside_its_window_waits_without_a_busy_loop),
         TEST(idempotency_key_outlives_its_job_and_not_its_window),
+        TEST(wrong_count_in_the_file_keeps_nobody_busy),
         TEST(next_job_id_survives_the_largest_job),
     };
     return berth_test_main(tests, NULL, NULL);

@@ -163,6 +163,40 @@ static void read_without_memory_is_an_error_of_that_read(void **state)
     }
 }
 
+/* Ends in as many dispatchers, so that their counts need memory. */
+static void batch_without_memory_is_full_and_not_written(void **state)
+{
+    (void)state;
+    size_t refused = 0;
+    FAULTY_FOREACH(n)
+    {
+        (void)faulty_stop();
+        struct berth_batch *batch = kit_batch(&kit);
+        for (uint64_t id = 1; id <= 40; id++) {
+            struct berth_record job = kit_job(id, (uint32_t)id, kit_text("x"));
+            kit_add(batch, &job);
+            struct berth_record end = kit_end(id, (uint32_t)id, BERTH_DEAD, 5);
+            kit_add(batch, &end);
+        }
+        assert_rc(berth_store_read(kit.store, &(struct berth_read){ .type = BERTH_READ_COUNTS }),
+                  0);
+        (void)kit_await(&kit);
+
+        faulty_fail_at(n);
+        assert_rc(berth_store_submit(kit.store, batch), 0);
+        struct berth_completion completion = kit_await(&kit);
+        bool has_failed = faulty_stop();
+
+        assert_int_equal(completion.result, has_failed ? BERTH_STORE_FULL : BERTH_STORED);
+        assert_int_equal(completion.error.code, has_failed ? -ENOMEM : 0);
+        kit_batch_free(batch);
+        struct berth_read list = { .type = BERTH_READ_LIST, .count_max = 100 };
+        assert_int_equal(kit_read(&kit, &list).job_count, has_failed ? 0 : 40);
+        refused += has_failed;
+    }
+    assert_true(refused >= 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -174,6 +208,7 @@ int main(void)
         TEST(close_finishes_many_reads_that_nobody_reaps),
         TEST(open_without_memory_is_refused_and_harms_nothing),
         TEST(read_without_memory_is_an_error_of_that_read),
+        TEST(batch_without_memory_is_full_and_not_written),
     };
     return berth_test_main(tests, NULL, NULL);
 }
