@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The broker's shell as the simulator has it: turns, the store on a simulated disk, effects into
  * messages. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,8 +23,10 @@ static void schedule_turn(struct sim *sim)
     if (!broker->is_up || broker->is_turn_scheduled)
         return;
     broker->is_turn_scheduled = true;
-    sim_at(sim, sim->now_us + sim_random_us(sim, 0, TURN_DELAY_US_MAX), turn,
-           (void *)(uintptr_t)broker->life);
+    int64_t at_us = sim->now_us + sim_random_us(sim, 0, TURN_DELAY_US_MAX);
+    if (at_us < broker->stalled_until_us)
+        at_us = broker->stalled_until_us;
+    sim_at(sim, at_us, turn, (void *)(uintptr_t)broker->life);
 }
 
 void broker_deliver(struct sim *sim, struct note *note)
@@ -179,22 +182,63 @@ static void fill_client(struct note *note, const struct berth_effect *effect)
 
 /* ---- the store ---- */
 
+static void note_asked(struct sim *sim, bool is_batch)
+{
+    struct broker *broker = &sim->broker;
+    if (broker->asked_count == sizeof broker->asked / sizeof *broker->asked)
+        sim_fail(sim, "the store is asked too much at a time");
+    broker->asked[broker->asked_count++] = is_batch;
+}
+
+/* Takes the oldest thing that the store was asked for. */
+static bool next_is_batch(struct broker *broker)
+{
+    if (!broker->asked_count)
+        return false;
+    bool is_batch = broker->asked[0];
+    memmove(broker->asked, broker->asked + 1, --broker->asked_count * sizeof *broker->asked);
+    return is_batch;
+}
+
 static void complete(struct sim *sim, void *arg)
 {
     struct broker *broker = &sim->broker;
     if (!broker->is_up || (uintptr_t)arg != broker->life)
         return;
     bool is_full = sim->now_us < broker->full_until_us && sim_chance(sim, 60);
+    if (next_is_batch(broker) && !is_full)
+        check_stored(sim, broker->away);
     if (berth_mem_complete(broker->store, is_full ? BERTH_STORE_FULL : BERTH_STORED, !is_full))
         schedule_turn(sim);
 }
 
 static void schedule_sync(struct sim *sim)
 {
-    bool is_slow = !sim->is_calm && sim_chance(sim, 1);
+    const struct broker *broker = &sim->broker;
+    bool is_slow = !sim->is_calm && (sim->now_us < broker->slow_until_us || sim_chance(sim, 1));
     sim_at(sim,
            sim->now_us + sim_random_us(sim, SYNC_US_MIN, is_slow ? SLOW_SYNC_US_MAX : SYNC_US_MAX),
-           complete, (void *)(uintptr_t)sim->broker.life);
+           complete, (void *)(uintptr_t)broker->life);
+}
+
+/* A question that the store cannot take yet. */
+struct question {
+    struct berth_list_node node;
+    struct berth_read read;
+    uint64_t ids[];
+};
+
+/* False: it has too many under way. */
+static bool put_question(struct sim *sim, const struct berth_read *read)
+{
+    int rc = berth_store_read(sim->broker.store, read);
+    if (rc == -EAGAIN)
+        return false;
+    if (rc < 0)
+        sim_fail(sim, "the store refused a read: %s", berth_strerror(rc));
+    note_asked(sim, false);
+    schedule_sync(sim);
+    return true;
 }
 
 static void ask_store(struct sim *sim, const struct berth_do_read *ask)
@@ -210,10 +254,36 @@ static void ask_store(struct sim *sim, const struct berth_do_read *ask)
                                .is_newest_first = ask->is_newest_first,
                                .with_bodies = ask->with_bodies,
                                .count_max = ask->count_max };
-    int rc = berth_store_read(sim->broker.store, &read);
-    if (rc < 0)
-        sim_fail(sim, "the store refused a read: %s", berth_strerror(rc));
-    schedule_sync(sim);
+    struct berth_list *waiting = &sim->broker.questions;
+    if (berth_list_is_empty(waiting) && put_question(sim, &read))
+        return;
+    size_t ids_bytes = ask->id_count * sizeof *ask->ids;
+    struct question *question = calloc(1, sizeof *question + ids_bytes);
+    BERTH_ASSERT(question != NULL);
+    question->read = read;
+    question->read.ids = question->ids;
+    if (ids_bytes)
+        memcpy(question->ids, ask->ids, ids_bytes);
+    berth_list_push_back(waiting, &question->node);
+}
+
+static void ask_what_waits(struct sim *sim)
+{
+    struct berth_list_node *node;
+    while ((node = berth_list_first(&sim->broker.questions))) {
+        struct question *question = berth_container_of(node, struct question, node);
+        if (!put_question(sim, &question->read))
+            return;
+        berth_list_remove(node);
+        free(question);
+    }
+}
+
+static void forget_questions(struct broker *broker)
+{
+    struct berth_list_node *node;
+    while ((node = berth_list_pop_front(&broker->questions)))
+        free(berth_container_of(node, struct question, node));
 }
 
 /* ---- steps ---- */
@@ -222,6 +292,7 @@ static void carry_out(struct sim *sim, const struct berth_effects *effects)
 {
     for (size_t i = 0; i < effects->count; i++) {
         const struct berth_effect *effect = &effects->items[i];
+        check_effect(sim, effect);
         if (effect->type == BERTH_DO_READ) {
             ask_store(sim, &effect->read);
             continue;
@@ -267,6 +338,7 @@ static void reap(struct sim *sim)
         }
         step(sim, &event);
     }
+    ask_what_waits(sim);
 }
 
 static void submit_batch(struct sim *sim)
@@ -281,6 +353,7 @@ static void submit_batch(struct sim *sim)
     if (rc < 0)
         sim_fail(sim, "the store refused a batch: %s", berth_strerror(rc));
     broker->away = batch;
+    note_asked(sim, true);
     schedule_sync(sim);
 }
 
@@ -309,6 +382,10 @@ static void turn(struct sim *sim, void *arg)
     if (!broker->is_up || (uintptr_t)arg != broker->life)
         return;
     broker->is_turn_scheduled = false;
+    if (sim->now_us < broker->stalled_until_us) {
+        schedule_turn(sim);
+        return;
+    }
     reap(sim);
     for (size_t i = 0; i < broker->inbox_count; i++) {
         struct note *note = broker->inbox[i];
@@ -401,11 +478,14 @@ void broker_start(struct sim *sim)
         sim_fail(sim, "load: %s", err.message);
     berth_core_start(broker->core, sim_ms(sim), sim_wall_us(sim));
     broker->is_up = true;
+    broker->stalled_until_us = 0;
+    berth_list_init(&broker->questions);
     broker->life++;
     broker->is_turn_scheduled = false;
     broker->timer_us = 0;
     sim_note(sim, "broker starts, epoch %llu", (unsigned long long)info.epoch);
-    broker->restarts++;
+    if (broker->restarts++ > 0)
+        check_outage(sim, NULL, broker->died_us, sim->now_us);
     seed_dispatchers(sim);
     schedule_turn(sim);
 }
@@ -419,8 +499,13 @@ void broker_kill(struct sim *sim)
     for (size_t i = 0; i < broker->inbox_count; i++)
         note_free(broker->inbox[i]);
     broker->inbox_count = broker->peers_gone_count = 0;
-    berth_mem_crash(broker->store, sim_chance(sim, 50));
+    bool is_written = sim_chance(sim, 50);
+    while (broker->asked_count)
+        if (next_is_batch(broker) && is_written)
+            check_stored(sim, broker->away);
+    berth_mem_crash(broker->store, is_written);
     broker->store = NULL;
+    forget_questions(broker);
     batch_free(broker->away);
     broker->away = NULL;
     berth_core_free(broker->core);

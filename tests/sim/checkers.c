@@ -11,33 +11,39 @@
  * 4. A broker that is back in time loses no worker its lease. (Promise 4.)
  * 5. A key has one job, and a submit is taken once however often it is sent.
  * 6. A cancel that was accepted ends cancelled.
+ * 7. A job that is dead has failed as often as it may, or once for good. (Promise 3: what is lost
+ * uses up no attempt.)
+ * 8. An attempt is started once, ever.
+ * 9. Whatever is promised is on the disk when it is sent (promises.c).
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim.h"
 
-/* A broker's death is ridden out if it is back within this; K - R - what the network and the turns
- * take. */
+/* An outage is ridden out if it is shorter than K - R - what the network and the turns take; with
+ * the time that a keeper takes to notice. */
 #define OUTAGE_US_HARMLESS (5 * SECOND)
-#define LEASE_US           (10 * SECOND)
+#define WORKER_LEASE_US    (9500 * MS)
+#define JOIN_US            (500 * MS)
+#define MAX_ATTEMPTS       5 /* of the dispatchers */
 
 void check_init(struct sim *sim)
 {
     berth_arena_init(&sim->checkers.arena, SIZE_MAX);
-    sim->checkers.partition_us = -LEASE_US;
 }
 
 void check_fini(struct sim *sim)
 {
-    BERTH_MAP_FOREACH (node, &sim->checkers.jobs)
-        berth_map_remove(&sim->checkers.jobs, node);
-    BERTH_MAP_FOREACH (node, &sim->checkers.keys)
-        berth_map_remove(&sim->checkers.keys, node);
+    struct berth_map *maps[] = { &sim->checkers.jobs, &sim->checkers.keys, &sim->checkers.attempts,
+                                 &sim->checkers.sessions };
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
+        BERTH_MAP_FOREACH (node, maps[i])
+            berth_map_remove(maps[i], node);
     berth_arena_fini(&sim->checkers.arena);
 }
 
-static struct check_job *job_of(struct sim *sim, uint64_t id)
+struct check_job *check_job_of(struct sim *sim, uint64_t id)
 {
     struct berth_map_node *node = berth_map_find_id(&sim->checkers.jobs, id);
     if (node)
@@ -48,11 +54,22 @@ static struct check_job *job_of(struct sim *sim, uint64_t id)
     return job;
 }
 
+struct check_attempt *check_attempt_of(struct sim *sim, uint64_t id)
+{
+    struct berth_map_node *node = berth_map_find_id(&sim->checkers.attempts, id);
+    if (node)
+        return berth_container_of(node, struct check_attempt, by_id);
+    struct check_attempt *attempt = berth_arena_zalloc(&sim->checkers.arena, sizeof *attempt);
+    BERTH_ASSERT(attempt != NULL);
+    BERTH_ASSERT(berth_map_insert_id(&sim->checkers.attempts, &attempt->by_id, id) == 0);
+    return attempt;
+}
+
 /* ---- submits ---- */
 
 void check_acknowledged(struct sim *sim, uint64_t id, uint64_t tag, uint64_t key)
 {
-    struct check_job *job = job_of(sim, id);
+    struct check_job *job = check_job_of(sim, id);
     sim->checkers.acknowledged += !job->is_acknowledged;
     job->is_acknowledged = true;
     struct berth_map_node *node = berth_map_find_id(&sim->checkers.keys, tag);
@@ -108,7 +125,7 @@ static bool completed_and_lives(const struct sim *sim, const struct check_job *j
 void check_start(struct sim *sim, const struct run *run, int64_t granted_us)
 {
     struct checkers *checkers = &sim->checkers;
-    struct check_job *job = job_of(sim, run->job);
+    struct check_job *job = check_job_of(sim, run->job);
     if (job->alive)
         sim_fail(sim, "job %llu is started as %llx while %llx of it is alive",
                  (unsigned long long)run->job, (unsigned long long)run->attempt,
@@ -118,6 +135,10 @@ void check_start(struct sim *sim, const struct run *run, int64_t granted_us)
                  (unsigned long long)run->job);
     if (job->told)
         sim_fail(sim, "job %llu is started after its end was told", (unsigned long long)run->job);
+    struct check_attempt *attempt = check_attempt_of(sim, run->attempt);
+    if (attempt->is_started)
+        sim_fail(sim, "attempt %llx is started again", (unsigned long long)run->attempt);
+    attempt->is_started = true;
     uint32_t limit = limit_since(sim, run->dispatcher, granted_us);
     if (checkers->alive[run->dispatcher] >= limit)
         sim_fail(sim, "%s: job %llu is started beside %u alive, the limit is %u",
@@ -130,7 +151,7 @@ void check_start(struct sim *sim, const struct run *run, int64_t granted_us)
 
 void check_killed(struct sim *sim, const struct run *run)
 {
-    struct check_job *job = job_of(sim, run->job);
+    struct check_job *job = check_job_of(sim, run->job);
     BERTH_ASSERT(job->alive == run->attempt);
     job->alive = 0;
     sim->checkers.alive[run->dispatcher]--;
@@ -139,9 +160,11 @@ void check_killed(struct sim *sim, const struct run *run)
 void check_finish(struct sim *sim, const struct run *run)
 {
     check_killed(sim, run);
+    struct check_job *job = check_job_of(sim, run->job);
+    job->failures += run->end.outcome == AGENT_FAILED;
+    job->has_failed_forever |= run->end.outcome == AGENT_FAILED_FOREVER;
     if (run->end.outcome != AGENT_COMPLETED)
         return;
-    struct check_job *job = job_of(sim, run->job);
     job->is_completed_somewhere = true;
     job->completed_by = run->worker->index + 1;
     job->completed_life = run->worker->life;
@@ -151,7 +174,7 @@ void check_finish(struct sim *sim, const struct run *run)
 
 void check_told_end(struct sim *sim, uint64_t id, enum berth_state state)
 {
-    struct check_job *job = job_of(sim, id);
+    struct check_job *job = check_job_of(sim, id);
     if (state < BERTH_COMPLETED)
         sim_fail(sim, "job %llu has ended, it is said, in state %d", (unsigned long long)id,
                  (int)state);
@@ -164,6 +187,8 @@ void check_told_end(struct sim *sim, uint64_t id, enum berth_state state)
     if (job->is_cancelled && state != BERTH_CANCELLED)
         sim_fail(sim, "the cancel of job %llu was accepted, and it ended in state %d",
                  (unsigned long long)id, (int)state);
+    if (state == BERTH_DEAD && !job->has_failed_forever && job->failures < MAX_ATTEMPTS)
+        sim_fail(sim, "job %llu is dead after %u failures", (unsigned long long)id, job->failures);
     if (job->alive)
         sim_fail(sim, "job %llu has ended, it is said, while attempt %llx of it is alive",
                  (unsigned long long)id, (unsigned long long)job->alive);
@@ -172,7 +197,7 @@ void check_told_end(struct sim *sim, uint64_t id, enum berth_state state)
 
 void check_told_cancel(struct sim *sim, uint64_t id, enum berth_state state, int code)
 {
-    struct check_job *job = job_of(sim, id);
+    struct check_job *job = check_job_of(sim, id);
     if (code == BERTH_ENOTFOUND)
         sim_fail(sim, "job %llu was acknowledged and cannot be cancelled: not found",
                  (unsigned long long)id);
@@ -187,14 +212,38 @@ void check_told_cancel(struct sim *sim, uint64_t id, enum berth_state state, int
         check_told_end(sim, id, state);
 }
 
+void check_outage(struct sim *sim, const struct link *link, int64_t from_us, int64_t to_us)
+{
+    struct checkers *checkers = &sim->checkers;
+    size_t room = sizeof checkers->outages / sizeof *checkers->outages;
+    checkers->outages[checkers->outage_count++ % room] =
+        (struct outage){ .link = link, .from_us = from_us, .to_us = to_us };
+}
+
+/* How long the broker could not be reached since then; each time costs a moment more, until the
+ * worker has noticed and joined. */
+static int64_t hindrance_us(const struct sim *sim, const struct link *link, int64_t since_us)
+{
+    const struct checkers *checkers = &sim->checkers;
+    size_t room = sizeof checkers->outages / sizeof *checkers->outages;
+    int64_t sum_us = sim->broker.is_up ? 0 : sim->now_us - sim->broker.died_us;
+    for (size_t i = 0; i < room && i < checkers->outage_count; i++) {
+        const struct outage *outage = &checkers->outages[i];
+        int64_t from_us = outage->from_us > since_us ? outage->from_us : since_us;
+        int64_t to_us = outage->to_us < sim->now_us ? outage->to_us : sim->now_us;
+        if ((!outage->link || outage->link == link) && to_us > from_us)
+            sum_us += to_us - from_us + JOIN_US;
+    }
+    return sum_us;
+}
+
 void check_child_lost_lease(struct sim *sim, const struct worker *worker)
 {
-    int64_t since_death_us = sim->now_us - sim->broker.died_us;
-    bool was_away = sim->broker.died_us && since_death_us < 3 * LEASE_US;
-    bool was_cut_off = sim->now_us - sim->checkers.partition_us < 3 * LEASE_US;
-    if (!was_away && !was_cut_off)
-        sim_fail(sim, "worker %u lost its lease though nothing kept it from its broker",
-                 worker->index);
+    int64_t lost_us = hindrance_us(sim, &worker->link, sim->now_us - WORKER_LEASE_US);
+    if (lost_us < OUTAGE_US_HARMLESS)
+        sim_fail(sim,
+                 "worker %u lost its lease, though it was kept from its broker for %.3f s only",
+                 worker->index, (double)lost_us / 1e6);
 }
 
 /* ---- the end ---- */
@@ -247,7 +296,7 @@ static int visit_nothing_key(void *arg, const struct berth_job_record *record)
 
 static void check_row(struct sim *sim, struct disk_view *view, const struct berth_job_record *row)
 {
-    struct check_job *job = job_of(sim, row->id);
+    struct check_job *job = check_job_of(sim, row->id);
     check_told_end(sim, row->id, row->state);
     job->is_acknowledged = false; /* seen */
     uint64_t tag = 0;

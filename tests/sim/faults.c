@@ -7,6 +7,10 @@
 #define OUTAGE_US_MAX      (4 * SECOND)
 #define LONG_OUTAGE_US_MAX (25 * SECOND)
 #define PARTITION_US_MAX   (30 * SECOND)
+#define SLOW_DISK_US_MAX   (3 * SECOND)
+#define STALL_US_MAX       (6 * SECOND)
+#define LONG_STALL_US_MAX  (15 * SECOND)
+#define JUMP_US_MAX        (120 * SECOND) /* within the window of a request's key */
 
 static void broker_back(struct sim *sim, void *arg)
 {
@@ -15,8 +19,9 @@ static void broker_back(struct sim *sim, void *arg)
         broker_start(sim);
 }
 
-static void break_broker(struct sim *sim)
+static void break_now(struct sim *sim, void *arg)
 {
+    (void)arg;
     if (!sim->broker.is_up)
         return;
     broker_kill(sim);
@@ -25,6 +30,20 @@ static void break_broker(struct sim *sim)
            sim->now_us +
                sim_random_us(sim, OUTAGE_US_MIN, is_long ? LONG_OUTAGE_US_MAX : OUTAGE_US_MAX),
            broker_back, NULL);
+}
+
+/* At once; or after its disk has become slow, so that it has said much, perhaps, that is not
+ * stored.
+ */
+static void break_broker(struct sim *sim)
+{
+    if (sim_chance(sim, 60)) {
+        break_now(sim, NULL);
+        return;
+    }
+    int64_t at_us = sim->now_us + sim_random_us(sim, MS, SLOW_DISK_US_MAX);
+    sim->broker.slow_until_us = at_us;
+    sim_at(sim, at_us, break_now, NULL);
 }
 
 static void host_back(struct sim *sim, void *arg)
@@ -36,8 +55,8 @@ static void host_back(struct sim *sim, void *arg)
 static void heal_partition(struct sim *sim, void *arg)
 {
     struct worker *worker = arg;
+    (void)sim;
     worker->link.is_partitioned = worker->keeper_link.is_partitioned = false;
-    sim->checkers.partition_us = sim->now_us;
 }
 
 static void partition(struct sim *sim, struct worker *worker)
@@ -47,7 +66,7 @@ static void partition(struct sim *sim, struct worker *worker)
     link_cut(&worker->link);
     link_cut(&worker->keeper_link);
     int64_t heal_us = sim->now_us + sim_random_us(sim, 100 * MS, PARTITION_US_MAX);
-    sim->checkers.partition_us = heal_us;
+    check_outage(sim, &worker->link, sim->now_us, heal_us);
     sim_at(sim, heal_us, heal_partition, worker);
 }
 
@@ -63,12 +82,23 @@ static void break_link(struct sim *sim)
     }
 }
 
-/* One of those that are on, or none. */
+/* The broker's process does not run; what is sent to it waits in its sockets. */
+static void stall(struct sim *sim)
+{
+    bool is_long = sim_chance(sim, 20);
+    int64_t until_us =
+        sim->now_us + sim_random_us(sim, MS, is_long ? LONG_STALL_US_MAX : STALL_US_MAX);
+    sim->broker.stalled_until_us = until_us;
+    check_outage(sim, NULL, sim->now_us, until_us);
+    sim_note(sim, "broker stands still");
+}
+
+/* One of those that happen at a moment, or none. */
 static unsigned choose(struct sim *sim)
 {
     unsigned on[16], count = 0;
-    for (unsigned fault = 1; fault < FAULT_LIMITS; fault *= 2)
-        if (sim->opts.faults & fault)
+    for (unsigned fault = 1; fault < FAULT_ALL; fault *= 2)
+        if (sim->opts.faults & fault && !(fault & (FAULT_LIMITS | FAULT_LATE)))
             on[count++] = fault;
     return count ? on[berth_rng_below(&sim->rng, count)] : 0;
 }
@@ -92,7 +122,10 @@ static void happen(struct sim *sim, enum fault fault)
         sim->broker.full_until_us = sim->now_us + sim_random_us(sim, MS, 5 * SECOND);
         return;
     case FAULT_DRAIN: worker_drain(worker); return;
+    case FAULT_STALL: stall(sim); return;
+    case FAULT_CLOCK: sim->wall_skew_us += sim_random_us(sim, -JUMP_US_MAX, JUMP_US_MAX); return;
     case FAULT_LIMITS:
+    case FAULT_LATE:
     case FAULT_ALL: return;
     }
 }
@@ -116,7 +149,7 @@ void fault_schedule(struct sim *sim)
 /* From here on everything is well; what broke is mended by the means of the system itself. */
 void fault_heal_all(struct sim *sim)
 {
-    sim->broker.full_until_us = 0;
+    sim->broker.full_until_us = sim->broker.stalled_until_us = sim->broker.slow_until_us = 0;
     if (!sim->broker.is_up)
         broker_start(sim);
     for (unsigned i = 0; i < sim->opts.workers; i++) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Connections: order within one, none between them; a cut loses what is under way in both
- * directions. */
+ * directions. With FAULT_LATE some messages come twice, the second time whenever it pleases, some
+ * survive in the socket of the sender and come first on its next connection, and on some
+ * connections whatever the broker says comes late. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +12,8 @@
 #define DELAY_US_MIN     20
 #define DELAY_US_MAX     (3 * MS)
 #define SLOW_US_MAX      (400 * MS)
+#define LATE_US_MAX      (3 * SECOND)
+#define COPY_US_MAX      (20 * SECOND)
 #define RECONNECT_US_MIN (5 * MS)
 #define RECONNECT_US_MAX (100 * MS)
 
@@ -24,6 +28,10 @@ struct note *note_new(enum note_to to)
 
 void note_free(struct note *note)
 {
+    if (note->copies) {
+        note->copies--;
+        return;
+    }
     berth_arena_fini(&note->arena);
     free(note);
 }
@@ -45,26 +53,137 @@ struct berth_slice note_slice(struct note *note, struct berth_slice bytes)
 /* ---- a message under way ---- */
 
 struct flight {
+    struct berth_list_node node; /* in link->kept */
     struct link *link;
-    unsigned generation;
+    unsigned generation, life;
+    bool is_late; /* bound to no connection */
     struct note *note;
 };
 
-static void arrive(struct sim *sim, void *arg)
+static struct flight *flight_new(struct link *link, struct note *note)
 {
-    struct flight flight = *(struct flight *)arg;
-    free(arg);
-    struct link *link = flight.link;
-    if (!link->is_up || link->generation != flight.generation) {
-        note_free(flight.note);
+    struct flight *flight = malloc(sizeof *flight);
+    BERTH_ASSERT(flight != NULL);
+    *flight = (struct flight){
+        .link = link, .generation = link->generation, .life = link->life, .note = note
+    };
+    return flight;
+}
+
+static void deliver(struct sim *sim, struct link *link, struct note *note)
+{
+    switch (note->to) {
+    case TO_BROKER: broker_deliver(sim, note); return;
+    case TO_CHILD: worker_deliver(link->owner, note); return;
+    case TO_KEEPER: worker_keeper_deliver(link->owner, note); return;
+    case TO_CLIENT: client_deliver(link->owner, note); return;
+    }
+}
+
+/* Where the broker sees it come from. */
+static void set_peer(struct note *note, uint64_t peer)
+{
+    struct berth_event *event = &note->broker;
+    switch (event->type) {
+    case BERTH_EV_SUBMIT: event->submit.peer = peer; return;
+    case BERTH_EV_WAIT:
+    case BERTH_EV_CANCEL:
+    case BERTH_EV_JOB_GET: event->ids.peer = peer; return;
+    case BERTH_EV_JOB_LIST: event->job_list.peer = peer; return;
+    case BERTH_EV_DISPATCHER_SET: event->dispatcher_set.peer = peer; return;
+    case BERTH_EV_DISPATCHER_PAUSE: event->dispatcher_pause.peer = peer; return;
+    case BERTH_EV_DISPATCHER_GET:
+    case BERTH_EV_WORKER_LIST:
+    case BERTH_EV_STATUS: event->query.peer = peer; return;
+    case BERTH_EV_HELLO: event->hello.peer = peer; return;
+    case BERTH_EV_JOIN: event->join.peer = peer; return;
+    case BERTH_EV_RENEW: event->renew.peer = peer; return;
+    case BERTH_EV_REPORTS: event->reports.peer = peer; return;
+    case BERTH_EV_GONE: event->gone.peer = peer; return;
+    case BERTH_EV_STORED:
+    case BERTH_EV_READ:
+    case BERTH_EV_PEER_GONE:
+    case BERTH_EV_TURN: return;
+    }
+}
+
+static void arrive(struct sim *sim, void *arg);
+
+static void arrive_at(struct sim *sim, int64_t at_us, struct flight *flight)
+{
+    sim_at(sim, at_us, arrive, flight);
+}
+
+/* Bound to no connection. To a socket that is not there any more nothing comes; from one, what it
+ * has sent may still come. While there is no connection it waits in the socket, and is the first to
+ * come on the next one. */
+static void arrive_late(struct sim *sim, struct flight *flight)
+{
+    struct link *link = flight->link;
+    struct note *note = flight->note;
+    bool is_same = link->life == flight->life && link->is_wanted;
+    if (is_same && !link->is_up) {
+        berth_list_push_back(&link->kept, &flight->node);
         return;
     }
-    switch (flight.note->to) {
-    case TO_BROKER: broker_deliver(sim, flight.note); return;
-    case TO_CHILD: worker_deliver(link->owner, flight.note); return;
-    case TO_KEEPER: worker_keeper_deliver(link->owner, flight.note); return;
-    case TO_CLIENT: client_deliver(link->owner, flight.note); return;
+    if (is_same && note->to == TO_BROKER)
+        set_peer(note, link->peer);
+    if (is_same || note->to == TO_BROKER)
+        deliver(sim, link, note);
+    else
+        note_free(note);
+    free(flight);
+}
+
+static void send_kept(struct link *link)
+{
+    struct berth_list_node *node;
+    while ((node = berth_list_pop_front(&link->kept))) {
+        link->last_up_us += DELAY_US_MIN;
+        arrive_at(link->sim, link->last_up_us, berth_container_of(node, struct flight, node));
     }
+}
+
+void link_fini(struct link *link)
+{
+    struct berth_list_node *node;
+    while (link->sim && (node = berth_list_pop_front(&link->kept))) {
+        struct flight *flight = berth_container_of(node, struct flight, node);
+        note_free(flight->note);
+        free(flight);
+    }
+}
+
+/* A setting that comes again after it was changed once more would be in force again: nobody
+ * promises that it is not, and the checkers do not expect it. */
+static bool may_repeat(const struct note *note)
+{
+    return note->to != TO_BROKER || (note->broker.type != BERTH_EV_DISPATCHER_SET &&
+                                     note->broker.type != BERTH_EV_DISPATCHER_PAUSE);
+}
+
+static bool is_kept(struct sim *sim, const struct flight *flight)
+{
+    return sim->opts.faults & FAULT_LATE && flight->note->to == TO_BROKER && !sim->is_calm &&
+           may_repeat(flight->note) && sim_chance(sim, 30);
+}
+
+static void arrive(struct sim *sim, void *arg)
+{
+    struct flight *flight = arg;
+    struct link *link = flight->link;
+    bool is_connected = link->is_up && link->generation == flight->generation;
+    if (!flight->is_late && !is_connected)
+        flight->is_late = is_kept(sim, flight);
+    if (flight->is_late) {
+        arrive_late(sim, flight);
+        return;
+    }
+    if (is_connected)
+        deliver(sim, link, flight->note);
+    else
+        note_free(flight->note);
+    free(flight);
 }
 
 void fault_drop_event(sim_fn fn, void *arg)
@@ -76,26 +195,49 @@ void fault_drop_event(sim_fn fn, void *arg)
     free(flight);
 }
 
-static void send(struct link *link, struct note *note, int64_t *last_us)
+static int64_t delay_us(struct sim *sim)
+{
+    bool is_slow = !sim->is_calm && sim_chance(sim, 2);
+    return sim_random_us(sim, DELAY_US_MIN, is_slow ? SLOW_US_MAX : DELAY_US_MAX);
+}
+
+/* What seldom comes comes twice more often. */
+static unsigned copy_percent(const struct note *note)
+{
+    if (note->to != TO_BROKER)
+        return 1;
+    enum berth_event_type type = note->broker.type;
+    return type == BERTH_EV_HELLO || type == BERTH_EV_JOIN || type == BERTH_EV_GONE ? 10 : 1;
+}
+
+static void send_copy(struct link *link, struct note *note)
 {
     struct sim *sim = link->sim;
-    struct flight *flight = malloc(sizeof *flight);
-    BERTH_ASSERT(flight != NULL);
-    *flight = (struct flight){ .link = link, .generation = link->generation, .note = note };
-    bool is_slow = !sim->is_calm && sim_chance(sim, 2);
-    int64_t at_us =
-        sim->now_us + sim_random_us(sim, DELAY_US_MIN, is_slow ? SLOW_US_MAX : DELAY_US_MAX);
+    if (!(sim->opts.faults & FAULT_LATE) || sim->is_calm || !may_repeat(note) ||
+        !sim_chance(sim, copy_percent(note)))
+        return;
+    struct flight *copy = flight_new(link, note);
+    note->copies++;
+    copy->is_late = true;
+    arrive_at(sim, sim->now_us + sim_random_us(sim, DELAY_US_MIN, COPY_US_MAX), copy);
+}
+
+static void send(struct link *link, struct note *note, int64_t late_us, int64_t *last_us)
+{
+    struct sim *sim = link->sim;
+    int64_t at_us = sim->now_us + late_us + delay_us(sim);
     if (at_us < *last_us)
         at_us = *last_us; /* in order, as over TCP */
     *last_us = at_us;
     note->sent_us = sim->now_us;
-    sim_at(sim, at_us, arrive, flight);
+    arrive_at(sim, at_us, flight_new(link, note));
+    send_copy(link, note);
 }
 
 void link_send_up(struct link *link, struct note *note)
 {
     if (link->is_up)
-        send(link, note, &link->last_up_us);
+        send(link, note, 0, &link->last_up_us);
     else
         note_free(note);
 }
@@ -118,7 +260,7 @@ bool link_send_down(struct sim *sim, uint64_t peer, struct note *note)
         return false;
     }
     note->to = link->to;
-    send(link, note, &link->last_down_us);
+    send(link, note, sim->is_calm ? 0 : link->late_us, &link->last_down_us);
     return true;
 }
 
@@ -146,6 +288,11 @@ static void connect_again(struct sim *sim, void *arg)
     link->generation++;
     link->peer = ++sim->peer_counter;
     link->last_up_us = link->last_down_us = sim->now_us;
+    link->late_us = 0;
+    if (sim->opts.faults & FAULT_LATE && sim_chance(sim, 10))
+        link->late_us = sim_random_us(sim, 0, LATE_US_MAX);
+    check_outage(sim, link, sim->now_us, sim->now_us + link->late_us);
+    send_kept(link);
     if (link->to == TO_CHILD)
         worker_connected(link->owner);
     else if (link->to == TO_CLIENT)
@@ -154,11 +301,14 @@ static void connect_again(struct sim *sim, void *arg)
 
 void link_open(struct sim *sim, struct link *link, void *owner, enum note_to to)
 {
-    if (!berth_list_is_linked(&link->node))
+    if (!berth_list_is_linked(&link->node)) {
         berth_list_push_back(&sim->links, &link->node);
+        berth_list_init(&link->kept);
+    }
     link->sim = sim;
     link->owner = owner;
     link->to = to;
+    link->life += !link->is_wanted;
     link->is_wanted = true;
     if (!link->is_up)
         schedule_connect(link);
@@ -170,6 +320,9 @@ static void go_down(struct link *link)
         return;
     link->is_up = false;
     link->generation++;
+    /* What was under way is lost, too. */
+    check_outage(link->sim, link, link->sim->now_us - link->late_us,
+                 link->sim->now_us + RECONNECT_US_MAX);
     if (link->sim->broker.is_up && sim_chance(link->sim, 70))
         broker_peer_gone(link->sim, link->peer);
 }

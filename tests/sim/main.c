@@ -2,8 +2,10 @@
 /* berth-sim: runs seeds through the simulator; a seed that fails replays with --seed N --verbose.
  */
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sim.h"
 
@@ -23,15 +25,21 @@ static const struct {
                     { "full", FAULT_FULL },
                     { "drain", FAULT_DRAIN },
                     { "limits", FAULT_LIMITS },
+                    { "late", FAULT_LATE },
+                    { "stall", FAULT_STALL },
+                    { "clock", FAULT_CLOCK },
                     { "all", FAULT_ALL } };
 
 static const char usage[] =
     "usage: berth-sim [--seeds N] [--first N] [--seed N] [--file seeds.txt] [--faults a,b] "
     "[--ticks N]\n"
-    "                 [--chaos SECONDS] [--jobs N] [--verbose]\n"
+    "                 [--chaos SECONDS] [--jobs N] [--no-promises] [--verbose]\n"
     "  berth-sim --seeds 1000          seeds 1 to 1000\n"
     "  berth-sim --seed 17 --verbose   one seed, every event\n"
-    "faults: none broker child host cut partition freeze full drain limits all\n";
+    "  --no-promises   without the checker that knows the disk: what is promised too early is "
+    "found\n"
+    "                  only by what follows from it\n"
+    "faults: none broker child host cut partition freeze full drain limits late stall clock all\n";
 
 static int usage_error(const char *what, const char *value)
 {
@@ -66,11 +74,23 @@ static bool parse_faults(const char *text, unsigned *ret_faults)
     return true;
 }
 
+static char seed_line[64]; /* of the run under way */
+
+/* An assertion of a core or of the store: it has said what, and this says where. */
+static void on_abort(int signal_number)
+{
+    (void)signal_number;
+    ssize_t written = write(STDERR_FILENO, seed_line, strlen(seed_line));
+    (void)written;
+}
+
 /* The size of the world is drawn from the seed too. */
 static int run_seed(const struct sim_opts *given, uint64_t seed)
 {
     struct sim_opts opts = *given;
     opts.seed = seed;
+    snprintf(seed_line, sizeof seed_line, "seed %llu fails by an assertion\n",
+             (unsigned long long)seed);
     opts.clients = 1 + (unsigned)(seed % 3);
     opts.workers = 1 + (unsigned)(seed / 3 % 4);
     if (!opts.jobs)
@@ -118,17 +138,14 @@ static void print_stats(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = { { "seeds", required_argument, NULL, 'n' },
-                                             { "first", required_argument, NULL, 'f' },
-                                             { "seed", required_argument, NULL, 's' },
-                                             { "file", required_argument, NULL, 'F' },
-                                             { "faults", required_argument, NULL, 'x' },
-                                             { "ticks", required_argument, NULL, 't' },
-                                             { "chaos", required_argument, NULL, 'c' },
-                                             { "jobs", required_argument, NULL, 'j' },
-                                             { "verbose", no_argument, NULL, 'v' },
-                                             { "help", no_argument, NULL, 'h' },
-                                             { 0 } };
+    static const struct option options[] = {
+        { "seeds", required_argument, NULL, 'n' },  { "first", required_argument, NULL, 'f' },
+        { "seed", required_argument, NULL, 's' },   { "file", required_argument, NULL, 'F' },
+        { "faults", required_argument, NULL, 'x' }, { "ticks", required_argument, NULL, 't' },
+        { "chaos", required_argument, NULL, 'c' },  { "jobs", required_argument, NULL, 'j' },
+        { "no-promises", no_argument, NULL, 'p' },  { "verbose", no_argument, NULL, 'v' },
+        { "help", no_argument, NULL, 'h' },         { 0 }
+    };
     struct sim_opts opts = { .ticks = TICKS_DEFAULT,
                              .chaos_us = CHAOS_S_DEFAULT * SECOND,
                              .faults = FAULT_ALL };
@@ -142,8 +159,9 @@ int main(int argc, char **argv)
         }
         if (option == '?')
             return usage_error("see", "--help");
-        if (option == 'v') {
-            opts.is_verbose = true;
+        if (option == 'v' || option == 'p') {
+            opts.is_verbose |= option == 'v';
+            opts.has_no_promises |= option == 'p';
             continue;
         }
         if (option == 'F') {
@@ -169,6 +187,7 @@ int main(int argc, char **argv)
         default: opts.jobs = (unsigned)number; break;
         }
     }
+    signal(SIGABRT, on_abort);
     uint64_t ran = 0;
     if (path) {
         if (run_file(&opts, path, &ran) < 0)

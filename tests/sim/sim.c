@@ -133,6 +133,8 @@ static void fini(struct sim *sim)
         worker_fini(&sim->workers[i]);
     if (sim->broker.is_up)
         broker_kill(sim);
+    BERTH_LIST_FOREACH (link, &sim->links)
+        link_fini(berth_container_of(link, struct link, node));
     struct berth_heap_node *node;
     while ((node = berth_heap_pop(&sim->events))) {
         struct timed *timed = berth_container_of(node, struct timed, node);

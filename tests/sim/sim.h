@@ -3,9 +3,10 @@
  *
  * What is real: the three pure cores and the memory store. What is simulated: the network (delays,
  * cut connections with the loss of what was under way; order is kept within a connection and not
- * between them), the disk (slow, full, crashing at any batch), the processes (killed at any
- * moment), clocks that drift, handlers, and a keeper that is late. The same seed and options give
- * the same run. Nothing here reads a clock or sleeps.
+ * between them; late and doubled messages), the disk (slow, full, crashing at any batch), the
+ * processes (killed at any moment, frozen, stalled), clocks that drift and jump, handlers, and a
+ * keeper that is late. The same seed and options give the same run. Nothing here reads a clock or
+ * sleeps. docs/SIMULATION.md has the whole story.
  */
 #pragma once
 
@@ -42,7 +43,8 @@ struct sim_opts {
     unsigned faults;  /* a set of enum fault */
     unsigned jobs;    /* submitted by each client */
     unsigned clients, workers;
-    bool is_verbose; /* prints every event */
+    bool has_no_promises; /* without checker 9 */
+    bool is_verbose;      /* prints every event */
 };
 
 enum fault {
@@ -55,7 +57,10 @@ enum fault {
     FAULT_FULL = 64,      /* the disk is full for a while */
     FAULT_DRAIN = 128,    /* a worker drains and is started anew */
     FAULT_LIMITS = 256,   /* limits and pauses change */
-    FAULT_ALL = 511
+    FAULT_LATE = 512, /* messages come late, come twice, survive the connection they were sent on */
+    FAULT_STALL = 1024, /* the broker stands still for a while */
+    FAULT_CLOCK = 2048, /* the wall clock jumps */
+    FAULT_ALL = 4095
 };
 
 /* ---- messages: an event of the receiver, with all that it points to ---- */
@@ -69,6 +74,7 @@ struct client_answer {
 
 struct note {
     enum note_to to;
+    unsigned copies; /* under way beside this one */
     struct berth_arena arena;
     int64_t sent_us;
     union {
@@ -80,7 +86,7 @@ struct note {
 };
 
 struct note *note_new(enum note_to to);
-void note_free(struct note *note);
+void note_free(struct note *note); /* when no copy of it is under way any more */
 void *note_copy(struct note *note, const void *data, size_t bytes);
 struct berth_slice note_slice(struct note *note, struct berth_slice bytes);
 
@@ -96,7 +102,10 @@ struct link {
     bool is_partitioned;
     uint64_t peer;
     unsigned generation; /* of the connection; what was under way in an older one is lost */
+    unsigned life;       /* of its owner's socket: a new child has a new one */
     int64_t last_up_us, last_down_us; /* when the last message in each direction arrives */
+    int64_t late_us;                  /* so late is what comes from the broker */
+    struct berth_list kept;           /* messages that wait for the next connection */
     struct berth_list_node node;
 };
 
@@ -108,6 +117,7 @@ struct link *link_of_peer(struct sim *sim, uint64_t peer);
 /* From the broker to a peer; takes the note. False: there is no such connection. */
 bool link_send_down(struct sim *sim, uint64_t peer, struct note *note);
 void link_broker_died(struct sim *sim);
+void link_fini(struct link *link);
 
 /* ---- the actors ---- */
 
@@ -125,7 +135,10 @@ struct broker {
     int64_t timer_us;
     unsigned life;
     int64_t died_us;
-    int64_t full_until_us;
+    int64_t full_until_us, stalled_until_us, slow_until_us;
+    bool asked[128]; /* of the store, oldest first: whether it is a batch */
+    size_t asked_count;
+    struct berth_list questions; /* that it cannot take yet */
     uint64_t restarts;
 };
 
@@ -215,7 +228,11 @@ void client_fini(struct client *client);
 struct check_job {
     struct berth_map_node by_id;
     bool is_acknowledged, is_cancelled, is_completed_somewhere;
-    uint64_t completed_by; /* worker index + 1, while that child lives */
+    bool has_failed_forever;
+    unsigned failures;
+    bool is_stored, is_cancel_stored; /* on the disk */
+    enum berth_state stored_end;      /* on the disk; 0: it lives */
+    uint64_t completed_by;            /* worker index + 1, while that child lives */
     unsigned completed_life;
     enum berth_state told; /* the end that a client was told of; 0: none */
     uint64_t alive;        /* the attempt that runs; 0: none */
@@ -226,9 +243,27 @@ struct check_key {
     uint64_t job;
 };
 
+struct check_attempt {
+    struct berth_map_node by_id;
+    uint64_t job; /* as it was granted */
+    bool is_started, is_end_stored;
+};
+
+struct check_session {
+    struct berth_map_node by_id;
+    bool is_stored;
+};
+
+/* The broker could not be reached. */
+struct outage {
+    const struct link *link; /* NULL: by anybody */
+    int64_t from_us, to_us;
+};
+
 struct checkers {
     struct berth_map jobs; /* by id */
     struct berth_map keys; /* of users: each has one job */
+    struct berth_map attempts, sessions;
     struct {
         int64_t from_us;
         uint32_t limit;
@@ -236,10 +271,13 @@ struct checkers {
     size_t limit_count[SIM_DISPATCHERS];
     unsigned alive[SIM_DISPATCHERS];
     uint64_t starts, acknowledged, cancelled;
-    int64_t partition_us; /* the last time the network kept a worker from its broker */
+    struct outage outages[128]; /* the newest */
+    size_t outage_count;
     struct berth_arena arena;
 };
 
+struct check_job *check_job_of(struct sim *sim, uint64_t id); /* made when first asked for */
+struct check_attempt *check_attempt_of(struct sim *sim, uint64_t id);
 void check_init(struct sim *sim);
 void check_fini(struct sim *sim);
 /* From now on this much may be in force. */
@@ -252,6 +290,9 @@ void check_finish(struct sim *sim, const struct run *run); /* it ended by itself
 void check_killed(struct sim *sim, const struct run *run); /* its process died */
 void check_told_end(struct sim *sim, uint64_t job, enum berth_state state);
 void check_told_cancel(struct sim *sim, uint64_t job, enum berth_state state, int code);
+void check_stored(struct sim *sim, const struct berth_batch *batch);   /* it is on the disk */
+void check_effect(struct sim *sim, const struct berth_effect *effect); /* it is being sent */
+void check_outage(struct sim *sim, const struct link *link, int64_t from_us, int64_t to_us);
 void check_child_lost_lease(struct sim *sim, const struct worker *worker);
 bool check_all_ended(struct sim *sim);
 void check_disk(struct sim *sim);

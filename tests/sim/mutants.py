@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Proves that the simulator can fail: breaks one rule of the protocol at a time and asserts that it is seen.
+
+    mutants.py [--seeds N] [--keep DIR] [--markdown] [NAME...]      all of the table below, or those named
+
+Each mutant replaces one piece of text in a copy of the sources, builds berth-sim from it and runs seeds from 1 on until
+one fails. A mutant that survives its seeds, or whose text is not found exactly once, makes this exit 1. The tree itself
+is never written to. With --keep the copy stays there for the next time; --markdown prints docs/SIMULATION.md's table.
+"""
+import argparse
+import filecmp
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+SEEDS_MAX = 20000
+FOLDERS = ("base", "broker", "client", "cmake", "proto", "runtime", "tests/sim", "tests/support", "worker")
+
+
+class Mutant(NamedTuple):
+    name: str
+    file: str
+    text: str
+    replacement: str
+    why: str              # what goes wrong when the rule is broken
+    args: tuple = ()      # further arguments of berth-sim
+
+
+# First what the model of the protocol must and does catch (its section 12), as far as it applies here; then bugs that
+# this code once had; then further rules of the core.
+MUTANTS = [
+    Mutant("welcome before the sync", "broker/core/session.c",
+           "    session->peer = hello->peer;\n    batch_add(core, BERTH_RECORD_SESSION)->session = session->record;\n",
+           "    batch_add(core, BERTH_RECORD_SESSION)->session = session->record;\n"
+           "    session_become_joined(core, session, hello->peer, 1);\n    welcome(core, session);\n",
+           "a broker that comes back does not know a process that runs something"),
+    Mutant("grants of older joins taken", "worker/core/agent_session.c",
+           "if (!is_open || session != agent->session || epoch != agent->epoch || join != agent->join)",
+           "if (!is_open || session != agent->session)",
+           "what was not in the list runs after all"),
+    Mutant("limits not full at restart", "broker/core/match.c",
+           "    if (core->unresolved)\n        return;\n", "",
+           "jobs and slots of the workers that are to come back are given away"),
+    Mutant("each worker's slots freed by itself", "broker/core/match.c",
+           "    if (core->unresolved)\n", "    if (core->unresolved && !core->cores)\n",
+           "grants begin when the first worker is back, and nobody knows what the others run"),
+    Mutant("a copied grant taken", "worker/core/agent.c",
+           "    if (event->orders.number <= agent->taken)\n        return;\n    if (event->orders.number > agent->taken + 1) {\n",
+           "    if (event->orders.number <= agent->taken)\n        agent->taken = event->orders.number - 1;\n"
+           "    if (event->orders.number > agent->taken + 1) {\n",
+           "an attempt that has ended and is acknowledged runs again"),
+    Mutant("a report acknowledged before the sync", "broker/core/attempt.c",
+           "    write_outcome(core, job_at(&core->jobs, attempt->job), end, &last);\n",
+           "    write_outcome(core, job_at(&core->jobs, attempt->job), end, &last);\n"
+           "    outbox_ack(core, attempt->session, attempt->by_id.id, false);\n",
+           "a crash forgets the end, and so has the worker: a finished job runs again"),
+    Mutant("a submit acknowledged before the sync", "broker/core/submit.c",
+           "    if (must_wait)\n", "    if (must_wait && event->count > BERTH_SUBMIT_JOBS_MAX)\n",
+           "a crash forgets a job that was acknowledged"),
+    Mutant("a cancel sent before it is stored", "broker/core/cancel.c",
+           "    if (!was_asked)\n        batch_add",
+           "    if (job->state == JOB_RUNNING) {\n"
+           "        extern void outbox_cancel(struct berth_core *, struct attempt *);\n"
+           "        outbox_cancel(core, job->attempt);\n    }\n    if (!was_asked)\n        batch_add",
+           "a crash forgets the cancel, and a job ends that nobody cancelled"),
+    Mutant("attempt ids without the epoch", "broker/core/match.c",
+           "uint64_t id = core->opts.epoch << 40 | ++core->attempt_counter;",
+           "uint64_t id = (uint64_t)1 << 40 | ++core->attempt_counter;",
+           "two attempts have one id"),
+    Mutant("join lists of another epoch accepted", "broker/core/join.c",
+           "    if (join->epoch != core->opts.epoch) {\n", "    if (join->epoch > core->opts.epoch) {\n",
+           "a list that a worker built for an earlier broker passes for what it runs now"),
+    Mutant("expiry before the kill", "broker/core/session.c",
+           "set_expiry(core, session, core->now_ms + session->record.lease_ms);\n    offer_update_room",
+           "set_expiry(core, session, core->now_ms + core->opts.worker_lease_ms);\n    offer_update_room",
+           "slots are given away while their attempts are still being killed"),
+    Mutant("lease counted from the answer", "worker/core/agent_session.c",
+           "    if (!reading || reading->at_ms + agent->lease_ms <= agent->lease_end_ms)\n        return;\n"
+           "    agent->lease_end_ms = reading->at_ms + agent->lease_ms;\n",
+           "    if (!reading || agent->now_ms + agent->lease_ms <= agent->lease_end_ms)\n        return;\n"
+           "    agent->lease_end_ms = agent->now_ms + agent->lease_ms;\n",
+           "an answer that was long under way makes the worker's lease outlive the broker's"),
+    Mutant("expiry kept across a restart", "broker/core/session.c",
+           "        set_expiry(core, session, core->now_ms + session->record.lease_ms);\n    }\n",
+           "        set_expiry(core, session, core->now_ms + session->record.lease_ms / 4);\n    }\n",
+           "a worker that is cut off is taken for dead as if no time had passed without a broker"),
+    # bugs that there were
+    Mutant("a repeat waits for the batch after the refused one", "broker/core/batch.c",
+           "    refuse_submits(core, &core->pending_open);\n", "",
+           "the repeat of a submit that was refused is answered as stored"),
+    Mutant("acknowledgements within the first join dropped", "broker/core/outbox.c",
+           "    bool is_heard = session->state == SESSION_LIVE || session->state == SESSION_RECOVERING;\n",
+           "    bool is_heard = session->state == SESSION_LIVE;\n",
+           "an attempt that has ended stays with its worker: a drain never ends"),
+    # further rules
+    Mutant("a hello of any epoch taken", "broker/core/session.c",
+           "    if (hello->epoch != core->opts.epoch) {\n", "    if (hello->epoch > core->opts.epoch || !hello->epoch) {\n",
+           "a hello that survived in a socket tells the next broker that a busy session is empty"),
+    Mutant("a repeated join taken anew", "broker/core/join.c",
+           "session->state == SESSION_LIVE && join->join <= session->join",
+           "session->state == SESSION_LIVE && join->join < session->join",
+           "what was granted since the list was built is taken for never started"),
+    Mutant("nothing cut off by a join", "broker/core/join.c",
+           "    release_unlisted(core, session, join);\n", "",
+           "a grant that was lost under way holds its job and its slot for ever"),
+    Mutant("an attempt whose end is stored is adopted", "broker/core/join.c",
+           "return job_is_queued(job) && line->number > job->attempt_number;",
+           "return job_is_queued(job) && line->number >= job->attempt_number;",
+           "a failure is counted twice, and the newer attempt becomes stale"),
+    Mutant("a retry granted before its sync", "broker/core/attempt.c",
+           "    job_move(core, index, JOB_SETTLING, JOB_AT_TAIL);\n",
+           "    job_move(core, index, JOB_SETTLING, JOB_AT_TAIL);\n"
+           "    if (record->type == BERTH_RECORD_RETRY && record->retry.state == BERTH_READY) {\n"
+           "        job_move(core, index, JOB_READY, JOB_AT_OLD_PLACE);\n        return;\n    }\n",
+           "two attempts of a job are under way at once"),
+    Mutant("a queued job cancelled while a worker is missing", "broker/core/cancel.c",
+           "    if (job_is_queued(job) && !core->unresolved) {\n", "    if (job_is_queued(job)) {\n",
+           "a job ends that the missing worker runs"),
+    Mutant("a closed session believed", "broker/core/join.c",
+           "    if (!session || session->state == SESSION_CLOSING) {\n        session_send_fenced(core, join->peer",
+           "    if (!session) {\n        session_send_fenced(core, join->peer",
+           "a list that was sent before a death adopts what is dead"),
+    Mutant("gone of a closing session confirmed at once", "broker/core/session.c",
+           "    gone_ok_when_stored(core, gone);\n}\n", "    send_gone_ok(core, gone);\n}\n",
+           "the keeper forgets a proof that the broker has not stored"),
+    Mutant("lost attempts use up tries", "broker/core/attempt.c",
+           "    bool is_crash = how == ATTEMPT_DIED;\n",
+           "    bool is_crash = how == ATTEMPT_DIED;\n    if (++job->failures >= attempts_allowed(core, job)) {\n"
+           "        struct berth_attempt_record none = { .id = attempt->by_id.id };\n"
+           "        write_end(core, job, job->flags & JOB_CANCEL_ASKED ? BERTH_CANCELLED : BERTH_DEAD, &none);\n"
+           "        attempt_settle(core, attempt);\n        return;\n    }\n",
+           "jobs are dead that never failed"),
+    Mutant("requests not recognised after a restart", "broker/core/submit.c",
+           "    if (record->key.kind == BERTH_KEY_NONE)\n", "    if (record->key.kind != BERTH_KEY_IDEMPOTENCY)\n",
+           "a submit that is sent again to the next broker is two jobs"),
+    Mutant("keys not recognised after a restart", "broker/core/submit.c",
+           "    if (record->key.kind == BERTH_KEY_NONE)\n", "    if (record->key.kind != BERTH_KEY_REQUEST)\n",
+           "a user's key has two jobs"),
+    Mutant("the report wins over a cancel", "broker/core/attempt.c",
+           "    if (job->flags & JOB_CANCEL_ASKED) {\n        write_end(core, job, BERTH_CANCELLED, last);\n        return;\n    }\n",
+           "", "a job whose cancel was accepted completes"),
+    Mutant("a slot kept by its report", "broker/core/attempt.c",
+           "    return attempt->state != ATTEMPT_SETTLING && attempt->dispatcher;\n",
+           "    return attempt->state == ATTEMPT_SETTLING && attempt->dispatcher;\n",
+           "slots leak"),
+    Mutant("one slot too many", "broker/core/dispatcher.c",
+           "           dispatcher->running < dispatcher_limit(core, dispatcher);\n",
+           "           dispatcher->running <= dispatcher_limit(core, dispatcher);\n",
+           "more run than the limit"),
+    Mutant("ended attempts not listed", "worker/core/agent_table.c",
+           "        ret_lines[count++] = line_of(of_id(node));\n    return count;\n",
+           "        if (of_id(node)->state != AGENT_ENDED)\n            ret_lines[count++] = line_of(of_id(node));\n"
+           "    return count;\n",
+           "an end that was not acknowledged is taken for never started"),
+]
+
+
+# Promises that come too early are seen at once (checker 9); but what follows from them must be seen, too.
+PROMISES = ("welcome before the sync", "a report acknowledged before the sync", "a submit acknowledged before the sync")
+MUTANTS += [m._replace(name=m.name + ", by what follows", args=("--no-promises",)) for m in MUTANTS if m.name in PROMISES]
+
+
+def copy_file(source, target):
+    """Only what differs, and with a new time, so that what is built from it is built anew."""
+    if not os.path.exists(target) or not filecmp.cmp(source, target, shallow=False):
+        shutil.copyfile(source, target)
+
+
+def copy_sources(root, copy):
+    for folder in FOLDERS:
+        shutil.copytree(os.path.join(root, folder), os.path.join(copy, folder), copy_function=copy_file,
+                        dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_file(os.path.join(root, "CMakeLists.txt"), os.path.join(copy, "CMakeLists.txt"))
+
+
+def run(command, cwd, what):
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        sys.exit(f"mutants: {what} failed:\n{result.stdout[-4000:]}{result.stderr[-4000:]}")
+
+
+def configure(copy):
+    run(["cmake", "-S", ".", "-B", "build", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo"], copy, "cmake")
+
+
+def build(copy):
+    return subprocess.run(["cmake", "--build", "build", "--target", "berth-sim"], cwd=copy, capture_output=True,
+                          text=True, check=False)
+
+
+def simulate(copy, mutant, seeds):
+    """The number of the seed that failed and what was said, or None."""
+    command = [os.path.join(copy, "build/bin/berth-sim"), "--seeds", str(seeds), *mutant.args]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, errors="replace")
+    if result.returncode == 0:
+        return None
+    failed = re.search(r"seed (\d+) fails at [\d.]+ ms: (.*)", result.stderr)
+    if failed:
+        return int(failed.group(1)), failed.group(2)
+    asserted = re.search(r"assertion failed: (.*)", result.stderr)
+    aborted = re.search(r"seed (\d+) fails by an assertion", result.stderr)
+    if asserted and aborted:
+        return int(aborted.group(1)), "assertion " + asserted.group(1)
+    return 0, f"ended with {result.returncode}"
+
+
+def try_mutant(copy, mutant, seeds):
+    path = os.path.join(copy, mutant.file)
+    with open(path, encoding="utf-8") as file:
+        original = file.read()
+    if original.count(mutant.text) != 1:
+        return f"its text is there {original.count(mutant.text)} times in {mutant.file}, and must be once", None
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(original.replace(mutant.text, mutant.replacement))
+        built = build(copy)
+        if built.returncode != 0:
+            return "does not compile:\n" + built.stdout[-2000:], None
+        caught = simulate(copy, mutant, seeds)
+        return (None if caught else f"survived {seeds} seeds"), caught
+    finally:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(original)
+
+
+def report(mutant, trouble, caught, seconds, is_markdown):
+    if trouble:
+        print(f"SURVIVED  {mutant.name}: {trouble}")
+    elif is_markdown:
+        seed, said = caught
+        said = re.sub(r"\b[0-9a-f]*\d[0-9a-f]*\b", "N", said.replace("|", "/"))
+        print(f"| {mutant.name} | {mutant.why} | {seed} | {said} |")
+    else:
+        print(f"caught    {mutant.name}: seed {caught[0]}, {seconds:.1f} s: {caught[1]}")
+    sys.stdout.flush()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--seeds", type=int, default=SEEDS_MAX, help="at most so many for each mutant")
+    parser.add_argument("--keep", help="a folder for the copy, to be used again")
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    unknown = set(args.names) - {m.name for m in MUTANTS}
+    if unknown:
+        sys.exit(f"mutants: there is no mutant {', '.join(sorted(unknown))}")
+    chosen = [m for m in MUTANTS if not args.names or m.name in args.names]
+
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    copy = args.keep or tempfile.mkdtemp(prefix="berth-mutants-")
+    os.makedirs(copy, exist_ok=True)
+    failures = 0
+    try:
+        copy_sources(root, copy)
+        configure(copy)
+        if build(copy).returncode != 0:
+            sys.exit("mutants: the sources do not compile as they are")
+        for mutant in chosen:
+            begun = time.monotonic()
+            trouble, caught = try_mutant(copy, mutant, args.seeds)
+            report(mutant, trouble, caught, time.monotonic() - begun, args.markdown)
+            failures += bool(trouble)
+    finally:
+        if not args.keep:
+            shutil.rmtree(copy, ignore_errors=True)
+    print(f"mutants: {len(chosen) - failures} of {len(chosen)} caught")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
