@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#include "lock.h"
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPINS_MAX  64 /* about a microsecond */
+#define YIELDS_MAX 32
+#define NAP_NS     50000
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void weft_lock_wait(struct weft_lock *lock)
+{
+    for (unsigned round = 0;; round++) {
+        bool is_taken = atomic_load_explicit(&lock->is_taken, memory_order_relaxed) != 0;
+        if (!is_taken && atomic_exchange_explicit(&lock->is_taken, 1, memory_order_acquire) == 0)
+            return;
+        if (round < SPINS_MAX) {
+            relax();
+        } else if (round < SPINS_MAX + YIELDS_MAX) {
+            (void)sched_yield();
+        } else { /* not by nanosleep(), which a coroutine's libc calls may end in weft */
+            const struct timespec nap = { .tv_nsec = NAP_NS };
+            (void)syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &nap, NULL);
+        }
+    }
+}
