@@ -3,9 +3,10 @@
  * Cancelling: a walk down the tree, without recursion, for a tree may be deep and a coroutine's
  * stack is small.
  *
- * What is found waiting for its first turn never runs: it is taken out of its queue and ended by
- * the one who cancels, so that nobody waits for a busy dispatcher only to learn that there is
- * nothing to do. The same for a coroutine on its way to another dispatcher: it goes back.
+ * What is found waiting for its first turn never runs: it is ended by the one who cancels (what
+ * stays in the queue is a block that will be freed there), so that nobody waits for a busy
+ * dispatcher only to learn that there is nothing to do. The same for a coroutine on its way to
+ * another dispatcher: it goes back.
  */
 #include <errno.h>
 
@@ -40,22 +41,40 @@ static void mark_scopes(struct weft_scope_state *from, struct weft_task **todo)
     }
 }
 
-static bool withdraw(struct weft_task *task)
+/* Whether a coroutine was still waiting for another dispatcher, and does so no more. */
+static bool turn_round(struct weft_task *task)
 {
-    struct weft_dispatcher *d = task->dispatcher;
-    return d->ops->withdraw(d, &task->turn);
+    int seen = WEFT_TICKET_WAITS;
+    if (!task->ticket || !weft_task_is_cancelled(task) ||
+        !atomic_compare_exchange_strong(&task->ticket->state, &seen, WEFT_TICKET_VOID))
+        return false;
+    task->ticket = NULL; /* it is the queue's */
+    return true;
 }
 
 /* A coroutine that may have to hear of it: one that is under way to another dispatcher turns round,
  * unless a shield keeps it from feeling anything; any other is woken to look for itself. */
 static void tell(struct weft_task *task, struct weft_reap *reap)
 {
-    if (weft_task_is_cancelled(task) && withdraw(task)) {
+    if (turn_round(task)) {
         task->next = reap->queued;
         reap->queued = task;
     } else {
         weft_wake(task);
     }
+}
+
+/* Whether a task was still in the queue for its first turn, and will not run any more. */
+static bool drop(struct weft_task *task)
+{
+    int seen = WEFT_PHASE_QUEUED;
+    if (task->start == WEFT_START_ATOMIC)
+        return false;
+    task->dropped_refs = 2;
+    if (atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_DROPPED))
+        return true;
+    task->dropped_refs = 0;
+    return false;
 }
 
 static void cancel_one(struct weft_task *task, struct weft_task **todo, struct weft_reap *reap)
@@ -66,12 +85,13 @@ static void cancel_one(struct weft_task *task, struct weft_task **todo, struct w
         task->phase = WEFT_PHASE_QUEUED; /* nobody can release it any more */
         will_not_run = true;
         break;
-    case WEFT_PHASE_QUEUED: will_not_run = withdraw(task); break;
+    case WEFT_PHASE_QUEUED: will_not_run = drop(task); break;
     case WEFT_PHASE_STARTED:
         if (task->outermost && task->outermost->kind != WEFT_SHIELD)
             mark_scopes(task->outermost, todo);
         tell(task, reap);
         return;
+    case WEFT_PHASE_DROPPED:
     case WEFT_PHASE_ENDED: return;
     }
     if (will_not_run) {
@@ -134,7 +154,6 @@ void weft_reap(struct weft_reap *reap)
         struct weft_task *task = reap->queued;
         reap->queued = task->next;
         struct weft_dispatcher *home = task->home;
-        task->turn.is_withdrawable = false;
         task->dispatcher = home;
         int rc = home->ops->dispatch(home, &task->turn);
         WEFT_REQUIRE(rc == 0, "dispatcher '%s' refused a coroutine that came back: %s", home->name,

@@ -53,6 +53,7 @@ static const char *state_of(const struct weft_task *task)
     case WEFT_PHASE_HELD: return "held";
     case WEFT_PHASE_QUEUED: return "queued";
     case WEFT_PHASE_STARTED: break;
+    case WEFT_PHASE_DROPPED:
     case WEFT_PHASE_ENDED: return "ended";
     }
     if (task->is_on_thread)

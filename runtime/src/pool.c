@@ -24,6 +24,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/list.h"
+
 #include "die.h"
 #include "overflow.h"
 #include "self.h"
@@ -34,7 +36,7 @@
 
 struct lane {
     struct weft_dispatcher base;
-    struct berth_list queue;
+    struct weft_turns queue;
     size_t queued;
     unsigned running, limit;
     bool is_waking; /* a thread was woken or made for it and has not come yet */
@@ -51,7 +53,7 @@ struct pool_thread {
 };
 
 static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
-static bool lane_withdraw(struct weft_dispatcher *d, struct weft_turn *turn);
+static bool lane_is_here(struct weft_dispatcher *d);
 static void lane_serve(struct lane *lane);
 static void give_place(struct pool_thread *thread, struct lane *lane);
 static bool comes_itself(struct pool_thread *thread, struct lane *lane);
@@ -62,7 +64,7 @@ static void run_one(struct pool_thread *thread);
 static struct lane *lane_next(struct pool_thread *thread);
 static bool sleep_idle(struct pool_thread *thread);
 
-static const struct weft_ops lane_ops = { .dispatch = lane_dispatch, .withdraw = lane_withdraw };
+static const struct weft_ops lane_ops = { .dispatch = lane_dispatch, .is_here = lane_is_here };
 
 static struct lane lane_default = { .base = { .name = "default", .ops = &lane_ops } };
 static struct lane lane_io = { .base = { .name = "io", .ops = &lane_ops } };
@@ -116,7 +118,7 @@ int weft_pool_open(const struct weft_pool_limits *limits)
     pool.thread_count_max = limits->threads_max;
     pool.numbered = 0;
     for (size_t i = 0; i < LANE_COUNT; i++) {
-        berth_list_init(&lanes[i]->queue);
+        lanes[i]->queue = (struct weft_turns){ 0 };
         lanes[i]->queued = 0;
         lanes[i]->running = 0;
         lanes[i]->is_waking = false;
@@ -159,7 +161,7 @@ static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
     struct lane *lane = berth_container_of(d, struct lane, base);
     struct weft_thread *self = weft_thread_self();
     (void)pthread_mutex_lock(&pool.lock);
-    berth_list_push_back(&lane->queue, &turn->node);
+    weft_turns_push(&lane->queue, turn);
     lane->queued++;
     bool is_between_turns = self && !self->current;
     if (!is_between_turns ||
@@ -182,17 +184,11 @@ static bool comes_itself(struct pool_thread *thread, struct lane *lane)
     return true;
 }
 
-static bool lane_withdraw(struct weft_dispatcher *d, struct weft_turn *turn)
+static bool lane_is_here(struct weft_dispatcher *d)
 {
-    struct lane *lane = berth_container_of(d, struct lane, base);
-    (void)pthread_mutex_lock(&pool.lock);
-    bool is_there = berth_list_is_linked(&turn->node) && turn->is_withdrawable;
-    if (is_there) {
-        berth_list_remove(&turn->node);
-        lane->queued--;
-    }
-    (void)pthread_mutex_unlock(&pool.lock);
-    return is_there;
+    const struct weft_thread *self = weft_thread_self();
+    return self && berth_container_of(self, struct pool_thread, base)->lane ==
+                       berth_container_of(d, struct lane, base);
 }
 
 /* Gives a free place of the lane to a thread. If none can be had, one that exists will come to it
@@ -333,10 +329,10 @@ static void arrive(struct pool_thread *thread)
 static void run_one(struct pool_thread *thread)
 {
     struct lane *lane = thread->lane;
-    struct berth_list_node *node = berth_list_pop_front(&lane->queue);
+    struct weft_turn *turn = weft_turns_pop(&lane->queue);
     lane->queued--;
     (void)pthread_mutex_unlock(&pool.lock);
-    weft_turn_run(berth_container_of(node, struct weft_turn, node));
+    turn->run(turn);
     (void)pthread_mutex_lock(&pool.lock);
     if (thread->owed && lane->queued > 0) { /* it does not come after all */
         lane_serve(thread->owed);

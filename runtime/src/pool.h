@@ -13,23 +13,46 @@
 
 #include <weft/weft.h>
 
-#include "base/list.h"
-
 #include "switch.h"
 
-/* One turn of a coroutine: from a resume to its next park. Part of its task; in one queue at most.
- */
+/* A piece of work for a dispatcher: a turn of a coroutine (from a resume to its next park), or a
+ * loop of a view. Part of whoever it is for; in one queue at most. */
 struct weft_turn {
-    struct berth_list_node node;
-    bool is_withdrawable; /* written before it is dispatched: may be taken back while queued */
+    struct weft_turn *next; /* for whoever holds it */
+    /* Called once for each dispatch, on a thread's own stack, without locks. The turn may be gone
+     * when it returns. */
+    void (*run)(struct weft_turn *turn);
 };
 
+/* A queue of turns in order of arrival. All-zero is empty. */
+struct weft_turns {
+    struct weft_turn *first, *last;
+};
+
+static inline void weft_turns_push(struct weft_turns *turns, struct weft_turn *turn)
+{
+    turn->next = NULL;
+    if (turns->first)
+        turns->last->next = turn;
+    else
+        turns->first = turn;
+    turns->last = turn;
+}
+
+static inline struct weft_turn *weft_turns_pop(struct weft_turns *turns)
+{
+    struct weft_turn *turn = turns->first;
+    if (turn)
+        turns->first = turn->next;
+    return turn;
+}
+
 struct weft_ops {
-    /* Hands over a turn, which the dispatcher runs exactly once, by weft_turn_run(). Any thread,
-     * any lock held but the pool's own; never waits. Negative: refused. */
+    /* Hands over a turn, which the dispatcher runs exactly once. Any thread, any lock held but the
+     * pool's own; never waits. Negative: refused. */
     int (*dispatch)(struct weft_dispatcher *d, struct weft_turn *turn);
-    /* Takes a withdrawable turn back if it is still queued: true, and it is the caller's. */
-    bool (*withdraw)(struct weft_dispatcher *d, struct weft_turn *turn);
+    /* Whether the calling thread is running for `d` just now. */
+    bool (*is_here)(struct weft_dispatcher *d);
 };
 
 struct weft_dispatcher {
@@ -72,6 +95,3 @@ struct weft_pool_state {
     } lanes[2];
 };
 void weft_pool_look(struct weft_pool_state *ret_state);
-
-/* Runs one turn. Implemented in task.c. */
-void weft_turn_run(struct weft_turn *turn);

@@ -40,6 +40,7 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
         weft_tasks_leave();
         return stack_class < 0 ? stack_class : -ENOMEM;
     }
+    task->turn.run = weft_task_turn;
     task->stack_class = stack_class;
     task->dispatcher = spec->dispatcher;
     task->fn = spec->fn;
@@ -58,6 +59,8 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
 
 void weft_task_free(struct weft_task *task)
 {
+    if (task->dropped_refs > 0 && atomic_fetch_sub(&task->dropped_refs, 1) > 1)
+        return;
     if (task->stack_class >= 0) { /* it never came to its end */
         weft_stack_unreserve(task->stack_class);
         weft_tasks_leave();
@@ -69,7 +72,6 @@ int weft_task_start(struct weft_task *task)
 {
     struct weft_dispatcher *d = task->dispatcher;
     task->phase = WEFT_PHASE_QUEUED;
-    task->turn.is_withdrawable = task->start != WEFT_START_ATOMIC;
     return d->ops->dispatch(d, &task->turn);
 }
 
@@ -80,20 +82,29 @@ void weft_task_refused(struct weft_task *task, int rc)
 }
 
 /* The first turn gets its stack only now: a task that waits in a queue has none. */
-void weft_turn_run(struct weft_turn *turn)
+void weft_task_turn(struct weft_turn *turn)
 {
     struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
-    if (task->phase == WEFT_PHASE_QUEUED) {
-        if (task->is_cancelled && task->start != WEFT_START_ATOMIC) {
-            task->rc = -ECANCELED;
-            weft_task_finish(task);
-            return;
-        }
-        task->turn.is_withdrawable = false;
+    int seen = WEFT_PHASE_QUEUED;
+    if (atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_STARTED)) {
         task->stack = weft_stack_take(task->stack_class, stack_run);
-        task->phase = WEFT_PHASE_STARTED;
+    } else if (seen != WEFT_PHASE_STARTED) {
+        weft_task_free(task); /* dropped */
+        return;
     }
     resume(task);
+}
+
+static void ticket_turn(struct weft_turn *turn)
+{
+    struct weft_ticket *ticket = berth_container_of(turn, struct weft_ticket, turn);
+    struct weft_task *task = ticket->task;
+    int seen = WEFT_TICKET_WAITS;
+    bool is_taken = atomic_compare_exchange_strong(&ticket->state, &seen, WEFT_TICKET_TAKEN);
+    if (is_taken)
+        resume(task); /* which frees the ticket */
+    else
+        free(ticket);
 }
 
 /* All that ever runs on a stack: one coroutine after the other. In between the stack rests in the
@@ -165,17 +176,20 @@ static void after_park(struct weft_task *task)
     dispatch(task);
 }
 
-/* Under the tree's lock, so that cancelling finds it in the queue or is seen here. */
+/* Under the tree's lock, so that cancelling finds the ticket or is seen here. */
 static void after_move(struct weft_task *task)
 {
     struct weft_tree *tree = task->tree;
     (void)pthread_mutex_lock(&tree->lock);
-    if (task->turn.is_withdrawable && weft_task_is_cancelled(task)) {
-        task->turn.is_withdrawable = false;
-        task->dispatcher = task->home;
-    }
     struct weft_dispatcher *d = task->dispatcher;
-    int rc = d->ops->dispatch(d, &task->turn);
+    struct weft_turn *turn = task->ticket ? &task->ticket->turn : &task->turn;
+    if (task->ticket && weft_task_is_cancelled(task)) {
+        free(task->ticket);
+        task->ticket = NULL;
+        d = task->dispatcher = task->home;
+        turn = &task->turn;
+    }
+    int rc = d->ops->dispatch(d, turn);
     WEFT_REQUIRE(rc == 0, "dispatcher '%s' refused a coroutine that moves: %s", d->name,
                  weft_strerror(rc));
     (void)pthread_mutex_unlock(&tree->lock);
@@ -276,6 +290,16 @@ const char *weft_task_name(const struct weft_task *task, char *buffer)
     return buffer;
 }
 
+/* It has come where it wanted to go. */
+static void ticket_drop(struct weft_task *self)
+{
+    (void)pthread_mutex_lock(&self->tree->lock);
+    struct weft_ticket *ticket = self->ticket;
+    self->ticket = NULL;
+    (void)pthread_mutex_unlock(&self->tree->lock);
+    free(ticket);
+}
+
 int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg)
 {
     struct weft_task *self = weft_self();
@@ -289,13 +313,18 @@ int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg)
         rc = fn(arg);
         return weft_task_is_cancelled(self) ? -ECANCELED : rc;
     }
+    struct weft_ticket *ticket = malloc(sizeof *ticket);
+    if (!ticket)
+        return -ENOMEM;
+    *ticket = (struct weft_ticket){ .turn.run = ticket_turn, .task = self };
     self->home = here;
     self->dispatcher = d;
-    self->turn.is_withdrawable = true;
+    self->ticket = ticket;
     self->waits_for = "dispatcher";
     weft_task_leave(self, WEFT_AFTER_MOVE);
-    self->turn.is_withdrawable = false;
     self->waits_for = NULL;
+    if (self->dispatcher == d)
+        ticket_drop(self);
     if (!weft_task_is_cancelled(self))
         rc = fn(arg);
     if (self->dispatcher != here) {

@@ -89,9 +89,21 @@ struct weft_waiters {
 
 enum weft_phase {
     WEFT_PHASE_HELD,
-    WEFT_PHASE_QUEUED, /* for the first time */
+    WEFT_PHASE_QUEUED,  /* for the first time */
+    WEFT_PHASE_DROPPED, /* cancelled in that queue: will not run, and is being ended */
     WEFT_PHASE_STARTED,
     WEFT_PHASE_ENDED,
+};
+
+/* A coroutine's place in the queue of another dispatcher, to which it is moving. Whoever changes
+ * the state decides: the dispatcher takes it, or a canceller sends the coroutine back and leaves
+ * the ticket to be dropped by the dispatcher. */
+enum weft_ticket_state { WEFT_TICKET_WAITS, WEFT_TICKET_TAKEN, WEFT_TICKET_VOID };
+
+struct weft_ticket {
+    struct weft_turn turn;
+    struct weft_task *task;
+    _Atomic(int) state;
 };
 
 /* park: where a coroutine stands between running and parked. A wake that comes while it runs is
@@ -115,6 +127,8 @@ struct weft_task {
     atomic_bool is_on_thread;      /* for the dump */
     const char *_Atomic waits_for; /* for the dump; NULL: for nothing */
     struct weft_dispatcher *home;  /* to which weft_with() comes back, while it is away */
+    struct weft_ticket *ticket;    /* while it is under way to another dispatcher, else NULL */
+    atomic_int dropped_refs;       /* of a dropped one: its queue, and who ends it */
     weft_fn fn;
     void *arg;
     const char *name; /* or NULL */
@@ -159,7 +173,12 @@ struct weft_task_spec {
 
 /* Reserves all that its life needs. 0, -ENOMEM or -EINVAL. Neither queued nor in a scope yet. */
 int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task);
+
+/* A dropped one goes with the second call: it is still in its queue. */
 void weft_task_free(struct weft_task *task);
+
+/* Runs a turn of a coroutine: what task->turn.run is. */
+void weft_task_turn(struct weft_turn *turn);
 
 /* Queues a task for its first turn. Under the tree's lock, so that cancelling finds it either
  * before it is linked or in its queue. A refused one is still the caller's. */
