@@ -16,6 +16,9 @@ extern "C" {
 
 struct weft_dispatcher;
 
+/* The longest name of a dispatcher, without its NUL. */
+#define WEFT_DISPATCHER_NAME_BYTES_MAX 64
+
 /* For calculation: as many running at once as the process has cores (those of its affinity mask
  * and of its cgroup's quota), at least 2. */
 struct weft_dispatcher *weft_default(void);
