@@ -68,7 +68,10 @@ static const struct weft_ops lane_ops = { .dispatch = lane_dispatch, .is_here = 
 
 static struct lane lane_default = { .base = { .name = "default", .ops = &lane_ops } };
 static struct lane lane_io = { .base = { .name = "io", .ops = &lane_ops } };
-static struct lane *const lanes[] = { &lane_default, &lane_io };
+static struct lane lane_virtual = {
+    .base = { .name = "virtual", .ops = &lane_ops, .intercepts = true },
+};
+static struct lane *const lanes[] = { &lane_default, &lane_io, &lane_virtual };
 #define LANE_COUNT (sizeof lanes / sizeof lanes[0])
 
 static struct {
@@ -95,6 +98,11 @@ struct weft_dispatcher *weft_io(void)
     return &lane_io.base;
 }
 
+struct weft_dispatcher *weft_virtual(void)
+{
+    return &lane_virtual.base;
+}
+
 static struct pool_thread *thread_of(struct berth_list_node *node)
 {
     return berth_container_of(node, struct pool_thread, node);
@@ -115,7 +123,7 @@ int weft_pool_open(const struct weft_pool_limits *limits)
     berth_list_init(&pool.retired);
     berth_list_init(&pool.spare);
     pool.is_stopping = false;
-    pool.thread_count_max = limits->threads_max;
+    pool.thread_count_max = limits->threads_max + limits->virtual_threads;
     pool.numbered = 0;
     for (size_t i = 0; i < LANE_COUNT; i++) {
         lanes[i]->queue = (struct weft_turns){ 0 };
@@ -125,6 +133,7 @@ int weft_pool_open(const struct weft_pool_limits *limits)
     }
     lane_default.limit = limits->threads;
     lane_io.limit = limits->io_threads;
+    lane_virtual.limit = limits->virtual_threads;
     int rc = thread_make(NULL); /* one is always there, so that queued work never waits for none */
     if (rc < 0)
         spare_free();

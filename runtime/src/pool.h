@@ -58,6 +58,7 @@ struct weft_ops {
 struct weft_dispatcher {
     const char *name;
     const struct weft_ops *ops;
+    bool intercepts; /* libc calls of its coroutines park: virtual, and views of it */
 };
 
 /* A thread of the runtime. It lives until weft_shutdown(), for names of threads are handed out. */
@@ -72,7 +73,7 @@ struct weft_thread {
 struct weft_thread *weft_thread_self(void);
 
 struct weft_pool_limits {
-    unsigned threads, io_threads, threads_max;
+    unsigned threads, io_threads, virtual_threads, threads_max;
 };
 
 /* Starts the pool with one thread. 0 or -errno. */
@@ -92,6 +93,6 @@ struct weft_pool_state {
         const char *name;
         unsigned running, limit;
         size_t queued;
-    } lanes[2];
+    } lanes[3];
 };
 void weft_pool_look(struct weft_pool_state *ret_state);

@@ -7,6 +7,7 @@
 
 #include "cores.h"
 #include "die.h"
+#include "intercept.h"
 #include "overflow.h"
 #include "poller.h"
 #include "stack.h"
@@ -75,6 +76,7 @@ static void limits_find(const struct weft_opts *opts, struct weft_pool_limits *r
     *ret_limits = (struct weft_pool_limits){
         .threads = threads,
         .io_threads = io_threads,
+        .virtual_threads = cores,
         .threads_max = threads_max,
     };
 }
@@ -97,6 +99,7 @@ static int start(void)
         weft_poll_close();
         return rc;
     }
+    weft_intercept_set(!runtime.opts.no_intercept);
     weft_overflow_open();
     berth_list_init(&runtime.trees);
     runtime.is_started = true;

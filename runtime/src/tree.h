@@ -111,6 +111,9 @@ struct weft_ticket {
  * looks again whether what it waits for is there. */
 enum weft_park { WEFT_PARK_RUNS, WEFT_PARK_TOKEN, WEFT_PARK_PARKED };
 
+/* Whether a coroutine's libc calls park (intercept.h). */
+enum weft_intercept { WEFT_INTERCEPT_AS_DISPATCHER, WEFT_INTERCEPT_ON, WEFT_INTERCEPT_OFF };
+
 /* Why a coroutine left its stack; read by whoever resumed it. */
 enum weft_after { WEFT_AFTER_PARK, WEFT_AFTER_YIELD, WEFT_AFTER_MOVE, WEFT_AFTER_END };
 
@@ -120,6 +123,9 @@ struct weft_task {
     struct weft_stack *stack; /* with its fiber; NULL before the first turn and after the end */
     int stack_class;          /* reserved; negative: not any more */
     int saved_errno;
+    enum weft_intercept intercept;
+    bool is_in_call; /* inside an intercepted libc call: to be woken on the same thread */
+    int call_errno;  /* what errno was before it */
     enum weft_after after;
     _Atomic(int) park;
     _Atomic(int) phase;

@@ -26,6 +26,12 @@ struct weft_dispatcher *weft_default(void);
 /* For calls that block a thread: 64 running at once, or the number of cores if that is larger. */
 struct weft_dispatcher *weft_io(void);
 
+/* For blocking C as it is: libc's sleep, read, write, connect, accept, poll and their like park only
+ * the coroutine, in the program and in the shared libraries that it uses; docs/RUNTIME.md has the
+ * list. A parked call of a coroutine that is cancelled fails with errno ECANCELED. As many running
+ * at once as the process has cores; a coroutine comes back from such a call on the same thread. */
+struct weft_dispatcher *weft_virtual(void);
+
 /* The one that this coroutine runs on; NULL on a plain thread. */
 struct weft_dispatcher *weft_current(void);
 

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <weft/base.h>
@@ -91,6 +92,10 @@ int weft_yield(void);
 
 /* 0 or -ECANCELED, at once: for long calculations. 0 on a plain thread. */
 int weft_check(void);
+
+/* Switches parking of libc calls (weft_virtual()) on or off for the calling coroutine, wherever it
+ * runs; returns whether it was on. Without effect on a plain thread, and under no_intercept. */
+bool weft_intercept(bool is_on);
 
 #ifdef __cplusplus
 }

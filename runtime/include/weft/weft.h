@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <weft/base.h>
@@ -25,7 +26,8 @@ struct weft_opts {
     unsigned threads_max; /* threads in all, more than `threads`; 0: 4,096 */
     size_t stack_bytes;   /* of a coroutine; 0: 64 KiB, reserved and not committed */
     size_t tasks_max;     /* coroutines alive at once, beyond it -ENOMEM; 0: no maximum */
-    uint64_t reserved[9];
+    bool no_intercept;    /* libc calls block their thread on virtual, too */
+    uint64_t reserved[8];
 };
 
 /* Optional, before the first coroutine. 0; -EALREADY: the runtime has started; -EINVAL. */

@@ -41,7 +41,7 @@ static void options_that_cannot_be_are_refused(void **state)
         { .threads_max = 1000000 },
         { .io_threads = 1000000 },
         { .threads = 5000 },
-        { .reserved = { 0, 0, 0, 0, 0, 0, 0, 0, 1 } },
+        { .reserved = { 0, 0, 0, 0, 0, 0, 0, 1 } },
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(weft_configure(&bad[i]), -EINVAL);
