@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "die.h"
+#include "interrupt.h"
 #include "tree.h"
 
 /* Marks a task and remembers it for the walk; once only, for `next` is one link. */
@@ -56,6 +57,8 @@ static bool turn_round(struct weft_task *task)
  * unless a shield keeps it from feeling anything; any other is woken to look for itself. */
 static void tell(struct weft_task *task, struct weft_reap *reap)
 {
+    if (task->interrupt && weft_task_is_cancelled(task))
+        weft_interrupt(task->interrupt);
     if (turn_round(task)) {
         task->next = reap->queued;
         reap->queued = task;

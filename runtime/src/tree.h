@@ -32,6 +32,7 @@
 #include "timer.h"
 
 struct weft_field;
+struct weft_interrupt;
 struct weft_stack;
 
 struct weft_tree {
@@ -148,7 +149,8 @@ struct weft_task {
     struct weft_scope_state *scope; /* it is a child of; NULL: a root */
     struct berth_list_node node;    /* in scope->children */
     struct weft_scope_state *outermost, *innermost;
-    atomic_bool is_cancelled; /* from outside */
+    atomic_bool is_cancelled;         /* from outside */
+    struct weft_interrupt *interrupt; /* inside weft_interruptible(), under the lock; or NULL */
     struct weft_waiters awaiters;
     struct weft_task *next; /* in a list of a walk or a reap */
 

@@ -90,6 +90,15 @@ int weft_sleep_ms(int64_t ms);
 int weft_sleep_until(int64_t deadline_ns);
 int weft_yield(void);
 
+/* Runs fn(arg), whose blocking calls cancelling is to reach: it then signals this thread, again and
+ * again, until fn has returned; so whatever blocks in there returns EINTR. Belongs on weft_io(),
+ * for it does block its thread. What fn returned, or -ECANCELED, as weft_with(). Inside fn no call
+ * of weft may wait, and none of libc is parked. -EAGAIN: too many at once (a timer each); -EBUSY:
+ * no real-time signal is free (it takes the highest that had no handler at the first use, and
+ * leaves one without SA_RESTART).
+ */
+int weft_interruptible(weft_fn fn, void *arg);
+
 /* 0 or -ECANCELED, at once: for long calculations. 0 on a plain thread. */
 int weft_check(void);
 
