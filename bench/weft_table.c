@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of the dispatchers article (r1): a hundred independent coroutines with one task, on
+ * different dispatchers. Plain threads stand beside them, with the same functions from the same
+ * compiler: what a row costs beyond them is the runtime's.
+ */
+#include "weft_bench.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TASKS       100
+#define THREADS_MAX 100
+
+/* ---- the four tasks ----------------------------------------------------------------------------
+ */
+
+static int suspend_task(void *arg)
+{
+    (void)arg;
+    return weft_sleep_ms(1000);
+}
+
+static int block_task(void *arg)
+{
+    (void)arg;
+    return (int)sleep(1);
+}
+
+static int cpu_task(void *arg)
+{
+    (void)arg;
+    return bench_work_cpu() > 0 ? -EIO : 0;
+}
+
+static int memory_task(void *arg)
+{
+    (void)arg;
+    return bench_work_memory() < 0 ? -ENOMEM : 0;
+}
+
+enum column { SUSPEND, BLOCK, CPU, MEMORY, COLUMN_COUNT };
+
+static const struct {
+    const char *name;
+    weft_fn fn;
+} columns[COLUMN_COUNT] = {
+    [SUSPEND] = { "suspend", suspend_task },
+    [BLOCK] = { "block", block_task },
+    [CPU] = { "cpu/10", cpu_task },
+    [MEMORY] = { "memory/20", memory_task },
+};
+
+static void print(const char *row, enum column column, int64_t start_ns)
+{
+    bench_line("R1_table", (double)(weft_now_ns() - start_ns) / 1e6, "ms", "%s:%s", row,
+               columns[column].name);
+}
+
+/* ---- rows of coroutines ------------------------------------------------------------------------
+ */
+
+struct row {
+    const char *name;
+    struct weft_dispatcher *(*on)(void);
+    unsigned threads; /* of the runtime */
+    bool is_slow;     /* its few threads are blocked for a minute */
+};
+
+static const struct row rows[] = {
+    { "1 thread", weft_default, 1, true },
+    { "default", weft_default, 0, true },
+    { "io", weft_io, 0, false },
+};
+
+static int measure(struct weft_dispatcher *d, const struct row *row, enum column column)
+{
+    struct weft_scope scope;
+    int64_t start_ns = weft_now_ns();
+    weft_scope_open(&scope);
+    for (int i = 0; i < TASKS; i++)
+        weft_launch(&scope, d, columns[column].fn, NULL);
+    int rc = weft_scope_close(&scope, 0);
+    if (rc == 0)
+        print(row->name, column, start_ns);
+    return rc;
+}
+
+struct run {
+    const struct row *row;
+    bool is_long;
+};
+
+static int measure_row(void *arg)
+{
+    const struct run *run = arg;
+    struct weft_dispatcher *d = run->row->on();
+    int rc = 0;
+    for (enum column column = 0; rc == 0 && column < COLUMN_COUNT; column++) {
+        if (column != BLOCK || !run->row->is_slow || run->is_long)
+            rc = measure(d, run->row, column);
+    }
+    return rc;
+}
+
+/* ---- rows of plain threads ---------------------------------------------------------------------
+ */
+
+struct gang {
+    weft_fn fn;
+    atomic_int left;
+};
+
+static void *gang_member(void *arg)
+{
+    struct gang *gang = arg;
+    while (atomic_fetch_sub(&gang->left, 1) > 0)
+        (void)gang->fn(NULL);
+    return NULL;
+}
+
+static int measure_threads(const char *name, int count, enum column column)
+{
+    struct gang gang = { .fn = columns[column].fn, .left = TASKS };
+    pthread_t threads[THREADS_MAX];
+    int started = 0, rc = 0;
+    int64_t start_ns = weft_now_ns();
+    while (started < count && rc == 0) {
+        rc = -pthread_create(&threads[started], NULL, gang_member, &gang);
+        if (rc == 0)
+            started++;
+    }
+    for (int i = 0; i < started; i++)
+        (void)pthread_join(threads[i], NULL);
+    if (rc == 0)
+        print(name, column, start_ns);
+    return rc;
+}
+
+static int measure_gang(int count, const struct bench_args *args)
+{
+    char name[VARIANT_BYTES / 2];
+    (void)snprintf(name, sizeof name, "%d plain threads", count);
+    if (args->only && strcmp(args->only, name) != 0)
+        return 0;
+    int rc = 0;
+    for (enum column column = BLOCK; rc == 0 && column < COLUMN_COUNT; column++) {
+        if (column != BLOCK || count > 2 || args->is_long)
+            rc = measure_threads(name, count, column);
+    }
+    return rc;
+}
+
+int bench_table(const struct bench_args *args)
+{
+    static const int gangs[] = { 1, 2, 64, 100 };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof gangs / sizeof gangs[0]; i++)
+        rc = measure_gang(gangs[i], args);
+    for (size_t i = 0; rc >= 0 && i < sizeof rows / sizeof rows[0]; i++) {
+        struct run run = { .row = &rows[i], .is_long = args->is_long };
+        if (!args->only || strcmp(args->only, rows[i].name) == 0)
+            rc = bench_run(rows[i].threads, measure_row, &run);
+    }
+    return rc;
+}
