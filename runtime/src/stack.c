@@ -2,33 +2,41 @@
 #include "stack.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <weft/task.h>
 
 #include "die.h"
-#include "switch.h"
+#include "lock.h"
 
 #if WEFT_ASAN
 #include <sanitizer/lsan_interface.h>
 #endif
 
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102 /* include/uapi/asm-generic/mman-common.h, Linux 6.13 */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* include/uapi/asm-generic/mman-common.h, Linux 5.14 */
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102 /* ibidem, Linux 6.13 */
+#endif
+#define PIDFD_OF_SELF (-10000) /* PIDFD_SELF_THREAD of include/uapi/linux/pidfd.h, Linux 6.14 */
 
 #define CLASS_COUNT     17 /* 16 KiB .. 1 GiB */
 #define SLAB_STACKS_MIN 16
-#define SLAB_STACKS_MAX 1024
+#define SLAB_STACKS_MAX 4096
 #define SLAB_BYTES_MAX  ((size_t)256 << 20)
-/* So many free stacks of a class keep their pages; the pages of others go back to the kernel. */
-#define WARM_MAX 1024
+/* What a cache fetches and returns at once. */
+#define CREDITS_BATCH 64
+#define STACKS_BATCH  32
+/* A class with so many stacks mapped is one of many coroutines: the first pages of those that a
+ * cache fetches are brought in together. */
+#define POPULATE_STACKS_MIN 1024
 /* Coroutines that run the same code would otherwise stand at the same place in their page, and so
  * in the same few sets of the cache. */
 #define COLOURS      15
@@ -36,108 +44,358 @@
 /* Below an unguarded stack's reach: must still be zero when it is looked at. */
 #define CANARY_WORDS 8
 
-struct slab {
-    struct slab *next;
+/* A stack without pages, and so without a record. */
+struct cold_stack {
+    uint32_t index;
+    bool is_guarded;
+};
+
+struct weft_stack_slab {
+    struct weft_stack_slab *next;      /* all of the class, newest first */
+    struct weft_stack_slab *next_open; /* in class->open */
+    bool is_open;                      /* it is in there: it may have cold or fresh stacks */
     char *memory;
     size_t stride, count;
-    struct weft_stack stacks[]; /* in the order of their addresses */
+    size_t fresh;      /* from this index on nobody has ever taken one */
+    size_t cold_count; /* of those whose pages went back to the kernel */
+    struct cold_stack cold[];
 };
 
+/* Of the process. Under the lock, which is never held over a system call: slabs are made before,
+ * pages are dealt with afterwards. */
 struct stack_class {
-    pthread_mutex_t lock;
-    struct weft_stack *warm, *cold;
+    struct weft_lock lock;
+    struct weft_stack *warm;
     size_t warm_count;
-    size_t capacity, reserved;  /* stacks mapped, and of these promised */
-    struct slab *_Atomic slabs; /* newest first; atomic for the signal handler's sake */
+    size_t capacity, reserved;             /* stacks mapped, and of these promised */
+    struct weft_stack_slab *_Atomic slabs; /* atomic for the signal handler's sake */
+    struct weft_stack_slab *open;
 };
 
-static struct stack_class classes[CLASS_COUNT] = {
-    [0 ... CLASS_COUNT - 1] = { .lock = PTHREAD_MUTEX_INITIALIZER },
+/* Stacks on their way from a slab to a cache or back. */
+struct batch {
+    size_t count;
+    bool is_warm; /* all are; or none */
+    struct weft_stack *stacks[STACKS_BATCH];
+    struct weft_stack_slab *slabs[STACKS_BATCH]; /* these two: not of warm ones */
+    struct cold_stack cold[STACKS_BATCH];
 };
+
+static struct stack_class classes[CLASS_COUNT];
 static _Atomic(enum weft_stack_guard) guard_way = WEFT_GUARD_AUTO;
-static atomic_long mprotect_budget =
-    -1; /* guards by mprotect that are still allowed; -1: unknown */
+static atomic_long mprotect_budget = -1; /* guards by mprotect still allowed; -1: unknown */
+static atomic_bool has_no_vector;        /* no process_madvise() of oneself: an older kernel */
 
-static int class_of(size_t bytes);
-static int class_grow(struct stack_class *class, size_t bytes);
-static size_t slab_count_next(const struct stack_class *class, size_t stride);
+static int class_grow(int size_class);
+static size_t slab_count_next(size_t capacity, size_t stride);
+static void class_pull(struct stack_class *class, struct batch *batch, size_t count);
+static void class_put_cold(struct stack_class *class, const struct batch *batch);
+static void batch_warm_up(struct batch *batch, bool is_populated);
+static void guards_install(struct batch *batch);
 static bool guard_install(char *page);
+static size_t advise(struct iovec *ranges, size_t count, int advice);
 
 static size_t page_bytes(void)
 {
-    return (size_t)sysconf(_SC_PAGESIZE);
+    static atomic_size_t bytes;
+    if (bytes == 0)
+        bytes = (size_t)sysconf(_SC_PAGESIZE);
+    return bytes;
 }
 
-int weft_stack_reserve(size_t bytes)
+int weft_stack_class(size_t bytes)
 {
-    int size_class = class_of(bytes);
-    if (size_class < 0)
-        return size_class;
-    struct stack_class *class = &classes[size_class];
-    (void)pthread_mutex_lock(&class->lock);
-    int rc = 0;
-    if (class->reserved == class->capacity)
-        rc = class_grow(class, WEFT_STACK_BYTES_MIN << size_class);
-    if (rc == 0)
-        class->reserved++;
-    (void)pthread_mutex_unlock(&class->lock);
-    return rc < 0 ? rc : size_class;
+    if (bytes < WEFT_STACK_BYTES_MIN || bytes > WEFT_STACK_BYTES_MAX)
+        return -EINVAL;
+    int size_class = 0;
+    while (WEFT_STACK_BYTES_MIN << size_class < bytes)
+        size_class++;
+    return size_class;
 }
 
-void weft_stack_unreserve(int size_class)
-{
-    struct stack_class *class = &classes[size_class];
-    (void)pthread_mutex_lock(&class->lock);
-    class->reserved--;
-    (void)pthread_mutex_unlock(&class->lock);
-}
+/* Reservations -------------------------------------------------------------------------------- */
 
-static void fiber_fini(struct weft_stack *stack)
-{
-    if (stack->is_made)
-        weft_fiber_fini(&stack->fiber);
-    stack->is_made = false;
-}
-
-struct weft_stack *weft_stack_take(int size_class, void (*entry)(void))
+/* Up to `count` reservations, at least one: how many; or -ENOMEM. */
+static int class_reserve(int size_class, size_t count)
 {
     struct stack_class *class = &classes[size_class];
-    (void)pthread_mutex_lock(&class->lock);
-    struct weft_stack *stack = class->warm;
-    if (stack) {
-        class->warm = stack->next;
-        class->warm_count--;
-    } else {
-        stack = class->cold;
-        WEFT_REQUIRE(stack, "a stack was taken that nobody reserved");
-        class->cold = stack->next;
+    for (;;) {
+        weft_lock_acquire(&class->lock);
+        size_t left = class->capacity - class->reserved;
+        size_t got = left < count ? left : count;
+        class->reserved += got;
+        weft_lock_release(&class->lock);
+        if (got > 0)
+            return (int)got;
+        int rc = class_grow(size_class);
+        if (rc < 0)
+            return rc;
     }
-    (void)pthread_mutex_unlock(&class->lock);
-    if (!stack->is_made)
-        weft_fiber_make(&stack->fiber, stack->low, stack->bytes, entry);
-    stack->is_made = true;
-    return stack;
 }
 
-void weft_stack_give(int size_class, struct weft_stack *stack)
+static void class_unreserve(int size_class, size_t count)
 {
     struct stack_class *class = &classes[size_class];
-    (void)pthread_mutex_lock(&class->lock);
-    bool is_warm = class->warm_count < WARM_MAX;
-    if (is_warm) {
+    weft_lock_acquire(&class->lock);
+    class->reserved -= count;
+    weft_lock_release(&class->lock);
+}
+
+int weft_stack_reserve_slow(struct weft_stack_cache *cache, int size_class)
+{
+    bool is_cached = cache && cache->size_class == size_class;
+    int got = class_reserve(size_class, is_cached ? CREDITS_BATCH : 1);
+    if (got > 1)
+        cache->credits += (unsigned)got - 1;
+    return got < 0 ? got : 0;
+}
+
+void weft_stack_unreserve_slow(struct weft_stack_cache *cache, int size_class)
+{
+    size_t count = 1;
+    if (cache && cache->size_class == size_class) { /* a stack that it keeps needs a credit */
+        unsigned spare = cache->credits - cache->count;
+        spare = spare < CREDITS_BATCH ? spare : CREDITS_BATCH;
+        cache->credits -= spare;
+        count += spare;
+    }
+    class_unreserve(size_class, count);
+}
+
+void weft_stack_cache_init(struct weft_stack_cache *cache, int size_class)
+{
+    *cache = (struct weft_stack_cache){ .size_class = size_class };
+}
+
+void weft_stack_cache_fini(struct weft_stack_cache *cache)
+{
+    if (cache->credits == 0)
+        return;
+    struct stack_class *class = &classes[cache->size_class];
+    weft_lock_acquire(&class->lock);
+    while (cache->warm) {
+        struct weft_stack *stack = cache->warm;
+        cache->warm = stack->next;
         stack->next = class->warm;
         class->warm = stack;
-        class->warm_count++;
     }
-    (void)pthread_mutex_unlock(&class->lock);
-    if (is_warm)
+    class->warm_count += cache->count;
+    class->reserved -= cache->credits;
+    weft_lock_release(&class->lock);
+    cache->count = cache->credits = 0;
+}
+
+/* Stacks -------------------------------------------------------------------------------------- */
+
+static char *stack_low(const struct weft_stack_slab *slab, size_t index)
+{
+    return slab->memory + index * slab->stride + page_bytes();
+}
+
+static struct weft_stack *stack_at(const struct weft_stack_slab *slab, size_t index)
+{
+    char *top = slab->memory + (index + 1) * slab->stride - index % COLOURS * COLOUR_BYTES;
+    char *record = top - sizeof(struct weft_stack);
+    record -= (uintptr_t)record % COLOUR_BYTES;
+    return (struct weft_stack *)(void *)record;
+}
+
+static size_t stack_bytes(const struct weft_stack_slab *slab, size_t index)
+{
+    return (size_t)((char *)stack_at(slab, index) - stack_low(slab, index));
+}
+
+struct weft_stack *weft_stack_take_slow(struct weft_stack_cache *cache, int size_class)
+{
+    struct stack_class *class = &classes[size_class];
+    struct batch batch;
+    batch.count = 0;
+    bool is_cached = cache && cache->size_class == size_class;
+    size_t want = 1;
+    weft_lock_acquire(&class->lock);
+    if (is_cached) { /* as many more as there are reservations to keep them by */
+        size_t spare = cache->credits - cache->count, left = class->capacity - class->reserved;
+        size_t more = STACKS_BATCH - 1;
+        size_t lacking = spare < more ? more - spare : 0;
+        lacking = lacking < left ? lacking : left;
+        class->reserved += lacking;
+        cache->credits += (unsigned)lacking;
+        want += spare + lacking < more ? spare + lacking : more;
+    }
+    class_pull(class, &batch, want);
+    bool is_populated = batch.count > 1 && class->capacity >= POPULATE_STACKS_MIN;
+    weft_lock_release(&class->lock);
+    WEFT_REQUIRE(batch.count > 0, "a stack was taken that nobody reserved");
+    if (!batch.is_warm)
+        batch_warm_up(&batch, is_populated);
+    while (batch.count > 1) { /* the first one, the warmest, is taken */
+        struct weft_stack *stack = batch.stacks[--batch.count];
+        stack->next = cache->warm;
+        cache->warm = stack;
+        cache->count++;
+    }
+    return batch.stacks[0];
+}
+
+/* Returns the colder half, which is the list's end. */
+void weft_stack_give_slow(struct weft_stack_cache *cache, int size_class, struct weft_stack *stack)
+{
+    struct stack_class *class = &classes[size_class];
+    struct weft_stack *first = stack, *last = stack;
+    size_t count = 1;
+    if (cache && cache->size_class == size_class && cache->count >= WEFT_STACK_CACHED_MAX) {
+        struct weft_stack *kept = cache->warm;
+        for (size_t i = 1; i < WEFT_STACK_CACHED_MAX - STACKS_BATCH; i++)
+            kept = kept->next;
+        first = last = kept->next;
+        kept->next = NULL;
+        for (count = 1; last->next; count++)
+            last = last->next;
+        cache->count -= (unsigned)count;
+        stack->next = cache->warm;
+        cache->warm = stack;
+        cache->count++;
+    }
+    weft_lock_acquire(&class->lock);
+    last->next = class->warm;
+    class->warm = first;
+    class->warm_count += count;
+    weft_lock_release(&class->lock);
+}
+
+void weft_stack_make(struct weft_stack *stack, void (*entry)(void))
+{
+    weft_fiber_make(&stack->fiber, stack->low, stack->bytes, entry);
+    stack->is_made = true;
+}
+
+/* Under the lock: takes out up to `count`; cold and fresh ones only when there is no warm one. */
+static void class_pull(struct stack_class *class, struct batch *batch, size_t count)
+{
+    for (; batch->count < count && class->warm; class->warm_count--) {
+        batch->stacks[batch->count++] = class->warm;
+        class->warm = class->warm->next;
+    }
+    batch->is_warm = batch->count > 0;
+    if (batch->is_warm)
         return;
-    fiber_fini(stack);
-    (void)madvise(stack->low, stack->bytes, MADV_DONTNEED);
-    (void)pthread_mutex_lock(&class->lock);
-    stack->next = class->cold;
-    class->cold = stack;
-    (void)pthread_mutex_unlock(&class->lock);
+    while (batch->count < count && class->open) {
+        struct weft_stack_slab *slab = class->open;
+        struct cold_stack *cold = &batch->cold[batch->count];
+        if (slab->cold_count > 0) {
+            *cold = slab->cold[--slab->cold_count];
+        } else if (slab->fresh < slab->count) {
+            *cold = (struct cold_stack){ .index = (uint32_t)slab->fresh++ };
+        } else {
+            class->open = slab->next_open;
+            slab->is_open = false;
+            continue;
+        }
+        batch->slabs[batch->count] = slab;
+        batch->stacks[batch->count++] = stack_at(slab, cold->index);
+    }
+}
+
+/* Under the lock. */
+static void class_put_cold(struct stack_class *class, const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct weft_stack_slab *slab = batch->slabs[i];
+        slab->cold[slab->cold_count++] = batch->cold[i];
+        if (!slab->is_open) {
+            slab->is_open = true;
+            slab->next_open = class->open;
+            class->open = slab;
+        }
+    }
+}
+
+/* Gives cold stacks their guards and their records. To take a fresh stack and to switch to it and
+ * back takes 1.6 us with the first pages of 32 stacks brought in by one call, 2.0 by page faults;
+ * 1.2 and 1.7 for a stack that has its guard already (2 GHz Xeon, virtual, Linux 6.18, 100,000
+ * stacks, 2026-11). */
+static void batch_warm_up(struct batch *batch, bool is_populated)
+{
+    guards_install(batch);
+    if (is_populated) {
+        struct iovec pages[STACKS_BATCH];
+        for (size_t i = 0; i < batch->count; i++) {
+            char *record = (char *)batch->stacks[i];
+            pages[i].iov_base = record - (uintptr_t)record % page_bytes();
+            pages[i].iov_len = page_bytes();
+        }
+        (void)advise(pages, batch->count, MADV_POPULATE_WRITE); /* it would come by faults too */
+    }
+    for (size_t i = 0; i < batch->count; i++) {
+        struct weft_stack_slab *slab = batch->slabs[i];
+        size_t index = batch->cold[i].index;
+        *batch->stacks[i] = (struct weft_stack){
+            .low = stack_low(slab, index),
+            .bytes = stack_bytes(slab, index),
+            .is_guarded = batch->cold[i].is_guarded,
+            .index = (uint32_t)index,
+            .slab = slab,
+        };
+#if WEFT_ASAN
+        __lsan_register_root_region(batch->stacks[i]->low, batch->stacks[i]->bytes);
+#endif
+    }
+}
+
+/* Under the lock: takes up to a batch of those that are warm beyond need. */
+static void class_pull_spare(struct stack_class *class, struct batch *batch, size_t count)
+{
+    batch->count = 0;
+    while (batch->count<count &&class->warm_count> WEFT_STACKS_WARM_MAX) {
+        batch->stacks[batch->count++] = class->warm;
+        class->warm = class->warm->next;
+        class->warm_count--;
+    }
+}
+
+/* Takes the pages away, and with them the records. 32 stacks by one call: 0.6 us each; one by one
+ * 1.3-1.6 (as above). */
+static void batch_cool_down(struct batch *batch)
+{
+    struct iovec ranges[STACKS_BATCH];
+    for (size_t i = 0; i < batch->count; i++) {
+        struct weft_stack *stack = batch->stacks[i];
+        struct weft_stack_slab *slab = stack->slab;
+        if (stack->is_made)
+            weft_fiber_fini(&stack->fiber);
+#if WEFT_ASAN
+        __lsan_unregister_root_region(stack->low, stack->bytes);
+#endif
+        batch->slabs[i] = slab;
+        batch->cold[i] =
+            (struct cold_stack){ .index = stack->index, .is_guarded = stack->is_guarded };
+        ranges[i].iov_base = stack->low;
+        ranges[i].iov_len = slab->stride - page_bytes();
+    }
+    (void)advise(ranges, batch->count, MADV_DONTNEED);
+}
+
+size_t weft_stack_trim(size_t count_max)
+{
+    size_t done = 0;
+    for (size_t i = 0; i < CLASS_COUNT && done < count_max; i++) {
+        struct stack_class *class = &classes[i];
+        for (;;) {
+            struct batch batch;
+            size_t left = count_max - done;
+            weft_lock_acquire(&class->lock);
+            class_pull_spare(class, &batch, left < STACKS_BATCH ? left : STACKS_BATCH);
+            weft_lock_release(&class->lock);
+            if (batch.count == 0)
+                break;
+            batch_cool_down(&batch);
+            weft_lock_acquire(&class->lock);
+            class_put_cold(class, &batch);
+            weft_lock_release(&class->lock);
+            done += batch.count;
+        }
+    }
+    return done;
 }
 
 bool weft_stack_is_intact(const struct weft_stack *stack, const void *sp)
@@ -157,65 +415,62 @@ const struct weft_stack *weft_stack_of_guard(const void *address)
 {
     const char *at = address;
     for (size_t i = 0; i < CLASS_COUNT; i++) {
-        for (struct slab *slab = classes[i].slabs; slab; slab = slab->next) {
+        for (struct weft_stack_slab *slab = classes[i].slabs; slab; slab = slab->next) {
             if (at < slab->memory || at >= slab->memory + slab->count * slab->stride)
                 continue;
-            const struct weft_stack *stack =
-                &slab->stacks[(size_t)(at - slab->memory) / slab->stride];
-            return at < stack->low ? stack : NULL;
+            size_t index = (size_t)(at - slab->memory) / slab->stride;
+            return at < stack_low(slab, index) ? stack_at(slab, index) : NULL;
         }
     }
     return NULL;
+}
+
+/* Slabs --------------------------------------------------------------------------------------- */
+
+/* What the sanitizers know of the stacks that still have pages. */
+static void forget_warm(struct stack_class *class)
+{
+    for (struct weft_stack *stack = class->warm; stack; stack = stack->next) {
+        if (stack->is_made)
+            weft_fiber_fini(&stack->fiber);
+#if WEFT_ASAN
+        __lsan_unregister_root_region(stack->low, stack->bytes);
+#endif
+    }
 }
 
 void weft_stack_fini(void)
 {
     for (size_t i = 0; i < CLASS_COUNT; i++) {
         struct stack_class *class = &classes[i];
-        (void)pthread_mutex_lock(&class->lock);
         WEFT_REQUIRE(class->reserved == 0, "stacks are still in use at the end");
-        struct slab *slab = class->slabs;
+        if (WEFT_ASAN || WEFT_TSAN)
+            forget_warm(class);
+        struct weft_stack_slab *slab = class->slabs;
         class->slabs = NULL;
         while (slab) {
-            struct slab *next = slab->next;
-            for (size_t k = 0; k < slab->count; k++) {
-                fiber_fini(&slab->stacks[k]);
-#if WEFT_ASAN
-                __lsan_unregister_root_region(slab->stacks[k].low, slab->stacks[k].bytes);
-#endif
-            }
+            struct weft_stack_slab *next = slab->next;
             (void)munmap(slab->memory, slab->count * slab->stride);
             free(slab);
             slab = next;
         }
-        class->warm = class->cold = NULL;
+        class->warm = NULL;
+        class->open = NULL;
         class->warm_count = class->capacity = 0;
-        (void)pthread_mutex_unlock(&class->lock);
     }
     mprotect_budget = -1;
 }
 
-void weft_stack_guard_set(enum weft_stack_guard guard)
+/* Maps one more slab, as large as all before it within the limits. Of two threads that do so at the
+ * same time each adds one: it costs addresses only. */
+static int class_grow(int size_class)
 {
-    guard_way = guard;
-}
-
-static int class_of(size_t bytes)
-{
-    if (bytes < WEFT_STACK_BYTES_MIN || bytes > WEFT_STACK_BYTES_MAX)
-        return -EINVAL;
-    int size_class = 0;
-    while (WEFT_STACK_BYTES_MIN << size_class < bytes)
-        size_class++;
-    return size_class;
-}
-
-/* Maps one more slab, each as large as all before it within the limits. */
-static int class_grow(struct stack_class *class, size_t bytes)
-{
-    size_t stride = bytes + page_bytes();
-    size_t count = slab_count_next(class, stride);
-    struct slab *slab = calloc(1, sizeof *slab + count * sizeof slab->stacks[0]);
+    struct stack_class *class = &classes[size_class];
+    size_t stride = (WEFT_STACK_BYTES_MIN << size_class) + page_bytes();
+    weft_lock_acquire(&class->lock);
+    size_t count = slab_count_next(class->capacity, stride);
+    weft_lock_release(&class->lock);
+    struct weft_stack_slab *slab = malloc(sizeof *slab + count * sizeof slab->cold[0]);
     if (!slab)
         return -ENOMEM;
     void *memory = mmap(NULL, count * stride, PROT_READ | PROT_WRITE,
@@ -225,33 +480,53 @@ static int class_grow(struct stack_class *class, size_t bytes)
         return -ENOMEM;
     }
     (void)madvise(memory, count * stride, MADV_NOHUGEPAGE); /* 2 MiB for one coroutine */
-    *slab =
-        (struct slab){ .memory = memory, .stride = stride, .count = count, .next = class->slabs };
-    for (size_t i = count; i-- > 0;) {
-        struct weft_stack *stack = &slab->stacks[i];
-        char *guard = slab->memory + i * stride;
-        stack->low = guard + page_bytes();
-        stack->bytes = bytes - i % COLOURS * COLOUR_BYTES;
-        stack->is_guarded = guard_install(guard);
-        stack->next = class->cold;
-        class->cold = stack;
-#if WEFT_ASAN
-        __lsan_register_root_region(stack->low, stack->bytes);
-#endif
-    }
+    *slab = (struct weft_stack_slab){
+        .memory = memory, .stride = stride, .count = count, .is_open = true
+    };
+    weft_lock_acquire(&class->lock);
+    slab->next = class->slabs;
+    slab->next_open = class->open;
+    class->slabs = class->open = slab;
     class->capacity += count;
-    class->slabs = slab;
+    weft_lock_release(&class->lock);
     return 0;
 }
 
-static size_t slab_count_next(const struct stack_class *class, size_t stride)
+static size_t slab_count_next(size_t capacity, size_t stride)
 {
-    size_t count = class->capacity < SLAB_STACKS_MIN ? SLAB_STACKS_MIN : class->capacity;
+    size_t count = capacity < SLAB_STACKS_MIN ? SLAB_STACKS_MIN : capacity;
     if (count > SLAB_STACKS_MAX)
         count = SLAB_STACKS_MAX;
     while (count > 1 && count * stride > SLAB_BYTES_MAX)
         count /= 2;
     return count;
+}
+
+/* Guards -------------------------------------------------------------------------------------- */
+
+void weft_stack_guard_set(enum weft_stack_guard guard)
+{
+    guard_way = guard;
+}
+
+/* One call for many, 0.3-0.4 us each; one by one 0.45-0.7 (as above). */
+static void guards_install(struct batch *batch)
+{
+    struct iovec pages[STACKS_BATCH];
+    size_t where[STACKS_BATCH], count = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->cold[i].is_guarded)
+            continue;
+        pages[count].iov_base = stack_low(batch->slabs[i], batch->cold[i].index) - page_bytes();
+        pages[count].iov_len = page_bytes();
+        where[count++] = i;
+    }
+    enum weft_stack_guard way = guard_way;
+    size_t done = 0;
+    if (way == WEFT_GUARD_AUTO || way == WEFT_GUARD_MADVISE)
+        done = advise(pages, count, MADV_GUARD_INSTALL);
+    for (size_t i = 0; i < count; i++)
+        batch->cold[where[i]].is_guarded = i < done || guard_install(pages[i].iov_base);
 }
 
 /* How many guards mprotect may make: two mappings each, a quarter of what the kernel allows. */
@@ -270,6 +545,19 @@ static long mprotect_budget_find(void)
     return maps_max / 4 / 2;
 }
 
+static bool mprotect_budget_take(void)
+{
+    long budget = mprotect_budget;
+    if (budget < 0) {
+        long found = mprotect_budget_find();
+        if (atomic_compare_exchange_strong(&mprotect_budget, &budget, found))
+            budget = found;
+    }
+    while (budget > 0 && !atomic_compare_exchange_weak(&mprotect_budget, &budget, budget - 1))
+        ;
+    return budget > 0;
+}
+
 static bool guard_install(char *page)
 {
     enum weft_stack_guard way = guard_way;
@@ -282,12 +570,22 @@ static bool guard_install(char *page)
             return false;
         guard_way = WEFT_GUARD_MPROTECT; /* an older kernel: do not ask again */
     }
-    if (mprotect_budget < 0)
-        mprotect_budget = mprotect_budget_find();
-    if (mprotect_budget == 0)
-        return false;
-    if (mprotect(page, page_bytes(), PROT_NONE) != 0)
-        return false;
-    mprotect_budget--;
-    return true;
+    return mprotect_budget_take() && mprotect(page, page_bytes(), PROT_NONE) == 0;
+}
+
+/* The same advice for many ranges: how many of them took it, counted from the first. By one call
+ * where the kernel allows process_madvise() for the process itself. */
+static size_t advise(struct iovec *ranges, size_t count, int advice)
+{
+    size_t done = 0;
+    if (count > 1 && !has_no_vector) {
+        long bytes = syscall(SYS_process_madvise, PIDFD_OF_SELF, ranges, count, advice, 0);
+        if (bytes < 0 && (errno == EBADF || errno == ENOSYS || errno == EPERM))
+            has_no_vector = true;
+        for (; done < count && bytes >= (long)ranges[done].iov_len; done++)
+            bytes -= (long)ranges[done].iov_len;
+    }
+    while (done < count && madvise(ranges[done].iov_base, ranges[done].iov_len, advice) == 0)
+        done++;
+    return done;
 }

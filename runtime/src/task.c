@@ -30,15 +30,16 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
     if (rc < 0)
         return rc;
     int stack_class =
-        weft_stack_reserve(spec->stack_bytes > 0 ? spec->stack_bytes : weft_stack_bytes_default());
+        weft_stack_class(spec->stack_bytes > 0 ? spec->stack_bytes : weft_stack_bytes_default());
+    rc = stack_class < 0 ? stack_class : weft_stack_reserve(NULL, stack_class);
     struct weft_task *task = NULL;
-    if (stack_class >= 0)
+    if (rc == 0)
         task = calloc(1, sizeof *task + spec->item_bytes);
     if (!task) {
-        if (stack_class >= 0)
-            weft_stack_unreserve(stack_class);
+        if (rc == 0)
+            weft_stack_unreserve(NULL, stack_class);
         weft_tasks_leave();
-        return stack_class < 0 ? stack_class : -ENOMEM;
+        return rc < 0 ? rc : -ENOMEM;
     }
     task->turn.run = weft_task_turn;
     task->stack_class = stack_class;
@@ -62,7 +63,7 @@ void weft_task_free(struct weft_task *task)
     if (task->dropped_refs > 0 && atomic_fetch_sub(&task->dropped_refs, 1) > 1)
         return;
     if (task->stack_class >= 0) { /* it never came to its end */
-        weft_stack_unreserve(task->stack_class);
+        weft_stack_unreserve(NULL, task->stack_class);
         weft_tasks_leave();
     }
     free(task);
@@ -87,7 +88,7 @@ void weft_task_turn(struct weft_turn *turn)
     struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
     int seen = WEFT_PHASE_QUEUED;
     if (atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_STARTED)) {
-        task->stack = weft_stack_take(task->stack_class, stack_run);
+        task->stack = weft_stack_take(NULL, task->stack_class, stack_run);
     } else if (seen != WEFT_PHASE_STARTED) {
         weft_task_free(task); /* dropped */
         return;
@@ -198,10 +199,10 @@ static void after_move(struct weft_task *task)
 void weft_task_finish(struct weft_task *task)
 {
     if (task->stack) {
-        weft_stack_give(task->stack_class, task->stack);
+        weft_stack_give(NULL, task->stack_class, task->stack);
         task->stack = NULL;
     }
-    weft_stack_unreserve(task->stack_class);
+    weft_stack_unreserve(NULL, task->stack_class);
     task->stack_class = -1;
     weft_tasks_leave();
 

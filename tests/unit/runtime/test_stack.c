@@ -23,6 +23,16 @@ static void entry(void)
         weft_fiber_switch(&current->fiber, &main_fiber);
 }
 
+/* Reserves a stack without a cache: its class. */
+static int reserve(size_t bytes)
+{
+    int size_class = weft_stack_class(bytes);
+    if (size_class < 0)
+        return size_class;
+    int rc = weft_stack_reserve(NULL, size_class);
+    return rc < 0 ? rc : size_class;
+}
+
 static int teardown(void **state)
 {
     (void)state;
@@ -34,17 +44,17 @@ static int teardown(void **state)
 static void a_size_is_rounded_up_to_its_class(void **state)
 {
     (void)state;
-    assert_int_equal(weft_stack_reserve(WEFT_STACK_BYTES_MIN - 1), -EINVAL);
-    assert_int_equal(weft_stack_reserve(WEFT_STACK_BYTES_MAX + 1), -EINVAL);
+    assert_int_equal(reserve(WEFT_STACK_BYTES_MIN - 1), -EINVAL);
+    assert_int_equal(reserve(WEFT_STACK_BYTES_MAX + 1), -EINVAL);
     static const size_t sizes[] = { WEFT_STACK_BYTES_MIN, 17 << 10, 64 << 10, (1 << 20) + 1 };
     static const size_t rounded[] = { WEFT_STACK_BYTES_MIN, 32 << 10, 64 << 10, 2 << 20 };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        int size_class = weft_stack_reserve(sizes[i]);
+        int size_class = reserve(sizes[i]);
         assert_true(size_class >= 0);
-        struct weft_stack *stack = weft_stack_take(size_class, entry);
-        assert_in_range(stack->bytes, rounded[i] - 1024, rounded[i]);
-        weft_stack_give(size_class, stack);
-        weft_stack_unreserve(size_class);
+        struct weft_stack *stack = weft_stack_take(NULL, size_class, entry);
+        assert_in_range(stack->bytes, rounded[i] - 1024 - sizeof(struct weft_stack), rounded[i]);
+        weft_stack_give(NULL, size_class, stack);
+        weft_stack_unreserve(NULL, size_class);
     }
 }
 
@@ -53,28 +63,28 @@ static void reserving_costs_addresses_but_no_mapping_each(void **state)
     (void)state;
     int size_class = 0;
     for (int i = 0; i < VERY_MANY; i++)
-        size_class = weft_stack_reserve(64 << 10);
+        size_class = reserve(64 << 10);
     assert_true(size_class >= 0);
     for (int i = 0; i < VERY_MANY; i++)
-        weft_stack_unreserve(size_class);
+        weft_stack_unreserve(NULL, size_class);
 }
 
 static void the_stack_given_back_last_is_taken_first(void **state)
 {
     (void)state;
-    int size_class = weft_stack_reserve(64 << 10);
-    assert_int_equal(weft_stack_reserve(64 << 10), size_class);
-    struct weft_stack *first = weft_stack_take(size_class, entry);
-    struct weft_stack *second = weft_stack_take(size_class, entry);
+    int size_class = reserve(64 << 10);
+    assert_int_equal(reserve(64 << 10), size_class);
+    struct weft_stack *first = weft_stack_take(NULL, size_class, entry);
+    struct weft_stack *second = weft_stack_take(NULL, size_class, entry);
     assert_ptr_not_equal(first, second);
-    weft_stack_give(size_class, first);
-    weft_stack_give(size_class, second);
+    weft_stack_give(NULL, size_class, first);
+    weft_stack_give(NULL, size_class, second);
 
-    assert_ptr_equal(weft_stack_take(size_class, entry), second);
+    assert_ptr_equal(weft_stack_take(NULL, size_class, entry), second);
 
-    weft_stack_give(size_class, second);
-    weft_stack_unreserve(size_class);
-    weft_stack_unreserve(size_class);
+    weft_stack_give(NULL, size_class, second);
+    weft_stack_unreserve(NULL, size_class);
+    weft_stack_unreserve(NULL, size_class);
 }
 
 static bool is_resident(char *page)
@@ -84,37 +94,148 @@ static bool is_resident(char *page)
     return in_core & 1;
 }
 
-static void beyond_the_warm_ones_pages_go_back_to_the_kernel(void **state)
+static void beyond_the_warm_ones_pages_go_back_when_idle(void **state)
 {
     (void)state;
     if (WEFT_TSAN)
         skip(); /* each fiber is a thread to it, and it knows 8,000 at the most */
     struct weft_stack **stacks = calloc(MANY, sizeof(struct weft_stack *));
+    char **lows = calloc(MANY, sizeof *lows);
     assert_non_null(stacks);
+    assert_non_null(lows);
     int size_class = 0;
     for (int i = 0; i < MANY; i++) {
-        size_class = weft_stack_reserve(16 << 10);
-        stacks[i] = weft_stack_take(size_class, entry);
-        stacks[i]->low[4096] = 1;
+        size_class = reserve(16 << 10);
+        stacks[i] = weft_stack_take(NULL, size_class, entry);
+        lows[i] = stacks[i]->low;
+        lows[i][4096] = 1;
     }
+    assert_int_equal(weft_stack_trim(MANY), 0); /* they are all in use */
+    for (int i = 0; i < MANY; i++) {
+        weft_stack_give(NULL, size_class, stacks[i]);
+        weft_stack_unreserve(NULL, size_class);
+    }
+
+    assert_int_equal(weft_stack_trim(100), 100);
+    assert_int_equal(weft_stack_trim(MANY), MANY - WEFT_STACKS_WARM_MAX - 100);
+    assert_int_equal(weft_stack_trim(MANY), 0);
+
     int resident = 0;
     for (int i = 0; i < MANY; i++)
-        weft_stack_give(size_class, stacks[i]);
-    for (int i = 0; i < MANY; i++) {
-        resident += is_resident(stacks[i]->low + 4096);
-        weft_stack_unreserve(size_class);
-    }
-    assert_in_range(resident, 1, MANY / 2);
+        resident += is_resident(lows[i] + 4096);
+    assert_int_equal(resident, WEFT_STACKS_WARM_MAX);
 
-    /* And they can be used again. */
-    (void)weft_stack_reserve(16 << 10);
-    struct weft_stack *stack = weft_stack_take(size_class, entry);
+    /* And they can all be used again, guards and all. */
     weft_fiber_adopt(&main_fiber);
-    current = stack;
-    weft_fiber_switch(&main_fiber, &stack->fiber);
-    weft_stack_give(size_class, stack);
-    weft_stack_unreserve(size_class);
+    for (int i = 0; i < MANY; i++) {
+        (void)reserve(16 << 10);
+        stacks[i] = current = weft_stack_take(NULL, size_class, entry);
+        weft_fiber_switch(&main_fiber, &current->fiber);
+        assert_true(current->is_guarded);
+    }
+    for (int i = 0; i < MANY; i++) {
+        weft_stack_give(NULL, size_class, stacks[i]);
+        weft_stack_unreserve(NULL, size_class);
+    }
+    free(lows);
     free(stacks);
+}
+
+static void a_cache_serves_its_owner_and_returns_all(void **state)
+{
+    (void)state;
+    enum { COUNT = 500 };
+    struct weft_stack_cache cache;
+    struct weft_stack *stacks[COUNT];
+    int size_class = weft_stack_class(64 << 10);
+    weft_stack_cache_init(&cache, size_class);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            assert_int_equal(weft_stack_reserve(&cache, size_class), 0);
+            stacks[i] = weft_stack_take(&cache, size_class, entry);
+            assert_true(stacks[i]->is_guarded);
+            assert_true(cache.count <= cache.credits);
+        }
+        for (int i = 0; i < COUNT; i++) {
+            weft_stack_give(&cache, size_class, stacks[i]);
+            weft_stack_unreserve(&cache, size_class);
+            assert_in_range(cache.count, 0, WEFT_STACK_CACHED_MAX);
+            assert_in_range(cache.credits, cache.count, WEFT_STACK_CREDITS_MAX);
+        }
+        assert_int_equal(weft_stack_reserve(&cache, size_class), 0);
+        assert_ptr_equal(weft_stack_take(&cache, size_class, entry), stacks[COUNT - 1]);
+        weft_stack_give(&cache, size_class, stacks[COUNT - 1]);
+        weft_stack_unreserve(&cache, size_class);
+    }
+    weft_stack_cache_fini(&cache);
+    weft_stack_fini(); /* dies if a reservation is left */
+}
+
+static void what_one_cache_reserved_another_can_take(void **state)
+{
+    (void)state;
+    struct weft_stack_cache caches[2];
+    int size_class = weft_stack_class(64 << 10), other_class = weft_stack_class(256 << 10);
+    weft_stack_cache_init(&caches[0], size_class);
+    weft_stack_cache_init(&caches[1], other_class);
+    assert_int_equal(weft_stack_reserve(&caches[0], size_class), 0);
+    struct weft_stack *stack = weft_stack_take(&caches[1], size_class, entry);
+    weft_stack_give(&caches[0], size_class, stack);
+    weft_stack_unreserve(&caches[1], size_class);
+    weft_stack_cache_fini(&caches[0]);
+    weft_stack_cache_fini(&caches[1]);
+    weft_stack_fini();
+}
+
+static uint64_t random_below(uint64_t limit)
+{
+    static uint64_t seed = 88172645463325252u;
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed % limit;
+}
+
+static void a_random_walk_over_caches_never_lacks_a_stack(void **state)
+{
+    (void)state;
+    enum { CACHES = 5, COUNT = 700, STEPS = 100000 };
+    struct weft_stack_cache caches[CACHES];
+    struct weft_stack *stacks[COUNT] = { NULL };
+    bool is_reserved[COUNT] = { false };
+    int size_class = weft_stack_class(16 << 10);
+    for (int i = 0; i < CACHES; i++)
+        weft_stack_cache_init(&caches[i], size_class);
+    for (int i = 0; i < STEPS; i++) {
+        size_t n = random_below(1 + random_below(COUNT)), which = random_below(CACHES + 1);
+        struct weft_stack_cache *cache = which < CACHES ? &caches[which] : NULL;
+        if (!is_reserved[n]) {
+            assert_int_equal(weft_stack_reserve(cache, size_class), 0);
+            is_reserved[n] = true;
+        } else if (!stacks[n] && random_below(4) > 0) {
+            stacks[n] = weft_stack_take(cache, size_class, entry); /* dies if there is none */
+            stacks[n]->low[8] = (char)n;
+        } else {
+            if (stacks[n]) {
+                assert_int_equal(stacks[n]->low[8], (char)n);
+                weft_stack_give(cache, size_class, stacks[n]);
+            }
+            weft_stack_unreserve(cache, size_class);
+            stacks[n] = NULL;
+            is_reserved[n] = false;
+        }
+        if (cache)
+            assert_true(cache->count <= cache->credits);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        if (stacks[i])
+            weft_stack_give(NULL, size_class, stacks[i]);
+        if (is_reserved[i])
+            weft_stack_unreserve(NULL, size_class);
+    }
+    for (int i = 0; i < CACHES; i++)
+        weft_stack_cache_fini(&caches[i]);
+    weft_stack_fini();
 }
 
 static int touch_below(void *arg)
@@ -145,10 +266,10 @@ static void below_every_stack_is_a_guard(void **state)
     static const enum weft_stack_guard ways[] = { WEFT_GUARD_AUTO, WEFT_GUARD_MPROTECT };
     for (size_t w = 0; w < 2; w++) {
         weft_stack_guard_set(ways[w]);
-        int size_class = weft_stack_reserve(64 << 10);
-        (void)weft_stack_reserve(64 << 10);
-        struct weft_stack *first = weft_stack_take(size_class, entry);
-        struct weft_stack *second = weft_stack_take(size_class, entry);
+        int size_class = reserve(64 << 10);
+        (void)reserve(64 << 10);
+        struct weft_stack *first = weft_stack_take(NULL, size_class, entry);
+        struct weft_stack *second = weft_stack_take(NULL, size_class, entry);
         assert_true(first->is_guarded);
         assert_true(second->is_guarded);
         assert_true(has_guard(first));
@@ -156,10 +277,10 @@ static void below_every_stack_is_a_guard(void **state)
         assert_ptr_equal(weft_stack_of_guard(first->low - 1), first);
         assert_null(weft_stack_of_guard(first->low));
         assert_null(weft_stack_of_guard(&first));
-        weft_stack_give(size_class, first);
-        weft_stack_give(size_class, second);
-        weft_stack_unreserve(size_class);
-        weft_stack_unreserve(size_class);
+        weft_stack_give(NULL, size_class, first);
+        weft_stack_give(NULL, size_class, second);
+        weft_stack_unreserve(NULL, size_class);
+        weft_stack_unreserve(NULL, size_class);
         weft_stack_fini();
     }
 }
@@ -170,7 +291,7 @@ static void guards_by_mprotect_leave_the_program_its_mappings(void **state)
     weft_stack_guard_set(WEFT_GUARD_MPROTECT);
     int size_class = 0;
     for (int i = 0; i < VERY_MANY; i++)
-        size_class = weft_stack_reserve(16 << 10);
+        size_class = reserve(16 << 10);
     assert_true(size_class >= 0); /* though so many would be twice as many mappings */
 
     void *mapping = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -178,15 +299,15 @@ static void guards_by_mprotect_leave_the_program_its_mappings(void **state)
 
     (void)munmap(mapping, 4096);
     for (int i = 0; i < VERY_MANY; i++)
-        weft_stack_unreserve(size_class);
+        weft_stack_unreserve(NULL, size_class);
 }
 
 static void an_unguarded_stack_is_looked_at(void **state)
 {
     (void)state;
     weft_stack_guard_set(WEFT_GUARD_NONE);
-    int size_class = weft_stack_reserve(64 << 10);
-    struct weft_stack *stack = weft_stack_take(size_class, entry);
+    int size_class = reserve(64 << 10);
+    struct weft_stack *stack = weft_stack_take(NULL, size_class, entry);
     assert_false(stack->is_guarded);
     assert_true(weft_stack_is_intact(stack, stack->low + stack->bytes / 2));
     assert_false(weft_stack_is_intact(stack, stack->low - 16));
@@ -195,8 +316,8 @@ static void an_unguarded_stack_is_looked_at(void **state)
 
     assert_false(weft_stack_is_intact(stack, stack->low + stack->bytes / 2));
     stack->low[8] = 0;
-    weft_stack_give(size_class, stack);
-    weft_stack_unreserve(size_class);
+    weft_stack_give(NULL, size_class, stack);
+    weft_stack_unreserve(NULL, size_class);
 }
 
 /* Goes on until it is below its stack, where the guard is not, but not as far as the next one's. */
@@ -227,7 +348,7 @@ static void an_overflow_without_a_guard_is_found_at_the_next_park(void **state)
 static int take_unreserved(void *arg)
 {
     (void)arg;
-    (void)weft_stack_take(2, entry);
+    (void)weft_stack_take(NULL, 2, entry);
     return 0;
 }
 
@@ -245,7 +366,10 @@ int main(void)
         stack_unit_test(a_size_is_rounded_up_to_its_class),
         stack_unit_test(reserving_costs_addresses_but_no_mapping_each),
         stack_unit_test(the_stack_given_back_last_is_taken_first),
-        stack_unit_test(beyond_the_warm_ones_pages_go_back_to_the_kernel),
+        stack_unit_test(beyond_the_warm_ones_pages_go_back_when_idle),
+        stack_unit_test(a_cache_serves_its_owner_and_returns_all),
+        stack_unit_test(what_one_cache_reserved_another_can_take),
+        stack_unit_test(a_random_walk_over_caches_never_lacks_a_stack),
         stack_unit_test(below_every_stack_is_a_guard),
         stack_unit_test(guards_by_mprotect_leave_the_program_its_mappings),
         stack_unit_test(an_unguarded_stack_is_looked_at),
