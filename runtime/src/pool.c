@@ -29,6 +29,7 @@
 #include "die.h"
 #include "overflow.h"
 #include "self.h"
+#include "trace.h"
 
 #define NS_PER_S 1000000000
 /* Coroutines have stacks of their own: these carry only this file, and signal handlers. */
@@ -302,6 +303,7 @@ static void *pool_thread_run(void *arg)
     weft_fiber_adopt(&thread->base.fiber);
     void *signal_stack = weft_overflow_enter();
     (void)pthread_setname_np(pthread_self(), thread->base.name);
+    weft_trace_thread_begin();
     (void)pthread_mutex_lock(&pool.lock);
     bool goes_on = true;
     while (goes_on) {
@@ -312,6 +314,7 @@ static void *pool_thread_run(void *arg)
         if (!thread->lane)
             goes_on = sleep_idle(thread);
     }
+    weft_trace_thread_end();
     weft_overflow_leave(signal_stack);
     pool.thread_count--;
     berth_list_push_back(&pool.retired, &thread->node);

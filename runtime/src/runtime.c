@@ -11,6 +11,7 @@
 #include "overflow.h"
 #include "poller.h"
 #include "stack.h"
+#include "trace.h"
 #include "tree.h"
 
 #define THREADS_MAX_DEFAULT 4096
@@ -101,6 +102,7 @@ static int start(void)
     }
     weft_intercept_set(!runtime.opts.no_intercept);
     weft_overflow_open();
+    weft_trace_start_by_environment();
     berth_list_init(&runtime.trees);
     runtime.is_started = true;
     return 0;

@@ -2,7 +2,6 @@
  *
  * The life of a coroutine: made, queued, run turn by turn, ended.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 
 #include "die.h"
 #include "stack.h"
+#include "trace.h"
 #include "tree.h"
 
 static void stack_run(void);
@@ -54,6 +54,8 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
     task->start = spec->start;
     task->has_handle = spec->has_handle;
     task->phase = spec->start == WEFT_START_HELD ? WEFT_PHASE_HELD : WEFT_PHASE_QUEUED;
+    task->id = weft_task_id_new();
+    weft_trace_launch(task);
     *ret_task = task;
     return 0;
 }
@@ -144,8 +146,10 @@ static void resume(struct weft_task *task)
     thread->current = task;
     task->is_on_thread = true;
     errno = task->saved_errno;
+    weft_trace_turn_begin(task);
     weft_fiber_switch(task->back, &task->stack->fiber);
     task->saved_errno = errno;
+    weft_trace_turn_end(task);
     errno = outer_errno;
     task->is_on_thread = false;
     thread->current = outer;
@@ -174,6 +178,7 @@ static void after_park(struct weft_task *task)
     if (atomic_compare_exchange_strong(&task->park, &seen, WEFT_PARK_PARKED))
         return;
     task->park = WEFT_PARK_RUNS; /* woken before it was down */
+    weft_trace_wake(task);
     dispatch(task);
 }
 
@@ -205,6 +210,7 @@ void weft_task_finish(struct weft_task *task)
     weft_stack_unreserve(NULL, task->stack_class);
     task->stack_class = -1;
     weft_tasks_leave();
+    weft_trace_finish(task);
 
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = task->tree;
@@ -272,23 +278,6 @@ bool weft_task_is_cancelled(const struct weft_task *task)
 int weft_task_result(const struct weft_task *task)
 {
     return task->rc == -ECANCELED ? WEFT_ECHILD : task->rc;
-}
-
-const char *weft_task_name(const struct weft_task *task, char *buffer)
-{
-    if (task->name)
-        return task->name;
-    Dl_info info = { 0 };
-    void *fn;
-    memcpy(&fn, &task->fn, sizeof fn);
-    int is_found = dladdr(fn, &info);
-    if (is_found && info.dli_sname && info.dli_saddr == fn)
-        return info.dli_sname;
-    const char *file = is_found && info.dli_fname ? info.dli_fname : "?";
-    const char *slash = strrchr(file, '/');
-    size_t offset = is_found ? (size_t)((char *)fn - (char *)info.dli_fbase) : (size_t)fn;
-    (void)snprintf(buffer, WEFT_NAME_BYTES, "%.64s+0x%zx", slash ? slash + 1 : file, offset);
-    return buffer;
 }
 
 /* It has come where it wanted to go. */

@@ -139,6 +139,7 @@ struct weft_task {
     weft_fn fn;
     void *arg;
     const char *name; /* or NULL */
+    uint64_t id;
     enum weft_start start;
     bool has_handle;
     int rc;
@@ -202,15 +203,21 @@ bool weft_task_is_cancelled(const struct weft_task *task);
 /* What a waiting coroutine gets to see of an ended task. */
 int weft_task_result(const struct weft_task *task);
 
-#define WEFT_NAME_BYTES 96
-/* The given name, or the symbol of fn; in `buffer`, of WEFT_NAME_BYTES, or borrowed. */
-const char *weft_task_name(const struct weft_task *task, char *buffer);
-
 /* Leaves the stack of the calling coroutine; comes back with its next turn. */
 void weft_task_leave(struct weft_task *self, enum weft_after after);
 
 /* What a start that was refused does to a task that is linked already. Without the lock. */
 void weft_task_refused(struct weft_task *task, int rc);
+
+/* task_name.c ---------------------------------------------------------------------------------*/
+
+#define WEFT_NAME_BYTES 96
+/* The given name, or the symbol of fn; in `buffer`, of WEFT_NAME_BYTES, or borrowed. */
+const char *weft_task_name(const struct weft_task *task, char *buffer);
+const char *weft_fn_name(weft_fn fn, char *buffer);
+
+/* For a new coroutine, never used before: 1 and up. In dumps and recordings. */
+uint64_t weft_task_id_new(void);
 
 /* wait.c ------------------------------------------------------------------------------------ */
 

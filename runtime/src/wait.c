@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "die.h"
+#include "trace.h"
 #include "tree.h"
 
 static void park(struct weft_task *self);
@@ -86,6 +87,7 @@ void weft_wake(struct weft_task *task)
     }
     if (seen == WEFT_PARK_RUNS)
         return;
+    weft_trace_wake(task);
     struct weft_dispatcher *d = task->dispatcher;
     int rc = d->ops->dispatch(d, &task->turn);
     WEFT_REQUIRE(rc == 0, "dispatcher '%s' refused to go on with a coroutine: %s", d->name,

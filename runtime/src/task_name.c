@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How coroutines are called, by people (names) and by the recorder (numbers).
+ */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tree.h"
+
+#define IDS_AT_ONCE 1024 /* a thread takes so many, so that threads do not meet at one counter */
+
+__attribute__((noinline)) uint64_t weft_task_id_new(void)
+{
+    static atomic_uint_fast64_t given = 1;
+    static _Thread_local uint64_t next, end;
+    if (next == end) {
+        next = atomic_fetch_add_explicit(&given, IDS_AT_ONCE, memory_order_relaxed);
+        end = next + IDS_AT_ONCE;
+    }
+    return next++;
+}
+
+const char *weft_fn_name(weft_fn given, char *buffer)
+{
+    Dl_info info = { 0 };
+    void *fn;
+    memcpy(&fn, &given, sizeof fn);
+    int is_found = dladdr(fn, &info);
+    if (is_found && info.dli_sname && info.dli_saddr == fn)
+        return info.dli_sname;
+    const char *file = is_found && info.dli_fname ? info.dli_fname : "?";
+    const char *slash = strrchr(file, '/');
+    size_t offset = is_found ? (size_t)((char *)fn - (char *)info.dli_fbase) : (size_t)fn;
+    (void)snprintf(buffer, WEFT_NAME_BYTES, "%.64s+0x%zx", slash ? slash + 1 : file, offset);
+    return buffer;
+}
+
+const char *weft_task_name(const struct weft_task *task, char *buffer)
+{
+    return task->name ? task->name : weft_fn_name(task->fn, buffer);
+}
