@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include <weft/base.h>
+#include <weft/chan.h>
 #include <weft/debug.h>
 #include <weft/dispatcher.h>
 #include <weft/fd.h>

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Handing something to a parked call: what both ends of a queue of waiters agree on, so that each
+ * takes the lock of the object only once.
+ *
+ *     giver                                       the parked call
+ *     under the object's lock:                    weft_wait(..., &handover.is_done, ...)
+ *         unlinks it, writes what it gets         0: weft_handover_settle(), and reads what it got,
+ *         weft_handover_give()                       without the lock
+ *     weft_handover_wake()                        else, under the lock: unlinks itself; if it is
+ *                                                    unlinked already: settles and gives back
+ *
+ * Invariants
+ * 1. A call is given something once at the most, by the one who unlinked it.
+ * 2. From give to wake the giver alone holds `hold`; the call does not return before that is over.
+ *    So neither the call's memory nor its coroutine is gone when the giver touches it, and the wake
+ *    needs no lock.
+ */
+#pragma once
+
+#include "lock.h"
+#include "tree.h"
+
+/* Part of a parked call, where others may write: on its stack, unless that is a compact one. */
+struct weft_handover {
+    struct weft_task *task;
+    atomic_bool is_done;
+    struct weft_lock hold;
+};
+
+static inline void weft_handover_give(struct weft_handover *handover)
+{
+    atomic_store_explicit(&handover->hold.is_taken, 1, memory_order_relaxed);
+    handover->is_done = true; /* in one order with the wake: see weft_wake() */
+}
+
+static inline void weft_handover_wake(struct weft_handover *handover)
+{
+    weft_wake(handover->task);
+    weft_lock_release(&handover->hold);
+}
+
+/* Until the giver has let go. Once something was given. */
+static inline void weft_handover_settle(struct weft_handover *handover)
+{
+    if (atomic_load_explicit(&handover->hold.is_taken, memory_order_acquire) != 0)
+        weft_lock_wait(&handover->hold);
+}
