@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+#include "compact.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "die.h"
+#include "stack.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* include/uapi/asm-generic/mman-common.h, Linux 5.14 */
+#endif
+
+/* Chunks double, so that a few coroutines cost little and a million few mappings. */
+#define CHUNK_BYTES_MIN ((size_t)64 << 10)
+#define CHUNK_BYTES_MAX ((size_t)2 << 20)
+/* From the second chunk on pages come by so many bytes at once: 1.5 us a page and not 2.2 (2 GHz
+ * Xeon, virtual, 2026-11). */
+#define POPULATE_BYTES ((size_t)64 << 10)
+
+struct weft_chunk {
+    struct weft_chunk *next;
+    size_t bytes;
+    _Alignas(WEFT_BLOCK_STEP_BYTES) char memory[];
+};
+
+struct free_block {
+    struct free_block *next;
+};
+
+static void evict(struct weft_region *region);
+static void *block_take(struct weft_blocks *blocks, size_t bytes);
+static void block_give(struct weft_blocks *blocks, void *block, size_t bytes);
+static bool chunk_add(struct weft_blocks *blocks);
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + WEFT_BLOCK_STEP_BYTES - 1) / WEFT_BLOCK_STEP_BYTES * WEFT_BLOCK_STEP_BYTES;
+}
+
+/* Never run: a region's own fiber is not used, each coroutine has one. */
+static void no_entry(void)
+{
+    weft_die("a region was entered without a coroutine");
+}
+
+int weft_region_init(struct weft_region *region, struct weft_blocks *blocks, size_t stack_bytes)
+{
+    int size_class = weft_stack_class(stack_bytes);
+    if (size_class < 0)
+        return size_class;
+    int rc = weft_stack_reserve(NULL, size_class);
+    if (rc < 0)
+        return rc;
+    *region = (struct weft_region){
+        .stack = weft_stack_take(NULL, size_class, no_entry),
+        .size_class = size_class,
+        .blocks = blocks,
+    };
+    region->top = region->stack->low + region->stack->bytes;
+    return 0;
+}
+
+void weft_region_fini(struct weft_region *region)
+{
+    WEFT_REQUIRE(!region->resident, "a compact coroutine is still on its region at the end");
+    free(region->spare);
+    /* Coroutines were here: its own fiber is not what it was. */
+    weft_fiber_fini(&region->stack->fiber);
+    region->stack->is_made = false;
+    weft_stack_give(NULL, region->size_class, region->stack);
+    weft_stack_unreserve(NULL, region->size_class);
+    memset(region, 0, sizeof *region);
+}
+
+bool weft_region_has(const struct weft_region *region, const void *address)
+{
+    const char *at = address;
+    return at >= region->stack->low && at < region->top;
+}
+
+static void check_place(const struct weft_region *region)
+{
+    WEFT_REQUIRE(!weft_region_has(region, __builtin_frame_address(0)),
+                 "a region changes hands while somebody stands on it");
+}
+
+int weft_compact_begin(struct weft_region *region, struct weft_compact *compact,
+                       void (*entry)(void))
+{
+    check_place(region);
+    if (region->pins > 0)
+        return -EBUSY;
+    evict(region);
+    weft_fiber_make(&compact->fiber, region->stack->low, region->stack->bytes, entry);
+    region->resident = compact;
+    return 0;
+}
+
+int weft_compact_enter(struct weft_region *region, struct weft_compact *compact)
+{
+    if (region->resident == compact)
+        return 0;
+    check_place(region);
+    if (region->pins > 0)
+        return -EBUSY;
+    WEFT_REQUIRE(compact->saved, "a compact coroutine is entered that is not parked");
+    evict(region);
+    memcpy(region->top - compact->saved_bytes, compact->saved, compact->saved_bytes);
+    block_give(region->blocks, compact->saved, compact->saved_bytes);
+    compact->saved = NULL;
+    compact->saved_bytes = 0;
+    region->resident = compact;
+    return 0;
+}
+
+void weft_compact_end(struct weft_region *region, struct weft_compact *compact)
+{
+    WEFT_REQUIRE(region->resident == compact, "a compact coroutine ends that is not there");
+    WEFT_REQUIRE(region->pins == 0, "a compact coroutine ends pinned");
+    weft_fiber_fini(&compact->fiber);
+    region->resident = NULL;
+}
+
+/* Copies out whoever is there. Whole steps are copied: what lies below the stack pointer does no
+ * harm. */
+static void evict(struct weft_region *region)
+{
+    struct weft_compact *compact = region->resident;
+    if (!compact)
+        return;
+    const char *sp = weft_fiber_sp(&compact->fiber);
+    size_t bytes = rounded((size_t)(region->top - sp));
+    void *block = block_take(region->blocks, bytes);
+    if (!block) {
+        WEFT_REQUIRE(bytes <= region->spare_bytes,
+                     "a compact coroutine parked that was not prepared, and there is no memory");
+        /* As large as if it were all in use, so that it is given back to malloc. */
+        bytes = region->spare_bytes;
+        block = region->spare;
+        region->spare = NULL;
+        region->spare_bytes = 0;
+        region->blocks->live++;
+    }
+    memcpy(block, region->top - bytes, bytes);
+    compact->saved = block;
+    compact->saved_bytes = (uint32_t)bytes;
+    region->resident = NULL;
+}
+
+/* The spare block is of malloc's, hence larger than those of the freelists. */
+int weft_compact_prepare_slow(struct weft_region *region, size_t bytes)
+{
+    size_t least = (size_t)WEFT_BLOCK_CLASSES * WEFT_BLOCK_STEP_BYTES + WEFT_BLOCK_STEP_BYTES;
+    bytes = rounded(bytes + bytes / 2); /* so that going deeper step by step is not slow */
+    if (bytes < least)
+        bytes = least;
+    if (bytes > region->stack->bytes) /* a multiple of the step, as stacks are */
+        bytes = region->stack->bytes / WEFT_BLOCK_STEP_BYTES * WEFT_BLOCK_STEP_BYTES;
+    void *spare = malloc(bytes);
+    if (!spare)
+        return -ENOMEM;
+    free(region->spare);
+    region->spare = spare;
+    region->spare_bytes = bytes;
+    return 0;
+}
+
+/* Blocks -------------------------------------------------------------------------------------- */
+
+static void *block_take(struct weft_blocks *blocks, size_t bytes)
+{
+    size_t class = bytes / WEFT_BLOCK_STEP_BYTES - 1;
+    void *block;
+    if (class >= WEFT_BLOCK_CLASSES) {
+        block = malloc(bytes);
+    } else if (blocks->free[class]) {
+        struct free_block *first = blocks->free[class];
+        blocks->free[class] = first->next;
+        block = first;
+    } else if ((size_t)(blocks->bump_end - blocks->bump) >= bytes || chunk_add(blocks)) {
+        block = blocks->bump;
+        blocks->bump += bytes;
+        if (blocks->bump > blocks->populated) {
+            size_t left = (size_t)(blocks->bump_end - blocks->populated);
+            size_t more = left < POPULATE_BYTES ? left : POPULATE_BYTES;
+            (void)madvise(blocks->populated, more, MADV_POPULATE_WRITE); /* else faults do it */
+            blocks->populated += more;
+        }
+    } else {
+        return NULL;
+    }
+    blocks->live += block != NULL;
+    return block;
+}
+
+static void block_give(struct weft_blocks *blocks, void *block, size_t bytes)
+{
+    size_t class = bytes / WEFT_BLOCK_STEP_BYTES - 1;
+    blocks->live--;
+    if (class >= WEFT_BLOCK_CLASSES) {
+        free(block);
+        return;
+    }
+    struct free_block *first = block;
+    first->next = blocks->free[class];
+    blocks->free[class] = first;
+}
+
+/* What is left of the one before is lost: less than 1 KiB. */
+static bool chunk_add(struct weft_blocks *blocks)
+{
+    size_t bytes = blocks->chunk_bytes * 2;
+    if (bytes < CHUNK_BYTES_MIN)
+        bytes = CHUNK_BYTES_MIN;
+    if (bytes > CHUNK_BYTES_MAX)
+        bytes = CHUNK_BYTES_MAX;
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return false;
+    struct weft_chunk *chunk = memory;
+    chunk->next = blocks->chunks;
+    chunk->bytes = bytes;
+    blocks->chunks = chunk;
+    blocks->bump = chunk->memory;
+    blocks->bump_end = (char *)memory + bytes;
+    blocks->populated = bytes > CHUNK_BYTES_MIN ? (char *)memory : blocks->bump_end;
+    blocks->chunk_bytes = bytes;
+    return true;
+}
+
+void weft_blocks_trim(struct weft_blocks *blocks)
+{
+    if (blocks->live > 0)
+        return;
+    while (blocks->chunks) {
+        struct weft_chunk *chunk = blocks->chunks;
+        blocks->chunks = chunk->next;
+        (void)munmap(chunk, chunk->bytes);
+    }
+    memset(blocks, 0, sizeof *blocks);
+}
