@@ -156,11 +156,8 @@ void weft_reap(struct weft_reap *reap)
     while (reap->queued) {
         struct weft_task *task = reap->queued;
         reap->queued = task->next;
-        struct weft_dispatcher *home = task->home;
-        task->dispatcher = home;
-        int rc = home->ops->dispatch(home, &task->turn);
-        WEFT_REQUIRE(rc == 0, "dispatcher '%s' refused a coroutine that came back: %s", home->name,
-                     weft_strerror(rc));
+        task->dispatcher = task->home;
+        weft_task_dispatch(task);
     }
 }
 

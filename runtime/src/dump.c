@@ -135,7 +135,7 @@ const char *weft_thread_name(void)
 {
     static _Thread_local char name[16];
     const struct weft_thread *thread = weft_thread_self();
-    if (thread)
+    if (thread && !thread->is_guest)
         return thread->name;
     if (pthread_getname_np(pthread_self(), name, sizeof name) != 0)
         name[0] = '\0';

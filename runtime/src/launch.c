@@ -6,13 +6,14 @@
 #include <string.h>
 
 #include "die.h"
+#include "immediate.h"
 #include "tree.h"
 
 static const struct weft_task_opts no_opts;
 
 static int start(struct weft_scope *scope, struct weft_task_spec *spec, const char *call,
                  struct weft_task **ret_task);
-static int enter(struct weft_scope_state *s, struct weft_task *task);
+static int enter(struct weft_scope_state *s, struct weft_task *task, bool is_here);
 
 static int spec_of(const struct weft_task_opts *opts, struct weft_task_spec *spec)
 {
@@ -101,14 +102,15 @@ static int start(struct weft_scope *scope, struct weft_task_spec *spec, const ch
                  "%s: the caller is not inside the scope that %s() opened", call, s->opened_by);
     if (!spec->dispatcher)
         spec->dispatcher = s->dispatcher;
+    bool is_here = weft_starts_here(&spec->dispatcher) && spec->start != WEFT_START_HELD;
+    is_here = is_here || spec->start == WEFT_START_UNDISPATCHED;
     struct weft_task *task;
     int rc = weft_task_new(spec, &task);
     if (rc < 0)
         return fail(scope, call, rc);
-    bool is_here = spec->start == WEFT_START_UNDISPATCHED;
     if (ret_task)
         *ret_task = task; /* before it can run: it may be asked about by then */
-    rc = enter(s, task);
+    rc = enter(s, task, is_here);
     if (rc == 0 && is_here)
         weft_task_turn(&task->turn);
     if (rc == 0)
@@ -117,8 +119,8 @@ static int start(struct weft_scope *scope, struct weft_task_spec *spec, const ch
     return rc == -ECANCELED ? rc : fail(scope, call, rc);
 }
 
-/* Links the task into the scope and queues it. */
-static int enter(struct weft_scope_state *s, struct weft_task *task)
+/* Links the task into the scope and queues it, unless it is held or starts here. */
+static int enter(struct weft_scope_state *s, struct weft_task *task, bool is_here)
 {
     struct weft_tree *tree = s->owner->tree;
     (void)pthread_mutex_lock(&tree->lock);
@@ -132,7 +134,7 @@ static int enter(struct weft_scope_state *s, struct weft_task *task)
     berth_list_push_back(&s->children, &task->node);
     s->live++;
     int rc = 0;
-    if (task->start == WEFT_START_DEFAULT || task->start == WEFT_START_ATOMIC)
+    if (!is_here && task->start != WEFT_START_HELD)
         rc = weft_task_start(task);
     if (rc < 0) {
         berth_list_remove(&task->node);

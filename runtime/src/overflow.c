@@ -2,6 +2,7 @@
 #include "overflow.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "die.h"
@@ -51,7 +52,9 @@ void weft_overflow_close(void)
 
 void *weft_overflow_enter(void)
 {
-    if (WEFT_ASAN || WEFT_TSAN)
+    stack_t now;
+    bool has_one = sigaltstack(NULL, &now) == 0 && (now.ss_flags & SS_DISABLE) == 0;
+    if (WEFT_ASAN || WEFT_TSAN || has_one)
         return NULL;
     void *memory = malloc(SIGNAL_STACK_BYTES);
     stack_t stack = { .ss_sp = memory, .ss_size = SIGNAL_STACK_BYTES };

@@ -13,6 +13,7 @@ void weft_overflow_open(void);
 void weft_overflow_close(void);
 
 /* With each thread that runs coroutines, on that thread: gives it a stack for signal handlers, and
- * takes it away. Without memory it has none, and dies without a message. */
+ * takes it away, unless the thread had one. Without memory it has none, and dies without a message.
+ */
 void *weft_overflow_enter(void);
 void weft_overflow_leave(void *memory);

@@ -4,14 +4,16 @@
  *
  * Each dispatcher is a lane: a queue in order of arrival, and a count of the threads that run for
  * it, at most its limit. A thread that takes a place in a lane keeps it until the lane's queue is
- * empty, then looks at the other lane, then goes to sleep. Threads are made when a lane has a free
- * place and work and nobody sleeps; they retire after idling. The lanes' limits together never
- * exceed threads_max, so a free place always finds a thread, and no lane can starve another.
+ * empty, then looks at the other lanes, then goes to sleep. Threads are made when a lane has a free
+ * place and work and nobody sleeps; they retire after idling. The limits of default and io together
+ * never exceed threads_max; the lane of the independent views gets the rest, at least one. So a
+ * free place always finds a thread, and no lane can starve another.
  *
  * Waking a thread costs microseconds, so it is done only if need be. A thread between two turns
- * that queues one more comes to it itself, also in the other lane: so a coroutine that moves
- * usually keeps its thread, and a child that ends wakes its parent on the spot. And while a thread
- * is being woken for a lane no second one is: the first wakes the next when it is there.
+ * (and not in a view's loop, which may have others first) that queues one more comes to it itself,
+ * also in the other lane: so a coroutine that moves usually keeps its thread, and a child that ends
+ * wakes its parent on the spot. And while a thread is being woken for a lane no second one is: the
+ * first wakes the next when it is there.
  *
  * One lock for all of it. What would make it faster (queues of each thread, stealing) changes this
  * file and no other.
@@ -72,8 +74,9 @@ static struct lane lane_io = { .base = { .name = "io", .ops = &lane_ops } };
 static struct lane lane_virtual = {
     .base = { .name = "virtual", .ops = &lane_ops, .intercepts = true },
 };
-static struct lane *const lanes[] = { &lane_default, &lane_io, &lane_virtual };
-#define LANE_COUNT (sizeof lanes / sizeof lanes[0])
+static struct lane lane_blocking = { .base = { .name = "blocking", .ops = &lane_ops } };
+static struct lane *const lanes[WEFT_LANE_COUNT] = { &lane_default, &lane_io, &lane_virtual,
+                                                     &lane_blocking };
 
 static struct {
     pthread_mutex_t lock;
@@ -104,6 +107,11 @@ struct weft_dispatcher *weft_virtual(void)
     return &lane_virtual.base;
 }
 
+struct weft_dispatcher *weft_pool_blocking(void)
+{
+    return &lane_blocking.base;
+}
+
 static struct pool_thread *thread_of(struct berth_list_node *node)
 {
     return berth_container_of(node, struct pool_thread, node);
@@ -126,7 +134,7 @@ int weft_pool_open(const struct weft_pool_limits *limits)
     pool.is_stopping = false;
     pool.thread_count_max = limits->threads_max + limits->virtual_threads;
     pool.numbered = 0;
-    for (size_t i = 0; i < LANE_COUNT; i++) {
+    for (size_t i = 0; i < WEFT_LANE_COUNT; i++) {
         lanes[i]->queue = (struct weft_turns){ 0 };
         lanes[i]->queued = 0;
         lanes[i]->running = 0;
@@ -135,6 +143,7 @@ int weft_pool_open(const struct weft_pool_limits *limits)
     lane_default.limit = limits->threads;
     lane_io.limit = limits->io_threads;
     lane_virtual.limit = limits->virtual_threads;
+    lane_blocking.limit = limits->blocking_threads;
     int rc = thread_make(NULL); /* one is always there, so that queued work never waits for none */
     if (rc < 0)
         spare_free();
@@ -159,7 +168,7 @@ void weft_pool_close(void)
         (void)pthread_cond_signal(&thread_of(node)->wake);
     while (pool.thread_count > 0)
         (void)pthread_cond_wait(&pool.stopped, &pool.lock);
-    for (size_t i = 0; i < LANE_COUNT; i++)
+    for (size_t i = 0; i < WEFT_LANE_COUNT; i++)
         WEFT_REQUIRE(lanes[i]->queued == 0, "work is left at the end");
     retired_join();
     spare_free();
@@ -173,7 +182,7 @@ static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
     (void)pthread_mutex_lock(&pool.lock);
     weft_turns_push(&lane->queue, turn);
     lane->queued++;
-    bool is_between_turns = self && !self->current;
+    bool is_between_turns = self && !self->is_guest && !self->current && !self->loop;
     if (!is_between_turns ||
         !comes_itself(berth_container_of(self, struct pool_thread, base), lane))
         lane_serve(lane);
@@ -197,8 +206,9 @@ static bool comes_itself(struct pool_thread *thread, struct lane *lane)
 static bool lane_is_here(struct weft_dispatcher *d)
 {
     const struct weft_thread *self = weft_thread_self();
-    return self && berth_container_of(self, struct pool_thread, base)->lane ==
-                       berth_container_of(d, struct lane, base);
+    return self && !self->is_guest &&
+           berth_container_of(self, struct pool_thread, base)->lane ==
+               berth_container_of(d, struct lane, base);
 }
 
 /* Gives a free place of the lane to a thread. If none can be had, one that exists will come to it
@@ -367,7 +377,7 @@ static struct lane *lane_next(struct pool_thread *thread)
     thread->owed = NULL;
     if (next && !lane_wants(next))
         next = NULL;
-    for (size_t i = 0; i < LANE_COUNT && !next; i++) {
+    for (size_t i = 0; i < WEFT_LANE_COUNT && !next; i++) {
         if (lane_wants(lanes[i]))
             next = lanes[i];
     }
@@ -414,7 +424,7 @@ void weft_pool_look(struct weft_pool_state *ret_state)
         BERTH_LIST_FOREACH (node, &pool.idle)
             state.idle++;
     }
-    for (size_t i = 0; i < LANE_COUNT; i++) {
+    for (size_t i = 0; i < WEFT_LANE_COUNT; i++) {
         state.lanes[i].name = lanes[i]->base.name;
         state.lanes[i].running = lanes[i]->running;
         state.lanes[i].limit = lanes[i]->limit;

@@ -49,7 +49,8 @@ static inline struct weft_turn *weft_turns_pop(struct weft_turns *turns)
 
 struct weft_ops {
     /* Hands over a turn, which the dispatcher runs exactly once. Any thread, any lock held but the
-     * pool's own; never waits. Negative: refused. */
+     * pool's own; never waits. Negative: refused. (What was taken and cannot be run after all: by
+     * weft_turn_refused().) */
     int (*dispatch)(struct weft_dispatcher *d, struct weft_turn *turn);
     /* Whether the calling thread is running for `d` just now. */
     bool (*is_here)(struct weft_dispatcher *d);
@@ -61,10 +62,13 @@ struct weft_dispatcher {
     bool intercepts; /* libc calls of its coroutines park: virtual, and views of it */
 };
 
-/* A thread of the runtime. It lives until weft_shutdown(), for names of threads are handed out. */
+/* A thread that runs coroutines: one of the runtime, which lives until weft_shutdown(), for names
+ * of threads are handed out; or a guest (guest.h). */
 struct weft_thread {
-    struct weft_fiber fiber;   /* its own stack */
-    struct weft_task *current; /* the coroutine that it runs, or NULL */
+    struct weft_fiber fiber;     /* its own stack */
+    struct weft_task *current;   /* the coroutine that it runs, or NULL */
+    struct weft_view_loop *loop; /* the innermost that it runs, or NULL */
+    bool is_guest;
     char name[24];
 };
 
@@ -72,8 +76,16 @@ struct weft_thread {
  * same after a park: compilers keep addresses of thread-locals across calls. */
 struct weft_thread *weft_thread_self(void);
 
+/* What a turn becomes that its dispatcher will not run: its coroutine is cancelled, and cleans up
+ * on io; a coroutine on its way to that dispatcher goes back instead, to get `rc` from weft_with().
+ * Any thread, any lock held but the pool's. In task.c. */
+void weft_turn_refused(struct weft_turn *turn, int rc);
+
+/* For independent views: blocks threads like io, but beside its limit. */
+struct weft_dispatcher *weft_pool_blocking(void);
+
 struct weft_pool_limits {
-    unsigned threads, io_threads, virtual_threads, threads_max;
+    unsigned threads, io_threads, blocking_threads, virtual_threads, threads_max;
 };
 
 /* Starts the pool with one thread. 0 or -errno. */
@@ -87,12 +99,13 @@ void weft_pool_close(void);
 void weft_pool_idle_ms_set(int64_t idle_ms);
 
 /* One line on threads and queues, for the dump. */
+#define WEFT_LANE_COUNT 4
 struct weft_pool_state {
     unsigned threads, idle;
     struct {
         const char *name;
         unsigned running, limit;
         size_t queued;
-    } lanes[3];
+    } lanes[WEFT_LANE_COUNT];
 };
 void weft_pool_look(struct weft_pool_state *ret_state);

@@ -7,12 +7,15 @@
 
 #include "cores.h"
 #include "die.h"
+#include "guest.h"
+#include "immediate.h"
 #include "intercept.h"
 #include "overflow.h"
 #include "poller.h"
 #include "stack.h"
 #include "trace.h"
 #include "tree.h"
+#include "view.h"
 
 #define THREADS_MAX_DEFAULT 4096
 #define THREADS_MAX_MAX     65535
@@ -74,10 +77,12 @@ static void limits_find(const struct weft_opts *opts, struct weft_pool_limits *r
         io_threads = cores > IO_THREADS_DEFAULT ? cores : IO_THREADS_DEFAULT;
     if (io_threads > threads_max - threads)
         io_threads = threads_max - threads;
+    unsigned rest = threads_max - threads - io_threads;
     *ret_limits = (struct weft_pool_limits){
         .threads = threads,
         .io_threads = io_threads,
         .virtual_threads = cores,
+        .blocking_threads = rest > 0 ? rest : 1,
         .threads_max = threads_max,
     };
 }
@@ -112,9 +117,10 @@ int weft_shutdown(void)
 {
     (void)pthread_mutex_lock(&runtime.lock);
     int rc = 0;
-    if (runtime.is_started && !berth_list_is_empty(&runtime.trees)) {
+    bool was_started = runtime.is_started;
+    if (was_started && !berth_list_is_empty(&runtime.trees)) {
         rc = -EBUSY;
-    } else if (runtime.is_started) {
+    } else if (was_started) {
         weft_pool_close();
         weft_poll_close();
         weft_overflow_close();
@@ -123,6 +129,8 @@ int weft_shutdown(void)
         runtime.is_started = false;
         runtime.opts = (struct weft_opts){ 0 };
     }
+    if (rc == 0)
+        weft_views_fini(); /* they may be older than the start */
     (void)pthread_mutex_unlock(&runtime.lock);
     return rc;
 }
@@ -218,6 +226,15 @@ static struct weft_tree *tree_open(const struct weft_task_spec *spec)
     return tree;
 }
 
+/* Starts it on the calling thread, whatever thread that is. */
+static void run_here(struct weft_task *root)
+{
+    struct weft_guest guest;
+    weft_guest_enter(&guest);
+    root->turn.run(&root->turn);
+    weft_guest_leave(&guest);
+}
+
 struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *arg)
 {
     struct weft_task_spec spec = {
@@ -226,10 +243,15 @@ struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *ar
         .arg = arg,
         .has_handle = true,
     };
+    bool is_here = weft_starts_here(&spec.dispatcher);
     struct weft_tree *tree = tree_open(&spec);
     if (!tree)
         return NULL;
     struct weft_task *root = tree->root;
+    if (is_here) {
+        run_here(root);
+        return root;
+    }
     (void)pthread_mutex_lock(&tree->lock);
     int rc = weft_task_start(root);
     (void)pthread_mutex_unlock(&tree->lock);

@@ -8,15 +8,19 @@
 #include <string.h>
 
 #include "die.h"
+#include "immediate.h"
 #include "stack.h"
 #include "trace.h"
 #include "tree.h"
+#include "view.h"
 
 static void stack_run(void);
 static void resume(struct weft_task *task);
 static void after_park(struct weft_task *task);
 static void after_move(struct weft_task *task);
-static void dispatch(struct weft_task *task);
+static void go_back(struct weft_task *task, int rc);
+static void ticket_refused_turn(struct weft_turn *turn);
+static void refused_turn(struct weft_turn *turn);
 static void report_failure(struct weft_task *self);
 static void die_of_overflow(const struct weft_task *task);
 
@@ -158,18 +162,18 @@ static void resume(struct weft_task *task)
         die_of_overflow(task);
     switch (task->after) {
     case WEFT_AFTER_PARK: after_park(task); break;
-    case WEFT_AFTER_YIELD: dispatch(task); break;
+    case WEFT_AFTER_YIELD: weft_task_dispatch(task); break;
     case WEFT_AFTER_MOVE: after_move(task); break;
     case WEFT_AFTER_END: weft_task_finish(task); break;
     }
 }
 
-static void dispatch(struct weft_task *task)
+void weft_task_dispatch(struct weft_task *task)
 {
     struct weft_dispatcher *d = task->dispatcher;
     int rc = d->ops->dispatch(d, &task->turn);
-    WEFT_REQUIRE(rc == 0, "dispatcher '%s' refused to go on with a coroutine: %s", d->name,
-                 weft_strerror(rc));
+    if (rc < 0)
+        weft_turn_refused(&task->turn, rc);
 }
 
 static void after_park(struct weft_task *task)
@@ -179,25 +183,85 @@ static void after_park(struct weft_task *task)
         return;
     task->park = WEFT_PARK_RUNS; /* woken before it was down */
     weft_trace_wake(task);
-    dispatch(task);
+    weft_task_dispatch(task);
 }
 
-/* Under the tree's lock, so that cancelling finds the ticket or is seen here. */
+/* Under the tree's lock, so that cancelling finds the ticket or is seen here. Once it is handed in
+ * the task is not touched. */
 static void after_move(struct weft_task *task)
 {
     struct weft_tree *tree = task->tree;
     (void)pthread_mutex_lock(&tree->lock);
-    struct weft_dispatcher *d = task->dispatcher;
-    struct weft_turn *turn = task->ticket ? &task->ticket->turn : &task->turn;
-    if (task->ticket && weft_task_is_cancelled(task)) {
-        free(task->ticket);
-        task->ticket = NULL;
-        d = task->dispatcher = task->home;
-        turn = &task->turn;
+    struct weft_ticket *ticket = task->ticket;
+    if (!ticket) {
+        weft_task_dispatch(task);
+    } else {
+        struct weft_dispatcher *d = task->dispatcher;
+        bool is_cancelled = weft_task_is_cancelled(task);
+        int rc = is_cancelled ? -ECANCELED : d->ops->dispatch(d, &ticket->turn);
+        if (rc < 0)
+            go_back(task, rc);
     }
-    int rc = d->ops->dispatch(d, turn);
-    WEFT_REQUIRE(rc == 0, "dispatcher '%s' refused a coroutine that moves: %s", d->name,
-                 weft_strerror(rc));
+    (void)pthread_mutex_unlock(&tree->lock);
+}
+
+/* Under the tree's lock: it will not come where it wanted to go. */
+static void go_back(struct weft_task *task, int rc)
+{
+    free(task->ticket);
+    task->ticket = NULL;
+    task->rc = rc;
+    task->dispatcher = task->home;
+    weft_task_dispatch(task);
+}
+
+void weft_turn_refused(struct weft_turn *turn, int rc)
+{
+    if (weft_view_refused(turn, rc))
+        return;
+    struct weft_dispatcher *io = weft_io();
+    if (turn->run == ticket_turn) {
+        berth_container_of(turn, struct weft_ticket, turn)->rc = rc;
+        turn->run = ticket_refused_turn;
+    } else {
+        turn->run = refused_turn;
+    }
+    int io_rc = io->ops->dispatch(io, turn); /* for here may be locks, but not on its threads */
+    WEFT_REQUIRE(io_rc == 0, "io has refused a coroutine that is to clean up");
+}
+
+/* It may be gone, dropped in that queue. If not, whoever holds its turn may touch it. */
+static void refused_turn(struct weft_turn *turn)
+{
+    struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
+    turn->run = weft_task_turn;
+    int seen = WEFT_PHASE_QUEUED;
+    if (task->start != WEFT_START_ATOMIC &&
+        atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_STARTED)) {
+        task->is_cancelled = true;
+        task->rc = -ECANCELED;
+        weft_task_finish(task);
+        return;
+    }
+    if (seen != WEFT_PHASE_DROPPED && seen != WEFT_PHASE_ENDED) {
+        task->dispatcher = weft_io();
+        weft_cancel(task);
+    }
+    weft_task_turn(turn);
+}
+
+static void ticket_refused_turn(struct weft_turn *turn)
+{
+    struct weft_ticket *ticket = berth_container_of(turn, struct weft_ticket, turn);
+    struct weft_task *task = ticket->task;
+    int seen = WEFT_TICKET_WAITS;
+    if (!atomic_compare_exchange_strong(&ticket->state, &seen, WEFT_TICKET_TAKEN)) {
+        free(ticket);
+        return;
+    }
+    struct weft_tree *tree = task->tree;
+    (void)pthread_mutex_lock(&tree->lock);
+    go_back(task, ticket->rc);
     (void)pthread_mutex_unlock(&tree->lock);
 }
 
@@ -290,6 +354,26 @@ static void ticket_drop(struct weft_task *self)
     free(ticket);
 }
 
+/* Takes the coroutine to the queue of `d`, and comes back when it runs there: 0. Negative: it does
+ * not, and is where it was. */
+static int move_to(struct weft_task *self, struct weft_dispatcher *d)
+{
+    struct weft_ticket *ticket = malloc(sizeof *ticket);
+    if (!ticket)
+        return -ENOMEM;
+    *ticket = (struct weft_ticket){ .turn.run = ticket_turn, .task = self };
+    self->home = self->dispatcher;
+    self->dispatcher = d;
+    self->ticket = ticket;
+    self->rc = 0;
+    self->waits_for = "dispatcher";
+    weft_task_leave(self, WEFT_AFTER_MOVE);
+    self->waits_for = NULL;
+    if (self->dispatcher == d)
+        ticket_drop(self);
+    return self->rc;
+}
+
 int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg)
 {
     struct weft_task *self = weft_self();
@@ -298,28 +382,18 @@ int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg)
         return rc;
     if (!fn)
         return -EINVAL;
-    struct weft_dispatcher *here = self->dispatcher;
-    if (!d || d == here) {
+    struct weft_dispatcher *home = self->dispatcher;
+    bool starts_here = d && weft_starts_here(&d);
+    if (starts_here)
+        self->dispatcher = d;
+    else if (d && d != home)
+        rc = move_to(self, d);
+    if (rc == 0 && !weft_task_is_cancelled(self))
         rc = fn(arg);
-        return weft_task_is_cancelled(self) ? -ECANCELED : rc;
-    }
-    struct weft_ticket *ticket = malloc(sizeof *ticket);
-    if (!ticket)
-        return -ENOMEM;
-    *ticket = (struct weft_ticket){ .turn.run = ticket_turn, .task = self };
-    self->home = here;
-    self->dispatcher = d;
-    self->ticket = ticket;
-    self->waits_for = "dispatcher";
-    weft_task_leave(self, WEFT_AFTER_MOVE);
-    self->waits_for = NULL;
-    if (self->dispatcher == d)
-        ticket_drop(self);
-    if (!weft_task_is_cancelled(self))
-        rc = fn(arg);
-    if (self->dispatcher != here) {
-        self->dispatcher = here;
-        weft_task_leave(self, WEFT_AFTER_MOVE);
+    if (self->dispatcher != home) {
+        self->dispatcher = home;
+        if (!starts_here || !weft_is_innermost(home))
+            weft_task_leave(self, WEFT_AFTER_MOVE);
     }
     return weft_task_is_cancelled(self) ? -ECANCELED : rc;
 }

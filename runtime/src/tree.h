@@ -105,6 +105,7 @@ struct weft_ticket {
     struct weft_turn turn;
     struct weft_task *task;
     _Atomic(int) state;
+    int rc; /* of a refused one */
 };
 
 /* park: where a coroutine stands between running and parked. A wake that comes while it runs is
@@ -142,7 +143,7 @@ struct weft_task {
     uint64_t id;
     enum weft_start start;
     bool has_handle;
-    int rc;
+    int rc;                    /* of fn; before: of a move to another dispatcher */
     uint64_t failed_order;     /* the how-many-th failure of the process; 0: none */
     struct weft_field *fields; /* the context it was launched with */
 
@@ -188,6 +189,9 @@ void weft_task_free(struct weft_task *task);
 
 /* Runs a turn of a coroutine: what task->turn.run is. */
 void weft_task_turn(struct weft_turn *turn);
+
+/* Queues a coroutine that goes on, on its own dispatcher. Any lock held. */
+void weft_task_dispatch(struct weft_task *task);
 
 /* Queues a task for its first turn. Under the tree's lock, so that cancelling finds it either
  * before it is linked or in its queue. A refused one is still the caller's. */

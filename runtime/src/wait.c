@@ -88,10 +88,7 @@ void weft_wake(struct weft_task *task)
     if (seen == WEFT_PARK_RUNS)
         return;
     weft_trace_wake(task);
-    struct weft_dispatcher *d = task->dispatcher;
-    int rc = d->ops->dispatch(d, &task->turn);
-    WEFT_REQUIRE(rc == 0, "dispatcher '%s' refused to go on with a coroutine: %s", d->name,
-                 weft_strerror(rc));
+    weft_task_dispatch(task);
 }
 
 void weft_waiters_join(struct weft_waiters *waiters, struct weft_task *task)

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+#include "view.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/container.h"
+
+#include "die.h"
+#include "immediate.h"
+#include "names.h"
+
+static int view_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
+static bool view_is_here(struct weft_dispatcher *d);
+static void loop_run(struct weft_turn *starter);
+static bool loop_wanted(struct weft_view *view);
+static int loop_send(struct weft_view *view, const struct weft_turn *turn);
+
+static const struct weft_ops view_ops = { .dispatch = view_dispatch, .is_here = view_is_here };
+
+static struct weft_lock all_lock;
+static struct weft_view *all; /* under it */
+
+static struct weft_view *view_of(struct weft_dispatcher *d)
+{
+    return berth_container_of(d, struct weft_view, base);
+}
+
+static int view_new(struct weft_dispatcher *parent, int limit, const char *name,
+                    struct weft_dispatcher **ret_view)
+{
+    if (limit < 1 || limit > WEFT_VIEW_LIMIT_MAX)
+        return -EINVAL;
+    const char *copy;
+    int rc = weft_name_take(name, &copy);
+    if (rc < 0)
+        return rc;
+    struct weft_view *view = calloc(1, sizeof *view);
+    if (!view) {
+        weft_name_give(copy);
+        return -ENOMEM;
+    }
+    view->base = (struct weft_dispatcher){
+        .name = copy,
+        .ops = &view_ops,
+        .intercepts = parent->intercepts,
+    };
+    view->parent = parent;
+    view->limit = (unsigned)limit;
+    view->starter.run = loop_run;
+    weft_lock_acquire(&all_lock);
+    view->next = all;
+    all = view;
+    weft_lock_release(&all_lock);
+    *ret_view = &view->base;
+    return 0;
+}
+
+int weft_view_nested(struct weft_dispatcher *parent, int limit, const char *name,
+                     struct weft_dispatcher **ret_view)
+{
+    parent = weft_queued(parent);
+    return parent ? view_new(parent, limit, name, ret_view) : -EINVAL;
+}
+
+int weft_view_independent(int limit, const char *name, struct weft_dispatcher **ret_view)
+{
+    return view_new(weft_pool_blocking(), limit, name, ret_view);
+}
+
+int weft_view_serial(struct weft_dispatcher *parent, const char *name,
+                     struct weft_dispatcher **ret_view)
+{
+    return weft_view_nested(parent, 1, name, ret_view);
+}
+
+void weft_views_fini(void)
+{
+    struct weft_view *view;
+    while ((view = all)) {
+        WEFT_REQUIRE(view->running == 0, "view '%s' has work at the end", view->base.name);
+        all = view->next;
+        weft_name_give(view->base.name);
+        free(view);
+    }
+}
+
+static int view_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
+{
+    struct weft_view *view = view_of(d);
+    weft_lock_acquire(&view->lock);
+    weft_turns_push(&view->queue, turn);
+    bool must_send = loop_wanted(view);
+    weft_lock_release(&view->lock);
+    return must_send ? loop_send(view, turn) : 0;
+}
+
+/* Under the lock, with turns in the queue: takes a place for one more loop, if it is to be sent. */
+static bool loop_wanted(struct weft_view *view)
+{
+    if (view->is_starting || view->running == view->limit)
+        return false;
+    view->is_starting = true;
+    view->running++;
+    return true;
+}
+
+/* The first loop of a view whose parent is gone takes all turns with it. Takes `turn` out of them:
+ * whether it was there. */
+static bool refuse_all(struct weft_turns *turns, const struct weft_turn *turn, int rc)
+{
+    bool is_found = false;
+    for (struct weft_turn *each; (each = weft_turns_pop(turns));) {
+        if (each == turn)
+            is_found = true;
+        else
+            weft_turn_refused(each, rc);
+    }
+    return is_found;
+}
+
+/* The loop does not come, so its place is free. If there is no other, nobody would run the turns:
+ * they are refused, too. `turn`, or NULL: which the caller refuses himself, if this returns true.
+ */
+static bool loop_refused(struct weft_view *view, const struct weft_turn *turn, int rc)
+{
+    struct weft_turns taken = { 0 }, queue = { 0 };
+    weft_lock_acquire(&view->lock);
+    view->is_starting = false;
+    view->running--;
+    if (view->running == 0) {
+        taken = view->taken;
+        queue = view->queue;
+        view->taken = view->queue = (struct weft_turns){ 0 };
+    }
+    weft_lock_release(&view->lock);
+    (void)refuse_all(&taken, NULL, rc);
+    return refuse_all(&queue, turn, rc);
+}
+
+/* `turn`: the one for which it is sent, or NULL. Negative: that turn is refused. */
+static int loop_send(struct weft_view *view, const struct weft_turn *turn)
+{
+    int rc = view->parent->ops->dispatch(view->parent, &view->starter);
+    return rc < 0 && loop_refused(view, turn, rc) ? rc : 0;
+}
+
+bool weft_view_refused(struct weft_turn *turn, int rc)
+{
+    if (turn->run != loop_run)
+        return false;
+    (void)loop_refused(berth_container_of(turn, struct weft_view, starter), NULL, rc);
+    return true;
+}
+
+/* Under the lock. */
+static struct weft_turn *pop(struct weft_view *view)
+{
+    if (view->limit > 1)
+        return weft_turns_pop(&view->queue);
+    view->taken = view->queue; /* nobody else takes any: all of them for one lock */
+    view->queue = (struct weft_turns){ 0 };
+    return weft_turns_pop(&view->taken);
+}
+
+/* The loop is no more: its thread is between two turns of the parent. */
+static void loop_leave(struct weft_view_loop *loop)
+{
+    loop->view = NULL;
+    loop->thread->loop = loop->outer;
+}
+
+/* The loop has had its turns: its place goes to the tail of the parent's queue, or is free, if a
+ * loop waits there already. */
+static void give_way(struct weft_view_loop *loop)
+{
+    struct weft_view *view = loop->view;
+    loop_leave(loop);
+    weft_lock_acquire(&view->lock);
+    view->running--;
+    bool has_more = view->taken.first || view->queue.first;
+    bool must_send = has_more && loop_wanted(view);
+    weft_lock_release(&view->lock);
+    if (must_send)
+        (void)loop_send(view, NULL);
+}
+
+struct weft_turn *weft_view_next(struct weft_view_loop *loop)
+{
+    struct weft_view *view = loop->view;
+    if (!view)
+        return NULL;
+    if (loop->turns++ == WEFT_VIEW_TURNS_MAX) {
+        give_way(loop);
+        return NULL;
+    }
+    if (view->limit == 1 && view->taken.first)
+        return weft_turns_pop(&view->taken);
+    weft_lock_acquire(&view->lock);
+    struct weft_turn *turn = pop(view);
+    if (!turn)
+        view->running--;
+    weft_lock_release(&view->lock);
+    if (!turn)
+        loop_leave(loop);
+    return turn;
+}
+
+/* The starter is free again: it may become the next loop. */
+static struct weft_turn *loop_begin(struct weft_view_loop *loop)
+{
+    struct weft_view *view = loop->view;
+    weft_lock_acquire(&view->lock);
+    view->is_starting = false;
+    bool must_send = view->queue.first && view->queue.first->next && loop_wanted(view);
+    weft_lock_release(&view->lock);
+    if (must_send)
+        (void)loop_send(view, NULL);
+    return weft_view_next(loop);
+}
+
+static void loop_run(struct weft_turn *starter)
+{
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_view_loop loop = {
+        .view = berth_container_of(starter, struct weft_view, starter),
+        .thread = thread,
+        .outer = thread->loop,
+    };
+    thread->loop = &loop;
+    for (struct weft_turn *turn = loop_begin(&loop); turn; turn = weft_view_next(&loop))
+        turn->run(turn);
+}
+
+static bool view_is_here(struct weft_dispatcher *d)
+{
+    const struct weft_thread *thread = weft_thread_self();
+    const struct weft_view_loop *loop = thread ? thread->loop : NULL;
+    while (loop && loop->view != view_of(d))
+        loop = loop->outer;
+    return loop;
+}
+
+bool weft_is_innermost(struct weft_dispatcher *d)
+{
+    const struct weft_thread *thread = weft_thread_self();
+    return thread && thread->loop ? &thread->loop->view->base == d : d->ops->is_here(d);
+}

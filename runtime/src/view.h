@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Views: a limit of one's own on part of another dispatcher, the parent.
+ *
+ * A view keeps its turns in a queue of its own, in order of arrival, and sends loops to the parent,
+ * at most as many as its limit: a loop holds a place of the view, and of the parent, while it runs
+ * the view's turns one by one. After WEFT_VIEW_TURNS_MAX turns it goes to the tail of the parent's
+ * queue, if there is more.
+ *
+ * A loop needs memory only while it waits in the parent's queue, and one at a time does: it is sent
+ * when a turn comes and a place is free, and having begun it sends the next, if there is more and
+ * another place. So views never allocate, and start no more loops than there is work for.
+ *
+ * Invariants (under the view's lock)
+ * 1. running <= limit: the loops that run, and the one that waits to.
+ * 2. While turns are queued there is a loop, or a place for one is not free; so none is forgotten.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lock.h"
+#include "pool.h"
+
+#define WEFT_VIEW_LIMIT_MAX 65535
+#define WEFT_VIEW_TURNS_MAX 16
+
+struct weft_view {
+    struct weft_dispatcher base;
+    struct weft_dispatcher *parent;
+    struct weft_view *next; /* in the list of all */
+    unsigned limit;
+    struct weft_lock lock; /* of what follows */
+    unsigned running;
+    bool is_starting;        /* `starter` is in the parent's queue, or on its way */
+    struct weft_turns queue; /* in order of arrival */
+    struct weft_turns
+        taken; /* before those; of the loop, if the limit is 1, and without the lock */
+    struct weft_turn starter;
+};
+
+/* A loop that runs; on the stack of its thread, which points to the innermost. */
+struct weft_view_loop {
+    struct weft_view *view; /* NULL: it has ended */
+    struct weft_thread *thread;
+    unsigned turns;
+    struct weft_view_loop *outer; /* of a view that is an ancestor of this one */
+};
+
+/* The turn that the loop is to run next, when the last one is over; on its thread. NULL: it has
+ * ended and given up its place. */
+struct weft_turn *weft_view_next(struct weft_view_loop *loop);
+
+/* Whether the calling thread runs for `d`, and for nothing inside it. */
+bool weft_is_innermost(struct weft_dispatcher *d);
+
+/* If `turn` is a loop of a view that waited in the parent's queue: it will not run. Whether it is.
+ */
+bool weft_view_refused(struct weft_turn *turn, int rc);
+
+/* With the runtime: frees all views. */
+void weft_views_fini(void);

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: MIT */
+#include "wefttest.h"
+
+#include <stdio.h>
+
+#include "view.h"
+
+#define MANY  40
+#define COUNT (TEST_IS_SLOW ? 1000 : 10000)
+
+/* Bodies that block their threads until they may go, and how many of them did so at once. */
+struct crowd {
+    struct weft_dispatcher *on;
+    int count, full_at;
+    atomic_int running, running_max, ended;
+    atomic_bool is_free, is_full;
+};
+
+static int stand(void *arg)
+{
+    struct crowd *crowd = arg;
+    int running = ++crowd->running;
+    int max = crowd->running_max;
+    while (running > max && !atomic_compare_exchange_weak(&crowd->running_max, &max, running)) {
+    }
+    if (running == crowd->full_at)
+        crowd->is_full = true;
+    bool is_free = test_block_until(&crowd->is_free);
+    crowd->running--;
+    crowd->ended++;
+    return is_free ? 0 : -ETIMEDOUT;
+}
+
+static int launch_crowd(void *arg)
+{
+    struct crowd *crowd = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < crowd->count; i++)
+        weft_launch(&scope, crowd->on, stand, crowd);
+    return weft_scope_close(&scope, 0);
+}
+
+static void newsletter_and_auth_keep_their_limits_and_never_wait_for_each_other(void **state)
+{
+    (void)state;
+    struct crowd newsletter = { .count = 150, .full_at = 5 },
+                 auth = { .count = 300, .full_at = 50 };
+    assert_int_equal(weft_view_independent(5, "newsletter", &newsletter.on), 0);
+    assert_int_equal(weft_view_independent(50, "auth", &auth.on), 0);
+
+    struct weft_task *first = weft_root_open(NULL, launch_crowd, &newsletter);
+    assert_true(test_block_until(&newsletter.is_full));
+    struct weft_task *second = weft_root_open(NULL, launch_crowd, &auth);
+    assert_true(test_block_until(&auth.is_full)); /* while the newsletter stands still */
+    auth.is_free = true;
+    assert_int_equal(weft_root_close(second), 0);
+    assert_int_equal(auth.ended, 300);
+    assert_int_equal(newsletter.ended, 0);
+    newsletter.is_free = true;
+    assert_int_equal(weft_root_close(first), 0);
+
+    assert_int_equal(newsletter.ended, 150);
+    assert_int_equal(newsletter.running_max, 5);
+    assert_int_equal(auth.running_max, 50);
+}
+
+static void independent_views_run_beside_all_of_io(void **state)
+{
+    (void)state;
+    struct crowd crowd = { .count = MANY, .full_at = 3 };
+    struct io_block block;
+    assert_int_equal(weft_configure(&(struct weft_opts){ .io_threads = 1 }), 0);
+    assert_int_equal(weft_view_independent(3, "beside", &crowd.on), 0);
+    io_block(&block);
+
+    struct weft_task *root = weft_root_open(NULL, launch_crowd, &crowd);
+
+    assert_true(test_block_until(&crowd.is_full));
+    crowd.is_free = true;
+    assert_int_equal(weft_root_close(root), 0);
+    assert_int_equal(crowd.running_max, 3);
+    io_free(&block);
+}
+
+static void check_nested(unsigned io_threads, int limit, int expected)
+{
+    struct crowd crowd = { .count = MANY, .full_at = expected };
+    assert_int_equal(weft_configure(&(struct weft_opts){ .io_threads = io_threads }), 0);
+    assert_int_equal(weft_view_nested(weft_io(), limit, "nested", &crowd.on), 0);
+
+    struct weft_task *root = weft_root_open(NULL, launch_crowd, &crowd);
+
+    assert_true(test_block_until(&crowd.is_full));
+    crowd.is_free = true;
+    assert_int_equal(weft_root_close(root), 0);
+    assert_int_equal(crowd.ended, MANY);
+    assert_int_equal(crowd.running_max, expected);
+    assert_int_equal(weft_shutdown(), 0);
+}
+
+static void a_nested_view_keeps_its_limit_and_its_parents(void **state)
+{
+    (void)state;
+    check_nested(4, 1, 1);
+    check_nested(4, 3, 3);
+    check_nested(4, 4, 4);
+    check_nested(4, WEFT_VIEW_LIMIT_MAX, 4);
+}
+
+static void a_view_of_a_view_keeps_the_limits_of_both(void **state)
+{
+    (void)state;
+    struct crowd outer = { .count = MANY, .full_at = 3 }, inner = { .count = MANY, .full_at = 2 };
+    assert_int_equal(weft_configure(&(struct weft_opts){ .io_threads = 8 }), 0);
+    assert_int_equal(weft_view_nested(weft_io(), 3, "outer", &outer.on), 0);
+    assert_int_equal(weft_view_nested(outer.on, 2, "inner", &inner.on), 0);
+
+    struct weft_task *first = weft_root_open(NULL, launch_crowd, &inner);
+    assert_true(test_block_until(&inner.is_full));
+    outer.full_at = 1; /* what the inner one leaves */
+    struct weft_task *second = weft_root_open(NULL, launch_crowd, &outer);
+    assert_true(test_block_until(&outer.is_full));
+    outer.is_free = true;
+    inner.is_free = true;
+    assert_int_equal(weft_root_close(first), 0);
+    assert_int_equal(weft_root_close(second), 0);
+
+    assert_int_equal(inner.running_max, 2);
+    assert_true(outer.running_max <= 3);
+    assert_int_equal(inner.ended + outer.ended, 2 * MANY);
+}
+
+static void a_view_leaves_the_rest_of_its_parent_to_others(void **state)
+{
+    (void)state;
+    struct crowd in_view = { .count = MANY, .full_at = 1 }, beside = { .count = 1, .full_at = 1 };
+    assert_int_equal(weft_configure(&(struct weft_opts){ .io_threads = 2 }), 0);
+    assert_int_equal(weft_view_nested(weft_io(), 1, "part", &in_view.on), 0);
+    beside.on = weft_io();
+    beside.is_free = true;
+    struct weft_task *first = weft_root_open(NULL, launch_crowd, &in_view);
+    assert_true(test_block_until(&in_view.is_full));
+
+    struct weft_task *second = weft_root_open(NULL, launch_crowd, &beside);
+
+    assert_int_equal(weft_root_close(second), 0); /* while the view is full */
+    in_view.is_free = true;
+    assert_int_equal(weft_root_close(first), 0);
+}
+
+/* ---- serial ---------------------------------------------------------------------------------- */
+
+struct counter {
+    struct weft_dispatcher *serial;
+    int count; /* plain: TSan tells if two turns are not in order */
+};
+
+static int increment(void *arg)
+{
+    ++*(int *)arg;
+    return 0;
+}
+
+static int increment_many(void *arg)
+{
+    struct counter *counter = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < COUNT / 2; i++)
+        weft_launch(&scope, counter->serial, increment, &counter->count);
+    return weft_scope_close(&scope, 0);
+}
+
+static void a_serial_counter_that_two_threads_feed_is_exact(void **state)
+{
+    (void)state;
+    struct counter counter = { .count = 0 };
+    assert_int_equal(weft_view_serial(weft_default(), "counter", &counter.serial), 0);
+
+    struct weft_task *first = weft_root_open(weft_default(), increment_many, &counter);
+    struct weft_task *second = weft_root_open(weft_io(), increment_many, &counter);
+    assert_int_equal(weft_root_close(first), 0);
+    assert_int_equal(weft_root_close(second), 0);
+
+    assert_int_equal(counter.count, COUNT);
+}
+
+static int increment_and_yield(void *arg)
+{
+    struct counter *counter = arg;
+    for (int i = 0; i < COUNT / 10; i++) {
+        counter->count++;
+        int rc = i % 2 == 0 ? weft_yield() : weft_with(weft_default(), increment, &(int){ 0 });
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int yield_many(void *arg)
+{
+    struct counter *counter = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < 10; i++)
+        weft_launch(&scope, counter->serial, increment_and_yield, counter);
+    return weft_scope_close(&scope, 0);
+}
+
+static void coroutines_that_leave_a_serial_view_and_come_back_stay_in_order(void **state)
+{
+    (void)state;
+    struct counter counter = { .count = 0 };
+    assert_int_equal(weft_view_serial(weft_io(), "counter", &counter.serial), 0);
+
+    assert_int_equal(weft_run(yield_many, &counter), 0);
+
+    assert_int_equal(counter.count, COUNT);
+}
+
+struct meeting {
+    struct weft_dispatcher *serial;
+    atomic_bool is_waiting, may_go;
+    bool has_met;
+};
+
+static int wait_parked(void *arg)
+{
+    struct meeting *meeting = arg;
+    meeting->is_waiting = true;
+    return test_await(&meeting->may_go) ? 0 : -ETIMEDOUT;
+}
+
+static int let_go(void *arg)
+{
+    struct meeting *meeting = arg;
+    meeting->has_met = meeting->is_waiting && weft_current() == meeting->serial;
+    meeting->may_go = true;
+    return 0;
+}
+
+static int meet(void *arg)
+{
+    struct meeting *meeting = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch(&scope, meeting->serial, wait_parked, meeting);
+    weft_launch(&scope, meeting->serial, let_go, meeting);
+    return weft_scope_close(&scope, 0);
+}
+
+static void a_parked_coroutine_has_left_its_place(void **state)
+{
+    (void)state;
+    struct meeting meeting = { .has_met = false };
+    assert_int_equal(weft_view_serial(weft_default(), "meeting", &meeting.serial), 0);
+
+    assert_int_equal(weft_run(meet, &meeting), 0);
+
+    assert_true(meeting.has_met);
+}
+
+/* ---- order ----------------------------------------------------------------------------------- */
+
+struct order {
+    struct weft_dispatcher *a, *b;
+    char seen[4 * MANY + 1];
+    size_t used;
+};
+
+static int note_a(void *arg)
+{
+    struct order *order = arg;
+    order->seen[order->used++] = 'a';
+    return 0;
+}
+
+static int note_b(void *arg)
+{
+    struct order *order = arg;
+    order->seen[order->used++] = 'b';
+    return 0;
+}
+
+static int launch_both(void *arg)
+{
+    struct order *order = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < MANY; i++)
+        weft_launch(&scope, order->a, note_a, order);
+    for (int i = 0; i < MANY; i++)
+        weft_launch(&scope, order->b, note_b, order);
+    return weft_scope_close(&scope, 0); /* parks: only now its thread has time for them */
+}
+
+static void two_views_of_one_thread_take_turns_by_sixteen(void **state)
+{
+    (void)state;
+    struct order order = { .used = 0 };
+    assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 1 }), 0);
+    assert_int_equal(weft_view_serial(weft_default(), "a", &order.a), 0);
+    assert_int_equal(weft_view_nested(weft_default(), 7, "b", &order.b), 0);
+
+    assert_int_equal(weft_run(launch_both, &order), 0);
+
+    assert_int_equal(WEFT_VIEW_TURNS_MAX, 16);
+    assert_string_equal(order.seen, "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb"
+                                    "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb"
+                                    "aaaaaaaabbbbbbbb");
+}
+
+static void a_busy_view_does_not_starve_its_parent(void **state)
+{
+    (void)state;
+    struct order order = { .b = weft_default() };
+    assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 1 }), 0);
+    assert_int_equal(weft_view_nested(weft_default(), 3, "busy", &order.a), 0);
+
+    assert_int_equal(weft_run(launch_both, &order), 0);
+
+    assert_int_equal(strlen(order.seen), 2 * MANY);
+    assert_memory_equal(order.seen, "aaaaaaaaaaaaaaaab", 17);
+}
+
+struct numbers {
+    struct weft_dispatcher *serial;
+    int next;
+    bool is_in_order;
+};
+
+struct number {
+    struct numbers *all;
+    int value;
+};
+
+static int take_number(void *arg)
+{
+    struct number *number = arg;
+    if (number->all->next++ != number->value)
+        number->all->is_in_order = false;
+    return 0;
+}
+
+static int launch_numbers(void *arg)
+{
+    struct numbers *all = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < COUNT; i++) {
+        struct number number = { .all = all, .value = i };
+        weft_launch_copy(&scope, all->serial, take_number, &number, sizeof number);
+    }
+    return weft_scope_close(&scope, 0);
+}
+
+static void a_serial_view_serves_in_order_of_arrival(void **state)
+{
+    (void)state;
+    struct numbers all = { .is_in_order = true };
+    assert_int_equal(weft_view_serial(weft_default(), "numbers", &all.serial), 0);
+
+    assert_int_equal(weft_run(launch_numbers, &all), 0);
+
+    assert_int_equal(all.next, COUNT);
+    assert_true(all.is_in_order);
+}
+
+/* ---- cancelling ------------------------------------------------------------------------------ */
+
+struct stop {
+    struct crowd crowd;
+    atomic_bool has_closed;
+    int count;
+};
+
+static int launch_and_cancel(void *arg)
+{
+    struct stop *stop = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < MANY; i++)
+        weft_launch(&scope, stop->crowd.on, increment, &stop->count);
+    weft_scope_cancel_children(&scope);
+    return weft_scope_close(&scope, 0);
+}
+
+static void what_is_cancelled_in_the_queue_of_a_full_view_ends_at_once(void **state)
+{
+    (void)state;
+    struct stop stop = { .crowd = { .count = 1, .full_at = 1 } };
+    assert_int_equal(weft_view_independent(1, "full", &stop.crowd.on), 0);
+    struct weft_task *root = weft_root_open(NULL, launch_crowd, &stop.crowd);
+    assert_true(test_block_until(&stop.crowd.is_full));
+
+    assert_int_equal(weft_run(launch_and_cancel, &stop), 0); /* while the view is full */
+
+    assert_int_equal(stop.count, 0);
+    stop.crowd.is_free = true;
+    assert_int_equal(weft_root_close(root), 0);
+}
+
+/* ---- input ----------------------------------------------------------------------------------- */
+
+static void a_limit_lies_between_1_and_65535(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *view = NULL;
+    const int limits[] = { 0, -1, INT32_MIN, WEFT_VIEW_LIMIT_MAX + 1, INT32_MAX };
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        assert_int_equal(weft_view_nested(weft_io(), limits[i], "bad", &view), -EINVAL);
+        assert_int_equal(weft_view_independent(limits[i], "bad", &view), -EINVAL);
+    }
+    assert_null(view);
+    assert_int_equal(weft_view_nested(weft_io(), WEFT_VIEW_LIMIT_MAX, "bad", &view), 0);
+}
+
+static void a_view_has_a_parent(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *view = NULL;
+    assert_int_equal(weft_view_nested(NULL, 1, "orphan", &view), -EINVAL);
+    assert_int_equal(weft_view_serial(NULL, "orphan", &view), -EINVAL);
+    assert_null(view);
+}
+
+static void a_name_is_used_once_and_is_free_again_after_shutdown(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *view = NULL, *none = NULL;
+    assert_int_equal(weft_view_serial(weft_io(), "twice", &view), 0);
+
+    assert_int_equal(weft_view_serial(weft_io(), "twice", &none), -EEXIST);
+    assert_int_equal(weft_view_nested(weft_default(), 3, "twice", &none), -EEXIST);
+    assert_int_equal(weft_view_independent(3, "twice", &none), -EEXIST);
+    assert_int_equal(weft_view_independent(3, "io", &none), -EEXIST);
+    assert_int_equal(weft_view_independent(3, "", &none), -EINVAL);
+    assert_int_equal(weft_view_independent(3, NULL, &none), -EINVAL);
+
+    assert_null(none);
+    assert_int_equal(weft_shutdown(), 0);
+    assert_int_equal(weft_view_serial(weft_io(), "twice", &view), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        weft_unit_test(newsletter_and_auth_keep_their_limits_and_never_wait_for_each_other),
+        weft_unit_test(independent_views_run_beside_all_of_io),
+        weft_unit_test(a_nested_view_keeps_its_limit_and_its_parents),
+        weft_unit_test(a_view_of_a_view_keeps_the_limits_of_both),
+        weft_unit_test(a_view_leaves_the_rest_of_its_parent_to_others),
+        weft_unit_test(a_serial_counter_that_two_threads_feed_is_exact),
+        weft_unit_test(coroutines_that_leave_a_serial_view_and_come_back_stay_in_order),
+        weft_unit_test(a_parked_coroutine_has_left_its_place),
+        weft_unit_test(two_views_of_one_thread_take_turns_by_sixteen),
+        weft_unit_test(a_busy_view_does_not_starve_its_parent),
+        weft_unit_test(a_serial_view_serves_in_order_of_arrival),
+        weft_unit_test(what_is_cancelled_in_the_queue_of_a_full_view_ends_at_once),
+        weft_unit_test(a_limit_lies_between_1_and_65535),
+        weft_unit_test(a_view_has_a_parent),
+        weft_unit_test(a_name_is_used_once_and_is_free_again_after_shutdown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
