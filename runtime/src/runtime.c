@@ -24,6 +24,10 @@
 /* Sanitizers put much more on the stack. */
 #define STACK_BYTES_DEFAULT ((size_t)(WEFT_ASAN || WEFT_TSAN ? 256 : 64) << 10)
 
+/* Or the linker would leave out of a program what only its shared libraries call. */
+extern const char weft_draws_cond, weft_draws_mutex;
+static const char *const draws[] __attribute__((used)) = { &weft_draws_cond, &weft_draws_mutex };
+
 static struct {
     pthread_mutex_t lock;
     bool is_started;
@@ -81,7 +85,7 @@ static void limits_find(const struct weft_opts *opts, struct weft_pool_limits *r
     *ret_limits = (struct weft_pool_limits){
         .threads = threads,
         .io_threads = io_threads,
-        .virtual_threads = cores,
+        .virtual_threads = opts->threads > 0 ? threads : cores,
         .blocking_threads = rest > 0 ? rest : 1,
         .threads_max = threads_max,
     };

@@ -81,6 +81,7 @@ struct weft_waiter {
     bool is_closed; /* of a descriptor: by weft_fd_close() */
     short events;   /* of a descriptor */
     int fd;
+    const void *object; /* inside a libc call: on which it is parked */
 };
 
 /* All-zero is an empty queue. */
@@ -128,6 +129,8 @@ struct weft_task {
     enum weft_intercept intercept;
     bool is_in_call; /* inside an intercepted libc call: to be woken on the same thread */
     int call_errno;  /* what errno was before it */
+    bool is_told;    /* a pthread condition has woken it because it is cancelled */
+    int lock_id;     /* as the owner of pthread mutexes; 0: has had none (intercept_owner.h) */
     enum weft_after after;
     _Atomic(int) park;
     _Atomic(int) phase;
@@ -235,6 +238,10 @@ int weft_wait_check(const struct weft_task *self, int64_t deadline_ns);
 int weft_wait(struct weft_task *self, const char *what, const atomic_bool *is_done,
               int64_t deadline_ns);
 
+/* The same, deaf to cancelling. */
+int weft_wait_deaf_until(struct weft_task *self, const char *what, const atomic_bool *is_done,
+                         int64_t deadline_ns);
+
 /* The same, deaf to cancelling, without end. */
 void weft_wait_deaf(struct weft_task *self, const char *what, const atomic_bool *is_done);
 
@@ -242,8 +249,10 @@ void weft_wait_deaf(struct weft_task *self, const char *what, const atomic_bool 
 void weft_wake(struct weft_task *task);
 
 /* Queues of waiters, under the lock of what they wait for. join: the task's own waiter, at the
- * tail, not done. push: any waiter. leave: if still queued. wake: done, unlinked, woken. */
+ * tail, not done. join_first: at the head. push: any waiter. leave: if still queued. wake: done,
+ * unlinked, woken. */
 void weft_waiters_join(struct weft_waiters *waiters, struct weft_task *task);
+void weft_waiters_join_first(struct weft_waiters *waiters, struct weft_task *task);
 void weft_waiters_push(struct weft_waiters *waiters, struct weft_waiter *waiter);
 void weft_waiters_leave(struct weft_waiters *waiters, struct weft_waiter *waiter);
 void weft_waiters_wake(struct weft_waiters *waiters, struct weft_waiter *waiter);

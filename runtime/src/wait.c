@@ -12,6 +12,8 @@
 #include "trace.h"
 #include "tree.h"
 
+static int wait_until(struct weft_task *self, const char *what, const atomic_bool *is_done,
+                      int64_t deadline_ns, bool is_deaf);
 static void park(struct weft_task *self);
 static void on_deadline(struct weft_timer *timer);
 
@@ -25,6 +27,18 @@ int weft_wait_check(const struct weft_task *self, int64_t deadline_ns)
 int weft_wait(struct weft_task *self, const char *what, const atomic_bool *is_done,
               int64_t deadline_ns)
 {
+    return wait_until(self, what, is_done, deadline_ns, false);
+}
+
+int weft_wait_deaf_until(struct weft_task *self, const char *what, const atomic_bool *is_done,
+                         int64_t deadline_ns)
+{
+    return wait_until(self, what, is_done, deadline_ns, true);
+}
+
+static int wait_until(struct weft_task *self, const char *what, const atomic_bool *is_done,
+                      int64_t deadline_ns, bool is_deaf)
+{
     bool has_timer = deadline_ns != WEFT_NEVER;
     if (has_timer) {
         self->timer.fire = on_deadline;
@@ -36,7 +50,7 @@ int weft_wait(struct weft_task *self, const char *what, const atomic_bool *is_do
     self->waits_for = what;
     int rc = 1;
     while (rc > 0) {
-        if (weft_task_is_cancelled(self))
+        if (!is_deaf && weft_task_is_cancelled(self))
             rc = -ECANCELED;
         else if (*is_done)
             rc = 0;
@@ -98,6 +112,18 @@ void weft_waiters_join(struct weft_waiters *waiters, struct weft_task *task)
     task->waiter.is_done = &task->is_done;
     task->waiter.left = NULL;
     weft_waiters_push(waiters, &task->waiter);
+}
+
+void weft_waiters_join_first(struct weft_waiters *waiters, struct weft_task *task)
+{
+    struct weft_waiters others = *waiters;
+    *waiters = (struct weft_waiters){ .first = NULL };
+    weft_waiters_join(waiters, task);
+    waiters->first->next = others.first;
+    if (others.first) {
+        others.first->prev = waiters->first;
+        waiters->last = others.last;
+    }
 }
 
 void weft_waiters_push(struct weft_waiters *waiters, struct weft_waiter *waiter)
