@@ -48,6 +48,9 @@ bool weft_call_is_on_stack(const struct weft_task *self, const void *bytes, size
 /* For runtime.c: the switch of weft_opts. */
 void weft_intercept_set(bool is_allowed);
 
+/* One in each file of wrappers, named in intercept.c, so that the linker does not leave it out. */
+extern const char weft_wrappers_fd, weft_wrappers_file, weft_wrappers_sleep;
+
 /* The next definition ------------------------------------------------------------------------- */
 
 typedef void (*weft_any_fn)(void);

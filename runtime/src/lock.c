@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lock.h"
 
-#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/syscall.h>
@@ -30,8 +29,8 @@ void weft_lock_wait(struct weft_lock *lock)
         if (round < SPINS_MAX) {
             relax();
         } else if (round < SPINS_MAX + YIELDS_MAX) {
-            (void)sched_yield();
-        } else { /* not by nanosleep(), which a coroutine's libc calls may end in weft */
+            (void)syscall(SYS_sched_yield); /* not by libc's names, which may end in weft */
+        } else {
             const struct timespec nap = { .tv_nsec = NAP_NS };
             (void)syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &nap, NULL);
         }

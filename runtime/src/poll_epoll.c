@@ -255,15 +255,20 @@ int weft_fd_wait(int fd, short poll_events, int64_t deadline_ns)
     }
 }
 
-int weft_fd_close(int fd)
+void weft_fd_forget(int fd)
 {
-    if (fd < 0)
-        return -EBADF;
     (void)pthread_mutex_lock(&lock);
     if (wanted(fd) != 0) {
         (void)epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
         wake_all(fd, true);
     }
     (void)pthread_mutex_unlock(&lock);
+}
+
+int weft_fd_close(int fd)
+{
+    if (fd < 0)
+        return -EBADF;
+    weft_fd_forget(fd);
     return close(fd) < 0 ? -errno : 0;
 }

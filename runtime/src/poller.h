@@ -10,3 +10,6 @@ void weft_poll_close(void);
 
 /* Makes the poller look at the timers again. Any thread, between open and close. */
 void weft_poll_wake(void);
+
+/* Wakes all who wait on a descriptor with -EBADF: it is about to be closed. Any thread. */
+void weft_fd_forget(int fd);

@@ -127,10 +127,11 @@ struct weft_task {
     int stack_class;          /* reserved; negative: not any more */
     int saved_errno;
     enum weft_intercept intercept;
-    bool is_in_call; /* inside an intercepted libc call: to be woken on the same thread */
-    int call_errno;  /* what errno was before it */
-    bool is_told;    /* a pthread condition has woken it because it is cancelled */
-    int lock_id;     /* as the owner of pthread mutexes; 0: has had none (intercept_owner.h) */
+    bool is_in_call;         /* inside an intercepted libc call: to be woken on the same thread */
+    bool is_told;            /* a pthread condition has woken it because it is cancelled */
+    int call_errno;          /* what errno was before the call */
+    unsigned calls_in_a_row; /* such calls since it last let others run */
+    int lock_id; /* as the owner of pthread mutexes; 0: has had none (intercept_owner.h) */
     enum weft_after after;
     _Atomic(int) park;
     _Atomic(int) phase;

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tests of intercepted calls: many coroutines wait inside the call at once, on fewer threads, and
+ * one more on the same threads lets them go. If the call held its thread, that one would not run.
+ */
+#pragma once
+
+#include "wefttest.h"
+
+#define CROWD 16 /* more than virtual has threads, here and on any machine that runs tests */
+
+struct crowd {
+    weft_fn wait;    /* calls crowd_enter(), then the call */
+    weft_fn release; /* runs when all are inside, or about to be */
+    void *arg;
+    int count; /* of waiting ones */
+    atomic_int inside;
+};
+
+static inline int crowd_release(void *arg)
+{
+    struct crowd *crowd = arg;
+    while (crowd->inside < crowd->count) {
+        int rc = weft_sleep_ms(1);
+        if (rc < 0)
+            return rc;
+    }
+    int rc = weft_sleep_ms(5); /* so that they are most probably parked */
+    return rc < 0 ? rc : crowd->release(crowd->arg);
+}
+
+static inline int crowd_body(void *arg)
+{
+    struct crowd *crowd = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_scope_deadline(&scope, weft_deadline_ms(TEST_WAIT_MS));
+    for (int i = 0; i < crowd->count; i++)
+        weft_launch(&scope, NULL, crowd->wait, crowd->arg);
+    if (crowd->release)
+        weft_launch(&scope, NULL, crowd_release, crowd);
+    return weft_scope_close(&scope, 0);
+}
+
+/* Runs fn(arg) on virtual. */
+static inline int run_virtual(weft_fn fn, void *arg)
+{
+    return weft_root_close(weft_root_open(weft_virtual(), fn, arg));
+}
+
+/* The whole crowd, on virtual: the first failure, or 0. */
+static inline int crowd_run(struct crowd *crowd)
+{
+    return run_virtual(crowd_body, crowd);
+}
