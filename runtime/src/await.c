@@ -35,22 +35,22 @@ int weft_await_until(struct weft_task *task, int64_t deadline_ns)
         release(task);
 
     struct weft_tree *tree = task->tree;
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     bool has_ended = task->phase == WEFT_PHASE_ENDED;
     if (!has_ended && deadline_ns != 0)
         weft_waiters_join(&task->awaiters, self);
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
     if (has_ended)
         return weft_task_result(task);
     if (deadline_ns == 0)
         return -ETIMEDOUT;
 
     rc = weft_wait(self, "await", &self->is_done, deadline_ns);
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     weft_waiters_leave(&task->awaiters, &self->waiter);
     if (rc != -ECANCELED && task->phase == WEFT_PHASE_ENDED)
         rc = weft_task_result(task);
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
     return rc;
 }
 
@@ -87,7 +87,7 @@ static int await_each(struct weft_task *self, struct weft_task *const *tasks, si
     for (size_t i = 0; i < count; i++) {
         struct weft_task *task = tasks[i];
         release(task);
-        (void)pthread_mutex_lock(&task->tree->lock);
+        weft_lock_acquire(&task->tree->lock);
         if (task->phase != WEFT_PHASE_ENDED) {
             waiters[i].task = self;
             waiters[i].is_done = &self->is_done;
@@ -98,15 +98,15 @@ static int await_each(struct weft_task *self, struct weft_task *const *tasks, si
         } else {
             has_failed = true;
         }
-        (void)pthread_mutex_unlock(&task->tree->lock);
+        weft_lock_release(&task->tree->lock);
     }
     int rc = 0;
     if (!has_failed && left > 0)
         rc = weft_wait(self, "await all", &self->is_done, WEFT_NEVER);
     for (size_t i = 0; i < count; i++) {
-        (void)pthread_mutex_lock(&tasks[i]->tree->lock);
+        weft_lock_acquire(&tasks[i]->tree->lock);
         weft_waiters_leave(&tasks[i]->awaiters, &waiters[i]);
-        (void)pthread_mutex_unlock(&tasks[i]->tree->lock);
+        weft_lock_release(&tasks[i]->tree->lock);
     }
     return rc < 0 ? rc : first_failure(tasks, count);
 }
@@ -116,9 +116,9 @@ static int first_failure(struct weft_task *const *tasks, size_t count)
     const struct weft_task *first = NULL;
     for (size_t i = 0; i < count; i++) {
         struct weft_tree *tree = tasks[i]->tree;
-        (void)pthread_mutex_lock(&tree->lock);
+        weft_lock_acquire(&tree->lock);
         uint64_t order = tasks[i]->phase == WEFT_PHASE_ENDED ? tasks[i]->failed_order : 0;
-        (void)pthread_mutex_unlock(&tree->lock);
+        weft_lock_release(&tree->lock);
         if (order > 0 && (!first || order < first->failed_order))
             first = tasks[i];
     }
@@ -128,9 +128,9 @@ static int first_failure(struct weft_task *const *tasks, size_t count)
 /* Queues a held task. */
 static void release(struct weft_task *task)
 {
-    (void)pthread_mutex_lock(&task->tree->lock);
+    weft_lock_acquire(&task->tree->lock);
     int rc = task->phase == WEFT_PHASE_HELD ? weft_task_start(task) : 0;
-    (void)pthread_mutex_unlock(&task->tree->lock);
+    weft_lock_release(&task->tree->lock);
     if (rc < 0)
         weft_task_refused(task, rc);
 }

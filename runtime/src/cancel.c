@@ -167,8 +167,8 @@ void weft_cancel(struct weft_task *task)
         return;
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = task->tree;
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     weft_cancel_task(task, &reap);
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
     weft_reap(&reap);
 }

@@ -4,6 +4,7 @@
  * are. The walk has no stack either; it goes down by the children and up by the scopes' owners.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,7 +108,7 @@ static struct weft_task *next_of(struct weft_task *task, unsigned *depth)
 static void put_pool(struct writer *w)
 {
     struct weft_pool_state state;
-    weft_pool_look(&state);
+    weft_threads_look(&state);
     put(w, "weft: %u threads, %u idle", state.threads, state.idle);
     for (size_t i = 0; i < sizeof state.lanes / sizeof state.lanes[0]; i++) {
         put(w, "; %s: %u of %u running, %zu queued", state.lanes[i].name, state.lanes[i].running,
@@ -121,11 +122,11 @@ int weft_dump(int fd)
     struct writer w = { .fd = fd };
     put_pool(&w);
     for (struct weft_tree *tree = weft_tree_next(NULL); tree; tree = weft_tree_next(tree)) {
-        (void)pthread_mutex_lock(&tree->lock);
+        weft_lock_acquire(&tree->lock);
         unsigned depth = 1;
         for (struct weft_task *task = tree->root; task && w.rc == 0; task = next_of(task, &depth))
             put_task(&w, task, depth);
-        (void)pthread_mutex_unlock(&tree->lock);
+        weft_lock_release(&tree->lock);
     }
     flush(&w);
     return w.rc;

@@ -48,9 +48,9 @@ int weft_scope_field(struct weft_scope *scope, const char *key, const char *valu
     char *copy = field->key + key_bytes + 1;
     memcpy(copy, value, value_bytes + 1);
     field->value = copy;
-    (void)pthread_mutex_lock(&self->tree->lock); /* a child may be launching another one */
+    weft_lock_acquire(&self->tree->lock); /* a child may be launching another one */
     s->fields = field;
-    (void)pthread_mutex_unlock(&self->tree->lock);
+    weft_lock_release(&self->tree->lock);
     return 0;
 }
 

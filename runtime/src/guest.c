@@ -10,6 +10,7 @@ void weft_guest_enter(struct weft_guest *guest)
     if (guest->is_nested)
         return;
     guest->thread.is_guest = true;
+    weft_stack_cache_init(&guest->thread.stacks, WEFT_STACK_CLASS_NONE);
     weft_thread_self_set(&guest->thread);
     weft_fiber_adopt(&guest->thread.fiber);
     guest->signal_stack = weft_overflow_enter();

@@ -119,20 +119,20 @@ static int arm(struct weft_interrupt *interrupt)
 static int enter(struct weft_task *self, struct weft_interrupt *interrupt)
 {
     struct weft_tree *tree = self->tree;
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     int rc = weft_task_is_cancelled(self) ? -ECANCELED : 0;
     if (rc == 0)
         self->interrupt = interrupt;
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
     return rc;
 }
 
 static void leave(struct weft_task *self)
 {
     struct weft_tree *tree = self->tree;
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     self->interrupt = NULL;
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
 }
 
 static void disarm(struct weft_interrupt *interrupt)

@@ -38,9 +38,9 @@ static int fail(struct weft_scope *scope, const char *call, int rc)
         return rc;
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = s->owner->tree;
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     weft_scope_fail(s, rc, &reap);
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
     weft_reap(&reap);
     return rc;
 }
@@ -123,9 +123,9 @@ static int start(struct weft_scope *scope, struct weft_task_spec *spec, const ch
 static int enter(struct weft_scope_state *s, struct weft_task *task, bool is_here)
 {
     struct weft_tree *tree = s->owner->tree;
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     if (s->is_cancelled) {
-        (void)pthread_mutex_unlock(&tree->lock);
+        weft_lock_release(&tree->lock);
         return -ECANCELED;
     }
     task->tree = tree;
@@ -140,6 +140,6 @@ static int enter(struct weft_scope_state *s, struct weft_task *task, bool is_her
         berth_list_remove(&task->node);
         s->live--;
     }
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
     return rc;
 }

@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a dispatcher is inside, and the elastic set of threads behind the built-in ones.
+ * What a dispatcher is inside; pools, which are sets of seats (seat.h); and the threads.
  *
- * The rest of weft sees only `struct weft_ops`; how a turn finds a thread (one queue a dispatcher
- * today) is pool.c's alone.
+ * The rest of weft sees `struct weft_ops`: how a turn finds a thread is the dispatcher's alone.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include <weft/weft.h>
 
+#include "lock.h"
+#include "stack.h"
 #include "switch.h"
+
+struct weft_seat;
+struct weft_task;
+struct weft_thread;
+struct weft_view_loop;
 
 /* A piece of work for a dispatcher: a turn of a coroutine (from a resume to its next park), or a
  * loop of a view. Part of whoever it is for; in one queue at most. */
@@ -22,6 +29,7 @@ struct weft_turn {
     /* Called once for each dispatch, on a thread's own stack, without locks. The turn may be gone
      * when it returns. */
     void (*run)(struct weft_turn *turn);
+    struct weft_seat *seat; /* the only one where it may run; NULL: anywhere */
 };
 
 /* A queue of turns in order of arrival. All-zero is empty. */
@@ -62,13 +70,26 @@ struct weft_dispatcher {
     bool intercepts; /* libc calls of its coroutines park: virtual, and views of it */
 };
 
-/* A thread that runs coroutines: one of the runtime, which lives until weft_shutdown(), for names
- * of threads are handed out; or a guest (guest.h). */
+/* A thread that runs turns: one of weft's own, or a guest (guest.h). Those of weft live until
+ * weft_shutdown(), for names of threads are handed out. */
 struct weft_thread {
-    struct weft_fiber fiber;     /* its own stack */
-    struct weft_task *current;   /* the coroutine that it runs, or NULL */
-    struct weft_view_loop *loop; /* the innermost that it runs, or NULL */
-    bool is_guest;
+    struct weft_fiber fiber;   /* its own stack */
+    struct weft_task *current; /* the coroutine that it runs, or NULL */
+    /* What a coroutine that leaves asks for the next turn, so that it need not go back to the
+     * thread's own stack for it. NULL, or a NULL from it: it goes back. */
+    struct weft_turn *(*next)(struct weft_thread *thread);
+    void *next_arg;
+    struct weft_turn *pending;     /* came from `next`, but has to run on the thread's own stack */
+    struct weft_task *left;        /* has just left its stack; whoever arrives deals with it */
+    struct weft_stack *left_stack; /* of one that has ended: whoever arrives gives it back */
+    int left_stack_class;
+    struct weft_stack_cache stacks;
+    unsigned budget;                  /* turns until it must look at timers and descriptors */
+    _Atomic(struct weft_seat *) seat; /* where it sits, or NULL */
+    atomic_uint is_inside;            /* its seat (seat.h) */
+    bool is_spinning;                 /* the one of its pool that looks for work */
+    struct weft_view_loop *loop;      /* the innermost that it runs, or NULL */
+    bool is_guest;                    /* not one of weft's own: guest.h */
     char name[24];
 };
 
@@ -84,28 +105,82 @@ void weft_turn_refused(struct weft_turn *turn, int rc);
 /* For independent views: blocks threads like io, but beside its limit. */
 struct weft_dispatcher *weft_pool_blocking(void);
 
+/* Runs a turn, and what came to be pending meanwhile, on the thread's own stack. */
+void weft_thread_run(struct weft_thread *thread, struct weft_turn *turn);
+
+/* A dispatcher that is a set of seats. */
+struct weft_pool {
+    struct weft_dispatcher base;
+    struct weft_seat *seats;
+    unsigned seat_count;
+    _Alignas(64) struct weft_lock lock; /* of the queue */
+    struct weft_turns queue;            /* from threads without a seat here */
+    atomic_uint queued;
+    atomic_uint vacant;   /* seats */
+    atomic_uint spinning; /* threads that look for work, or were woken to: 0 or 1 */
+};
+
+/* Makes the seats; threads come when there is work. 0 or -errno. */
+int weft_pool_init(struct weft_pool *pool, const char *name, unsigned seat_count);
+/* No work may be left, and nobody sit or watch there. */
+void weft_pool_fini(struct weft_pool *pool);
+
+/* Works on the seat where the thread sits, until there is nothing to do anywhere in the pool, or
+ * the thread is wanted elsewhere. It still sits there. */
+void weft_pool_work(struct weft_thread *thread);
+
+/* Sleeps at a vacant seat until there may be something to do. Then somebody has to sit down there,
+ * if it is still vacant: weft_pool_sit() tries. */
+void weft_pool_watch(struct weft_seat *seat);
+void weft_pool_sit(struct weft_thread *thread, struct weft_seat *seat);
+
+/* For a vacant seat: if something is left there to do, wakes its watcher, or sends for one. */
+void weft_pool_see_to(struct weft_seat *seat);
+
+/* Queues a turn from outside the pool, and sees to it that somebody comes. */
+void weft_pool_post(struct weft_pool *pool, struct weft_turn *turn);
+
+/* threads.c --------------------------------------------------------------------------------- */
+
 struct weft_pool_limits {
     unsigned threads, io_threads, blocking_threads, virtual_threads, threads_max;
 };
 
-/* Starts the pool with one thread. 0 or -errno. */
-int weft_pool_open(const struct weft_pool_limits *limits);
+/* Starts the built-in dispatchers with one thread. 0 or -errno. */
+int weft_threads_open(const struct weft_pool_limits *limits);
 
 /* Ends and joins all threads; no work may be left. */
-void weft_pool_close(void);
+void weft_threads_close(void);
+bool weft_threads_are_stopping(void);
 
-/* After so long without work a thread ends, all but one. For tests: before the pool opens. */
+/* Whether the thread has something to do for which it must leave its seat. */
+bool weft_thread_is_wanted(const struct weft_thread *thread);
+
+/* Sends a thread to a seat that nobody watches. False: none can be had. */
+bool weft_threads_send(struct weft_seat *seat);
+
+/* Whether the calling thread will bring a turn to the pool itself: it has no seat, and is between
+ * two turns. Then it has taken it. */
+bool weft_threads_promise(struct weft_thread *thread, struct weft_pool *pool,
+                          struct weft_turn *turn);
+
+/* For a loop that is going to run one more turn: what its thread promised must not wait for it. */
+void weft_threads_unpromise(struct weft_thread *thread);
+
+/* After so long without work a thread ends, all but those that watch a seat. For tests: before the
+ * runtime starts. */
 #define WEFT_IDLE_MS_DEFAULT 10000
-void weft_pool_idle_ms_set(int64_t idle_ms);
+void weft_threads_idle_ms_set(int64_t idle_ms);
 
 /* One line on threads and queues, for the dump. */
 #define WEFT_LANE_COUNT 4
+struct weft_lane_state {
+    const char *name;
+    unsigned running, limit;
+    size_t queued;
+};
 struct weft_pool_state {
     unsigned threads, idle;
-    struct {
-        const char *name;
-        unsigned running, limit;
-        size_t queued;
-    } lanes[WEFT_LANE_COUNT];
+    struct weft_lane_state lanes[WEFT_LANE_COUNT];
 };
-void weft_pool_look(struct weft_pool_state *ret_state);
+void weft_threads_look(struct weft_pool_state *ret_state);

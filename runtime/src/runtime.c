@@ -3,16 +3,19 @@
  * The doors: options, the start of the threads, roots, the end.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "cores.h"
 #include "die.h"
+#include "fence.h"
 #include "guest.h"
 #include "immediate.h"
 #include "intercept.h"
 #include "overflow.h"
 #include "poller.h"
 #include "stack.h"
+#include "sys.h"
 #include "trace.h"
 #include "tree.h"
 #include "view.h"
@@ -101,10 +104,11 @@ static int start(void)
     runtime.stack_bytes =
         runtime.opts.stack_bytes > 0 ? runtime.opts.stack_bytes : STACK_BYTES_DEFAULT;
     runtime.tasks_max = runtime.opts.tasks_max > 0 ? runtime.opts.tasks_max : SIZE_MAX;
+    weft_fence_open();
     int rc = weft_poll_open();
     if (rc < 0)
         return rc;
-    rc = weft_pool_open(&limits);
+    rc = weft_threads_open(&limits);
     if (rc < 0) {
         weft_poll_close();
         return rc;
@@ -125,7 +129,7 @@ int weft_shutdown(void)
     if (was_started && !berth_list_is_empty(&runtime.trees)) {
         rc = -EBUSY;
     } else if (was_started) {
-        weft_pool_close();
+        weft_threads_close();
         weft_poll_close();
         weft_overflow_close();
         weft_timer_fini();
@@ -162,15 +166,6 @@ static struct weft_tree *tree_new(void)
     struct weft_tree *tree = calloc(1, sizeof *tree);
     if (!tree)
         return NULL;
-    if (pthread_mutex_init(&tree->lock, NULL) != 0) {
-        free(tree);
-        return NULL;
-    }
-    if (pthread_cond_init(&tree->root_ended, NULL) != 0) {
-        (void)pthread_mutex_destroy(&tree->lock);
-        free(tree);
-        return NULL;
-    }
     tree->refs = 1;
     return tree;
 }
@@ -184,8 +179,6 @@ static void tree_unref(struct weft_tree *tree)
         berth_list_remove(&tree->node);
     if (tree->root)
         weft_task_free(tree->root);
-    (void)pthread_cond_destroy(&tree->root_ended);
-    (void)pthread_mutex_destroy(&tree->lock);
     free(tree);
 }
 
@@ -256,9 +249,9 @@ struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *ar
         run_here(root);
         return root;
     }
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     int rc = weft_task_start(root);
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
     if (rc < 0) {
         tree_free(tree);
         return NULL;
@@ -270,10 +263,10 @@ struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *ar
 static void block_until_end(struct weft_task *root)
 {
     struct weft_tree *tree = root->tree;
-    (void)pthread_mutex_lock(&tree->lock);
-    while (root->phase != WEFT_PHASE_ENDED)
-        (void)pthread_cond_wait(&tree->root_ended, &tree->lock);
-    (void)pthread_mutex_unlock(&tree->lock);
+    while (!tree->has_ended)
+        weft_sys_futex_wait(&tree->has_ended, 0);
+    weft_lock_acquire(&tree->lock); /* whoever ended it is out of there */
+    weft_lock_release(&tree->lock);
 }
 
 static int take_result(struct weft_task *root)
@@ -299,9 +292,9 @@ int weft_root_close(struct weft_task *root)
     }
     /* Its result may be any number: only the phase says whether it has ended. */
     int rc = weft_await(root);
-    (void)pthread_mutex_lock(&root->tree->lock);
+    weft_lock_acquire(&root->tree->lock);
     bool has_ended = root->phase == WEFT_PHASE_ENDED;
-    (void)pthread_mutex_unlock(&root->tree->lock);
+    weft_lock_release(&root->tree->lock);
     return rc != -ECANCELED && has_ended ? take_result(root) : rc;
 }
 
@@ -309,19 +302,19 @@ int weft_root_close(struct weft_task *root)
 static void park_until_end(struct weft_task *self, struct weft_task *root)
 {
     struct weft_tree *tree = root->tree;
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     bool has_ended = root->phase == WEFT_PHASE_ENDED;
     if (!has_ended)
         weft_waiters_join(&root->awaiters, self);
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
     if (has_ended)
         return;
     if (weft_wait(self, "run", &self->is_done, WEFT_NEVER) == -ECANCELED) {
         weft_cancel(root);
         weft_wait_deaf(self, "run", &self->is_done);
     }
-    (void)pthread_mutex_lock(&tree->lock); /* the waker is out of there */
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_acquire(&tree->lock); /* the waker is out of there */
+    weft_lock_release(&tree->lock);
 }
 
 int weft_run(weft_fn fn, void *arg)

@@ -62,14 +62,14 @@ static struct weft_scope_state *open_scope(struct weft_scope *scope, enum weft_s
     };
     s->fields_outer = s->fields;
     berth_list_init(&s->children);
-    (void)pthread_mutex_lock(&self->tree->lock);
+    weft_lock_acquire(&self->tree->lock);
     s->is_cancelled = kind != WEFT_SHIELD && weft_task_is_cancelled(self);
     if (outer)
         outer->inner = s;
     else
         self->outermost = s;
     self->innermost = s;
-    (void)pthread_mutex_unlock(&self->tree->lock);
+    weft_lock_release(&self->tree->lock);
     return s;
 }
 
@@ -113,7 +113,7 @@ int weft_scope_close(struct weft_scope *scope, int rc)
                  "still open",
                  self->innermost->opened_by);
     struct weft_reap reap = { 0 };
-    (void)pthread_mutex_lock(&self->tree->lock);
+    weft_lock_acquire(&self->tree->lock);
     if (rc < 0 && rc != -ECANCELED && s->cause == 0)
         s->cause = rc;
     if (rc < 0)
@@ -123,7 +123,7 @@ int weft_scope_close(struct weft_scope *scope, int rc)
     s->is_closing = true;
     s->is_done = s->live == 0;
     self->is_done = s->is_done;
-    (void)pthread_mutex_unlock(&self->tree->lock);
+    weft_lock_release(&self->tree->lock);
     weft_reap(&reap);
     weft_wait_deaf(self, "children", &self->is_done);
     return leave(s, rc);
@@ -135,14 +135,14 @@ static int leave(struct weft_scope_state *s, int rc)
     struct weft_task *self = s->owner;
     if (s->deadline_ns != WEFT_NEVER)
         weft_timer_cancel(&s->timer);
-    (void)pthread_mutex_lock(&self->tree->lock);
+    weft_lock_acquire(&self->tree->lock);
     self->innermost = s->outer;
     if (s->outer)
         s->outer->inner = NULL;
     else
         self->outermost = NULL;
     s->magic = 0;
-    (void)pthread_mutex_unlock(&self->tree->lock);
+    weft_lock_release(&self->tree->lock);
     while (!berth_list_is_empty(&s->children)) {
         struct berth_list_node *node = berth_list_pop_front(&s->children);
         weft_task_free(berth_container_of(node, struct weft_task, node));
@@ -191,9 +191,9 @@ void weft_scope_deadline(struct weft_scope *scope, int64_t deadline_ns)
         return;
     }
     struct weft_reap reap = { 0 };
-    (void)pthread_mutex_lock(&s->owner->tree->lock);
+    weft_lock_acquire(&s->owner->tree->lock);
     weft_scope_fail(s, rc, &reap);
-    (void)pthread_mutex_unlock(&s->owner->tree->lock);
+    weft_lock_release(&s->owner->tree->lock);
     weft_reap(&reap);
 }
 
@@ -202,9 +202,9 @@ static void on_deadline(struct weft_timer *timer)
     struct weft_scope_state *s = berth_container_of(timer, struct weft_scope_state, timer);
     struct weft_tree *tree = s->owner->tree;
     struct weft_reap reap = { 0 };
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     weft_scope_fail(s, -ETIMEDOUT, &reap);
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
     weft_reap(&reap);
 }
 
@@ -213,11 +213,11 @@ void weft_scope_cancel(struct weft_scope *scope)
     struct weft_scope_state *s = weft_scope_state(scope, "weft_scope_cancel");
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = s->owner->tree;
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     if (s->owner == weft_self() && !s->is_cancelled)
         s->is_cancelled_by_body = true;
     weft_cancel_scope(s, &reap);
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
     weft_reap(&reap);
 }
 
@@ -226,9 +226,9 @@ void weft_scope_cancel_children(struct weft_scope *scope)
     struct weft_scope_state *s = weft_scope_state(scope, "weft_scope_cancel_children");
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = s->owner->tree;
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     weft_cancel_children(s, &reap);
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
     weft_reap(&reap);
 }
 
@@ -236,10 +236,10 @@ void weft_scope_on_failure(struct weft_scope *scope,
                            void (*fn)(void *arg, const char *task, int rc), void *arg)
 {
     struct weft_scope_state *s = own_state(scope, "weft_scope_on_failure");
-    (void)pthread_mutex_lock(&s->owner->tree->lock);
+    weft_lock_acquire(&s->owner->tree->lock);
     s->on_failure = fn;
     s->on_failure_arg = arg;
-    (void)pthread_mutex_unlock(&s->owner->tree->lock);
+    weft_lock_release(&s->owner->tree->lock);
 }
 
 int weft_timeout_ms(int64_t ms, weft_fn fn, void *arg)

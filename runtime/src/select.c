@@ -241,12 +241,12 @@ static void join_tasks(struct select *select)
         *waiter = (struct weft_waiter){ .task = select->self, .is_done = is_done };
         if (!task)
             continue;
-        (void)pthread_mutex_lock(&task->tree->lock);
+        weft_lock_acquire(&task->tree->lock);
         if (task->phase == WEFT_PHASE_ENDED)
             *is_done = true;
         else
             weft_waiters_push(&task->awaiters, waiter);
-        (void)pthread_mutex_unlock(&task->tree->lock);
+        weft_lock_release(&task->tree->lock);
     }
 }
 
@@ -263,9 +263,9 @@ static void leave(struct select *select)
                 berth_list_remove(link);
             weft_lock_release(&chan->lock);
         } else {
-            (void)pthread_mutex_lock(&task->tree->lock);
+            weft_lock_acquire(&task->tree->lock);
             weft_waiters_leave(&task->awaiters, &select->nodes[i].task);
-            (void)pthread_mutex_unlock(&task->tree->lock);
+            weft_lock_release(&task->tree->lock);
         }
     }
 }

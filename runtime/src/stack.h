@@ -52,6 +52,7 @@ struct weft_stack_cache {
     struct weft_stack *warm;
 };
 
+#define WEFT_STACK_CLASS_NONE (-1) /* of a cache that keeps nothing */
 void weft_stack_cache_init(struct weft_stack_cache *cache, int size_class);
 /* Returns all that it keeps; it can be used again. */
 void weft_stack_cache_fini(struct weft_stack_cache *cache);

@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "die.h"
+#include "lock.h"
 #include "tree.h"
 
 struct __attribute__((may_alias)) mutex_state {
@@ -40,20 +41,18 @@ _Static_assert(sizeof(struct semaphore_state) <= sizeof(struct weft_semaphore), 
 _Static_assert(sizeof(struct completion_state) <= sizeof(struct weft_completion), "it must fit");
 
 #define LOCK_COUNT 64
-static pthread_mutex_t locks[LOCK_COUNT] = {
-    [0 ... LOCK_COUNT - 1] = PTHREAD_MUTEX_INITIALIZER,
-};
+static struct weft_lock locks[LOCK_COUNT];
 
-static pthread_mutex_t *lock_of(const void *object)
+static struct weft_lock *lock_of(const void *object)
 {
-    pthread_mutex_t *lock = &locks[((uintptr_t)object >> 5) % LOCK_COUNT];
-    (void)pthread_mutex_lock(lock);
+    struct weft_lock *lock = &locks[((uintptr_t)object >> 5) % LOCK_COUNT];
+    weft_lock_acquire(lock);
     return lock;
 }
 
-static void unlock(pthread_mutex_t *lock)
+static void unlock(struct weft_lock *lock)
 {
-    (void)pthread_mutex_unlock(lock);
+    weft_lock_release(lock);
 }
 
 /* Who locks: the coroutine, or for a plain thread an address that no other thread has. */
@@ -80,7 +79,7 @@ int weft_mutex_lock(struct weft_mutex *mutex, int64_t deadline_ns)
     if (rc < 0)
         return rc;
     const void *me = owner_self(self);
-    pthread_mutex_t *lock = lock_of(m);
+    struct weft_lock *lock = lock_of(m);
     if (!m->owner)
         m->owner = me;
     else if (m->owner == me)
@@ -109,7 +108,7 @@ int weft_mutex_lock(struct weft_mutex *mutex, int64_t deadline_ns)
 /* Locks although cancelled. */
 static void mutex_lock_deaf(struct mutex_state *m, struct weft_task *self)
 {
-    pthread_mutex_t *lock = lock_of(m);
+    struct weft_lock *lock = lock_of(m);
     bool must_wait = m->owner;
     if (must_wait)
         weft_waiters_join(&m->waiters, self);
@@ -126,7 +125,7 @@ void weft_mutex_unlock(struct weft_mutex *mutex)
 {
     struct mutex_state *m = (struct mutex_state *)mutex;
     const void *me = owner_self(weft_self());
-    pthread_mutex_t *lock = lock_of(m);
+    struct weft_lock *lock = lock_of(m);
     WEFT_REQUIRE(m->owner == me, "weft_mutex_unlock: the caller has not locked it");
     mutex_pass_on(m);
     unlock(lock);
@@ -140,7 +139,7 @@ int weft_cond_wait(struct weft_cond *cond, struct weft_mutex *mutex, int64_t dea
     int rc = weft_wait_check(self, WEFT_NEVER);
     if (rc < 0)
         return rc;
-    pthread_mutex_t *lock = lock_of(m);
+    struct weft_lock *lock = lock_of(m);
     WEFT_REQUIRE(m->owner == self, "weft_cond_wait: the caller has not locked the mutex");
     unlock(lock);
     if (deadline_ns == 0)
@@ -166,7 +165,7 @@ int weft_cond_wait(struct weft_cond *cond, struct weft_mutex *mutex, int64_t dea
 void weft_cond_signal(struct weft_cond *cond)
 {
     struct cond_state *c = (struct cond_state *)cond;
-    pthread_mutex_t *lock = lock_of(c);
+    struct weft_lock *lock = lock_of(c);
     if (c->waiters.first)
         weft_waiters_wake(&c->waiters, c->waiters.first);
     unlock(lock);
@@ -175,7 +174,7 @@ void weft_cond_signal(struct weft_cond *cond)
 void weft_cond_broadcast(struct weft_cond *cond)
 {
     struct cond_state *c = (struct cond_state *)cond;
-    pthread_mutex_t *lock = lock_of(c);
+    struct weft_lock *lock = lock_of(c);
     while (c->waiters.first)
         weft_waiters_wake(&c->waiters, c->waiters.first);
     unlock(lock);
@@ -203,7 +202,7 @@ int weft_semaphore_acquire(struct weft_semaphore *semaphore, int64_t deadline_ns
     int rc = weft_wait_check(self, deadline_ns);
     if (rc < 0)
         return rc;
-    pthread_mutex_t *lock = lock_of(s);
+    struct weft_lock *lock = lock_of(s);
     bool has_permit = s->permits > 0;
     if (has_permit)
         s->permits--;
@@ -230,7 +229,7 @@ int weft_semaphore_acquire(struct weft_semaphore *semaphore, int64_t deadline_ns
 void weft_semaphore_release(struct weft_semaphore *semaphore)
 {
     struct semaphore_state *s = (struct semaphore_state *)semaphore;
-    pthread_mutex_t *lock = lock_of(s);
+    struct weft_lock *lock = lock_of(s);
     permit_pass_on(s);
     unlock(lock);
 }
@@ -238,7 +237,7 @@ void weft_semaphore_release(struct weft_semaphore *semaphore)
 int weft_completion_set(struct weft_completion *completion, int rc)
 {
     struct completion_state *c = (struct completion_state *)completion;
-    pthread_mutex_t *lock = lock_of(c);
+    struct weft_lock *lock = lock_of(c);
     bool was_set = c->is_set;
     if (!was_set) {
         c->is_set = true;
@@ -257,7 +256,7 @@ int weft_completion_wait(struct weft_completion *completion, int64_t deadline_ns
     int rc = weft_wait_check(self, deadline_ns);
     if (rc < 0)
         return rc;
-    pthread_mutex_t *lock = lock_of(c);
+    struct weft_lock *lock = lock_of(c);
     bool is_set = c->is_set;
     if (is_set)
         rc = c->rc;

@@ -10,21 +10,37 @@
 #include "die.h"
 #include "immediate.h"
 #include "stack.h"
+#include "sys.h"
 #include "trace.h"
 #include "tree.h"
 #include "view.h"
 
 static void stack_run(void);
-static void resume(struct weft_task *task);
+static void end(struct weft_task *self);
+static struct weft_task *next_task(struct weft_thread *thread, struct weft_task *outer);
+static void switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *next);
+static void arrive(void);
 static void after_park(struct weft_task *task);
 static void after_move(struct weft_task *task);
 static void go_back(struct weft_task *task, int rc);
 static void ticket_refused_turn(struct weft_turn *turn);
 static void refused_turn(struct weft_turn *turn);
 static void report_failure(struct weft_task *self);
-static void die_of_overflow(const struct weft_task *task);
+static void check_overflow(const struct weft_task *task, const void *sp);
 
 static atomic_uint_fast64_t failures; /* of the process, so that the first of several is known */
+
+static struct weft_task *task_of(struct weft_turn *turn)
+{
+    return berth_container_of(turn, struct weft_task, turn);
+}
+
+/* What the calling thread keeps of stacks; NULL on a plain thread. */
+static struct weft_stack_cache *stacks_here(void)
+{
+    struct weft_thread *thread = weft_thread_self();
+    return thread ? &thread->stacks : NULL;
+}
 
 int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task)
 {
@@ -35,13 +51,13 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
         return rc;
     int stack_class =
         weft_stack_class(spec->stack_bytes > 0 ? spec->stack_bytes : weft_stack_bytes_default());
-    rc = stack_class < 0 ? stack_class : weft_stack_reserve(NULL, stack_class);
+    rc = stack_class < 0 ? stack_class : weft_stack_reserve(stacks_here(), stack_class);
     struct weft_task *task = NULL;
     if (rc == 0)
         task = calloc(1, sizeof *task + spec->item_bytes);
     if (!task) {
         if (rc == 0)
-            weft_stack_unreserve(NULL, stack_class);
+            weft_stack_unreserve(stacks_here(), stack_class);
         weft_tasks_leave();
         return rc < 0 ? rc : -ENOMEM;
     }
@@ -69,7 +85,7 @@ void weft_task_free(struct weft_task *task)
     if (task->dropped_refs > 0 && atomic_fetch_sub(&task->dropped_refs, 1) > 1)
         return;
     if (task->stack_class >= 0) { /* it never came to its end */
-        weft_stack_unreserve(NULL, task->stack_class);
+        weft_stack_unreserve(stacks_here(), task->stack_class);
         weft_tasks_leave();
     }
     free(task);
@@ -88,18 +104,60 @@ void weft_task_refused(struct weft_task *task, int rc)
     weft_task_finish(task);
 }
 
-/* The first turn gets its stack only now: a task that waits in a queue has none. */
-void weft_task_turn(struct weft_turn *turn)
+/* Makes a task ready to be switched to. The first turn gets its stack only now: a task that waits
+ * in a queue has none. False: it was dropped, and is gone. */
+static bool begin(struct weft_thread *thread, struct weft_task *task)
 {
-    struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
-    int seen = WEFT_PHASE_QUEUED;
-    if (atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_STARTED)) {
-        task->stack = weft_stack_take(NULL, task->stack_class, stack_run);
-    } else if (seen != WEFT_PHASE_STARTED) {
-        weft_task_free(task); /* dropped */
+    int seen = atomic_load_explicit(&task->phase, memory_order_relaxed);
+    if (seen == WEFT_PHASE_STARTED)
+        return true;
+    if (seen != WEFT_PHASE_QUEUED ||
+        !atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_STARTED)) {
+        weft_task_free(task);
+        return false;
+    }
+    if (thread->left_stack && thread->left_stack_class == task->stack_class) {
+        task->stack = thread->left_stack; /* of the one that has just ended, still warm */
+        thread->left_stack = NULL;
+        weft_stack_unreserve(&thread->stacks, task->stack_class);
+    } else {
+        task->stack = weft_stack_take(&thread->stacks, task->stack_class, stack_run);
+    }
+    return true;
+}
+
+static void set_current(struct weft_thread *thread, struct weft_task *task)
+{
+    thread->current = task;
+    if (task) {
+        task->is_on_thread = true;
+        weft_trace_turn_begin(task);
+        errno = task->saved_errno;
+    }
+}
+
+/* Goes over to a coroutine; comes back when that leaves: at once, if this is a coroutine, too; on
+ * the thread's own stack when there is no next one. */
+static void resume(struct weft_thread *thread, struct weft_task *task)
+{
+    struct weft_task *self = thread->current;
+    if (self) {
+        task->outer = self;
+        self->after = WEFT_AFTER_CALL;
+        switch_to(thread, self, task);
         return;
     }
-    resume(task);
+    set_current(thread, task);
+    weft_fiber_switch(&thread->fiber, &task->stack->fiber);
+    arrive();
+}
+
+void weft_task_turn(struct weft_turn *turn)
+{
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_task *task = task_of(turn);
+    if (begin(thread, task))
+        resume(thread, task);
 }
 
 static void ticket_turn(struct weft_turn *turn)
@@ -109,62 +167,124 @@ static void ticket_turn(struct weft_turn *turn)
     int seen = WEFT_TICKET_WAITS;
     bool is_taken = atomic_compare_exchange_strong(&ticket->state, &seen, WEFT_TICKET_TAKEN);
     if (is_taken)
-        resume(task); /* which frees the ticket */
+        resume(weft_thread_self(), task); /* which frees the ticket */
     else
         free(ticket);
 }
 
 /* All that ever runs on a stack: one coroutine after the other. In between the stack rests in the
- * cache, stopped in weft_task_leave(). */
+ * cache, stopped in the last line of the loop. */
 static void stack_run(void)
 {
     weft_fiber_entered(&weft_self()->stack->fiber);
+    arrive();
     for (;;) {
         struct weft_task *self = weft_self();
         self->rc = self->fn(self->arg);
+        self = weft_self();
         if (self->innermost) {
             char name[WEFT_NAME_BYTES];
             weft_die("coroutine '%s' ended with a scope still open; it was opened in %s()",
                      weft_task_name(self, name), self->innermost->opened_by);
         }
         report_failure(self);
-        weft_task_leave(self, WEFT_AFTER_END);
+        end(self);
     }
 }
 
-void weft_task_leave(struct weft_task *self, enum weft_after after)
-{
-    self->after = after;
-    weft_fiber_switch(&self->stack->fiber, self->back);
-}
-
-/* Runs a turn on this thread: from the thread's own stack, or (UNDISPATCHED) from the stack of the
- * coroutine that launches it. Behind the switch the task may be running elsewhere as soon as it has
- * been parked or dispatched: it is not touched after that. */
-static void resume(struct weft_task *task)
+/* Ends the coroutine whose stack this is. Returns when the stack has its next user: at once, if the
+ * next turn on this thread is the first of another one. */
+static void end(struct weft_task *self)
 {
     struct weft_thread *thread = weft_thread_self();
-    struct weft_task *outer = thread->current;
-    int outer_errno = errno;
-    task->back = outer ? &outer->stack->fiber : &thread->fiber;
-    thread->current = task;
-    task->is_on_thread = true;
-    errno = task->saved_errno;
-    weft_trace_turn_begin(task);
-    weft_fiber_switch(task->back, &task->stack->fiber);
-    task->saved_errno = errno;
-    weft_trace_turn_end(task);
-    errno = outer_errno;
-    task->is_on_thread = false;
-    thread->current = outer;
-    if (!task->stack->is_guarded &&
-        !weft_stack_is_intact(task->stack, weft_fiber_sp(&task->stack->fiber)))
-        die_of_overflow(task);
-    switch (task->after) {
-    case WEFT_AFTER_PARK: after_park(task); break;
-    case WEFT_AFTER_YIELD: weft_task_dispatch(task); break;
-    case WEFT_AFTER_MOVE: after_move(task); break;
-    case WEFT_AFTER_END: weft_task_finish(task); break;
+    struct weft_stack *stack = self->stack;
+    struct weft_task *outer = self->outer;
+    if (!stack->is_guarded)
+        check_overflow(self, weft_fiber_sp(&stack->fiber));
+    thread->left_stack = stack;
+    thread->left_stack_class = self->stack_class;
+    self->stack = NULL;
+    self->stack_class = -1;
+    thread->current = NULL;
+    self->after = WEFT_AFTER_END;
+    weft_trace_turn_end(self);
+    weft_task_finish(self);
+    struct weft_task *next = next_task(thread, outer);
+    set_current(thread, next);
+    if (next && next->stack == stack)
+        return;
+    weft_fiber_switch(&stack->fiber, next ? &next->stack->fiber : &thread->fiber);
+    arrive();
+}
+
+/* Whom a thread runs when a coroutine has left: the one that called it, or whoever is next; or NULL
+ * if the thread's own stack must decide. */
+static struct weft_task *next_task(struct weft_thread *thread, struct weft_task *outer)
+{
+    if (outer)
+        return outer;
+    for (;;) {
+        struct weft_turn *turn = thread->loop ? weft_view_next(thread->loop) : NULL;
+        if (!turn && thread->next)
+            turn = thread->next(thread);
+        if (!turn)
+            return NULL;
+        if (turn->run != weft_task_turn) {
+            thread->pending = turn;
+            return NULL;
+        }
+        if (begin(thread, task_of(turn)))
+            return task_of(turn);
+    }
+}
+
+static void switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *next)
+{
+    self->saved_errno = errno;
+    self->is_on_thread = false;
+    weft_trace_turn_end(self);
+    thread->left = self;
+    set_current(thread, next);
+    weft_fiber_switch(&self->stack->fiber, next ? &next->stack->fiber : &thread->fiber);
+    arrive();
+}
+
+/* A coroutine that moves takes its thread along, if that has nothing else to do: so it goes by the
+ * thread's own stack. */
+void weft_task_leave(struct weft_task *self, enum weft_after after)
+{
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_task *outer = self->outer;
+    self->outer = NULL;
+    self->after = after;
+    bool goes_on = outer || after != WEFT_AFTER_MOVE;
+    switch_to(thread, self, goes_on ? next_task(thread, outer) : NULL);
+}
+
+/* On the stack that a thread has just switched to: deals with the one that it came from. That may
+ * be running elsewhere as soon as it has been parked or dispatched: it is not touched after that.
+ */
+static void arrive(void)
+{
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_stack *stack = thread->left_stack;
+    if (stack) {
+        thread->left_stack = NULL;
+        weft_stack_give(&thread->stacks, thread->left_stack_class, stack);
+        weft_stack_unreserve(&thread->stacks, thread->left_stack_class);
+    }
+    struct weft_task *left = thread->left;
+    if (!left)
+        return;
+    thread->left = NULL;
+    if (!left->stack->is_guarded)
+        check_overflow(left, weft_fiber_sp(&left->stack->fiber));
+    switch (left->after) {
+    case WEFT_AFTER_PARK: after_park(left); break;
+    case WEFT_AFTER_YIELD: weft_task_dispatch(left); break;
+    case WEFT_AFTER_MOVE: after_move(left); break;
+    case WEFT_AFTER_CALL:
+    case WEFT_AFTER_END: break;
     }
 }
 
@@ -191,7 +311,7 @@ static void after_park(struct weft_task *task)
 static void after_move(struct weft_task *task)
 {
     struct weft_tree *tree = task->tree;
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     struct weft_ticket *ticket = task->ticket;
     if (!ticket) {
         weft_task_dispatch(task);
@@ -202,7 +322,7 @@ static void after_move(struct weft_task *task)
         if (rc < 0)
             go_back(task, rc);
     }
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
 }
 
 /* Under the tree's lock: it will not come where it wanted to go. */
@@ -260,26 +380,24 @@ static void ticket_refused_turn(struct weft_turn *turn)
         return;
     }
     struct weft_tree *tree = task->tree;
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     go_back(task, ticket->rc);
-    (void)pthread_mutex_unlock(&tree->lock);
+    weft_lock_release(&tree->lock);
 }
 
 void weft_task_finish(struct weft_task *task)
 {
-    if (task->stack) {
-        weft_stack_give(NULL, task->stack_class, task->stack);
-        task->stack = NULL;
+    if (task->stack_class >= 0) { /* it has never begun */
+        weft_stack_unreserve(stacks_here(), task->stack_class);
+        task->stack_class = -1;
     }
-    weft_stack_unreserve(NULL, task->stack_class);
-    task->stack_class = -1;
     weft_tasks_leave();
     weft_trace_finish(task);
 
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = task->tree;
     bool has_handle = task->has_handle;
-    (void)pthread_mutex_lock(&tree->lock);
+    weft_lock_acquire(&tree->lock);
     if (task->rc < 0)
         task->failed_order = ++failures;
     task->phase = WEFT_PHASE_ENDED;
@@ -292,11 +410,14 @@ void weft_task_finish(struct weft_task *task)
         else
             weft_waiters_wake(&task->awaiters, waiter);
     }
-    if (task->scope)
-        weft_scope_child_ended(task->scope, task, &reap);
+    bool is_root = !task->scope;
+    if (is_root)
+        tree->has_ended = 1;
     else
-        (void)pthread_cond_broadcast(&tree->root_ended);
-    (void)pthread_mutex_unlock(&tree->lock);
+        weft_scope_child_ended(task->scope, task, &reap);
+    weft_lock_release(&tree->lock);
+    if (is_root)
+        weft_sys_futex_wake(&tree->has_ended);
     if (!has_handle)
         weft_task_free(task);
     weft_reap(&reap);
@@ -314,10 +435,10 @@ static void report_failure(struct weft_task *self)
     int rc = self->rc == -ECANCELED ? WEFT_ECHILD : self->rc;
     char buffer[WEFT_NAME_BYTES];
     const char *name = weft_task_name(self, buffer);
-    (void)pthread_mutex_lock(&self->tree->lock);
+    weft_lock_acquire(&self->tree->lock);
     void (*fn)(void *, const char *, int) = scope->on_failure;
     void *arg = scope->on_failure_arg;
-    (void)pthread_mutex_unlock(&self->tree->lock);
+    weft_lock_release(&self->tree->lock);
     if (fn)
         fn(arg, name, rc);
     else
@@ -327,8 +448,10 @@ static void report_failure(struct weft_task *self)
                  self->innermost->opened_by);
 }
 
-static void die_of_overflow(const struct weft_task *task)
+static void check_overflow(const struct weft_task *task, const void *sp)
 {
+    if (weft_stack_is_intact(task->stack, sp))
+        return;
     char name[WEFT_NAME_BYTES];
     weft_die("stack overflow in coroutine '%s': it has %zu KiB; give it more with stack_bytes",
              weft_task_name(task, name), task->stack->bytes >> 10);
@@ -347,10 +470,10 @@ int weft_task_result(const struct weft_task *task)
 /* It has come where it wanted to go. */
 static void ticket_drop(struct weft_task *self)
 {
-    (void)pthread_mutex_lock(&self->tree->lock);
+    weft_lock_acquire(&self->tree->lock);
     struct weft_ticket *ticket = self->ticket;
     self->ticket = NULL;
-    (void)pthread_mutex_unlock(&self->tree->lock);
+    weft_lock_release(&self->tree->lock);
     free(ticket);
 }
 

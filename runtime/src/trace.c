@@ -250,7 +250,8 @@ void weft_trace_put_turn_begin(const struct weft_task *task)
     struct weft_trace_ring *ring = enter();
     if (!ring)
         return;
-    bool is_same_wake = task->after == WEFT_AFTER_YIELD || task->after == WEFT_AFTER_MOVE;
+    bool is_same_wake = task->after == WEFT_AFTER_YIELD || task->after == WEFT_AFTER_MOVE ||
+                        task->after == WEFT_AFTER_CALL;
     uint64_t what = what_name(ring, task) | what_place(ring, task->dispatcher);
     put(ring, is_same_wake ? WEFT_TRACE_AGAIN : WEFT_TRACE_TURN, task->id, what);
     leave(ring);
@@ -259,6 +260,7 @@ void weft_trace_put_turn_begin(const struct weft_task *task)
 static enum weft_trace_kind kind_of(enum weft_after after)
 {
     switch (after) {
+    case WEFT_AFTER_CALL:
     case WEFT_AFTER_PARK: return WEFT_TRACE_PARKS;
     case WEFT_AFTER_YIELD: return WEFT_TRACE_YIELDS;
     case WEFT_AFTER_MOVE: return WEFT_TRACE_MOVES;

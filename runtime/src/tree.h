@@ -17,7 +17,6 @@
  */
 #pragma once
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +26,7 @@
 
 #include "base/list.h"
 
+#include "lock.h"
 #include "pool.h"
 #include "switch.h"
 #include "timer.h"
@@ -36,8 +36,8 @@ struct weft_interrupt;
 struct weft_stack;
 
 struct weft_tree {
-    pthread_mutex_t lock;
-    pthread_cond_t root_ended; /* for plain threads in weft_root_close() */
+    struct weft_lock lock;
+    atomic_uint has_ended; /* the root: a futex for plain threads in weft_root_close() */
     struct weft_task *root;
     struct berth_list_node node; /* in the list of all trees */
     unsigned refs;               /* under the lock of that list: the root's handle, a dump */
@@ -117,12 +117,18 @@ enum weft_park { WEFT_PARK_RUNS, WEFT_PARK_TOKEN, WEFT_PARK_PARKED };
 /* Whether a coroutine's libc calls park (intercept.h). */
 enum weft_intercept { WEFT_INTERCEPT_AS_DISPATCHER, WEFT_INTERCEPT_ON, WEFT_INTERCEPT_OFF };
 
-/* Why a coroutine left its stack; read by whoever resumed it. */
-enum weft_after { WEFT_AFTER_PARK, WEFT_AFTER_YIELD, WEFT_AFTER_MOVE, WEFT_AFTER_END };
+/* Why a coroutine left its stack; read by whoever arrives next on that thread. */
+enum weft_after {
+    WEFT_AFTER_PARK,
+    WEFT_AFTER_YIELD,
+    WEFT_AFTER_MOVE,
+    WEFT_AFTER_CALL, /* of another one, which runs here until it first parks */
+    WEFT_AFTER_END,
+};
 
 struct weft_task {
     struct weft_turn turn;
-    struct weft_fiber *back;  /* who resumed it */
+    struct weft_task *outer;  /* who waits on this thread until it first parks, or NULL */
     struct weft_stack *stack; /* with its fiber; NULL before the first turn and after the end */
     int stack_class;          /* reserved; negative: not any more */
     int saved_errno;

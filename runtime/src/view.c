@@ -228,8 +228,10 @@ static void loop_run(struct weft_turn *starter)
         .outer = thread->loop,
     };
     thread->loop = &loop;
-    for (struct weft_turn *turn = loop_begin(&loop); turn; turn = weft_view_next(&loop))
-        turn->run(turn);
+    for (struct weft_turn *turn = loop_begin(&loop); turn; turn = weft_view_next(&loop)) {
+        weft_threads_unpromise(thread);
+        weft_thread_run(thread, turn);
+    }
 }
 
 static bool view_is_here(struct weft_dispatcher *d)

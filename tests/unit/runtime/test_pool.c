@@ -126,7 +126,7 @@ static void threads_come_on_need_and_are_used_again(void **state)
         assert_int_equal(weft_run(run_on, &seen), 0);
 
     struct weft_pool_state pool;
-    weft_pool_look(&pool);
+    weft_threads_look(&pool);
     assert_in_range(pool.threads, 1, 4); /* one to begin with; none for io: nobody asked */
     assert_int_equal(seen.ended, 20 * MANY);
     assert_string_equal(pool.lanes[0].name, "default");
@@ -139,14 +139,14 @@ static bool has_one_thread(void *arg)
 {
     (void)arg;
     struct weft_pool_state pool;
-    weft_pool_look(&pool);
+    weft_threads_look(&pool);
     return pool.threads == 1;
 }
 
 static void threads_without_work_end_but_for_one_and_come_again(void **state)
 {
     (void)state;
-    weft_pool_idle_ms_set(5);
+    weft_threads_idle_ms_set(5);
     for (int i = 0; i < 3; i++) {
         struct seen seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .on = weft_io(), .full_at = 10 };
         struct weft_task *root = weft_root_open(NULL, block_many, &seen);
@@ -155,7 +155,7 @@ static void threads_without_work_end_but_for_one_and_come_again(void **state)
 
         assert_true(await(has_one_thread, NULL, TEST_WAIT_MS));
     }
-    weft_pool_idle_ms_set(WEFT_IDLE_MS_DEFAULT);
+    weft_threads_idle_ms_set(WEFT_IDLE_MS_DEFAULT);
 }
 
 #define MOVES 100

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+#include "seat.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "sys.h"
+
+int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool)
+{
+    seat->pool = pool;
+    seat->wake_fd = -1;
+    seat->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (seat->epoll_fd < 0)
+        return -errno;
+    seat->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event event = { .events = EPOLLIN, .data.u64 = WEFT_SEAT_EVENT_WAKE };
+    int rc = seat->wake_fd < 0 ? -errno : 0;
+    if (rc == 0 && epoll_ctl(seat->epoll_fd, EPOLL_CTL_ADD, seat->wake_fd, &event) < 0)
+        rc = -errno;
+    if (rc < 0)
+        weft_seat_fini(seat);
+    return rc;
+}
+
+void weft_seat_fini(struct weft_seat *seat)
+{
+    if (seat->wake_fd >= 0)
+        (void)weft_sys_close(seat->wake_fd);
+    if (seat->epoll_fd >= 0)
+        (void)weft_sys_close(seat->epoll_fd);
+    seat->wake_fd = seat->epoll_fd = -1;
+}
+
+/* Somebody is inside, or about to be: waits outside. */
+void weft_seat_enter_slow(struct weft_thread *thread, struct weft_seat *seat)
+{
+    for (;;) {
+        atomic_store_explicit(&thread->is_inside, 0, memory_order_release);
+        for (unsigned spins = 0; atomic_load_explicit(&seat->wanted, memory_order_acquire) != 0;
+             spins++) {
+            if (spins % 64 == 63)
+                (void)sched_yield();
+        }
+        atomic_store_explicit(&thread->is_inside, 1, memory_order_relaxed);
+        weft_fence_light();
+        if (atomic_load_explicit(&seat->wanted, memory_order_acquire) == 0)
+            return;
+    }
+}
+
+void weft_seat_intrude(struct weft_seat *seat)
+{
+    weft_lock_acquire(&seat->guard);
+    if (!weft_fence_is_unequal)
+        return;
+    atomic_store_explicit(&seat->wanted, 1, memory_order_relaxed);
+    weft_fence_heavy();
+    const struct weft_thread *thread = seat->thread;
+    for (unsigned spins = 0;
+         thread && atomic_load_explicit(&thread->is_inside, memory_order_acquire) != 0; spins++) {
+        if (spins % 64 == 63) /* it may have lost its core inside */
+            (void)sched_yield();
+    }
+}
+
+void weft_seat_retreat(struct weft_seat *seat)
+{
+    if (weft_fence_is_unequal)
+        atomic_store_explicit(&seat->wanted, 0, memory_order_release);
+    weft_lock_release(&seat->guard);
+}
+
+bool weft_seat_take(struct weft_thread *thread, struct weft_seat *seat)
+{
+    struct weft_thread *nobody = NULL;
+    if (!atomic_compare_exchange_strong(&seat->thread, &nobody, thread))
+        return false;
+    thread->seat = seat;
+    seat->pool->vacant--;
+    return true;
+}
+
+void weft_seat_vacate(struct weft_thread *thread)
+{
+    struct weft_seat *seat = thread->seat;
+    thread->seat = NULL;
+    seat->thread = NULL;
+    seat->pool->vacant++;
+}
+
+static void count_add(struct weft_seat *seat, unsigned by)
+{
+    unsigned count = atomic_load_explicit(&seat->queued, memory_order_relaxed);
+    atomic_store_explicit(&seat->queued, count + by, memory_order_relaxed);
+}
+
+static void put(struct weft_seat *seat, struct weft_turn *turn)
+{
+    if (turn->seat) {
+        weft_turns_push(&seat->bound, turn);
+    } else {
+        weft_turns_push(&seat->queue, turn);
+        count_add(seat, 1);
+    }
+}
+
+bool weft_seat_push(struct weft_thread *thread, struct weft_seat *seat, struct weft_turn *turn)
+{
+    if (!weft_seat_enter(thread, seat))
+        return false;
+    put(seat, turn);
+    weft_seat_leave(thread, seat);
+    return true;
+}
+
+struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct weft_seat *seat)
+{
+    if (!weft_seat_enter(thread, seat))
+        return NULL;
+    bool takes_bound = seat->bound.first && (!seat->bound_was_last || !seat->queue.first);
+    struct weft_turn *turn = weft_turns_pop(takes_bound ? &seat->bound : &seat->queue);
+    seat->bound_was_last = takes_bound;
+    if (turn && !takes_bound)
+        count_add(seat, -1U);
+    if (turn)
+        atomic_store_explicit(&seat->turns,
+                              atomic_load_explicit(&seat->turns, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+    weft_seat_leave(thread, seat);
+    return turn;
+}
+
+bool weft_seat_post(struct weft_seat *seat, struct weft_turn *turn)
+{
+    struct weft_turn *head = atomic_load_explicit(&seat->inbox, memory_order_relaxed);
+    do {
+        turn->next = head;
+    } while (!atomic_compare_exchange_weak(&seat->inbox, &head, turn));
+    return !atomic_load(&seat->thread);
+}
+
+void weft_seat_collect(struct weft_thread *thread, struct weft_seat *seat)
+{
+    if (!atomic_load_explicit(&seat->inbox, memory_order_relaxed))
+        return;
+    if (!weft_seat_enter(thread, seat))
+        return;
+    struct weft_turn *newest = atomic_exchange(&seat->inbox, NULL), *oldest = NULL;
+    while (newest) {
+        struct weft_turn *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest) {
+        struct weft_turn *next = oldest->next;
+        put(seat, oldest);
+        oldest = next;
+    }
+    weft_seat_leave(thread, seat);
+}
+
+struct weft_turn *weft_seat_steal(struct weft_seat *seat, unsigned count_max, bool takes_single,
+                                  unsigned *ret_count)
+{
+    *ret_count = 0;
+    unsigned least = takes_single ? 1 : 2;
+    if (atomic_load_explicit(&seat->queued, memory_order_relaxed) < least)
+        return NULL;
+    weft_seat_intrude(seat);
+    unsigned there = atomic_load_explicit(&seat->queued, memory_order_relaxed);
+    unsigned count = (there + 1) / 2 < count_max ? (there + 1) / 2 : count_max;
+    struct weft_turn *first = NULL;
+    if (there >= least) {
+        first = seat->queue.first;
+        struct weft_turn *last = first;
+        for (unsigned i = 1; i < count; i++)
+            last = last->next;
+        seat->queue.first = last->next;
+        last->next = NULL;
+        count_add(seat, -count);
+        *ret_count = count;
+    }
+    weft_seat_retreat(seat);
+    return first;
+}
+
+bool weft_seat_has_work(const struct weft_seat *seat)
+{
+    return atomic_load(&seat->inbox) ||
+           atomic_load_explicit(&seat->queued, memory_order_relaxed) > 0;
+}
+
+void weft_seat_kick(struct weft_seat *seat)
+{
+    if (!atomic_exchange(&seat->is_kicked, true))
+        weft_sys_event_write(seat->wake_fd);
+}

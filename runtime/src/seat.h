@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A seat: the right to run one turn at a time for a pool, with the queue that goes with it. A pool
+ * has as many as its limit; a thread runs turns of the pool only while it sits on one.
+ *
+ * The thread on the seat comes in by plain stores (weft_seat_enter); anybody else, a thief or the
+ * service thread, pays for both sides (weft_seat_intrude, some microseconds). Nobody stays inside
+ * for more than a few instructions, and calls nothing from there.
+ *
+ * Turns that may run anywhere stand in `queue`, and can be stolen; those that must run here (turn->
+ * seat) stand in `bound`. What others bring for this seat comes by the inbox.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fence.h"
+#include "lock.h"
+#include "pool.h"
+
+struct weft_seat {
+    /* The owner's. */
+    _Alignas(64) struct weft_turns queue;
+    struct weft_turns bound;
+    atomic_uint queued; /* in `queue`; others may look */
+    bool bound_was_last;
+    atomic_uint turns;            /* begun so far; others may look */
+    atomic_bool is_asked_to_look; /* at timers and descriptors, by the service thread */
+    atomic_uint wanted;           /* somebody else wants to come in */
+
+    /* Everybody's. */
+    _Alignas(64) _Atomic(struct weft_turn *) inbox;
+    _Atomic(struct weft_thread *) thread;  /* who sits here; NULL: vacant */
+    _Atomic(struct weft_thread *) watcher; /* who sleeps here, while it is vacant */
+    struct weft_lock guard;                /* one intruder at a time */
+    struct weft_pool *pool;
+    int epoll_fd, wake_fd; /* an eventfd, and what the watcher sleeps in */
+    atomic_bool is_kicked; /* the eventfd was written and not read yet */
+    atomic_bool is_roused; /* whoever comes is the one that looks for work */
+};
+
+/* What an event in the seat's epoll says if it is not a descriptor's. */
+#define WEFT_SEAT_EVENT_WAKE UINT64_MAX
+
+/* 0 or -errno. */
+int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool);
+void weft_seat_fini(struct weft_seat *seat);
+
+void weft_seat_enter_slow(struct weft_thread *thread, struct weft_seat *seat);
+
+/* Comes in. False: the thread does not sit there (any more), and is not inside. */
+static inline bool weft_seat_enter(struct weft_thread *thread, struct weft_seat *seat)
+{
+    if (weft_fence_is_unequal) {
+        atomic_store_explicit(&thread->is_inside, 1, memory_order_relaxed);
+        weft_fence_light();
+        if (atomic_load_explicit(&seat->wanted, memory_order_acquire) != 0)
+            weft_seat_enter_slow(thread, seat);
+    } else {
+        weft_lock_acquire(&seat->guard);
+    }
+    if (atomic_load_explicit(&thread->seat, memory_order_relaxed) == seat)
+        return true;
+    if (weft_fence_is_unequal)
+        atomic_store_explicit(&thread->is_inside, 0, memory_order_release);
+    else
+        weft_lock_release(&seat->guard);
+    return false;
+}
+
+static inline void weft_seat_leave(struct weft_thread *thread, struct weft_seat *seat)
+{
+    if (weft_fence_is_unequal)
+        atomic_store_explicit(&thread->is_inside, 0, memory_order_release);
+    else
+        weft_lock_release(&seat->guard);
+}
+
+/* The same for anybody else. */
+void weft_seat_intrude(struct weft_seat *seat);
+void weft_seat_retreat(struct weft_seat *seat);
+
+/* Sits down if the seat is vacant; stands up. Only the thread itself. */
+bool weft_seat_take(struct weft_thread *thread, struct weft_seat *seat);
+void weft_seat_vacate(struct weft_thread *thread);
+
+/* Puts a turn into its queue: the thread that sits there. False: it does not. */
+bool weft_seat_push(struct weft_thread *thread, struct weft_seat *seat, struct weft_turn *turn);
+
+/* The next turn in order, bound ones and others by turns; NULL: none. The thread that sits there.
+ */
+struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct weft_seat *seat);
+
+/* Leaves a turn for the seat. Any thread. Whoever sits there finds it when it looks; a watcher must
+ * be woken: true if the seat is vacant. */
+bool weft_seat_post(struct weft_seat *seat, struct weft_turn *turn);
+
+/* Takes what was posted into the queues. The thread that sits there. */
+void weft_seat_collect(struct weft_thread *thread, struct weft_seat *seat);
+
+/* Takes up to half of what may run anywhere, `count_max` at the most; a single one only if
+ * `takes_single`. The turns, in order, and how many. Any thread that does not sit there. */
+struct weft_turn *weft_seat_steal(struct weft_seat *seat, unsigned count_max, bool takes_single,
+                                  unsigned *ret_count);
+
+bool weft_seat_has_work(const struct weft_seat *seat);
+
+/* Wakes the watcher. Any thread. */
+void weft_seat_kick(struct weft_seat *seat);

@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The elastic set of threads, and the dispatchers behind which a thread may block.
+ *
+ * A blocking dispatcher is a lane: a queue in order of arrival, and a count of the threads that run
+ * for it, at most its limit. A thread that takes a place in a lane keeps it until the lane's queue
+ * is empty. The seats of pools are watched by threads of the same set. What all of them may need
+ * together never exceeds threads_max, so a free place always finds a thread, and nobody starves
+ * anybody.
+ *
+ * A thread that is between two turns when a coroutine moves to a lane takes it along: it gives up
+ * its seat, runs the turn in the lane, and brings the coroutine back to its old seat if that is
+ * still vacant. So moving there and back usually keeps the thread, and wakes none.
+ */
+#include "pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/container.h"
+#include "base/list.h"
+
+#include "die.h"
+#include "overflow.h"
+#include "seat.h"
+#include "self.h"
+#include "trace.h"
+#include "tree.h"
+
+#define NS_PER_S 1000000000
+/* Coroutines have stacks of their own: these carry only this file, and signal handlers. */
+#define THREAD_STACK_BYTES ((size_t)(WEFT_ASAN || WEFT_TSAN ? 1024 : 256) << 10)
+
+struct lane {
+    struct weft_dispatcher base;
+    struct weft_turns queue;
+    size_t queued;
+    unsigned running, limit;
+    bool is_waking; /* a thread was woken or made for it and has not come yet */
+};
+
+struct set_thread {
+    struct weft_thread base;
+    pthread_t id;
+    pthread_cond_t wake;
+    struct lane *lane;        /* the place that it holds, or was given while asleep */
+    bool was_woken;           /* for `lane`, and has not come yet */
+    struct weft_seat *home;   /* the seat that it watches */
+    struct weft_seat *before; /* the seat that it gave up last */
+    struct weft_turns promised;
+    struct berth_list_node node; /* in idle, retired or spare */
+};
+
+static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
+static bool lane_is_here(struct weft_dispatcher *d);
+static void lane_serve(struct lane *lane);
+static void give_place(struct set_thread *thread, struct lane *lane);
+static bool comes_itself(struct set_thread *thread, struct lane *lane);
+static int thread_make(struct lane *lane, struct weft_seat *home);
+static void *thread_main(void *arg);
+static bool work_at_home(struct set_thread *thread);
+static void stand_up(struct set_thread *thread);
+static void bring_promised(struct set_thread *thread);
+static void lane_work(struct set_thread *thread);
+static void arrive(struct set_thread *thread);
+static void run_one(struct set_thread *thread);
+static struct lane *lane_next(struct set_thread *thread);
+static bool sleep_idle(struct set_thread *thread);
+
+static const struct weft_ops lane_ops = { .dispatch = lane_dispatch, .is_here = lane_is_here };
+
+static struct weft_pool pool_default, pool_virtual;
+static struct weft_pool *const pools[] = { &pool_default, &pool_virtual };
+#define POOL_COUNT (sizeof pools / sizeof pools[0])
+static struct lane lane_io = { .base = { .name = "io", .ops = &lane_ops } };
+static struct lane lane_blocking = { .base = { .name = "blocking", .ops = &lane_ops } };
+static struct lane *const lanes[] = { &lane_io, &lane_blocking };
+#define LANE_COUNT (sizeof lanes / sizeof lanes[0])
+
+static struct {
+    pthread_mutex_t lock;
+    struct berth_list idle;    /* most recently used first */
+    struct berth_list retired; /* ended, to be joined */
+    struct berth_list spare;   /* joined, to be used again */
+    unsigned thread_count, thread_count_max;
+    unsigned numbered; /* names given so far */
+    int64_t idle_ms;
+    atomic_bool is_stopping;
+    pthread_cond_t stopped; /* thread_count fell to 0 */
+} set = { .lock = PTHREAD_MUTEX_INITIALIZER,
+          .stopped = PTHREAD_COND_INITIALIZER,
+          .idle_ms = WEFT_IDLE_MS_DEFAULT };
+
+struct weft_dispatcher *weft_default(void)
+{
+    return &pool_default.base;
+}
+
+struct weft_dispatcher *weft_io(void)
+{
+    return &lane_io.base;
+}
+
+struct weft_dispatcher *weft_pool_blocking(void)
+{
+    return &lane_blocking.base;
+}
+
+struct weft_dispatcher *weft_virtual(void)
+{
+    return &pool_virtual.base;
+}
+
+static struct set_thread *thread_of(struct berth_list_node *node)
+{
+    return berth_container_of(node, struct set_thread, node);
+}
+
+static struct set_thread *self_here(void)
+{
+    struct weft_thread *self = weft_thread_self();
+    return self && !self->is_guest ? berth_container_of(self, struct set_thread, base) : NULL;
+}
+
+bool weft_threads_are_stopping(void)
+{
+    return atomic_load_explicit(&set.is_stopping, memory_order_relaxed);
+}
+
+static void spare_free(void)
+{
+    for (struct berth_list_node *node; (node = berth_list_pop_front(&set.spare));) {
+        (void)pthread_cond_destroy(&thread_of(node)->wake);
+        free(thread_of(node));
+    }
+}
+
+static void pools_fini(void)
+{
+    for (size_t i = 0; i < POOL_COUNT; i++)
+        weft_pool_fini(pools[i]);
+}
+
+int weft_threads_open(const struct weft_pool_limits *limits)
+{
+    int rc = weft_pool_init(&pool_default, "default", limits->threads);
+    if (rc == 0)
+        rc = weft_pool_init(&pool_virtual, "virtual", limits->virtual_threads);
+    if (rc < 0) {
+        pools_fini();
+        return rc;
+    }
+    pool_virtual.base.intercepts = true;
+    (void)pthread_mutex_lock(&set.lock);
+    berth_list_init(&set.idle);
+    berth_list_init(&set.retired);
+    berth_list_init(&set.spare);
+    set.is_stopping = false;
+    set.thread_count_max = limits->threads_max + limits->virtual_threads;
+    set.numbered = 0;
+    for (size_t i = 0; i < LANE_COUNT; i++) {
+        lanes[i]->queue = (struct weft_turns){ 0 };
+        lanes[i]->queued = 0;
+        lanes[i]->running = 0;
+        lanes[i]->is_waking = false;
+    }
+    lane_io.limit = limits->io_threads;
+    lane_blocking.limit = limits->blocking_threads;
+    /* One is always there, so that queued work never waits for none. */
+    rc = thread_make(NULL, &pool_default.seats[0]);
+    if (rc < 0)
+        spare_free();
+    (void)pthread_mutex_unlock(&set.lock);
+    if (rc < 0)
+        pools_fini();
+    return rc;
+}
+
+/* Under the lock. */
+static void retired_join(void)
+{
+    for (struct berth_list_node *node; (node = berth_list_pop_front(&set.retired));) {
+        (void)pthread_join(thread_of(node)->id, NULL);
+        berth_list_push_back(&set.spare, node);
+    }
+}
+
+void weft_threads_close(void)
+{
+    (void)pthread_mutex_lock(&set.lock);
+    set.is_stopping = true;
+    BERTH_LIST_FOREACH (node, &set.idle)
+        (void)pthread_cond_signal(&thread_of(node)->wake);
+    (void)pthread_mutex_unlock(&set.lock);
+    for (size_t i = 0; i < POOL_COUNT; i++) {
+        for (unsigned j = 0; j < pools[i]->seat_count; j++)
+            weft_seat_kick(&pools[i]->seats[j]);
+    }
+    (void)pthread_mutex_lock(&set.lock);
+    while (set.thread_count > 0)
+        (void)pthread_cond_wait(&set.stopped, &set.lock);
+    for (size_t i = 0; i < LANE_COUNT; i++)
+        WEFT_REQUIRE(lanes[i]->queued == 0, "work is left at the end");
+    retired_join();
+    spare_free();
+    (void)pthread_mutex_unlock(&set.lock);
+    pools_fini();
+}
+
+static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
+{
+    struct lane *lane = berth_container_of(d, struct lane, base);
+    struct set_thread *self = self_here();
+    (void)pthread_mutex_lock(&set.lock);
+    weft_turns_push(&lane->queue, turn);
+    lane->queued++;
+    bool is_between_turns = self && !self->base.current && !self->base.loop;
+    if (!is_between_turns || !comes_itself(self, lane))
+        lane_serve(lane);
+    (void)pthread_mutex_unlock(&set.lock);
+    return 0;
+}
+
+static bool lane_is_here(struct weft_dispatcher *d)
+{
+    const struct set_thread *self = self_here();
+    return self && self->lane == berth_container_of(d, struct lane, base);
+}
+
+/* Whether a thread between two turns need not wake anybody for the one that it has just queued: it
+ * runs for that lane already, or has nothing else to do and takes a place there. */
+static bool comes_itself(struct set_thread *thread, struct lane *lane)
+{
+    if (lane->queued > 1)
+        return false;
+    if (thread->lane)
+        return thread->lane == lane;
+    const struct weft_seat *seat = thread->base.seat;
+    if (!seat || seat->queued > 0 || lane->running == lane->limit)
+        return false;
+    lane->running++;
+    thread->lane = lane;
+    thread->base.budget = 0; /* it goes no further here */
+    return true;
+}
+
+/* Gives a free place of the lane to a thread. If none can be had, one that exists will come to it
+ * when it has nothing else to do. */
+static void lane_serve(struct lane *lane)
+{
+    if (lane->running == lane->limit || lane->is_waking)
+        return;
+    struct berth_list_node *node = berth_list_pop_front(&set.idle);
+    if (!node) {
+        (void)thread_make(lane, NULL);
+        return;
+    }
+    struct set_thread *thread = thread_of(node);
+    give_place(thread, lane);
+    (void)pthread_cond_signal(&thread->wake);
+}
+
+static void give_place(struct set_thread *thread, struct lane *lane)
+{
+    thread->lane = lane;
+    thread->was_woken = true;
+    lane->is_waking = true;
+    lane->running++;
+}
+
+bool weft_threads_send(struct weft_seat *seat)
+{
+    (void)pthread_mutex_lock(&set.lock);
+    bool is_sent = true;
+    struct weft_thread *nobody = NULL;
+    struct berth_list_node *node = berth_list_pop_front(&set.idle);
+    if (node && !atomic_compare_exchange_strong(&seat->watcher, &nobody, &thread_of(node)->base)) {
+        berth_list_push_front(&set.idle, node); /* somebody watches now: it will do */
+        weft_seat_kick(seat);
+    } else if (node) {
+        thread_of(node)->home = seat;
+        (void)pthread_cond_signal(&thread_of(node)->wake);
+    } else {
+        is_sent = thread_make(NULL, seat) == 0;
+    }
+    (void)pthread_mutex_unlock(&set.lock);
+    return is_sent;
+}
+
+bool weft_threads_promise(struct weft_thread *base, struct weft_pool *pool, struct weft_turn *turn)
+{
+    if (base->is_guest || base->current || base->seat || pool != &pool_default)
+        return false;
+    struct set_thread *thread = berth_container_of(base, struct set_thread, base);
+    weft_turns_push(&thread->promised, turn);
+    return true;
+}
+
+void weft_threads_unpromise(struct weft_thread *base)
+{
+    if (base->is_guest)
+        return;
+    struct set_thread *thread = berth_container_of(base, struct set_thread, base);
+    for (struct weft_turn *turn; (turn = weft_turns_pop(&thread->promised));)
+        weft_pool_post(&pool_default, turn);
+}
+
+bool weft_thread_is_wanted(const struct weft_thread *base)
+{
+    return !base->is_guest && berth_container_of(base, const struct set_thread, base)->lane;
+}
+
+static struct set_thread *thread_new(void)
+{
+    struct berth_list_node *node = berth_list_pop_front(&set.spare);
+    if (node)
+        return thread_of(node);
+    struct set_thread *thread = calloc(1, sizeof *thread);
+    if (!thread)
+        return NULL;
+    pthread_condattr_t attr;
+    if (pthread_condattr_init(&attr) != 0) {
+        free(thread);
+        return NULL;
+    }
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    int rc = pthread_cond_init(&thread->wake, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    if (rc != 0) {
+        free(thread);
+        return NULL;
+    }
+    (void)snprintf(thread->base.name, sizeof thread->base.name, "weft-%u", ++set.numbered);
+    return thread;
+}
+
+/* Signals are for the program's own threads, but for those that a thread brings on itself. */
+static void signals_block(sigset_t *ret_before)
+{
+    sigset_t signals;
+    (void)sigfillset(&signals);
+    const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT };
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        (void)sigdelset(&signals, own[i]);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, ret_before);
+}
+
+static int thread_start(struct set_thread *thread)
+{
+    pthread_attr_t attr;
+    int rc = -pthread_attr_init(&attr);
+    if (rc < 0)
+        return rc;
+    sigset_t before;
+    (void)pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
+    signals_block(&before);
+    rc = -pthread_create(&thread->id, &attr, thread_main, thread);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attr);
+    return rc;
+}
+
+/* For a lane, or to watch a seat. Under the lock. */
+static int thread_make(struct lane *lane, struct weft_seat *home)
+{
+    if (set.thread_count == set.thread_count_max)
+        return -EAGAIN;
+    retired_join();
+    struct set_thread *thread = thread_new();
+    if (!thread)
+        return -ENOMEM;
+    thread->lane = NULL;
+    thread->home = thread->before = NULL;
+    thread->was_woken = false;
+    if (lane)
+        give_place(thread, lane);
+    struct weft_thread *nobody = NULL;
+    if (home && atomic_compare_exchange_strong(&home->watcher, &nobody, &thread->base))
+        thread->home = home;
+    int rc = thread_start(thread);
+    if (rc == 0) {
+        set.thread_count++;
+        return 0;
+    }
+    if (lane) {
+        lane->running--;
+        lane->is_waking = false;
+    }
+    if (thread->home)
+        home->watcher = NULL;
+    berth_list_push_back(&set.spare, &thread->node);
+    return rc;
+}
+
+/* The main loop of each thread. */
+static void *thread_main(void *arg)
+{
+    struct set_thread *thread = arg;
+    weft_thread_self_set(&thread->base);
+    weft_fiber_adopt(&thread->base.fiber);
+    void *signal_stack = weft_overflow_enter();
+    (void)pthread_setname_np(pthread_self(), thread->base.name);
+    weft_trace_thread_begin();
+    weft_stack_cache_init(&thread->base.stacks, weft_stack_class(weft_stack_bytes_default()));
+    bool goes_on = true;
+    while (goes_on) {
+        if (thread->lane)
+            lane_work(thread);
+        else if (thread->promised.first)
+            bring_promised(thread);
+        else if (thread->home)
+            goes_on = work_at_home(thread);
+        else
+            goes_on = sleep_idle(thread);
+    }
+    weft_stack_cache_fini(&thread->base.stacks);
+    weft_trace_thread_end();
+    weft_overflow_leave(signal_stack);
+    (void)pthread_mutex_lock(&set.lock);
+    set.thread_count--;
+    berth_list_push_back(&set.retired, &thread->node);
+    if (set.thread_count == 0)
+        (void)pthread_cond_signal(&set.stopped);
+    (void)pthread_mutex_unlock(&set.lock);
+    weft_thread_self_set(NULL);
+    return NULL;
+}
+
+/* Watches its seat, and works there when there is something to do. False: it is the end. */
+static bool work_at_home(struct set_thread *thread)
+{
+    struct weft_seat *seat = thread->home;
+    weft_pool_watch(seat);
+    weft_pool_sit(&thread->base, seat);
+    if (thread->base.seat)
+        weft_pool_work(&thread->base);
+    bool goes_on = thread->lane || thread->promised.first || !weft_threads_are_stopping();
+    if (thread->lane || !goes_on) { /* it will not be here for a while */
+        thread->home = NULL;
+        seat->watcher = NULL;
+    }
+    stand_up(thread);
+    return goes_on;
+}
+
+/* Gives up the seat where it sits; if there is still something to do, somebody comes. */
+static void stand_up(struct set_thread *thread)
+{
+    struct weft_seat *seat = thread->base.seat;
+    if (!seat)
+        return;
+    weft_seat_vacate(&thread->base);
+    thread->before = seat;
+    if (thread->home != seat)
+        weft_pool_see_to(seat);
+}
+
+/* Sits down where it sat before, with what it has promised; or leaves that to others. */
+static void bring_promised(struct set_thread *thread)
+{
+    struct weft_seat *seat = thread->before;
+    if (!seat || !weft_seat_take(&thread->base, seat)) {
+        weft_threads_unpromise(&thread->base);
+        return;
+    }
+    for (struct weft_turn *turn; (turn = weft_turns_pop(&thread->promised));) {
+        if (!weft_seat_push(&thread->base, seat, turn))
+            weft_pool_post(seat->pool, turn);
+    }
+    weft_pool_work(&thread->base);
+    struct weft_thread *nobody = NULL;
+    if (!thread->lane && !thread->home &&
+        atomic_compare_exchange_strong(&seat->watcher, &nobody, &thread->base))
+        thread->home = seat;
+    stand_up(thread);
+}
+
+/* Runs what is in its lane, and in others that have work and room. */
+static void lane_work(struct set_thread *thread)
+{
+    (void)pthread_mutex_lock(&set.lock);
+    while (thread->lane) {
+        arrive(thread);
+        while (thread->lane->queued > 0)
+            run_one(thread);
+        thread->lane = lane_next(thread);
+    }
+    (void)pthread_mutex_unlock(&set.lock);
+}
+
+/* The thread that was woken is there; if there is more work than for it, it wakes the next. */
+static void arrive(struct set_thread *thread)
+{
+    struct lane *lane = thread->lane;
+    if (!thread->was_woken)
+        return;
+    thread->was_woken = false;
+    lane->is_waking = false;
+    if (lane->queued > 1)
+        lane_serve(lane);
+}
+
+/* Runs the first turn of its lane, without the lock. */
+static void run_one(struct set_thread *thread)
+{
+    struct lane *lane = thread->lane;
+    struct weft_turn *turn = weft_turns_pop(&lane->queue);
+    lane->queued--;
+    (void)pthread_mutex_unlock(&set.lock);
+    weft_threads_unpromise(&thread->base);
+    weft_thread_run(&thread->base, turn);
+    (void)pthread_mutex_lock(&set.lock);
+}
+
+static bool lane_wants(const struct lane *lane)
+{
+    return lane->queued > 0 && lane->running < lane->limit;
+}
+
+/* Gives up its place, and takes one in any lane that has work and room, unless it has promised to
+ * come elsewhere; or NULL. */
+static struct lane *lane_next(struct set_thread *thread)
+{
+    thread->lane->running--;
+    for (size_t i = 0; i < LANE_COUNT; i++) {
+        if (lane_wants(lanes[i])) {
+            lanes[i]->running++;
+            return lanes[i];
+        }
+    }
+    return NULL;
+}
+
+static struct timespec idle_until(void)
+{
+    int64_t until_ns = weft_deadline_ms(set.idle_ms);
+    return (struct timespec){ .tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S };
+}
+
+/* Sleeps until it is sent somewhere (true), or it is time to go (false). */
+static bool sleep_idle(struct set_thread *thread)
+{
+    (void)pthread_mutex_lock(&set.lock);
+    berth_list_push_front(&set.idle, &thread->node);
+    struct timespec until = idle_until();
+    bool is_late = false;
+    while (!thread->lane && !thread->home && !set.is_stopping && !is_late)
+        is_late = pthread_cond_timedwait(&thread->wake, &set.lock, &until) == ETIMEDOUT;
+    bool goes_on = thread->lane || thread->home;
+    if (!goes_on)
+        berth_list_remove(&thread->node);
+    (void)pthread_mutex_unlock(&set.lock);
+    return goes_on;
+}
+
+void weft_threads_idle_ms_set(int64_t idle_ms)
+{
+    set.idle_ms = idle_ms;
+}
+
+static void look_at_pool(const struct weft_pool *pool, struct weft_pool_state *state,
+                         struct weft_lane_state *ret_lane)
+{
+    *ret_lane = (struct weft_lane_state){
+        .name = pool->base.name,
+        .limit = pool->seat_count,
+        .queued = pool->queued,
+    };
+    for (unsigned i = 0; i < pool->seat_count; i++) {
+        const struct weft_seat *seat = &pool->seats[i];
+        ret_lane->queued += seat->queued;
+        if (seat->thread)
+            ret_lane->running++;
+        else if (seat->watcher)
+            state->idle++;
+    }
+}
+
+static void look_at_lane(const struct lane *lane, struct weft_lane_state *ret_lane)
+{
+    *ret_lane = (struct weft_lane_state){
+        .name = lane->base.name,
+        .running = lane->running,
+        .limit = lane->limit,
+        .queued = lane->queued,
+    };
+}
+
+void weft_threads_look(struct weft_pool_state *ret_state)
+{
+    struct weft_pool_state state = { 0 };
+    (void)pthread_mutex_lock(&set.lock);
+    state.threads = set.thread_count;
+    if (set.thread_count > 0) {
+        BERTH_LIST_FOREACH (node, &set.idle)
+            state.idle++;
+    }
+    look_at_pool(&pool_default, &state, &state.lanes[0]);
+    look_at_lane(&lane_io, &state.lanes[1]);
+    look_at_pool(&pool_virtual, &state, &state.lanes[2]);
+    look_at_lane(&lane_blocking, &state.lanes[3]);
+    (void)pthread_mutex_unlock(&set.lock);
+    *ret_state = state;
+}
