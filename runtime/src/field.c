@@ -1,38 +1,44 @@
 /* SPDX-License-Identifier: MIT
  *
- * Context: a list of fields that only grows at its head. Each scope and each coroutine holds the
- * head as it was; so what is set later is not seen, and nothing is copied or counted.
+ * Fields of the context, for log lines.
  */
+#include "field.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "die.h"
-#include "tree.h"
 
-struct weft_field {
-    struct weft_field *next; /* older, perhaps of a scope further out */
-    unsigned count;          /* this one and all behind it */
-    size_t bytes;            /* their keys and values */
-    const char *value;       /* behind the key */
-    char key[];
-};
-
-static const struct weft_field *fields_of_self(void)
+struct weft_field *weft_fields_of(const struct weft_task *self)
 {
-    const struct weft_task *self = weft_self();
     if (!self)
         return NULL;
     return self->innermost ? self->innermost->fields : self->fields;
 }
 
+void weft_fields_check(const struct weft_scope_state *s, const char *call)
+{
+    const struct weft_task *self = weft_self();
+    WEFT_REQUIRE(self && s == self->innermost,
+                 "%s: the scope that %s() opened is not the caller's innermost", call,
+                 s->opened_by);
+}
+
+void weft_fields_push(struct weft_scope_state *s, struct weft_field *field)
+{
+    field->next = s->fields;
+    field->elements = field->element ? field : weft_elements_first(s->fields);
+    struct weft_tree *tree = s->owner->tree;
+    weft_lock_acquire(&tree->lock); /* a child may be launching another one */
+    s->fields = field;
+    weft_lock_release(&tree->lock);
+}
+
 int weft_scope_field(struct weft_scope *scope, const char *key, const char *value)
 {
     struct weft_scope_state *s = weft_scope_state(scope, "weft_scope_field");
-    const struct weft_task *self = weft_self();
-    WEFT_REQUIRE(self && s == self->innermost,
-                 "weft_scope_field: the scope that %s() opened is not the caller's innermost",
-                 s->opened_by);
+    weft_fields_check(s, "weft_scope_field");
     if (!key || !value || key[0] == '\0')
         return -EINVAL;
     size_t key_bytes = strlen(key), value_bytes = strlen(value);
@@ -43,21 +49,19 @@ int weft_scope_field(struct weft_scope *scope, const char *key, const char *valu
     struct weft_field *field = malloc(sizeof *field + key_bytes + 1 + value_bytes + 1);
     if (!field)
         return -ENOMEM;
-    *field = (struct weft_field){ .next = s->fields, .count = count, .bytes = bytes };
+    *field = (struct weft_field){ .count = count, .bytes = bytes };
     memcpy(field->key, key, key_bytes + 1);
     char *copy = field->key + key_bytes + 1;
     memcpy(copy, value, value_bytes + 1);
     field->value = copy;
-    weft_lock_acquire(&self->tree->lock); /* a child may be launching another one */
-    s->fields = field;
-    weft_lock_release(&self->tree->lock);
+    weft_fields_push(s, field);
     return 0;
 }
 
 const char *weft_field_find(const char *key)
 {
-    for (const struct weft_field *field = fields_of_self(); field; field = field->next) {
-        if (strcmp(field->key, key) == 0)
+    for (const struct weft_field *field = weft_fields_of(weft_self()); field; field = field->next) {
+        if (!field->element && strcmp(field->key, key) == 0)
             return field->value;
     }
     return NULL;
@@ -65,8 +69,10 @@ const char *weft_field_find(const char *key)
 
 void weft_field_each(void (*visit)(void *arg, const char *key, const char *value), void *arg)
 {
-    for (const struct weft_field *field = fields_of_self(); field; field = field->next)
-        visit(arg, field->key, field->value);
+    for (const struct weft_field *field = weft_fields_of(weft_self()); field; field = field->next) {
+        if (!field->element)
+            visit(arg, field->key, field->value);
+    }
 }
 
 void weft_fields_free(struct weft_field *first, const struct weft_field *end)

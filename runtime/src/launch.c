@@ -131,6 +131,7 @@ static int enter(struct weft_scope_state *s, struct weft_task *task, bool is_her
     task->tree = tree;
     task->scope = s;
     task->fields = s->fields;
+    task->has_elements = weft_elements_are_in(s->fields);
     berth_list_push_back(&s->children, &task->node);
     s->live++;
     int rc = 0;

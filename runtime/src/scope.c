@@ -133,6 +133,8 @@ int weft_scope_close(struct weft_scope *scope, int rc)
 static int leave(struct weft_scope_state *s, int rc)
 {
     struct weft_task *self = s->owner;
+    if (self->has_elements)
+        weft_elements_leave(s);
     if (s->deadline_ns != WEFT_NEVER)
         weft_timer_cancel(&s->timer);
     weft_lock_acquire(&self->tree->lock);

@@ -142,9 +142,13 @@ static void resume(struct weft_thread *thread, struct weft_task *task)
 {
     struct weft_task *self = thread->current;
     if (self) {
+        if (self->has_elements)
+            weft_elements_uninstall(self);
         task->outer = self;
         self->after = WEFT_AFTER_CALL;
         switch_to(thread, self, task);
+        if (self->has_elements)
+            weft_elements_install(self);
         return;
     }
     set_current(thread, task);
@@ -180,6 +184,8 @@ static void stack_run(void)
     arrive();
     for (;;) {
         struct weft_task *self = weft_self();
+        if (self->has_elements)
+            weft_elements_install(self);
         self->rc = self->fn(self->arg);
         self = weft_self();
         if (self->innermost) {
@@ -188,6 +194,8 @@ static void stack_run(void)
                      weft_task_name(self, name), self->innermost->opened_by);
         }
         report_failure(self);
+        if (self->has_elements)
+            weft_elements_uninstall(self);
         end(self);
     }
 }
@@ -253,12 +261,16 @@ static void switch_to(struct weft_thread *thread, struct weft_task *self, struct
  * thread's own stack. */
 void weft_task_leave(struct weft_task *self, enum weft_after after)
 {
+    if (self->has_elements)
+        weft_elements_uninstall(self);
     struct weft_thread *thread = weft_thread_self();
     struct weft_task *outer = self->outer;
     self->outer = NULL;
     self->after = after;
     bool goes_on = outer || after != WEFT_AFTER_MOVE;
     switch_to(thread, self, goes_on ? next_task(thread, outer) : NULL);
+    if (self->has_elements)
+        weft_elements_install(self);
 }
 
 /* On the stack that a thread has just switched to: deals with the one that it came from. That may

@@ -156,6 +156,8 @@ struct weft_task {
     int rc;                    /* of fn; before: of a move to another dispatcher */
     uint64_t failed_order;     /* the how-many-th failure of the process; 0: none */
     struct weft_field *fields; /* the context it was launched with */
+    bool has_elements;         /* its context has some: weft_elements_install() */
+    bool is_in_element;        /* inside such a call of the user's */
 
     struct weft_tree *tree;
     struct weft_scope_state *scope; /* it is a child of; NULL: a root */
@@ -296,6 +298,19 @@ struct weft_scope_state *weft_scope_state(struct weft_scope *scope, const char *
 
 /* Frees the fields from `first` up to, but without, `end`. */
 void weft_fields_free(struct weft_field *first, const struct weft_field *end);
+
+/* element.c --------------------------------------------------------------------------------- */
+
+/* On the calling coroutine's own stack, when it has_elements: when it begins to run or runs on, and
+ * before it leaves its thread. */
+void weft_elements_install(struct weft_task *self);
+void weft_elements_uninstall(struct weft_task *self);
+
+/* A scope that closes: uninstalls its own ones. Its owner has_elements. */
+void weft_elements_leave(struct weft_scope_state *scope);
+
+/* Whether a coroutine launched with this context has_elements. */
+bool weft_elements_are_in(const struct weft_field *fields);
 
 /* runtime.c --------------------------------------------------------------------------------- */
 

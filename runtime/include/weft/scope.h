@@ -92,6 +92,32 @@ const char *weft_field_find(const char *key);
 /* Visits all visible fields, innermost first; a key that is set twice comes twice. */
 void weft_field_each(void (*visit)(void *arg, const char *key, const char *value), void *arg);
 
+/* A foreign thread-local (another logger's prefix, a tracer's current span) that follows the
+ * coroutine: install puts `value` into it, uninstall takes it out again. */
+struct weft_element {
+    const void *key; /* any address of your own: what weft_element_find() looks for */
+    void *value;
+    void (*install)(void *value);   /* either may be NULL: nothing to be done */
+    void (*uninstall)(void *value); /* neither may wait, open a scope, or launch */
+};
+
+/* Adds an element to the context of the scope, the caller's innermost, and installs it. `element`
+ * is yours, and must stay as it is until close.
+ *
+ * From now on, until close, install runs whenever the body, or a child launched after this call,
+ * begins to run or runs on, on the thread on which it does; uninstall whenever it parks, moves to
+ * another dispatcher, or ends. So the thread-local is never seen by another coroutine. Several are
+ * installed in the order in which they were added, those of outer scopes first, and uninstalled in
+ * the reverse order.
+ *
+ * Should it fail, the scope fails: -EINVAL: NULL; -E2BIG: more than WEFT_ELEMENTS_MAX would be
+ * visible; -ENOMEM. A coroutine without elements pays nothing. */
+#define WEFT_ELEMENTS_MAX 16
+void weft_scope_element(struct weft_scope *scope, const struct weft_element *element);
+
+/* The value of the nearest element with this key, or NULL; NULL on a plain thread. */
+void *weft_element_find(const void *key);
+
 #ifdef __cplusplus
 }
 #endif
