@@ -49,7 +49,8 @@ bool weft_call_is_on_stack(const struct weft_task *self, const void *bytes, size
 void weft_intercept_set(bool is_allowed);
 
 /* One in each file of wrappers, named in intercept.c, so that the linker does not leave it out. */
-extern const char weft_wrappers_fd, weft_wrappers_file, weft_wrappers_sleep;
+extern const char weft_wrappers_fd, weft_wrappers_file, weft_wrappers_poll, weft_wrappers_sleep,
+    weft_wrappers_socket;
 
 /* The next definition ------------------------------------------------------------------------- */
 
