@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "wefttest.h"
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "compact.h"
 #include "stack.h"
 #include "support/faulty.h"
@@ -200,6 +204,37 @@ static void without_memory_the_prepared_one_is_still_copied(void **state)
     assert_true(one.is_ended && two.is_ended);
 }
 
+/* The same for a small one, where it is the mapping for the freelists that fails. */
+static int evict_without_mappings(void)
+{
+    struct runner one = { .number = 1, .parks = 1 }, two = { .number = 2, .parks = 1 };
+    struct rlimit none = { 0 };
+    if (begin(&one) != 0 || setrlimit(RLIMIT_AS, &none) != 0)
+        return 1;
+    if (begin(&two) != 0 || !one.compact.saved || blocks.chunks)
+        return 2;
+    if (resume(&one) != 0 || (!two.is_ended && resume(&two) != 0))
+        return 3;
+    for (int i = 0; i < WEFT_BLOCK_CLASSES; i++) {
+        if (blocks.free[i])
+            return 4; /* what came from malloc went into a freelist */
+    }
+    return one.wrong + two.wrong == 0 && one.is_ended && two.is_ended ? 0 : 5;
+}
+
+static void without_mappings_a_small_one_is_still_copied(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(evict_without_mappings());
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void who_cannot_be_prepared_is_told(void **state)
 {
     (void)state;
@@ -265,6 +300,7 @@ int main(void)
         compact_unit_test(many_come_back_to_the_frames_that_they_left),
         compact_unit_test(a_pinned_one_stays),
         compact_unit_test(without_memory_the_prepared_one_is_still_copied),
+        compact_unit_test(without_mappings_a_small_one_is_still_copied),
         compact_unit_test(who_cannot_be_prepared_is_told),
         compact_unit_test(a_region_knows_its_addresses),
         compact_unit_test(a_size_that_cannot_be_is_an_error),

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "wefttest.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -187,6 +192,40 @@ static void what_one_cache_reserved_another_can_take(void **state)
     weft_stack_fini();
 }
 
+static void a_cache_keeps_no_stack_without_a_reservation(void **state)
+{
+    (void)state;
+    struct weft_stack_cache cache;
+    int size_class = reserve(64 << 10);
+    weft_stack_cache_init(&cache, size_class);
+    struct weft_stack *stack = weft_stack_take(NULL, size_class, entry);
+    weft_stack_give(&cache, size_class, stack);
+    weft_stack_unreserve(NULL, size_class);
+    assert_int_equal(cache.count, 0); /* or the next reservation, from anywhere, would lack it */
+}
+
+static void an_unguarded_stack_that_was_trimmed_is_still_unguarded(void **state)
+{
+    (void)state;
+    enum { COUNT = WEFT_STACKS_WARM_MAX + 8 };
+    static struct weft_stack *stacks[COUNT];
+    weft_stack_guard_set(WEFT_GUARD_NONE);
+    int size_class = 0, guarded = 0;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < COUNT; i++) {
+            size_class = reserve(16 << 10);
+            stacks[i] = weft_stack_take(NULL, size_class, entry);
+            guarded += stacks[i]->is_guarded;
+        }
+        for (int i = 0; i < COUNT; i++) {
+            weft_stack_give(NULL, size_class, stacks[i]);
+            weft_stack_unreserve(NULL, size_class);
+        }
+        assert_int_equal(weft_stack_trim(COUNT), 8);
+    }
+    assert_int_equal(guarded, 0);
+}
+
 static uint64_t random_below(uint64_t limit)
 {
     static uint64_t seed = 88172645463325252u;
@@ -285,6 +324,110 @@ static void below_every_stack_is_a_guard(void **state)
     }
 }
 
+/* Runs fn in a process of its own, for what it changes stays: what it returned. */
+static int in_child(int (*fn)(void))
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(fn());
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* From now on process_madvise() is an unknown call. */
+static int forbid_process_madvise(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_madvise, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { .len = 4, .filter = code };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return -errno;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 ? 0 : -errno;
+}
+
+#define OLD_KERNEL_STACKS (WEFT_STACKS_WARM_MAX + 500)
+
+static int work_on_an_old_kernel(void)
+{
+    static struct weft_stack *stacks[OLD_KERNEL_STACKS];
+    static char *lows[OLD_KERNEL_STACKS];
+    if (forbid_process_madvise() < 0)
+        return 77;
+    struct weft_stack_cache cache;
+    int size_class = weft_stack_class(16 << 10), unguarded = 0, resident = 0;
+    weft_stack_cache_init(&cache, size_class);
+    for (int i = 0; i < OLD_KERNEL_STACKS; i++) {
+        if (weft_stack_reserve(&cache, size_class) < 0)
+            return 1;
+        stacks[i] = weft_stack_take(&cache, size_class, entry);
+        unguarded += !stacks[i]->is_guarded;
+        lows[i] = stacks[i]->low;
+        lows[i][4096] = 1;
+    }
+    for (int i = 0; i < OLD_KERNEL_STACKS; i++) {
+        weft_stack_give(&cache, size_class, stacks[i]);
+        weft_stack_unreserve(&cache, size_class);
+    }
+    weft_stack_cache_fini(&cache);
+    size_t trimmed = weft_stack_trim(OLD_KERNEL_STACKS);
+    for (int i = 0; i < OLD_KERNEL_STACKS; i++) {
+        unsigned char in_core = 0;
+        if (mincore(lows[i] + 4096, 4096, &in_core) != 0)
+            return 2;
+        resident += in_core & 1;
+    }
+    if (unguarded > 0)
+        return 3;
+    return trimmed == (size_t)(OLD_KERNEL_STACKS - resident) && trimmed >= 500 ? 0 : 4;
+}
+
+static void an_old_kernel_does_the_same_call_by_call(void **state)
+{
+    (void)state;
+    int rc = in_child(work_on_an_old_kernel);
+    if (rc == 77)
+        skip(); /* not even allowed to forbid itself something */
+    assert_int_equal(rc, 0);
+}
+
+/* Little address space: some of these reservations must be refused, and the others still hold. */
+static int reserve_too_much(void)
+{
+    struct rlimit limit = { .rlim_cur = (size_t)2 << 30, .rlim_max = (size_t)2 << 30 };
+    if (setrlimit(RLIMIT_AS, &limit) != 0)
+        return 1;
+    int size_class = weft_stack_class(512 << 20), count = 0, rc = 0;
+    while (rc == 0 && count < 100) {
+        rc = weft_stack_reserve(NULL, size_class);
+        count += rc == 0;
+    }
+    if (rc != -ENOMEM || count == 0)
+        return 2;
+    for (int i = 0; i < count; i++) {
+        struct weft_stack *stack = weft_stack_take(NULL, size_class, entry);
+        stack->low[0] = 1;
+    }
+    struct weft_stack_cache
+        cache; /* what is left for others is nothing: the same through a cache */
+    weft_stack_cache_init(&cache, size_class);
+    return weft_stack_reserve(&cache, size_class) == -ENOMEM && cache.credits == 0 ? 0 : 3;
+}
+
+static void no_room_for_a_reservation_is_an_error(void **state)
+{
+    (void)state;
+    if (TEST_IS_SLOW)
+        skip(); /* the sanitizers' own memory is larger than any such limit */
+    assert_int_equal(in_child(reserve_too_much), 0);
+}
+
 static void guards_by_mprotect_leave_the_program_its_mappings(void **state)
 {
     (void)state;
@@ -369,8 +512,12 @@ int main(void)
         stack_unit_test(beyond_the_warm_ones_pages_go_back_when_idle),
         stack_unit_test(a_cache_serves_its_owner_and_returns_all),
         stack_unit_test(what_one_cache_reserved_another_can_take),
+        stack_unit_test(a_cache_keeps_no_stack_without_a_reservation),
+        stack_unit_test(an_unguarded_stack_that_was_trimmed_is_still_unguarded),
         stack_unit_test(a_random_walk_over_caches_never_lacks_a_stack),
         stack_unit_test(below_every_stack_is_a_guard),
+        stack_unit_test(an_old_kernel_does_the_same_call_by_call),
+        stack_unit_test(no_room_for_a_reservation_is_an_error),
         stack_unit_test(guards_by_mprotect_leave_the_program_its_mappings),
         stack_unit_test(an_unguarded_stack_is_looked_at),
         stack_unit_test(an_overflow_without_a_guard_is_found_at_the_next_park),
