@@ -343,7 +343,7 @@ static void signals_block(sigset_t *ret_before)
 {
     sigset_t signals;
     (void)sigfillset(&signals);
-    const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT };
+    const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPIPE };
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         (void)sigdelset(&signals, own[i]);
     (void)pthread_sigmask(SIG_BLOCK, &signals, ret_before);

@@ -30,7 +30,10 @@ static int open_ends(enum sort sort, int fds[2])
     case PIPE: return pipe(fds);
     case STREAM: return socketpair(AF_UNIX, SOCK_STREAM, 0, fds);
     case DATAGRAM: return socketpair(AF_UNIX, SOCK_DGRAM, 0, fds);
-    case EVENT: fds[0] = eventfd(0, EFD_SEMAPHORE); fds[1] = dup(fds[0]);
+    case EVENT:
+        fds[0] = eventfd(0, EFD_SEMAPHORE);
+        fds[1] = dup(fds[0]);
+        break;
     case SORT_COUNT: break;
     }
     return 0;
@@ -463,6 +466,27 @@ static void who_never_has_to_wait_lets_others_run_and_hears_of_cancelling(void *
     }
 }
 
+static int write_to_nobody(void *arg)
+{
+    int fds[2];
+    (void)arg;
+    if (pipe(fds) < 0)
+        return -errno;
+    (void)close(fds[0]);
+    return write(fds[1], "x", 1) < 0 ? -errno : 0;
+}
+
+static int sigpipe(void *arg)
+{
+    return run_virtual(write_to_nobody, arg);
+}
+
+static void writing_to_nobody_ends_a_program_that_does_not_ignore_it(void **state)
+{
+    (void)state;
+    assert_dies_of(SIGPIPE, sigpipe, NULL, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -474,6 +498,7 @@ int main(void)
         weft_unit_test(a_number_may_come_to_mean_something_else),
         weft_unit_test(nonblock_stays_as_its_owner_set_it),
         weft_unit_test(timers_of_the_kernel_are_awaited_together),
+        weft_unit_test(writing_to_nobody_ends_a_program_that_does_not_ignore_it),
         weft_unit_test(who_never_has_to_wait_lets_others_run_and_hears_of_cancelling),
     };
     return berth_test_main(tests, NULL, NULL);
