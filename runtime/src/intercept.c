@@ -24,6 +24,11 @@ void weft_intercept_set(bool is_allowed)
     is_forbidden = !is_allowed;
 }
 
+bool weft_intercept_is_allowed(void)
+{
+    return !is_forbidden;
+}
+
 static bool parks(const struct weft_task *task)
 {
     switch (task->intercept) {
@@ -99,21 +104,32 @@ static void pooled_run(struct weft_turn *turn)
     weft_lock_release(&pooled->lock);
 }
 
+static int pooled(struct weft_task *self, struct weft_dispatcher *d, const char *what,
+                  void (*fn)(void *arg), void *arg)
+{
+    struct pooled *call = malloc(sizeof *call);
+    if (!call)
+        return -ENOMEM;
+    *call = (struct pooled){ .turn.run = pooled_run, .task = self, .fn = fn, .arg = arg };
+    int rc = d->ops->dispatch(d, &call->turn);
+    if (rc == 0) {
+        weft_wait_deaf(self, what, &call->is_done);
+        weft_lock_acquire(&call->lock); /* until who woke has let go of it */
+        weft_lock_release(&call->lock);
+    }
+    free(call);
+    return rc;
+}
+
 int weft_call_pooled(struct weft_task *self, const char *what, void (*fn)(void *arg), void *arg)
 {
-    struct pooled *pooled = malloc(sizeof *pooled);
-    if (!pooled)
-        return -ENOMEM;
-    *pooled = (struct pooled){ .turn.run = pooled_run, .task = self, .fn = fn, .arg = arg };
-    struct weft_dispatcher *io = weft_io();
-    int rc = io->ops->dispatch(io, &pooled->turn);
-    if (rc == 0) {
-        weft_wait_deaf(self, what, &pooled->is_done);
-        weft_lock_acquire(&pooled->lock); /* until who woke has let go of it */
-        weft_lock_release(&pooled->lock);
-    }
-    free(pooled);
-    return rc;
+    return pooled(self, weft_io(), what, fn, arg);
+}
+
+int weft_call_pooled_long(struct weft_task *self, const char *what, void (*fn)(void *arg),
+                          void *arg)
+{
+    return pooled(self, weft_pool_blocking(), what, fn, arg);
 }
 
 weft_any_fn weft_next_find(weft_any_fn interceptor, const char *name)

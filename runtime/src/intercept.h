@@ -42,11 +42,17 @@ int64_t weft_call_deadline(int64_t left_ns);
  * what io's refusal was, and then fn did not run. */
 int weft_call_pooled(struct weft_task *self, const char *what, void (*fn)(void *arg), void *arg);
 
+/* The same, for waits that may take for ever: not within io's limit, so that they do not keep
+ * others from it. */
+int weft_call_pooled_long(struct weft_task *self, const char *what, void (*fn)(void *arg),
+                          void *arg);
+
 /* Whether any of these bytes lies on the coroutine's own stack. */
 bool weft_call_is_on_stack(const struct weft_task *self, const void *bytes, size_t count);
 
 /* For runtime.c: the switch of weft_opts. */
 void weft_intercept_set(bool is_allowed);
+bool weft_intercept_is_allowed(void);
 
 /* One in each file of wrappers, named in intercept.c, so that the linker does not leave it out. */
 extern const char weft_wrappers_fd, weft_wrappers_file, weft_wrappers_poll, weft_wrappers_sleep,

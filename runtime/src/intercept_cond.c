@@ -37,6 +37,16 @@ const char weft_draws_cond = 1;
 
 static struct weft_park_table conds;
 
+static void forget(void)
+{
+    weft_park_forget(&conds);
+}
+
+static __attribute__((constructor)) void watch_fork(void)
+{
+    (void)pthread_atfork(NULL, NULL, forget);
+}
+
 __attribute__((no_sanitize("thread"))) static unsigned attributes(const pthread_cond_t *cond)
 {
     return *(const volatile unsigned *)&cond->__data.__wrefs;

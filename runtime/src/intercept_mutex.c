@@ -39,6 +39,16 @@ const char weft_draws_mutex = 1;
 
 struct weft_park_table weft_call_mutexes;
 
+static void forget(void)
+{
+    weft_park_forget(&weft_call_mutexes);
+}
+
+static __attribute__((constructor)) void watch_fork(void)
+{
+    (void)pthread_atfork(NULL, NULL, forget);
+}
+
 __attribute__((no_sanitize("thread"))) static int kind_of(const pthread_mutex_t *mutex)
 {
     return *(const volatile int *)&mutex->__data.__kind;

@@ -63,6 +63,13 @@ void weft_park_wake(struct weft_park_table *table, const void *object, bool all)
     weft_lock_release(&bucket->lock);
 }
 
+void weft_park_forget(struct weft_park_table *table)
+{
+    table->parked = 0;
+    for (size_t i = 0; i < WEFT_PARK_BUCKETS; i++)
+        table->buckets[i] = (struct weft_park_bucket){ .unseen = 0 };
+}
+
 int weft_park_until_check(const struct weft_park_until *until)
 {
     return until->at && (until->at->tv_nsec < 0 || until->at->tv_nsec >= NS_PER_S) ? EINVAL : 0;

@@ -53,6 +53,9 @@ bool weft_park_leave(struct weft_park_table *table, struct weft_task *self, cons
 /* Wakes the first, or all, that are parked on the object. */
 void weft_park_wake(struct weft_park_table *table, const void *object, bool all);
 
+/* In a child of fork(), where none of the coroutines goes on. */
+void weft_park_forget(struct weft_park_table *table);
+
 /* Whether anybody is parked on anything: after giving an object back. */
 static inline bool weft_park_has_any(struct weft_park_table *table)
 {

@@ -12,6 +12,7 @@
 #include "guest.h"
 #include "immediate.h"
 #include "intercept.h"
+#include "intercept_child.h"
 #include "overflow.h"
 #include "poller.h"
 #include "stack.h"
@@ -28,8 +29,9 @@
 #define STACK_BYTES_DEFAULT ((size_t)(WEFT_ASAN || WEFT_TSAN ? 256 : 64) << 10)
 
 /* Or the linker would leave out of a program what only its shared libraries call. */
-extern const char weft_draws_cond, weft_draws_mutex;
-static const char *const draws[] __attribute__((used)) = { &weft_draws_cond, &weft_draws_mutex };
+extern const char weft_draws_child, weft_draws_cond, weft_draws_mutex, weft_draws_name;
+static const char *const draws[] __attribute__((used)) = { &weft_draws_child, &weft_draws_cond,
+                                                           &weft_draws_mutex, &weft_draws_name };
 
 static struct {
     pthread_mutex_t lock;
@@ -114,6 +116,7 @@ static int start(void)
         return rc;
     }
     weft_intercept_set(!runtime.opts.no_intercept);
+    weft_child_open();
     weft_overflow_open();
     weft_trace_start_by_environment();
     berth_list_init(&runtime.trees);

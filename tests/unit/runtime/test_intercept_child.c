@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Children of coroutines whose libc calls park. `threads = 1` gives weft_virtual() one thread.
+ */
+#include "wefttest.h"
+
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHILDREN 20
+
+extern char **environ;
+
+static int one_thread(void **state)
+{
+    (void)state;
+    return weft_configure(&(struct weft_opts){ .threads = 1 });
+}
+
+#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_test_teardown)
+
+static int run_virtual(weft_fn fn, void *arg)
+{
+    return weft_root_close(weft_root_open(weft_virtual(), fn, arg));
+}
+
+/* A shell that runs a command; negative: -errno. */
+static pid_t start(const char *command)
+{
+    char shell[] = "/bin/sh", option[] = "-c", *text = strdup(command);
+    if (!text)
+        return -ENOMEM;
+    char *argv[] = { shell, option, text, NULL };
+    pid_t pid;
+    int rc = posix_spawn(&pid, shell, NULL, NULL, argv, environ);
+    free(text);
+    return rc == 0 ? pid : -rc;
+}
+
+/* ---- one that is named ----------------------------------------------------------------------- */
+
+/* The child ends when its standard input does: when somebody else on this thread closes it. */
+struct held {
+    int fds[2];
+    pid_t pid;
+    int status;
+    bool is_waitid;
+    atomic_bool is_waiting;
+    siginfo_t info;
+    int rc[6], error[6];
+};
+
+static int start_held(struct held *h)
+{
+    if (pipe(h->fds) < 0)
+        return -errno;
+    h->pid = fork();
+    if (h->pid == 0) {
+        (void)dup2(h->fds[0], STDIN_FILENO);
+        (void)close(h->fds[0]);
+        (void)close(h->fds[1]);
+        (void)execl("/bin/sh", "sh", "-c", "read line; exit 7", (char *)NULL);
+        _exit(127);
+    }
+    return h->pid < 0 ? -errno : 0;
+}
+
+static int let_go(void *arg)
+{
+    struct held *h = arg;
+    int rc = test_await(&h->is_waiting) ? 0 : -ETIMEDOUT;
+    (void)close(h->fds[0]);
+    (void)close(h->fds[1]);
+    return rc;
+}
+
+static int await_held(void *arg)
+{
+    struct held *h = arg;
+    int rc = start_held(h);
+    if (rc < 0)
+        return rc;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch(&scope, NULL, let_go, h);
+    h->rc[0] = waitpid(h->pid, &h->status, WNOHANG);
+    h->is_waiting = true;
+    if (h->is_waitid)
+        h->rc[1] = waitid(P_PID, (id_t)h->pid, &h->info, WEXITED) == 0 ? h->info.si_pid : -1;
+    else
+        h->rc[1] = waitpid(h->pid, &h->status, 0);
+    errno = 0;
+    h->rc[2] = waitpid(h->pid, &h->status, 0);
+    h->error[2] = errno;
+    return weft_scope_close(&scope, 0);
+}
+
+static void waiting_for_a_child_parks(void **state)
+{
+    (void)state;
+    struct held h = { .pid = 0 };
+
+    assert_int_equal(run_virtual(await_held, &h), 0);
+
+    assert_int_equal(h.rc[0], 0);
+    assert_int_equal(h.rc[1], h.pid);
+    assert_true(WIFEXITED(h.status));
+    assert_int_equal(WEXITSTATUS(h.status), 7);
+    assert_int_equal(h.rc[2], -1);
+    assert_int_equal(h.error[2], ECHILD);
+}
+
+static void waitid_parks_too(void **state)
+{
+    (void)state;
+    struct held h = { .is_waitid = true };
+
+    assert_int_equal(run_virtual(await_held, &h), 0);
+
+    assert_int_equal(h.rc[1], h.pid);
+    assert_int_equal(h.info.si_code, CLD_EXITED);
+    assert_int_equal(h.info.si_status, 7);
+}
+
+/* ---- many, and any --------------------------------------------------------------------------- */
+
+static int sleep_in_shell(void *arg)
+{
+    (void)arg;
+    int status = -1;
+    pid_t pid = start("sleep 0.2");
+    if (pid < 0)
+        return pid;
+    return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -EIO;
+}
+
+static int wait_for_many(void *arg)
+{
+    int64_t *took_ms = arg, start_ns = weft_now_ns();
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < CHILDREN; i++)
+        weft_launch(&scope, NULL, sleep_in_shell, NULL);
+    int rc = weft_scope_close(&scope, 0);
+    *took_ms = (weft_now_ns() - start_ns) / 1000000;
+    return rc;
+}
+
+static void one_thread_waits_for_many(void **state)
+{
+    (void)state;
+    int64_t took_ms;
+
+    assert_int_equal(run_virtual(wait_for_many, &took_ms), 0);
+
+    assert_in_range(took_ms, 200, CHILDREN * 200 / 2); /* one after the other: 4,000 */
+}
+
+static int wait_for_any(void *arg)
+{
+    struct held *h = arg;
+    int rc = start_held(h);
+    if (rc < 0)
+        return rc;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch(&scope, NULL, let_go, h);
+    h->is_waiting = true;
+    struct rusage usage = { .ru_maxrss = 0 };
+    h->rc[0] = wait3(&h->status, 0, &usage);
+    h->rc[1] = usage.ru_maxrss > 0;
+    h->rc[2] = wait(NULL);
+    h->error[2] = errno;
+    return weft_scope_close(&scope, 0);
+}
+
+static void waiting_for_any_child_holds_nobody_up(void **state)
+{
+    (void)state;
+    struct held h = { .pid = 0 };
+
+    assert_int_equal(run_virtual(wait_for_any, &h), 0);
+
+    assert_int_equal(h.rc[0], h.pid);
+    assert_int_equal(WEXITSTATUS(h.status), 7);
+    assert_true(h.rc[1]);
+    assert_int_equal(h.rc[2], -1);
+    assert_int_equal(h.error[2], ECHILD);
+}
+
+static int wait_for_stop(void *arg)
+{
+    struct held *h = arg;
+    pid_t pid = start("kill -STOP $$; exit 3");
+    if (pid < 0)
+        return pid;
+    h->rc[0] = waitpid(pid, &h->status, WUNTRACED) == pid && WIFSTOPPED(h->status);
+    (void)kill(pid, SIGCONT);
+    h->rc[1] = waitpid(pid, &h->status, 0) == pid && WEXITSTATUS(h->status) == 3;
+    return 0;
+}
+
+static void a_child_that_stops_is_told(void **state)
+{
+    (void)state;
+    struct held h = { .pid = 0 };
+
+    assert_int_equal(run_virtual(wait_for_stop, &h), 0);
+
+    assert_true(h.rc[0]);
+    assert_true(h.rc[1]);
+}
+
+/* ---- cancelling ------------------------------------------------------------------------------ */
+
+static int await_cancelled(void *arg)
+{
+    struct held *h = arg;
+    int rc = start_held(h);
+    h->is_waiting = true;
+    h->rc[0] = waitpid(h->pid, &h->status, 0);
+    h->error[0] = errno;
+    (void)let_go(h);
+    (void)weft_intercept(false);
+    h->rc[1] = waitpid(h->pid, &h->status, 0);
+    return rc;
+}
+
+static void cancelling_ends_the_wait_and_leaves_the_child(void **state)
+{
+    (void)state;
+    struct held h = { .pid = 0 };
+    struct weft_task *root = weft_root_open(weft_virtual(), await_cancelled, &h);
+    assert_true(test_block_until(&h.is_waiting));
+
+    weft_cancel(root);
+
+    assert_int_equal(weft_root_close(root), 0);
+    assert_int_equal(h.rc[0], -1);
+    assert_int_equal(h.error[0], ECANCELED);
+    assert_int_equal(h.rc[1], h.pid);
+}
+
+/* ---- the shell ------------------------------------------------------------------------------- */
+
+struct shell {
+    int rc[4];
+    char line[32];
+    int64_t took_ms;
+};
+
+static int system_sleeps(void *arg)
+{
+    (void)arg;
+    return system("sleep 0.2") == 0 ? 0 : -EIO;
+}
+
+static int run_systems(void *arg)
+{
+    struct shell *s = arg;
+    char command[] = "exit 5"; /* on the coroutine's stack */
+    s->rc[0] = system(command);
+    s->rc[1] = system(NULL);
+    int64_t start_ns = weft_now_ns();
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < CHILDREN; i++)
+        weft_launch(&scope, NULL, system_sleeps, NULL);
+    int rc = weft_scope_close(&scope, 0);
+    s->took_ms = (weft_now_ns() - start_ns) / 1000000;
+    return rc;
+}
+
+static void system_holds_nobody_up(void **state)
+{
+    (void)state;
+    struct shell s = { .took_ms = 0 };
+
+    assert_int_equal(run_virtual(run_systems, &s), 0);
+
+    assert_int_equal(WEXITSTATUS(s.rc[0]), 5);
+    assert_int_not_equal(s.rc[1], 0);
+    assert_in_range(s.took_ms, 200, CHILDREN * 200 / 2);
+}
+
+static int run_popen(void *arg)
+{
+    struct shell *s = arg;
+    FILE *file = popen("echo hello; exit 4", "r");
+    if (!file)
+        return -errno;
+    s->rc[0] = fgets(s->line, sizeof s->line, file) ? 1 : 0;
+    s->rc[1] = pclose(file);
+    s->rc[2] = popen("true", "nonsense") ? 1 : errno;
+    return 0;
+}
+
+static void popen_and_pclose_work(void **state)
+{
+    (void)state;
+    struct shell s = { .took_ms = 0 };
+
+    assert_int_equal(run_virtual(run_popen, &s), 0);
+
+    assert_int_equal(s.rc[0], 1);
+    assert_string_equal(s.line, "hello\n");
+    assert_int_equal(WEXITSTATUS(s.rc[1]), 4);
+    assert_int_equal(s.rc[2], EINVAL);
+}
+
+/* ---- the mask of signals --------------------------------------------------------------------- */
+
+#define TERM_ITSELF "kill -TERM $$; exit 1"
+
+static int spawn_term(void)
+{
+    int status = 0;
+    pid_t pid = start(TERM_ITSELF);
+    return pid > 0 && waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+static int fork_term(void)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)execl("/bin/sh", "sh", "-c", TERM_ITSELF, (char *)NULL);
+        _exit(127);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+static int popen_term(void)
+{
+    FILE *file = popen(TERM_ITSELF, "r");
+    return file ? pclose(file) : -1;
+}
+
+static int start_in_all_ways(void *arg)
+{
+    struct shell *s = arg;
+    s->rc[0] = spawn_term();
+    s->rc[1] = fork_term();
+    s->rc[2] = system("exec sh -c '" TERM_ITSELF "'");
+    s->rc[3] = popen_term();
+    return 0;
+}
+
+/* weft's threads block SIGTERM: a child that inherited that would not die of it. */
+static void children_have_the_programs_mask(void **state)
+{
+    (void)state;
+    struct shell s = { .took_ms = 0 };
+
+    assert_int_equal(run_virtual(start_in_all_ways, &s), 0);
+
+    for (int i = 0; i < 4; i++) {
+        assert_true(WIFSIGNALED(s.rc[i]));
+        assert_int_equal(WTERMSIG(s.rc[i]), SIGTERM);
+    }
+}
+
+/* ---- after fork ------------------------------------------------------------------------------ */
+
+static pthread_mutex_t contended = PTHREAD_MUTEX_INITIALIZER;
+
+static int want(void *arg)
+{
+    atomic_bool *has_tried = arg;
+    *has_tried = true;
+    return pthread_mutex_lock(&contended) == 0 && pthread_mutex_unlock(&contended) == 0 ? 0 : -EIO;
+}
+
+/* The child sleeps, waits for a child of its own, and unlocks what a coroutine is parked on. */
+static int child_life(void)
+{
+    (void)usleep(1000);
+    if (pthread_mutex_unlock(&contended) != 0)
+        return 1;
+    int status = 0;
+    pid_t pid = start("exit 9");
+    return waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 9 ? 0 : 2;
+}
+
+static int fork_while_others_wait(void *arg)
+{
+    int *status = arg;
+    atomic_bool has_tried = false;
+    (void)pthread_mutex_lock(&contended);
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch(&scope, NULL, want, &has_tried);
+    int rc = test_await(&has_tried) ? 0 : -ETIMEDOUT;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(child_life());
+    (void)pthread_mutex_unlock(&contended);
+    if (waitpid(pid, status, 0) != pid)
+        rc = -EIO;
+    return weft_scope_close(&scope, rc);
+}
+
+static void in_a_child_of_fork_nothing_parks(void **state)
+{
+    (void)state;
+    int status = -1;
+
+    assert_int_equal(run_virtual(fork_while_others_wait, &status), 0);
+
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        one_thread_test(waiting_for_a_child_parks),
+        one_thread_test(waitid_parks_too),
+        one_thread_test(one_thread_waits_for_many),
+        one_thread_test(waiting_for_any_child_holds_nobody_up),
+        one_thread_test(a_child_that_stops_is_told),
+        one_thread_test(cancelling_ends_the_wait_and_leaves_the_child),
+        one_thread_test(system_holds_nobody_up),
+        one_thread_test(popen_and_pclose_work),
+        one_thread_test(children_have_the_programs_mask),
+        one_thread_test(in_a_child_of_fork_nothing_parks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
