@@ -50,6 +50,10 @@ bool weft_park_leave(struct weft_park_table *table, struct weft_task *self, cons
 void weft_park_wake(struct weft_park_table *table, const void *object, bool all)
 {
     struct weft_park_bucket *bucket = weft_park_bucket(table, object);
+    struct weft_task *self = weft_self();
+    bool was_in_call = self && self->is_in_call;
+    if (self)
+        self->is_in_call = true; /* nothing in here must park */
     weft_lock_acquire(&bucket->lock);
     struct weft_waiter *next;
     for (struct weft_waiter *waiter = bucket->waiters.first; waiter; waiter = next) {
@@ -61,6 +65,8 @@ void weft_park_wake(struct weft_park_table *table, const void *object, bool all)
             break;
     }
     weft_lock_release(&bucket->lock);
+    if (self)
+        self->is_in_call = was_in_call;
 }
 
 void weft_park_forget(struct weft_park_table *table)

@@ -2,8 +2,8 @@
 #include "seat.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "sys.h"
@@ -42,7 +42,7 @@ void weft_seat_enter_slow(struct weft_thread *thread, struct weft_seat *seat)
         for (unsigned spins = 0; atomic_load_explicit(&seat->wanted, memory_order_acquire) != 0;
              spins++) {
             if (spins % 64 == 63)
-                (void)sched_yield();
+                (void)syscall(SYS_sched_yield);
         }
         atomic_store_explicit(&thread->is_inside, 1, memory_order_relaxed);
         weft_fence_light();
@@ -62,7 +62,7 @@ void weft_seat_intrude(struct weft_seat *seat)
     for (unsigned spins = 0;
          thread && atomic_load_explicit(&thread->is_inside, memory_order_acquire) != 0; spins++) {
         if (spins % 64 == 63) /* it may have lost its core inside */
-            (void)sched_yield();
+            (void)syscall(SYS_sched_yield);
     }
 }
 

@@ -402,7 +402,7 @@ static void quiesce(void)
                 atomic_load(&berth_container_of(node, struct weft_trace_ring, node)->is_busy);
         weft_lock_release(&trace.lock);
         if (is_busy)
-            (void)sched_yield();
+            (void)syscall(SYS_sched_yield);
     }
 }
 

@@ -378,7 +378,7 @@ static int want(void *arg)
 /* The child sleeps, waits for a child of its own, and unlocks what a coroutine is parked on. */
 static int child_life(void)
 {
-    (void)usleep(1000);
+    (void)usleep(1000); /* sleeps: and does not park */
     if (pthread_mutex_unlock(&contended) != 0)
         return 1;
     int status = 0;
