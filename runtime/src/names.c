@@ -15,6 +15,7 @@
 
 struct name {
     struct name *next; /* in its bucket */
+    bool is_released;
     char text[];
 };
 
@@ -47,7 +48,7 @@ static bool enter(struct name *name)
     struct name **bucket = bucket_of(name->text);
     weft_lock_acquire(&lock);
     const struct name *other = *bucket;
-    while (other && strcmp(other->text, name->text) != 0)
+    while (other && (other->is_released || strcmp(other->text, name->text) != 0))
         other = other->next;
     if (!other) {
         name->next = *bucket;
@@ -67,6 +68,7 @@ int weft_name_take(const char *name, const char **ret_copy)
     struct name *entry = malloc(sizeof *entry + bytes + 1);
     if (!entry)
         return -ENOMEM;
+    entry->is_released = false;
     memcpy(entry->text, name, bytes + 1);
     if (!enter(entry)) {
         free(entry);
@@ -76,14 +78,28 @@ int weft_name_take(const char *name, const char **ret_copy)
     return 0;
 }
 
+/* Under the lock: the link to the name whose text this is. */
+static struct name **link_of(const char *copy)
+{
+    struct name **link = bucket_of(copy);
+    while ((*link)->text != copy)
+        link = &(*link)->next;
+    return link;
+}
+
+void weft_name_release(const char *copy)
+{
+    weft_lock_acquire(&lock);
+    (*link_of(copy))->is_released = true;
+    weft_lock_release(&lock);
+}
+
 void weft_name_give(const char *copy)
 {
     if (!copy)
         return;
-    struct name **link = bucket_of(copy);
     weft_lock_acquire(&lock);
-    while ((*link)->text != copy)
-        link = &(*link)->next;
+    struct name **link = link_of(copy);
     struct name *entry = *link;
     *link = entry->next;
     weft_lock_release(&lock);

@@ -9,5 +9,8 @@
  * or longer than WEFT_DISPATCHER_NAME_BYTES_MAX. Any thread. */
 int weft_name_take(const char *name, const char **ret_copy);
 
+/* Somebody else may take the name from now on; the copy stays. */
+void weft_name_release(const char *copy);
+
 /* Gives back and frees a name that weft_name_take() returned. NULL is fine. */
 void weft_name_give(const char *copy);

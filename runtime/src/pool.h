@@ -90,6 +90,7 @@ struct weft_thread {
     bool is_spinning;                 /* the one of its pool that looks for work */
     struct weft_view_loop *loop;      /* the innermost that it runs, or NULL */
     bool is_guest;                    /* not one of weft's own: guest.h */
+    const struct weft_custom *custom; /* the user's dispatcher for which it runs, or NULL */
     char name[24];
 };
 

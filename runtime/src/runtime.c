@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "cores.h"
+#include "custom.h"
 #include "die.h"
 #include "fence.h"
 #include "guest.h"
@@ -129,7 +130,7 @@ int weft_shutdown(void)
     (void)pthread_mutex_lock(&runtime.lock);
     int rc = 0;
     bool was_started = runtime.is_started;
-    if (was_started && !berth_list_is_empty(&runtime.trees)) {
+    if (weft_customs_are_open() || (was_started && !berth_list_is_empty(&runtime.trees))) {
         rc = -EBUSY;
     } else if (was_started) {
         weft_threads_close();
@@ -140,8 +141,10 @@ int weft_shutdown(void)
         runtime.is_started = false;
         runtime.opts = (struct weft_opts){ 0 };
     }
-    if (rc == 0)
-        weft_views_fini(); /* they may be older than the start */
+    if (rc == 0) { /* these may be older than the start */
+        weft_views_fini();
+        weft_customs_fini();
+    }
     (void)pthread_mutex_unlock(&runtime.lock);
     return rc;
 }

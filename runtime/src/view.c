@@ -9,6 +9,7 @@
 #include "die.h"
 #include "immediate.h"
 #include "names.h"
+#include "trace.h"
 
 static int view_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
 static bool view_is_here(struct weft_dispatcher *d);
@@ -166,6 +167,7 @@ static struct weft_turn *pop(struct weft_view *view)
 /* The loop is no more: its thread is between two turns of the parent. */
 static void loop_leave(struct weft_view_loop *loop)
 {
+    weft_trace_loop_end(&loop->view->base);
     loop->view = NULL;
     loop->thread->loop = loop->outer;
 }
@@ -228,6 +230,7 @@ static void loop_run(struct weft_turn *starter)
         .outer = thread->loop,
     };
     thread->loop = &loop;
+    weft_trace_loop_begin(&loop.view->base);
     for (struct weft_turn *turn = loop_begin(&loop); turn; turn = weft_view_next(&loop)) {
         weft_threads_unpromise(thread);
         weft_thread_run(thread, turn);

@@ -8,6 +8,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include <weft/base.h>
 
 #ifdef __cplusplus
@@ -32,6 +35,10 @@ struct weft_dispatcher *weft_io(void);
  * running at once as the process has cores; a coroutine comes back from such a call on the same
  * thread. */
 struct weft_dispatcher *weft_virtual(void);
+
+/* The plain thread inside weft_main_run(). While there is none, starts there fail with -ENODEV;
+ * what was there when it ended is cancelled, and cleans up on weft_io(). */
+struct weft_dispatcher *weft_main(void);
 
 /* Views: dispatchers with a limit of their own on how many coroutines RUN at once; a parked one has
  * left its place. (To limit what is in progress: a semaphore.) A view serves its queue in order of
@@ -59,6 +66,44 @@ int weft_view_serial(struct weft_dispatcher *parent, const char *name,
  * For every dispatcher; cannot fail; needs no closing. A coroutine that was started so belongs to
  * `d` like any other, and is queued there when it is woken. NULL: NULL. */
 struct weft_dispatcher *weft_immediate(struct weft_dispatcher *d);
+
+/* A dispatcher of your own, for example an event loop or the queue of a device. It is handed pieces
+ * of work and runs each exactly once. */
+struct weft_work {
+    struct weft_work *next; /* yours while you hold it: your queue needs no malloc */
+    uint64_t opaque[3];
+};
+
+/* Runs a piece here, on a plain thread or in a coroutine (of another dispatcher), and returns when
+ * what it is for parks or ends; `work` is gone then. Not from inside dispatch. */
+void weft_work_run(struct weft_work *work);
+
+struct weft_dispatcher_ops {
+    /* Takes a piece of work. Called on any thread, by one at a time; must not wait. Negative: it is
+     * refused, and its coroutine is cancelled: it cleans up on weft_io(), or never starts if it had
+     * not; a coroutine in weft_with() gets this number. */
+    int (*dispatch)(void *self, struct weft_work *work);
+    /* Optional, for weft_immediate(): is this thread running for `self`? Inside weft_work_run()
+     * weft knows that itself. */
+    bool (*is_here)(void *self);
+    void *reserved[4];
+};
+
+/* `ops` is copied; `self` is what its functions get. `name`: as of a view. 0; -EINVAL, -EEXIST,
+ * -ENOMEM. */
+int weft_dispatcher_open(const struct weft_dispatcher_ops *ops, void *self, const char *name,
+                         struct weft_dispatcher **ret_dispatcher);
+
+/* Waits (blocks a plain thread) for what runs just now. Whatever else is there is cancelled and
+ * cleans up on weft_io(); that includes the pieces which you hold: they are taken back, and to run
+ * one does nothing any more. Then weft holds no pointer to self or ops, and the name is free; the
+ * handle refuses everything with -ENODEV until weft_shutdown(). 0; -EDEADLK: inside itself;
+ * -ENODEV: closed before; -EINVAL: not one that weft_dispatcher_open() made. */
+int weft_dispatcher_close(struct weft_dispatcher *d);
+
+/* For tests: what weft_main() is from now on, and where weft_main_run() runs; NULL: the real one.
+ * 0. */
+int weft_main_replace(struct weft_dispatcher *d);
 
 /* The one that this coroutine runs on (never an immediate one); NULL on a plain thread. */
 struct weft_dispatcher *weft_current(void);

@@ -40,8 +40,12 @@ int weft_configure(const struct weft_opts *opts);
  */
 int weft_run(weft_fn fn, void *arg);
 
+/* The same with fn on weft_main(), which is this thread until fn has ended. For a plain thread:
+ * else -EPERM; -EBUSY: another one is inside; -EINVAL: no fn. */
+int weft_main_run(weft_fn fn, void *arg);
+
 /* Starts a coroutine that has no scope around it; d NULL: weft_default(). Any thread, never waits.
- * NULL: no memory. Cancelled before it starts, it never runs. */
+ * NULL: no memory, or `d` refuses it. Cancelled before it starts, it never runs. */
 struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *arg);
 
 /* Waits (blocks a plain thread) for the end of a root, and frees it; its result as weft_await()
@@ -50,7 +54,8 @@ struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *ar
 int weft_root_close(struct weft_task *root);
 
 /* Ends all threads of weft and gives its memory back, for leak checkers; after it everything,
- * weft_configure() included, is possible again. -EBUSY while a root has not been closed. */
+ * weft_configure() included, is possible again. -EBUSY while a root, or a dispatcher of the user's,
+ * has not been closed. */
 int weft_shutdown(void);
 
 #ifdef __cplusplus

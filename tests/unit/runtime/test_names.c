@@ -33,6 +33,21 @@ static void a_name_in_use_is_refused(void **state)
     weft_name_give(copy);
 }
 
+static void a_released_name_may_be_taken_while_the_copy_is_still_read(void **state)
+{
+    (void)state;
+    const char *copy = NULL, *again = NULL;
+    assert_int_equal(weft_name_take("pool", &copy), 0);
+
+    weft_name_release(copy);
+
+    assert_int_equal(weft_name_take("pool", &again), 0);
+    assert_string_equal(copy, "pool");
+    weft_name_give(copy);
+    assert_int_equal(weft_name_take("pool", &copy), -EEXIST); /* giving took nothing from it */
+    weft_name_give(again);
+}
+
 static void the_names_of_the_built_in_dispatchers_are_in_use(void **state)
 {
     (void)state;
@@ -91,6 +106,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_is_copied_and_free_again_when_it_is_given_back),
         cmocka_unit_test(a_name_in_use_is_refused),
+        cmocka_unit_test(a_released_name_may_be_taken_while_the_copy_is_still_read),
         cmocka_unit_test(the_names_of_the_built_in_dispatchers_are_in_use),
         cmocka_unit_test(a_name_has_between_one_and_64_bytes),
         cmocka_unit_test(many_names_are_told_apart),
