@@ -7,7 +7,8 @@
  *              row; `long`: also what takes a minute because a blocked thread serves nobody else
  *   r2 N       N coroutines asleep for a second, by libc's sleep or by `delay`
  *   r3 N       N coroutines that do nothing, started and joined
- *   r4         handing the processor over: yields
+ *   r4         handing the processor over: yields, and messages to and fro
+ *   r5         jobs through a serial view, 10,000 and 1,000,000
  *   r6 N       N timers within a second: in all, and how late
  *   echo PORT  a server for the load of another process
  *
@@ -28,8 +29,8 @@ static const struct test {
     const char *name;
     int (*run)(const struct bench_args *args);
 } tests[] = {
-    { "r1", bench_table },  { "r2", bench_crowd },  { "r3", bench_spawn },
-    { "r4", bench_switch }, { "r6", bench_timers }, { "echo", bench_echo },
+    { "r1", bench_table },  { "r2", bench_crowd },  { "r3", bench_spawn },  { "r4", bench_switch },
+    { "r5", bench_serial }, { "r6", bench_timers }, { "echo", bench_echo },
 };
 
 static const struct test *find(const char *name)
@@ -45,7 +46,7 @@ static int usage(const char *what)
 {
     (void)fprintf(stderr,
                   "bench_weft: %s\n"
-                  "usage: bench_weft r1|r2|r3|r4|r6|echo [NUMBER [THREADS]] [compact] [delay] "
+                  "usage: bench_weft r1|r2|r3|r4|r5|r6|echo [NUMBER [THREADS]] [compact] [delay] "
                   "[long] [only NAME]\n",
                   what);
     return 2;

@@ -31,6 +31,7 @@ int bench_table(const struct bench_args *args);  /* r1 */
 int bench_crowd(const struct bench_args *args);  /* r2 */
 int bench_spawn(const struct bench_args *args);  /* r3 */
 int bench_switch(const struct bench_args *args); /* r4 */
+int bench_serial(const struct bench_args *args); /* r5 */
 int bench_timers(const struct bench_args *args); /* r6 */
 int bench_echo(const struct bench_args *args);   /* echo; does not return while it can serve */
 

@@ -28,13 +28,21 @@ static int delayed(void *arg)
     return weft_sleep_ms(1000);
 }
 
+static int sleeps(void *arg)
+{
+    (void)arg;
+    return (int)sleep(1); /* libc's */
+}
+
 static int crowd(void *arg)
 {
     struct crowd *crowd = arg;
+    bool is_delay = crowd->args->is_delay;
+    struct weft_dispatcher *on = is_delay ? weft_default() : weft_virtual();
     struct weft_scope scope;
     weft_scope_open(&scope);
     for (long i = 0; i < crowd->count; i++)
-        weft_launch(&scope, NULL, delayed, NULL);
+        weft_launch(&scope, on, is_delay ? delayed : sleeps, NULL);
     crowd->spawned_ns = weft_now_ns();
     crowd->page_tables_kib = bench_page_tables_kib();
     int rc = weft_scope_close(&scope, 0);
@@ -45,7 +53,7 @@ static int crowd(void *arg)
 int bench_crowd(const struct bench_args *args)
 {
     struct crowd c = { .args = args, .count = args->number ? args->number : CROWD_DEFAULT };
-    const char *way = "delay";
+    const char *way = args->is_delay ? "delay" : "sleep";
     long rss_kib = bench_rss_kib();
     int64_t cpu_ns = bench_cpu_ns(), start_ns = weft_now_ns();
     int rc = bench_run(args->threads, crowd, &c);

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * A server that gives back what it is sent: a coroutine for each connection, in straight lines.
- * The load comes from another process.
+ * A server that gives back what it is sent: a virtual thread for each connection, with plain
+ * accept, read and write. The load comes from another process.
  */
 #include "weft_bench.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,34 +16,32 @@
 
 static int serve(void *arg)
 {
-    int fd = *(int *)arg, rc;
+    int fd = *(int *)arg;
     char bytes[ECHO_BYTES];
-    for (;;) {
-        ssize_t got = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
-        if (got < 0 && errno == EAGAIN) {
-            if ((rc = weft_fd_wait(fd, POLLIN, WEFT_NEVER)) < 0)
-                break;
-        } else if (got <= 0 || send(fd, bytes, (size_t)got, MSG_NOSIGNAL) != got) {
+    ssize_t got;
+    while ((got = read(fd, bytes, sizeof bytes)) > 0) {
+        if (write(fd, bytes, (size_t)got) != got)
             break;
-        }
     }
-    return weft_fd_close(fd);
+    return close(fd);
 }
 
 static int accept_all(void *arg)
 {
-    int listener = *(int *)arg, rc;
+    int listener = *(int *)arg;
     struct weft_scope clients;
     weft_supervisor_open(&clients);
-    while ((rc = weft_fd_wait(listener, POLLIN, WEFT_NEVER)) >= 0) {
-        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0)
-            continue;
+    for (int fd; (fd = accept(listener, NULL, NULL)) >= 0;) {
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
         if (weft_launch_copy(&clients, NULL, serve, &fd, sizeof fd) < 0)
             (void)close(fd);
     }
-    return weft_scope_close(&clients, rc);
+    return weft_scope_close(&clients, -errno);
+}
+
+static int in_virtual_threads(void *listener)
+{
+    return weft_with(weft_virtual(), accept_all, listener);
 }
 
 int bench_echo(const struct bench_args *args)
@@ -58,5 +54,5 @@ int bench_echo(const struct bench_args *args)
     if (listener < 0 || bind(listener, (const struct sockaddr *)&address, sizeof address) < 0 ||
         listen(listener, BACKLOG) < 0)
         return -errno;
-    return bench_run(args->threads, accept_all, &listener);
+    return bench_run(args->threads, in_virtual_threads, &listener);
 }

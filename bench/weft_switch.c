@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * What it costs to start and join a coroutine (r3), and to hand the processor to another (r4).
+ * What it costs to start and join a coroutine (r3), to hand the processor to another (r4), and to
+ * have a job done by one that does one at a time (r5).
  */
 #include "weft_bench.h"
+
+#include <errno.h>
 
 #define ROUNDS        3
 #define SPAWN_DEFAULT 1000000
 #define PAIR_TIMES    3000000
 #define CROWD         1000
 #define CROWD_TIMES   5000
+#define MESSAGES      1000000
 
 /* ---- r3 ----------------------------------------------------------------------------------------
  */
@@ -94,19 +98,80 @@ static double yield_ns(int count, long times)
     return rc < 0 ? -1 : (double)(weft_now_ns() - start_ns) / ((double)times * count);
 }
 
+/* Two channels, and a coroutine that sends back what it receives. */
+struct table_tennis {
+    struct weft_chan *there, *back;
+};
+
+static int pong(void *arg)
+{
+    struct table_tennis *t = arg;
+    long ball;
+    int rc;
+    while ((rc = weft_chan_recv(t->there, &ball, sizeof ball, WEFT_NEVER)) > 0) {
+        rc = weft_chan_send(t->back, &ball, sizeof ball, WEFT_NEVER);
+        if (rc < 0)
+            break;
+    }
+    return rc;
+}
+
+static int ping(struct table_tennis *t, long times)
+{
+    int rc = 0;
+    for (long i = 0; rc >= 0 && i < times; i++) {
+        long ball = i;
+        rc = weft_chan_send(t->there, &ball, sizeof ball, WEFT_NEVER);
+        if (rc >= 0)
+            rc = weft_chan_recv(t->back, &ball, sizeof ball, WEFT_NEVER);
+    }
+    weft_chan_close(t->there);
+    return rc < 0 ? rc : 0;
+}
+
+static int play(struct table_tennis *t, size_t capacity, unsigned threads)
+{
+    struct weft_scope scope;
+    int64_t start_ns = weft_now_ns();
+    weft_scope_open(&scope);
+    weft_launch(&scope, NULL, pong, t);
+    int rc = weft_scope_close(&scope, ping(t, MESSAGES));
+    if (rc == 0)
+        bench_line("R4_switch", (double)(weft_now_ns() - start_ns) / (2.0 * MESSAGES), "ns/msg",
+                   "chan_pingpong_capacity%zu_threads%u", capacity, threads);
+    return rc;
+}
+
+static int ping_pong(size_t capacity, unsigned threads)
+{
+    struct table_tennis t;
+    int rc = weft_chan_new(sizeof(long), capacity, NULL, &t.there);
+    if (rc < 0)
+        return rc;
+    rc = weft_chan_new(sizeof(long), capacity, NULL, &t.back);
+    if (rc == 0) {
+        rc = play(&t, capacity, threads);
+        weft_chan_free(t.back);
+    }
+    weft_chan_free(t.there);
+    return rc;
+}
+
 static int one_worker(void *arg)
 {
     (void)arg;
     bench_line("R4_switch", yield_ns(2, PAIR_TIMES), "ns", "pair_yield_threads1");
     bench_line("R4_switch", yield_ns(CROWD, CROWD_TIMES), "ns", "%d_yield_threads1", CROWD);
-    return 0;
+    int rc = ping_pong(0, 1);
+    return rc < 0 ? rc : ping_pong(1, 1);
 }
 
 static int two_workers(void *arg)
 {
     (void)arg;
     bench_line("R4_switch", yield_ns(CROWD, CROWD_TIMES), "ns", "%d_yield_threads2", CROWD);
-    return 0;
+    int rc = ping_pong(0, 2);
+    return rc < 0 ? rc : ping_pong(1, 2);
 }
 
 int bench_switch(const struct bench_args *args)
@@ -114,4 +179,63 @@ int bench_switch(const struct bench_args *args)
     (void)args;
     int rc = bench_run(1, one_worker, NULL);
     return rc < 0 ? rc : bench_run(2, two_workers, NULL);
+}
+
+/* ---- r5 ----------------------------------------------------------------------------------------
+ */
+
+static int increment(void *arg)
+{
+    ++*(long *)arg;
+    return 0;
+}
+
+/* A coroutine for each job. */
+static int serial_launch(struct weft_dispatcher *serial, long count, unsigned threads)
+{
+    long counter = 0;
+    struct weft_scope scope;
+    int64_t start_ns = weft_now_ns();
+    weft_scope_open(&scope);
+    for (long i = 0; i < count; i++)
+        weft_launch(&scope, serial, increment, &counter);
+    int rc = weft_scope_close(&scope, 0);
+    if (rc == 0)
+        bench_line("R5_serial", (double)(weft_now_ns() - start_ns) / (double)count, "ns",
+                   "launch_%ld_threads%u", count, threads);
+    return rc < 0 || counter == count ? rc : -ERANGE;
+}
+
+/* One coroutine that goes there for each job, and comes back. */
+static int serial_with(struct weft_dispatcher *serial, long count, unsigned threads)
+{
+    long counter = 0;
+    int rc = 0;
+    int64_t start_ns = weft_now_ns();
+    for (long i = 0; rc >= 0 && i < count; i++)
+        rc = weft_with(serial, increment, &counter);
+    if (rc >= 0)
+        bench_line("R5_serial", (double)(weft_now_ns() - start_ns) / (double)count, "ns",
+                   "with_%ld_threads%u", count, threads);
+    return rc < 0 || counter == count ? rc : -ERANGE;
+}
+
+static int serial(void *arg)
+{
+    static const long counts[] = { 10000, 1000000 };
+    unsigned threads = *(const unsigned *)arg;
+    struct weft_dispatcher *view;
+    int rc = weft_view_serial(weft_default(), "counter", &view);
+    for (int i = 0; rc >= 0 && i < 2 * ROUNDS; i++)
+        rc = serial_launch(view, counts[i % 2], threads);
+    return rc < 0 ? rc : serial_with(view, counts[1], threads);
+}
+
+int bench_serial(const struct bench_args *args)
+{
+    (void)args;
+    int rc = 0;
+    for (unsigned threads = 1; rc >= 0 && threads <= 2; threads++)
+        rc = bench_run(threads, serial, &threads);
+    return rc;
 }

@@ -32,6 +32,14 @@ static int block_task(void *arg)
     return (int)sleep(1);
 }
 
+/* The same on a dispatcher that would be blocked, did it not ask for what virtual has. */
+static int parked_task(void *arg)
+{
+    (void)arg;
+    (void)weft_intercept(true);
+    return (int)sleep(1);
+}
+
 static int cpu_task(void *arg)
 {
     (void)arg;
@@ -44,15 +52,14 @@ static int memory_task(void *arg)
     return bench_work_memory() < 0 ? -ENOMEM : 0;
 }
 
-enum column { SUSPEND, BLOCK, CPU, MEMORY, COLUMN_COUNT };
+enum column { SUSPEND, BLOCK, PARK, CPU, MEMORY, COLUMN_COUNT };
 
 static const struct {
     const char *name;
     weft_fn fn;
 } columns[COLUMN_COUNT] = {
-    [SUSPEND] = { "suspend", suspend_task },
-    [BLOCK] = { "block", block_task },
-    [CPU] = { "cpu/10", cpu_task },
+    [SUSPEND] = { "suspend", suspend_task }, [BLOCK] = { "block", block_task },
+    [PARK] = { "park", parked_task },        [CPU] = { "cpu/10", cpu_task },
     [MEMORY] = { "memory/20", memory_task },
 };
 
@@ -67,15 +74,17 @@ static void print(const char *row, enum column column, int64_t start_ns)
 
 struct row {
     const char *name;
-    struct weft_dispatcher *(*on)(void);
+    struct weft_dispatcher *(*on)(void); /* NULL: a view of so many threads */
+    int view_limit;
     unsigned threads; /* of the runtime */
     bool is_slow;     /* its few threads are blocked for a minute */
 };
 
 static const struct row rows[] = {
-    { "1 thread", weft_default, 1, true },
-    { "default", weft_default, 0, true },
-    { "io", weft_io, 0, false },
+    { "1 thread", weft_default, 0, 1, true }, { "default", weft_default, 0, 0, true },
+    { "io", weft_io, 0, 0, false },           { "view of 50", NULL, 50, 0, false },
+    { "view of 100", NULL, 100, 0, false },   { "virtual, 1 thread", weft_virtual, 0, 1, false },
+    { "virtual", weft_virtual, 0, 0, false },
 };
 
 static int measure(struct weft_dispatcher *d, const struct row *row, enum column column)
@@ -99,11 +108,12 @@ struct run {
 static int measure_row(void *arg)
 {
     const struct run *run = arg;
-    struct weft_dispatcher *d = run->row->on();
-    int rc = 0;
+    const struct row *row = run->row;
+    struct weft_dispatcher *d = row->on ? row->on() : NULL;
+    int rc = d ? 0 : weft_view_independent(row->view_limit, row->name, &d);
     for (enum column column = 0; rc == 0 && column < COLUMN_COUNT; column++) {
-        if (column != BLOCK || !run->row->is_slow || run->is_long)
-            rc = measure(d, run->row, column);
+        if (column != BLOCK || !row->is_slow || run->is_long)
+            rc = measure(d, row, column);
     }
     return rc;
 }
@@ -150,7 +160,7 @@ static int measure_gang(int count, const struct bench_args *args)
         return 0;
     int rc = 0;
     for (enum column column = BLOCK; rc == 0 && column < COLUMN_COUNT; column++) {
-        if (column != BLOCK || count > 2 || args->is_long)
+        if (column != PARK && (column != BLOCK || count > 2 || args->is_long))
             rc = measure_threads(name, count, column);
     }
     return rc;
