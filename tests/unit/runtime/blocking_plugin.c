@@ -18,5 +18,6 @@ int blocking_ask(int fd, char *answer, size_t answer_bytes)
     memset(answer, 0, answer_bytes);
     if (read(fd, answer, answer_bytes - 1) < 0)
         return -2;
+    /* sleeps: as others do */
     return usleep(1000);
 }

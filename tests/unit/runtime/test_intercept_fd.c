@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* What the fortified names do, without having to compile so. */
@@ -466,6 +467,82 @@ static void who_never_has_to_wait_lets_others_run_and_hears_of_cancelling(void *
     }
 }
 
+struct handed {
+    int fds[2];
+    int number; /* no atomic: the descriptor orders it */
+    atomic_bool is_inside;
+};
+
+static void *hand_over(void *arg)
+{
+    struct handed *handed = arg;
+    uint64_t one = 1;
+    if (!test_block_until(&handed->is_inside))
+        return NULL;
+    handed->number = 42;
+    ssize_t written = write(handed->fds[1], &one, sizeof one);
+    return written == sizeof one ? arg : NULL;
+}
+
+static int take_over(void *arg)
+{
+    struct handed *handed = arg;
+    uint64_t one;
+    handed->is_inside = true;
+    return read(handed->fds[0], &one, sizeof one) == sizeof one ? handed->number : -errno;
+}
+
+/* ThreadSanitizer would report it if a wrapper hid one of the two calls. */
+static void what_a_plain_thread_did_before_it_wrote_is_done_when_a_coroutine_has_read(void **state)
+{
+    (void)state;
+    for (enum sort sort = PIPE; sort < SORT_COUNT; sort++) {
+        struct handed handed = { .number = 0 };
+        pthread_t thread;
+        void *is_good = NULL;
+        assert_int_equal(open_ends(sort, handed.fds), 0);
+        assert_int_equal(pthread_create(&thread, NULL, hand_over, &handed), 0);
+
+        assert_int_equal(run_virtual(take_over, &handed), 42);
+
+        assert_int_equal(pthread_join(thread, &is_good), 0);
+        assert_non_null(is_good);
+        close_ends(handed.fds);
+    }
+}
+
+static int read_in_child(void *arg)
+{
+    struct outcome *o = arg;
+    int fds[2], flags;
+    char byte;
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+        return -errno;
+    pid_t pid = fork();
+    if (pid == 0) { /* the other process makes it non-blocking, and so for everybody */
+        (void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
+        _exit(0);
+    }
+    int status;
+    while (pid > 0 && waitpid(pid, &status, WNOHANG) == 0)
+        (void)weft_sleep_ms(1);
+    flags = fcntl(fds[0], F_GETFL);
+    o[0] = outcome_of(read(fds[0], &byte, 1));
+    close_ends(fds);
+    return flags & O_NONBLOCK ? 0 : -EIO;
+}
+
+static void a_descriptor_that_a_child_shares_is_asked_each_time(void **state)
+{
+    (void)state;
+    struct outcome o = { 0 };
+
+    assert_int_equal(run_virtual(read_in_child, &o), 0);
+
+    assert_int_equal(o.rc, -1);
+    assert_int_equal(o.error, EAGAIN);
+}
+
 static int write_to_nobody(void *arg)
 {
     int fds[2];
@@ -498,6 +575,8 @@ int main(void)
         weft_unit_test(a_number_may_come_to_mean_something_else),
         weft_unit_test(nonblock_stays_as_its_owner_set_it),
         weft_unit_test(timers_of_the_kernel_are_awaited_together),
+        weft_unit_test(what_a_plain_thread_did_before_it_wrote_is_done_when_a_coroutine_has_read),
+        weft_unit_test(a_descriptor_that_a_child_shares_is_asked_each_time),
         weft_unit_test(writing_to_nobody_ends_a_program_that_does_not_ignore_it),
         weft_unit_test(who_never_has_to_wait_lets_others_run_and_hears_of_cancelling),
     };
