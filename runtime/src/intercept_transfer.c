@@ -11,7 +11,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "intercept.h"
@@ -78,7 +78,23 @@ static int advance(struct progress *p, size_t count)
     return 0;
 }
 
-/* The tries are never inlined: their caller may have parked since it last saw errno's address. */
+/* The tries are never inlined: their caller may have parked since it last saw errno's address.
+ *
+ * libc's recv() and send() make themselves points of cancellation by two atomic operations, which
+ * no thread of weft has a use for. */
+static __attribute__((noinline)) ssize_t try_bytes(int fd, const struct iovec *part, int flags,
+                                                   bool is_out)
+{
+    ssize_t rc;
+    if (WEFT_ASAN || WEFT_TSAN)
+        rc = is_out ? next_send()(fd, part->iov_base, part->iov_len, flags)
+                    : next_recv()(fd, part->iov_base, part->iov_len, flags);
+    else
+        rc = syscall(is_out ? SYS_sendto : SYS_recvfrom, fd, part->iov_base, part->iov_len, flags,
+                     NULL, NULL);
+    return rc < 0 ? -errno : rc;
+}
+
 static __attribute__((noinline)) ssize_t try_socket(struct progress *p, bool is_out)
 {
     const struct weft_transfer *t = p->transfer;
@@ -89,9 +105,7 @@ static __attribute__((noinline)) ssize_t try_socket(struct progress *p, bool is_
     if (t->msg && p->done == 0) {
         rc = is_out ? next_sendmsg()(t->fd, t->msg, flags) : next_recvmsg()(t->fd, t->msg, flags);
     } else if (p->part_count == 1) {
-        const struct iovec *part = p->parts;
-        rc = is_out ? next_send()(t->fd, part->iov_base, part->iov_len, flags)
-                    : next_recv()(t->fd, part->iov_base, part->iov_len, flags);
+        return try_bytes(t->fd, p->parts, flags, is_out);
     } else {
         struct msghdr msg = { .msg_iovlen = (size_t)p->part_count };
         memcpy(&msg.msg_iov, &p->parts, sizeof msg.msg_iov); /* const is cast away: only read */
@@ -166,16 +180,16 @@ static ssize_t try_kind(struct weft_task *self, struct progress *p, struct weft_
     return try_file(self, p, is_out);
 }
 
-/* Until enough is done: 0, or why it does not go on. */
-static ssize_t go_on(struct weft_task *self, struct progress *p, bool is_out)
+/* Until enough is done: 0, or why it does not go on. `first`: of a try that has been made, or
+ * -EINPROGRESS. */
+static ssize_t go_on(struct weft_task *self, struct progress *p, bool is_out, ssize_t first)
 {
     struct weft_ready ready = {
         .self = self,
         .fd = p->transfer->fd,
         .poll_events = is_out ? POLLOUT : POLLIN,
     };
-    for (;;) {
-        ssize_t rc = try_kind(self, p, &ready, is_out);
+    for (ssize_t rc = first;; rc = try_kind(self, p, &ready, is_out)) {
         if (rc == -EINPROGRESS)
             continue;
         if (rc == -EAGAIN) {
@@ -192,11 +206,10 @@ static ssize_t go_on(struct weft_task *self, struct progress *p, bool is_out)
     }
 }
 
-static ssize_t run(struct weft_task *self, const struct weft_transfer *transfer, bool is_out)
+/* `first`: what the first try gave. */
+static ssize_t run_steps(struct weft_task *self, const struct weft_transfer *transfer, bool is_out,
+                         ssize_t first)
 {
-    int rc = weft_ready_fair(self);
-    if (rc < 0)
-        return rc;
     struct progress p = {
         .transfer = transfer,
         .parts = transfer->iov,
@@ -204,9 +217,25 @@ static ssize_t run(struct weft_task *self, const struct weft_transfer *transfer,
     };
     for (int i = 0; i < transfer->iov_count; i++)
         p.total += transfer->iov[i].iov_len;
-    ssize_t why = go_on(self, &p, is_out);
+    ssize_t why = go_on(self, &p, is_out, first);
     free(p.copy);
     return p.done > 0 ? (ssize_t)p.done : why;
+}
+
+static ssize_t run(struct weft_task *self, const struct weft_transfer *t, bool is_out)
+{
+    int rc = weft_ready_fair(self);
+    if (rc < 0)
+        return rc;
+    bool is_simple = t->iov_count == 1 && !t->msg && !t->has_offset;
+    if (!is_simple || !weft_kind_is_socket(weft_fd_look(t->fd)))
+        return run_steps(self, t, is_out, -EINPROGRESS);
+    /* The usual case: a socket, and all is done at once. */
+    ssize_t first = try_bytes(t->fd, t->iov, (t->flags | MSG_DONTWAIT) & ~MSG_WAITALL, is_out);
+    bool is_all = first >= 0 && (size_t)first == t->iov->iov_len;
+    if (is_all || first == 0 || (first > 0 && !is_out && (t->flags & MSG_WAITALL) == 0))
+        return first;
+    return run_steps(self, t, is_out, first == -ENOTSOCK && !t->is_socket ? -EINPROGRESS : first);
 }
 
 ssize_t weft_transfer_in(struct weft_task *self, const struct weft_transfer *transfer)
