@@ -16,6 +16,7 @@
 #include "lock.h"
 
 #if WEFT_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/lsan_interface.h>
 #endif
 
@@ -329,6 +330,10 @@ static void batch_warm_up(struct batch *batch, bool is_populated)
     for (size_t i = 0; i < batch->count; i++) {
         struct weft_stack_slab *slab = batch->slabs[i];
         size_t index = batch->cold[i].index;
+#if WEFT_ASAN
+        /* The notes of ASan about these addresses outlive a slab that was here before. */
+        __asan_unpoison_memory_region(batch->stacks[i], sizeof *batch->stacks[i]);
+#endif
         *batch->stacks[i] = (struct weft_stack){
             .low = stack_low(slab, index),
             .bytes = stack_bytes(slab, index),
