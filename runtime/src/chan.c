@@ -13,8 +13,6 @@
 #include "channel.h"
 #include "die.h"
 
-bool weft_chan_boxes_all;
-
 static int send_boxed(struct weft_chan *chan, struct weft_task *self, const void *item,
                       int64_t deadline_ns);
 static int recv_boxed(struct weft_chan *chan, struct weft_task *self, void *ret_item,
@@ -232,7 +230,7 @@ int weft_chan_send(struct weft_chan *chan, const void *item, size_t item_bytes, 
     struct weft_chan_after after = { 0 };
     weft_lock_acquire(&chan->lock);
     rc = weft_chan_put(chan, item, &after);
-    if (rc == -EAGAIN && deadline_ns != 0 && !weft_chan_boxes_all) {
+    if (rc == -EAGAIN && deadline_ns != 0 && weft_lends_locals(self)) {
         struct weft_chan_call call;
         struct weft_chan_node node;
         return wait_to_send(chan, self, item, &call, &node, deadline_ns);
@@ -311,7 +309,7 @@ int weft_chan_recv(struct weft_chan *chan, void *ret_item, size_t item_bytes, in
     weft_lock_acquire(&chan->lock);
     rc = weft_chan_take(chan, ret_item, &after);
     bool is_small = item_bytes <= WEFT_CHAN_INLINE_BYTES;
-    if (rc == -EAGAIN && deadline_ns != 0 && is_small && !weft_chan_boxes_all) {
+    if (rc == -EAGAIN && deadline_ns != 0 && is_small && weft_lends_locals(self)) {
         struct weft_chan_call call;
         struct weft_chan_node node;
         uint64_t item[WEFT_CHAN_INLINE_BYTES / sizeof(uint64_t)];

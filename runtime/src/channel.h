@@ -75,9 +75,5 @@ int weft_chan_put(struct weft_chan *chan, const void *item, struct weft_chan_aft
 bool weft_chan_can_take(struct weft_chan *chan);
 bool weft_chan_can_put(struct weft_chan *chan);
 
-/* For tests: parked calls lie on the heap, as for a coroutine whose stack others cannot reach while
- * it is parked; none is like that yet. */
-extern bool weft_chan_boxes_all;
-
 /* Without the lock: gives back an item that a cancelled call has received. False: no memory. */
 bool weft_chan_put_back(struct weft_chan *chan, const struct weft_chan_call *call);

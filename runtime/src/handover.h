@@ -18,10 +18,36 @@
  */
 #pragma once
 
+#include <stdlib.h>
+
 #include "lock.h"
 #include "tree.h"
 
-/* Part of a parked call, where others may write: on its stack, unless that is a compact one. */
+/* For tests: no coroutine lends its locals, so parked calls lie on the heap, as they must where a
+ * stack is elsewhere while its coroutine is parked. */
+extern bool weft_handover_boxes_all;
+
+/* Whether others may write into locals of the calling coroutine (NULL: plain thread) while it is
+ * parked. */
+static inline bool weft_lends_locals(const struct weft_task *self)
+{
+    return !self || !weft_handover_boxes_all;
+}
+
+/* Where a parked call may lie: `local`, or on the heap if that cannot be lent; NULL: no memory.
+ * Afterwards weft_lend_end(). */
+static inline void *weft_lend(const struct weft_task *self, void *local, size_t bytes)
+{
+    return weft_lends_locals(self) ? local : malloc(bytes);
+}
+
+static inline void weft_lend_end(void *lent, const void *local)
+{
+    if (lent != local)
+        free(lent);
+}
+
+/* Part of a parked call. */
 struct weft_handover {
     struct weft_task *task;
     atomic_bool is_done;

@@ -66,7 +66,7 @@ int weft_select(struct weft_case *cases, size_t count, int64_t deadline_ns)
             weft_task_release(cases[i].await);
     }
     struct select select = { .self = self, .cases = cases, .count = count };
-    if (count > ON_STACK_MAX || item_bytes > WEFT_CHAN_INLINE_BYTES || weft_chan_boxes_all)
+    if (count > ON_STACK_MAX || item_bytes > WEFT_CHAN_INLINE_BYTES || !weft_lends_locals(self))
         return run_boxed(&select, item_bytes, deadline_ns);
     struct weft_chan *chans[ON_STACK_MAX];
     struct select_node nodes[ON_STACK_MAX];

@@ -650,13 +650,13 @@ static void stress_a_channel(size_t item_bytes, size_t capacity, bool is_boxed)
         .item_bytes = item_bytes,
     };
     stress_dropped = 0;
-    weft_chan_boxes_all = is_boxed;
+    weft_handover_boxes_all = is_boxed;
     assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 2, .io_threads = 2 }), 0);
 
     assert_int_equal(weft_run(stress_rounds, &stress), 0);
 
     assert_int_equal(weft_shutdown(), 0);
-    weft_chan_boxes_all = false;
+    weft_handover_boxes_all = false;
     weft_chan_free(stress.chan);
     assert_int_equal(stress.errors, 0);
     assert_int_equal(stress.broken, 0);
@@ -721,7 +721,7 @@ static int send_ten(void *arg)
 static void whatever_allocation_fails_is_an_error_and_loses_nothing(void **state)
 {
     (void)state;
-    weft_chan_boxes_all = true;
+    weft_handover_boxes_all = true;
     FAULTY_FOREACH(n)
     {
         struct stress stress = { .item_bytes = STRESS_BYTES_MAX };
@@ -738,7 +738,7 @@ static void whatever_allocation_fails_is_an_error_and_loses_nothing(void **state
         assert_int_equal(stress.sent, stress.received + stress_dropped);
         assert_int_equal(weft_shutdown(), 0);
     }
-    weft_chan_boxes_all = false;
+    weft_handover_boxes_all = false;
 }
 
 int main(void)

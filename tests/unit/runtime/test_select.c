@@ -221,7 +221,7 @@ static void what_a_select_sends_is_taken_once(void **state)
 {
     (void)state;
     for (int is_boxed = 0; is_boxed < 2; is_boxed++) {
-        weft_chan_boxes_all = is_boxed;
+        weft_handover_boxes_all = is_boxed;
         struct seen seen = given_chans(0);
         long to_a = 1, to_b = 2;
         seen.cases[0] = send_case(seen.a, &to_a);
@@ -237,7 +237,7 @@ static void what_a_select_sends_is_taken_once(void **state)
         free_chans(&seen);
         assert_int_equal(weft_shutdown(), 0);
     }
-    weft_chan_boxes_all = false;
+    weft_handover_boxes_all = false;
 }
 
 static int select_with_deadline(void *arg)
@@ -602,13 +602,13 @@ static void stress_selects(size_t case_count, size_t capacity, bool is_boxed)
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(weft_chan_new(sizeof(long long), capacity, drop_item, &stress.chans[i]),
                          0);
-    weft_chan_boxes_all = is_boxed;
+    weft_handover_boxes_all = is_boxed;
     assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 2, .io_threads = 2 }), 0);
 
     assert_int_equal(weft_run(stress_rounds, &stress), 0);
 
     assert_int_equal(weft_shutdown(), 0);
-    weft_chan_boxes_all = false;
+    weft_handover_boxes_all = false;
     for (size_t i = 0; i < 3; i++)
         weft_chan_free(stress.chans[i]);
     assert_int_equal(stress.errors, 0);

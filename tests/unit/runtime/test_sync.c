@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "wefttest.h"
 
+#include "handover.h"
+#include "support/faulty.h"
+
 #define WORKERS 20
 #define ROUNDS  (TEST_IS_SLOW ? 20 : 200)
 
@@ -340,6 +343,272 @@ static void a_plain_thread_completes_what_a_coroutine_awaits(void **state)
     assert_int_equal(weft_completion_wait(&seen.completion, WEFT_NEVER), -EPERM);
 }
 
+/* ---- cancelling ------------------------------------------------------------------------------ */
+
+static int lock_and_count(void *arg)
+{
+    struct seen *seen = arg;
+    seen->waiting++;
+    int rc = weft_mutex_lock(&seen->mutex, WEFT_NEVER);
+    if (rc == 0) {
+        seen->count++;
+        weft_mutex_unlock(&seen->mutex);
+    }
+    return rc;
+}
+
+static int acquire_and_count(void *arg)
+{
+    struct seen *seen = arg;
+    seen->waiting++;
+    int rc = weft_semaphore_acquire(&seen->semaphore, WEFT_NEVER);
+    seen->count += rc == 0;
+    return rc;
+}
+
+static int await_signal_and_count(void *arg)
+{
+    struct seen *seen = arg;
+    int rc = weft_mutex_lock(&seen->mutex, WEFT_NEVER);
+    seen->waiting++;
+    if (rc == 0)
+        rc = weft_cond_wait(&seen->cond, &seen->mutex, WEFT_NEVER);
+    seen->count += rc == 0;
+    weft_mutex_unlock(&seen->mutex);
+    return rc;
+}
+
+/* Two wait; the first is given what it waits for, and is cancelled before it runs. */
+static int cancel_the_first_of_two(struct seen *seen, weft_fn fn, void (*give)(struct seen *seen))
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    struct weft_task *first = weft_async(&scope, NULL, fn, seen);
+    while (seen->waiting < 1)
+        (void)weft_yield();
+    struct weft_task *second = weft_async(&scope, NULL, fn, seen);
+    while (seen->waiting < 2)
+        (void)weft_yield();
+    give(seen);
+    weft_cancel(first);
+    seen->rc = weft_await(first);
+    seen->other_rc = weft_await(second);
+    return weft_scope_close(&scope, 0);
+}
+
+static void give_mutex(struct seen *seen)
+{
+    weft_mutex_unlock(&seen->mutex);
+}
+
+static void give_permit(struct seen *seen)
+{
+    weft_semaphore_release(&seen->semaphore);
+}
+
+static void give_signal(struct seen *seen)
+{
+    weft_cond_signal(&seen->cond);
+}
+
+static int cancel_the_next_owner(void *arg)
+{
+    struct seen *seen = arg;
+    int rc = weft_mutex_lock(&seen->mutex, WEFT_NEVER);
+    return rc < 0 ? rc : cancel_the_first_of_two(seen, lock_and_count, give_mutex);
+}
+
+static int cancel_the_next_permit(void *arg)
+{
+    return cancel_the_first_of_two(arg, acquire_and_count, give_permit);
+}
+
+static int cancel_the_signalled(void *arg)
+{
+    return cancel_the_first_of_two(arg, await_signal_and_count, give_signal);
+}
+
+static void what_a_cancelled_one_was_given_goes_to_the_next(void **state)
+{
+    (void)state;
+    const weft_fn bodies[] = { cancel_the_next_owner, cancel_the_next_permit,
+                               cancel_the_signalled };
+    for (int i = 0; i < 6; i++) {
+        struct seen seen = { .rc = 0 };
+        weft_handover_boxes_all = i >= 3;
+        assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 1 }), 0);
+
+        assert_int_equal(weft_run(bodies[i % 3], &seen), 0);
+
+        assert_int_equal(seen.rc, WEFT_ECHILD);
+        assert_int_equal(seen.other_rc, 0);
+        assert_int_equal(seen.count, 1);
+        assert_int_equal(weft_mutex_lock(&seen.mutex, 0), 0);
+        assert_int_equal(weft_semaphore_acquire(&seen.semaphore, 0), -ETIMEDOUT);
+        assert_int_equal(weft_shutdown(), 0);
+    }
+    weft_handover_boxes_all = false;
+}
+
+#define STRESS_ROUNDS (TEST_IS_SLOW ? 30 : 150)
+#define PERMITS       2
+
+struct stress {
+    struct weft_mutex mutex;
+    struct weft_cond cond;
+    struct weft_semaphore semaphore;
+    atomic_int in_mutex, in_progress, wrong, done;
+};
+
+static int64_t some_deadline(int i)
+{
+    return i % 7 == 0 ? 0 : i % 7 == 1 ? weft_now_ns() + 20000 : WEFT_NEVER;
+}
+
+static int use_mutex(struct stress *stress, int i)
+{
+    int rc = weft_mutex_lock(&stress->mutex, some_deadline(i));
+    if (rc < 0)
+        return rc;
+    stress->wrong += stress->in_mutex++ != 0;
+    rc = weft_yield();
+    if (i % 3 == 0)
+        weft_cond_broadcast(&stress->cond);
+    if (i % 3 == 1) {
+        stress->in_mutex--;
+        rc = weft_cond_wait(&stress->cond, &stress->mutex, weft_now_ns() + 50000);
+        stress->wrong += stress->in_mutex++ != 0;
+    }
+    stress->in_mutex--;
+    weft_mutex_unlock(&stress->mutex);
+    stress->done++;
+    return rc;
+}
+
+static int use_permit(struct stress *stress, int i)
+{
+    int rc = weft_semaphore_acquire(&stress->semaphore, some_deadline(i));
+    if (rc < 0)
+        return rc;
+    stress->wrong += stress->in_progress++ >= PERMITS;
+    rc = weft_yield();
+    stress->in_progress--;
+    weft_semaphore_release(&stress->semaphore);
+    return rc;
+}
+
+static int use_all(void *arg)
+{
+    struct stress *stress = arg;
+    for (int i = 0;; i++) {
+        int rc = use_mutex(stress, i);
+        if (rc == 0 || rc == -ETIMEDOUT)
+            rc = use_permit(stress, i);
+        if (rc != 0 && rc != -ETIMEDOUT && rc != -ECANCELED)
+            stress->wrong++;
+        if (weft_yield() < 0)
+            return 0;
+    }
+}
+
+static int stress_rounds(void *arg)
+{
+    int rc = 0;
+    for (int round = 0; round < STRESS_ROUNDS && rc == 0; round++) {
+        struct weft_scope scope;
+        weft_scope_open(&scope);
+        for (int i = 0; i < 6; i++)
+            weft_launch(&scope, i % 2 ? weft_io() : NULL, use_all, arg);
+        for (int i = 0; i < 5 * (round % 8) && rc == 0; i++)
+            rc = weft_yield();
+        weft_scope_cancel_children(&scope);
+        rc = weft_scope_close(&scope, rc);
+    }
+    return rc;
+}
+
+static void whoever_is_cancelled_no_lock_and_no_permit_is_lost(void **state)
+{
+    (void)state;
+    for (int is_boxed = 0; is_boxed < 2; is_boxed++) {
+        struct stress stress = { .wrong = 0 };
+        weft_semaphore_init(&stress.semaphore, PERMITS);
+        weft_handover_boxes_all = is_boxed;
+        assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 2, .io_threads = 2 }), 0);
+
+        assert_int_equal(weft_run(stress_rounds, &stress), 0);
+
+        assert_int_equal(stress.wrong, 0);
+        assert_true(stress.done > 0);
+        assert_int_equal(weft_mutex_lock(&stress.mutex, 0), 0);
+        for (int i = 0; i < PERMITS; i++)
+            assert_int_equal(weft_semaphore_acquire(&stress.semaphore, 0), 0);
+        assert_int_equal(weft_semaphore_acquire(&stress.semaphore, 0), -ETIMEDOUT);
+        assert_int_equal(weft_shutdown(), 0);
+    }
+    weft_handover_boxes_all = false;
+}
+
+static int complete(void *arg)
+{
+    return weft_completion_set(arg, 1);
+}
+
+static int complete_many(void *arg)
+{
+    (void)arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    int rc = 1;
+    for (int i = 0; i < STRESS_ROUNDS * 10 && rc == 1; i++) {
+        struct weft_completion *completion = calloc(1, sizeof *completion);
+        weft_launch(&scope, weft_io(), complete, completion);
+        rc = weft_completion_wait(completion, WEFT_NEVER);
+        free(completion); /* though its setter may not have returned */
+    }
+    return weft_scope_close(&scope, rc == 1 ? 0 : -EINVAL);
+}
+
+static void a_completion_may_go_as_soon_as_it_has_been_awaited(void **state)
+{
+    (void)state;
+    assert_int_equal(weft_run(complete_many, NULL), 0);
+}
+
+static int wait_without_memory(void *arg)
+{
+    struct seen *seen = arg;
+    weft_handover_boxes_all = true;
+    int rc = weft_mutex_lock(&seen->mutex, WEFT_NEVER);
+    faulty_fail_at(1);
+    seen->rc = weft_cond_wait(&seen->cond, &seen->mutex, WEFT_NEVER);
+    faulty_fail_at(1);
+    seen->other_rc = weft_semaphore_acquire(&seen->semaphore, WEFT_NEVER);
+    faulty_fail_at(1);
+    seen->count = weft_completion_wait(&seen->completion, WEFT_NEVER);
+    faulty_stop();
+    weft_mutex_unlock(&seen->mutex); /* it is still ours */
+    faulty_fail_at(1);
+    seen->inside = weft_mutex_lock(&seen->mutex, WEFT_NEVER);
+    faulty_stop();
+    weft_handover_boxes_all = false;
+    return rc;
+}
+
+static void without_memory_to_wait_with_nothing_is_taken(void **state)
+{
+    (void)state;
+    struct seen seen = { .rc = 0 };
+
+    assert_int_equal(weft_run(wait_without_memory, &seen), 0);
+
+    assert_int_equal(seen.rc, -ENOMEM);
+    assert_int_equal(seen.other_rc, -ENOMEM);
+    assert_int_equal(seen.count, -ENOMEM);
+    assert_int_equal(seen.inside, -ENOMEM);
+    assert_int_equal(weft_mutex_lock(&seen.mutex, 0), 0);
+}
+
 /* ---- plain threads --------------------------------------------------------------------------- */
 
 static void a_plain_thread_may_try_but_not_wait(void **state)
@@ -374,6 +643,10 @@ int main(void)
         weft_unit_test(signal_wakes_one_and_broadcast_all),
         weft_unit_test(no_signal_in_time_is_etimedout_and_the_mutex_is_ours),
         weft_unit_test(a_plain_thread_completes_what_a_coroutine_awaits),
+        weft_unit_test(what_a_cancelled_one_was_given_goes_to_the_next),
+        weft_unit_test(whoever_is_cancelled_no_lock_and_no_permit_is_lost),
+        weft_unit_test(a_completion_may_go_as_soon_as_it_has_been_awaited),
+        weft_unit_test(without_memory_to_wait_with_nothing_is_taken),
         weft_unit_test(a_plain_thread_may_try_but_not_wait),
     };
     return berth_test_main(tests, NULL, NULL);
