@@ -16,8 +16,8 @@ static atomic_bool is_forbidden; /* by weft_opts */
 /* Every wrapper is in the program, whether it calls it or not: its shared libraries may. (From an
  * archive the linker takes only files that somebody names.) */
 static __attribute__((used))
-const char *const wrappers[] = { &weft_wrappers_fd, &weft_wrappers_file, &weft_wrappers_poll,
-                                 &weft_wrappers_sleep, &weft_wrappers_socket };
+const char *const wrappers[] = { &weft_wrappers_copy, &weft_wrappers_fd,    &weft_wrappers_file,
+                                 &weft_wrappers_poll, &weft_wrappers_sleep, &weft_wrappers_socket };
 
 void weft_intercept_set(bool is_allowed)
 {

@@ -55,8 +55,8 @@ void weft_intercept_set(bool is_allowed);
 bool weft_intercept_is_allowed(void);
 
 /* One in each file of wrappers, named in intercept.c, so that the linker does not leave it out. */
-extern const char weft_wrappers_fd, weft_wrappers_file, weft_wrappers_poll, weft_wrappers_sleep,
-    weft_wrappers_socket;
+extern const char weft_wrappers_copy, weft_wrappers_fd, weft_wrappers_file, weft_wrappers_poll,
+    weft_wrappers_sleep, weft_wrappers_socket;
 
 /* The next definition ------------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "intercept.h"
+#include "intercept_file.h"
 #include "intercept_kind.h"
 #include "intercept_transfer.h"
 #include "poller.h"
@@ -265,6 +266,10 @@ int fcntl(int fd, int command, ...)
     va_start(args, command);
     void *arg = va_arg(args, void *); /* as libc does it: whatever it is, it is one register */
     va_end(args);
+    bool may_wait_for_lock = (command == F_SETLKW || command == F_OFD_SETLKW) && arg;
+    struct weft_task *self = may_wait_for_lock ? weft_call_enter() : NULL;
+    if (self)
+        return weft_file_lock(self, fd, command, arg);
     int rc = next_fcntl()(fd, command, arg);
     if (rc < 0)
         return rc;

@@ -2,13 +2,19 @@
 #include "intercept_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <weft/task.h>
+
 #include "intercept.h"
 #include "switch.h"
+
+#define LOCK_NAP_NS_MIN 1000000
+#define LOCK_NAP_NS_MAX 16000000
 
 WEFT_NEXT(ssize_t, readv, int fd, const struct iovec *parts, int part_count)
 WEFT_NEXT(ssize_t, writev, int fd, const struct iovec *parts, int part_count)
@@ -17,6 +23,7 @@ WEFT_NEXT(ssize_t, pwritev, int fd, const struct iovec *parts, int part_count, o
 WEFT_NEXT(int, fsync, int fd)
 WEFT_NEXT(int, fdatasync, int fd)
 WEFT_NEXT(int, flock, int fd, int operation)
+WEFT_NEXT(int, fcntl, int fd, int command, ...)
 
 const char weft_wrappers_file;
 
@@ -161,23 +168,23 @@ ssize_t weft_file_pooled(struct weft_task *self, int fd, const struct iovec *par
 
 /* Calls of one descriptor and one number. */
 struct simple {
-    int (*fn)(const struct simple *simple);
+    int (*fn)(struct simple *simple);
     int fd, operation, rc;
+    struct flock lock; /* of F_SETLKW */
 };
 
-static void simple_run(void *arg)
+static __attribute__((noinline)) void simple_run(void *arg)
 {
     struct simple *simple = arg;
     simple->rc = simple->fn(simple) < 0 ? -errno : 0;
 }
 
-static int simple_pooled(struct weft_task *self, int (*fn)(const struct simple *simple), int fd,
-                         int operation)
+static int simple_pooled(struct weft_task *self, const struct simple *like)
 {
     struct simple *simple = malloc(sizeof *simple);
     if (!simple)
         return (int)weft_call_leave(self, -ENOMEM);
-    *simple = (struct simple){ .fn = fn, .fd = fd, .operation = operation };
+    *simple = *like;
     if (weft_call_pooled(self, "file", simple_run, simple) < 0)
         simple_run(simple);
     int rc = simple->rc;
@@ -185,37 +192,77 @@ static int simple_pooled(struct weft_task *self, int (*fn)(const struct simple *
     return (int)weft_call_leave(self, rc);
 }
 
-static int run_fsync(const struct simple *simple)
+static int run_fsync(struct simple *simple)
 {
     return next_fsync()(simple->fd);
 }
 
-static int run_fdatasync(const struct simple *simple)
+static int run_fdatasync(struct simple *simple)
 {
     return next_fdatasync()(simple->fd);
-}
-
-static int run_flock(const struct simple *simple)
-{
-    return next_flock()(simple->fd, simple->operation);
 }
 
 int fsync(int fd)
 {
     struct weft_task *self = weft_call_enter();
-    return self ? simple_pooled(self, run_fsync, fd, 0) : next_fsync()(fd);
+    return self ? simple_pooled(self, &(struct simple){ .fn = run_fsync, .fd = fd, .operation = 0 })
+                : next_fsync()(fd);
 }
 
 int fdatasync(int fd)
 {
     struct weft_task *self = weft_call_enter();
-    return self ? simple_pooled(self, run_fdatasync, fd, 0) : next_fdatasync()(fd);
+    return self ? simple_pooled(self,
+                                &(struct simple){ .fn = run_fdatasync, .fd = fd, .operation = 0 })
+                : next_fdatasync()(fd);
 }
 
-/* The lock belongs to the open file, not to the thread, so another one may take it. */
+/* Locks. To wait for one on a thread of weft_io() could take all of them away from the holder, who
+ * may need one to go on. So the call that does not wait is tried again, at growing distances; what
+ * gets lost is the order of arrival, and that the kernel notices a deadlock (EDEADLK). */
+static int lock_by_trying(struct weft_task *self, int (*fn)(struct simple *simple),
+                          struct simple simple)
+{
+    int64_t nap_ns = LOCK_NAP_NS_MIN;
+    for (;;) {
+        simple.fn = fn;
+        simple_run(&simple);
+        if (simple.rc != -EAGAIN && simple.rc != -EACCES)
+            return (int)weft_call_leave(self, simple.rc);
+        int rc = weft_sleep_until(weft_call_deadline(nap_ns));
+        if (rc < 0)
+            return (int)weft_call_leave(self, rc);
+        nap_ns = nap_ns < LOCK_NAP_NS_MAX ? 2 * nap_ns : nap_ns;
+    }
+}
+
+static int run_flock(struct simple *simple)
+{
+    return next_flock()(simple->fd, simple->operation);
+}
+
 int flock(int fd, int operation)
 {
     bool may_wait = (operation & LOCK_NB) == 0 && operation != LOCK_UN;
     struct weft_task *self = may_wait ? weft_call_enter() : NULL;
-    return self ? simple_pooled(self, run_flock, fd, operation) : next_flock()(fd, operation);
+    if (!self)
+        return next_flock()(fd, operation);
+    return lock_by_trying(self, run_flock,
+                          (struct simple){ .fd = fd, .operation = operation | LOCK_NB });
+}
+
+static int run_lock(struct simple *simple)
+{
+    struct flock lock = simple->lock;
+    return next_fcntl()(simple->fd, simple->operation, &lock);
+}
+
+int weft_file_lock(struct weft_task *self, int fd, int command, const struct flock *lock)
+{
+    return lock_by_trying(self, run_lock,
+                          (struct simple){
+                              .fd = fd,
+                              .operation = command == F_SETLKW ? F_SETLK : F_OFD_SETLK,
+                              .lock = *lock,
+                          });
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -19,3 +20,6 @@ ssize_t weft_file_nowait(int fd, const struct iovec *parts, int part_count, off_
 /* The blocking call, away from the coroutine's thread; deaf to cancelling. Bytes, or -errno. */
 ssize_t weft_file_pooled(struct weft_task *self, int fd, const struct iovec *parts, int part_count,
                          off_t offset, bool is_out);
+
+/* fcntl(fd, F_SETLKW or F_OFD_SETLKW, lock), parked, and the end of the call. */
+int weft_file_lock(struct weft_task *self, int fd, int command, const struct flock *lock);

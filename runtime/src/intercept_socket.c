@@ -59,6 +59,8 @@ const char weft_wrappers_socket;
 #define NEVER_WAITS (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE)
 
 #define NS_PER_S           1000000000
+#define TAKE_SPINS         64
+#define TAKE_NAP_NS        2000000
 #define CONNECT_NAP_NS_MIN 1000000
 #define CONNECT_NAP_NS_MAX 16000000
 
@@ -350,21 +352,36 @@ static void accept_run(void *arg)
     a->rc = fd < 0 ? -errno : fd;
 }
 
+/* One coroutine at a time: the holder is between two system calls that do not wait, or (seldom, see
+ * the top) in one that does. 0, or -ECANCELED. */
+static int accept_take(const struct accepting *a)
+{
+    for (unsigned round = 0; weft_fd_take(a->fd) == 0; round++) {
+        if (round < TAKE_SPINS) {
+            (void)syscall(SYS_sched_yield);
+            continue;
+        }
+        int rc = weft_sleep_until(weft_call_deadline(TAKE_NAP_NS));
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
 /* When nobody else can take what is there, it does not wait. -EAGAIN: there is nothing. */
 static int accept_try(struct weft_task *self, struct accepting *a)
 {
     struct pollfd pollfd = { .fd = a->fd, .events = POLLIN };
-    while (weft_fd_take(a->fd) == 0) /* the holder is between two system calls that do not wait */
-        (void)syscall(SYS_sched_yield);
-    bool is_ready = poll(&pollfd, 1, 0) != 0;
-    bool is_alone = (weft_fd_look(a->fd) & WEFT_FD_IS_OWN) != 0 && plain_accept_count == 0;
-    if (is_ready && is_alone)
-        accept_run(a);
+    int rc = accept_take(a);
+    if (rc < 0)
+        return rc;
+    a->rc = -EAGAIN;
+    if (poll(&pollfd, 1, 0) != 0) {
+        bool is_alone = (weft_fd_look(a->fd) & WEFT_FD_IS_OWN) != 0 && plain_accept_count == 0;
+        if (is_alone || weft_call_pooled(self, "accept", accept_run, a) < 0)
+            accept_run(a);
+    }
     weft_fd_give(a->fd);
-    if (!is_ready)
-        return -EAGAIN;
-    if (!is_alone && weft_call_pooled(self, "accept", accept_run, a) < 0)
-        accept_run(a);
     return a->rc;
 }
 

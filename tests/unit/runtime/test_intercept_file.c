@@ -139,6 +139,47 @@ static void who_waits_for_a_file_lock_keeps_no_thread_of_virtual(void **state)
     assert_int_equal(locks.got, CROWD);
 }
 
+static int range_lock(int fd, int command, short type)
+{
+    struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_len = 10 };
+    return fcntl(fd, command, &lock);
+}
+
+static int lock_range(void *arg)
+{
+    struct locks *locks = arg;
+    int fd = open(locks->seen->path, O_RDWR | O_CLOEXEC);
+    locks->crowd.inside++;
+    if (range_lock(fd, F_OFD_SETLKW, F_WRLCK) == 0)
+        locks->got++;
+    return close(fd);
+}
+
+static int unlock_range(void *arg)
+{
+    struct locks *locks = arg;
+    if (locks->got != 0)
+        return -EIO;
+    return range_lock(locks->seen->fd, F_OFD_SETLK, F_UNLCK);
+}
+
+static void who_waits_for_a_range_of_a_file_keeps_no_thread_of_virtual(void **state)
+{
+    struct seen *seen = *state;
+    struct locks locks = { .seen = seen };
+    locks.crowd = (struct crowd){
+        .wait = lock_range,
+        .release = unlock_range,
+        .arg = &locks,
+        .count = CROWD,
+    };
+    assert_int_equal(range_lock(seen->fd, F_OFD_SETLK, F_WRLCK), 0);
+
+    assert_int_equal(crowd_run(&locks.crowd), 0);
+
+    assert_int_equal(locks.got, CROWD);
+}
+
 struct terminal {
     struct crowd crowd;
     int master, slave;
@@ -196,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         file_unit_test(a_file_is_as_on_a_plain_thread),
         file_unit_test(who_waits_for_a_file_lock_keeps_no_thread_of_virtual),
+        file_unit_test(who_waits_for_a_range_of_a_file_keeps_no_thread_of_virtual),
         weft_unit_test(readers_of_a_terminal_keep_no_thread_of_virtual),
     };
     return berth_test_main(tests, NULL, NULL);
