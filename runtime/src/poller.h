@@ -1,15 +1,48 @@
 /* SPDX-License-Identifier: MIT
  *
- * The poller: one thread parked in epoll, which serves the timers and the descriptors.
+ * A poller: an epoll instance in which one thread at a time sleeps, and an eventfd to wake it. Each
+ * seat has one, and the service thread.
  */
 #pragma once
 
-/* Starts and ends the thread. open: 0 or -errno. close: nobody may be waiting any more. */
-int weft_poll_open(void);
-void weft_poll_close(void);
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-/* Makes the poller look at the timers again. Any thread, between open and close. */
-void weft_poll_wake(void);
+struct weft_poller {
+    int epoll_fd, wake_fd;
+    atomic_bool is_kicked; /* the eventfd was written, and nobody has read it since */
+    atomic_uint waiting;   /* coroutines that are parked on descriptors of this one */
+};
+
+/* 0 or -errno. fini: nobody may sleep there. */
+int weft_poller_init(struct weft_poller *poller);
+void weft_poller_fini(struct weft_poller *poller);
+
+/* Sleeps until something happens, it is kicked, or the deadline (0: does not sleep; WEFT_NEVER: no
+ * limit), and wakes the coroutines whose descriptors are ready. */
+void weft_poller_wait(struct weft_poller *poller, int64_t deadline_ns);
+
+/* The two halves of it. sleep: returns how many events it has put into `events`. */
+#define WEFT_POLLER_EVENTS_MAX 128
+struct epoll_event;
+int weft_poller_sleep(struct weft_poller *poller, struct epoll_event *events, int64_t deadline_ns);
+void weft_poller_report(struct weft_poller *poller, const struct epoll_event *events, int count);
+
+/* Ends a sleep, the present one or the next. Any thread. */
+void weft_poller_kick(struct weft_poller *poller);
+
+/* A descriptor of this poller is ready: wakes who waits on it. In fd.c. */
+void weft_fd_report(int fd, uint32_t events);
 
 /* Wakes all who wait on a descriptor with -EBADF: it is about to be closed. Any thread. */
 void weft_fd_forget(int fd);
+
+/* As weft_fd_wait(), for a caller who has just seen that it is not ready. */
+int weft_fd_await(int fd, short poll_events, int64_t deadline_ns);
+
+/* The poller is about to go: no descriptor may be looked for there. Nobody waits. */
+void weft_fd_purge(const struct weft_poller *poller);
+
+/* Gives the table's memory back; nobody may wait. */
+void weft_fd_fini(void);

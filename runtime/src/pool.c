@@ -15,13 +15,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "base/container.h"
 
 #include "die.h"
 #include "seat.h"
 #include "self.h"
-#include "sys.h"
 
 #define TURNS_PER_LOOK 64    /* at the pool's queue, timers and descriptors */
 #define BATCH_MAX      64    /* turns taken at once from the pool's queue or from another seat */
@@ -78,7 +78,7 @@ static int pool_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
     if (turn->seat) {
         bool is_here = turn->seat == own && weft_seat_push(thread, own, turn);
         if (!is_here && weft_seat_post(turn->seat, turn))
-            weft_seat_kick(turn->seat);
+            weft_poller_kick(&turn->seat->poller);
         return 0;
     }
     if (own && own->pool == pool && weft_seat_push(thread, own, turn)) {
@@ -122,7 +122,7 @@ static void wake_one(struct weft_pool *pool)
             continue;
         seat->is_roused = true;
         if (seat->watcher)
-            weft_seat_kick(seat);
+            weft_poller_kick(&seat->poller);
         else if (!weft_threads_send(seat))
             continue;
         return;
@@ -298,6 +298,19 @@ static struct weft_turn *spin(struct weft_thread *thread, struct weft_seat *seat
     return NULL;
 }
 
+/* Timers and descriptors. */
+static void look_around(struct weft_seat *seat)
+{
+    int64_t next_ns = atomic_load_explicit(&seat->clock.next_ns, memory_order_relaxed);
+    if (next_ns != INT64_MAX) {
+        int64_t now_ns = weft_now_ns();
+        if (next_ns <= now_ns)
+            weft_clock_run(&seat->clock, now_ns);
+    }
+    if (seat->poller.waiting > 0)
+        weft_poller_wait(&seat->poller, 0);
+}
+
 static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat *seat)
 {
     struct weft_turn *turn = NULL;
@@ -305,10 +318,15 @@ static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat 
     if (thread->budget == 0) {
         thread->budget = TURNS_PER_LOOK;
         atomic_store_explicit(&seat->is_asked_to_look, false, memory_order_relaxed);
+        look_around(seat);
         turn = take_share(thread, seat);
     }
     if (!turn)
         turn = weft_seat_pop(thread, seat);
+    if (turn)
+        return turn;
+    look_around(seat);
+    turn = weft_seat_pop(thread, seat);
     if (!turn)
         turn = take_share(thread, seat);
     if (!turn)
@@ -316,18 +334,6 @@ static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat 
     if (!turn && !weft_threads_are_stopping())
         turn = spin(thread, seat);
     return turn;
-}
-
-void weft_pool_watch(struct weft_seat *seat)
-{
-    if (seat->is_roused || has_work(seat->pool, seat) || weft_threads_are_stopping())
-        return;
-    struct epoll_event event;
-    (void)weft_sys_epoll_wait(seat->epoll_fd, &event, 1, WEFT_NEVER);
-    if (seat->is_kicked) {
-        weft_sys_event_read(seat->wake_fd);
-        seat->is_kicked = false; /* who kicks between the two is seen by has_work() */
-    }
 }
 
 void weft_pool_sit(struct weft_thread *thread, struct weft_seat *seat)
@@ -345,12 +351,33 @@ void weft_pool_sit(struct weft_thread *thread, struct weft_seat *seat)
         wake_one(pool);
 }
 
+static bool is_worth_sitting(const struct weft_seat *seat)
+{
+    return seat->is_roused || has_work(seat->pool, seat) || weft_threads_are_stopping();
+}
+
+void weft_pool_watch(struct weft_thread *thread, struct weft_seat *seat)
+{
+    struct epoll_event events[WEFT_POLLER_EVENTS_MAX];
+    int count = 0;
+    int64_t until_ns = seat->clock.next_ns;
+    seat->sleeps_until_ns = until_ns;
+    if (!is_worth_sitting(seat) && seat->clock.next_ns == until_ns)
+        count = weft_poller_sleep(&seat->poller, events, until_ns);
+    seat->sleeps_until_ns = 0;
+    weft_pool_sit(thread, seat);
+    weft_poller_report(&seat->poller, events, count);
+}
+
 void weft_pool_see_to(struct weft_seat *seat)
 {
-    if (!has_work(seat->pool, seat) && !seat->bound.first)
-        return;
-    if (seat->watcher)
-        weft_seat_kick(seat);
-    else
+    int64_t next_ns = seat->clock.next_ns;
+    bool has_turns = has_work(seat->pool, seat) || seat->bound.first;
+    if (seat->watcher) {
+        if (has_turns || next_ns < seat->sleeps_until_ns)
+            weft_poller_kick(&seat->poller);
+    } else if (has_turns || ((next_ns != INT64_MAX || seat->poller.waiting > 0) &&
+                             !weft_threads_are_stopping())) {
         (void)weft_threads_send(seat);
+    }
 }

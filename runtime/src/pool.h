@@ -130,9 +130,9 @@ void weft_pool_fini(struct weft_pool *pool);
  * the thread is wanted elsewhere. It still sits there. */
 void weft_pool_work(struct weft_thread *thread);
 
-/* Sleeps at a vacant seat until there may be something to do. Then somebody has to sit down there,
- * if it is still vacant: weft_pool_sit() tries. */
-void weft_pool_watch(struct weft_seat *seat);
+/* Sleeps at a vacant seat until there may be something to do, then sits down there, if it is still
+ * vacant. sit: only that. */
+void weft_pool_watch(struct weft_thread *thread, struct weft_seat *seat);
 void weft_pool_sit(struct weft_thread *thread, struct weft_seat *seat);
 
 /* For a vacant seat: if something is left there to do, wakes its watcher, or sends for one. */

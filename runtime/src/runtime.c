@@ -16,6 +16,7 @@
 #include "intercept_child.h"
 #include "overflow.h"
 #include "poller.h"
+#include "service.h"
 #include "stack.h"
 #include "sys.h"
 #include "trace.h"
@@ -108,12 +109,12 @@ static int start(void)
         runtime.opts.stack_bytes > 0 ? runtime.opts.stack_bytes : STACK_BYTES_DEFAULT;
     runtime.tasks_max = runtime.opts.tasks_max > 0 ? runtime.opts.tasks_max : SIZE_MAX;
     weft_fence_open();
-    int rc = weft_poll_open();
+    int rc = weft_service_open();
     if (rc < 0)
         return rc;
     rc = weft_threads_open(&limits);
     if (rc < 0) {
-        weft_poll_close();
+        weft_service_close();
         return rc;
     }
     weft_intercept_set(!runtime.opts.no_intercept);
@@ -134,9 +135,9 @@ int weft_shutdown(void)
         rc = -EBUSY;
     } else if (was_started) {
         weft_threads_close();
-        weft_poll_close();
+        weft_service_close();
         weft_overflow_close();
-        weft_timer_fini();
+        weft_fd_fini();
         weft_stack_fini();
         runtime.is_started = false;
         runtime.opts = (struct weft_opts){ 0 };

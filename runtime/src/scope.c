@@ -187,14 +187,15 @@ void weft_scope_deadline(struct weft_scope *scope, int64_t deadline_ns)
     struct weft_scope_state *s = own_state(scope, "weft_scope_deadline");
     if (deadline_ns >= s->deadline_ns)
         return;
-    int rc = deadline_ns <= weft_now_ns() ? -ETIMEDOUT : weft_timer_set(&s->timer, deadline_ns);
-    if (rc == 0) {
+    if (deadline_ns > weft_now_ns()) {
+        weft_timer_cancel(&s->timer);
+        weft_timer_set(&s->timer, deadline_ns);
         s->deadline_ns = deadline_ns;
         return;
     }
     struct weft_reap reap = { 0 };
     weft_lock_acquire(&s->owner->tree->lock);
-    weft_scope_fail(s, rc, &reap);
+    weft_scope_fail(s, -ETIMEDOUT, &reap);
     weft_lock_release(&s->owner->tree->lock);
     weft_reap(&reap);
 }

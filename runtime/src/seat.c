@@ -1,37 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include "seat.h"
 
-#include <errno.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "sys.h"
 
 int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool)
 {
     seat->pool = pool;
-    seat->wake_fd = -1;
-    seat->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (seat->epoll_fd < 0)
-        return -errno;
-    seat->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct epoll_event event = { .events = EPOLLIN, .data.u64 = WEFT_SEAT_EVENT_WAKE };
-    int rc = seat->wake_fd < 0 ? -errno : 0;
-    if (rc == 0 && epoll_ctl(seat->epoll_fd, EPOLL_CTL_ADD, seat->wake_fd, &event) < 0)
-        rc = -errno;
+    int rc = weft_clock_init(&seat->clock, seat);
     if (rc < 0)
-        weft_seat_fini(seat);
+        return rc;
+    rc = weft_poller_init(&seat->poller);
+    if (rc < 0)
+        weft_clock_fini(&seat->clock);
     return rc;
 }
 
 void weft_seat_fini(struct weft_seat *seat)
 {
-    if (seat->wake_fd >= 0)
-        (void)weft_sys_close(seat->wake_fd);
-    if (seat->epoll_fd >= 0)
-        (void)weft_sys_close(seat->epoll_fd);
-    seat->wake_fd = seat->epoll_fd = -1;
+    weft_poller_fini(&seat->poller);
+    weft_clock_fini(&seat->clock);
 }
 
 /* Somebody is inside, or about to be: waits outside. */
@@ -192,10 +180,4 @@ bool weft_seat_has_work(const struct weft_seat *seat)
 {
     return atomic_load(&seat->inbox) ||
            atomic_load_explicit(&seat->queued, memory_order_relaxed) > 0;
-}
-
-void weft_seat_kick(struct weft_seat *seat)
-{
-    if (!atomic_exchange(&seat->is_kicked, true))
-        weft_sys_event_write(seat->wake_fd);
 }

@@ -19,7 +19,9 @@
 
 #include "fence.h"
 #include "lock.h"
+#include "poller.h"
 #include "pool.h"
+#include "timer.h"
 
 struct weft_seat {
     /* The owner's. */
@@ -37,13 +39,11 @@ struct weft_seat {
     _Atomic(struct weft_thread *) watcher; /* who sleeps here, while it is vacant */
     struct weft_lock guard;                /* one intruder at a time */
     struct weft_pool *pool;
-    int epoll_fd, wake_fd; /* an eventfd, and what the watcher sleeps in */
-    atomic_bool is_kicked; /* the eventfd was written and not read yet */
-    atomic_bool is_roused; /* whoever comes is the one that looks for work */
+    struct weft_poller poller; /* in which the watcher sleeps */
+    struct weft_clock clock;
+    _Atomic(int64_t) sleeps_until_ns; /* the watcher does; 0: it is awake */
+    atomic_bool is_roused;            /* whoever comes is the one that looks for work */
 };
-
-/* What an event in the seat's epoll says if it is not a descriptor's. */
-#define WEFT_SEAT_EVENT_WAKE UINT64_MAX
 
 /* 0 or -errno. */
 int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool);
@@ -107,6 +107,3 @@ struct weft_turn *weft_seat_steal(struct weft_seat *seat, unsigned count_max, bo
                                   unsigned *ret_count);
 
 bool weft_seat_has_work(const struct weft_seat *seat);
-
-/* Wakes the watcher. Any thread. */
-void weft_seat_kick(struct weft_seat *seat);

@@ -198,7 +198,7 @@ void weft_threads_close(void)
     (void)pthread_mutex_unlock(&set.lock);
     for (size_t i = 0; i < POOL_COUNT; i++) {
         for (unsigned j = 0; j < pools[i]->seat_count; j++)
-            weft_seat_kick(&pools[i]->seats[j]);
+            weft_poller_kick(&pools[i]->seats[j].poller);
     }
     (void)pthread_mutex_lock(&set.lock);
     while (set.thread_count > 0)
@@ -280,7 +280,7 @@ bool weft_threads_send(struct weft_seat *seat)
     struct berth_list_node *node = berth_list_pop_front(&set.idle);
     if (node && !atomic_compare_exchange_strong(&seat->watcher, &nobody, &thread_of(node)->base)) {
         berth_list_push_front(&set.idle, node); /* somebody watches now: it will do */
-        weft_seat_kick(seat);
+        weft_poller_kick(&seat->poller);
     } else if (node) {
         thread_of(node)->home = seat;
         (void)pthread_cond_signal(&thread_of(node)->wake);
@@ -434,8 +434,7 @@ static void *thread_main(void *arg)
 static bool work_at_home(struct set_thread *thread)
 {
     struct weft_seat *seat = thread->home;
-    weft_pool_watch(seat);
-    weft_pool_sit(&thread->base, seat);
+    weft_pool_watch(&thread->base, seat);
     if (thread->base.seat)
         weft_pool_work(&thread->base);
     bool goes_on = thread->lane || thread->promised.first || !weft_threads_are_stopping();

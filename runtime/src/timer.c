@@ -1,108 +1,146 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ *
+ * A timer's word `clock` says where it stands: 0: not set; a clock: set there; a clock with its
+ * lowest bit: taken from there and being fired. Whoever cancels one that is being fired waits for
+ * the end of that, which is near: `fire` never waits.
+ */
 #include "timer.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <weft/base.h>
 
-#include "die.h"
-#include "poller.h"
+#include "pool.h"
+#include "seat.h"
+#include "service.h"
 
-#define HEAP_CAPACITY_MIN 64
-/* After so many the lock is given back for a moment, so that setting a timer never waits long. */
+#define IS_FIRING ((uintptr_t)1)
+/* Taken at once; then the lock is given back, so that nobody waits for it long. */
 #define FIRE_BATCH_MAX 64
 
-static bool is_before(const struct berth_heap_node *a, const struct berth_heap_node *b);
+/* How a clock was locked. */
+enum access { AS_OWNER, AS_INTRUDER, BY_LOCK };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct berth_heap heap = { .is_before = is_before };
-static int64_t poller_wakes_ns; /* the poller sleeps until then at the most; 0: it is awake */
-
-static const struct weft_timer *timer_of(const struct berth_heap_node *node)
+static enum access clock_lock(struct weft_clock *clock)
 {
-    return berth_container_of(node, struct weft_timer, node);
-}
-
-static bool is_before(const struct berth_heap_node *a, const struct berth_heap_node *b)
-{
-    return timer_of(a)->deadline_ns < timer_of(b)->deadline_ns;
-}
-
-static int heap_grow(void)
-{
-    size_t capacity = heap.capacity > 0 ? 2 * heap.capacity : HEAP_CAPACITY_MIN;
-    struct berth_heap_node **nodes =
-        realloc(heap.nodes, capacity * sizeof(struct berth_heap_node *));
-    if (!nodes)
-        return -ENOMEM;
-    berth_heap_move(&heap, nodes, capacity);
-    return 0;
-}
-
-int weft_timer_set(struct weft_timer *timer, int64_t deadline_ns)
-{
-    (void)pthread_mutex_lock(&lock);
-    int rc = 0;
-    if (berth_heap_is_linked(&timer->node)) {
-        timer->deadline_ns = deadline_ns;
-        berth_heap_update(&heap, &timer->node);
-    } else {
-        if (heap.count == heap.capacity)
-            rc = heap_grow();
-        if (rc == 0) {
-            timer->deadline_ns = deadline_ns;
-            berth_heap_push(&heap, &timer->node);
-        }
+    if (!clock->seat) {
+        weft_lock_acquire(&clock->lock);
+        return BY_LOCK;
     }
-    bool must_wake = rc == 0 && deadline_ns < poller_wakes_ns;
-    if (must_wake)
-        poller_wakes_ns = deadline_ns; /* one wake is enough */
-    (void)pthread_mutex_unlock(&lock);
-    if (must_wake)
-        weft_poll_wake();
-    return rc;
+    struct weft_thread *thread = weft_thread_self();
+    if (thread && thread->seat == clock->seat && weft_seat_enter(thread, clock->seat))
+        return AS_OWNER;
+    weft_seat_intrude(clock->seat);
+    return AS_INTRUDER;
+}
+
+static void clock_unlock(struct weft_clock *clock, enum access access)
+{
+    switch (access) {
+    case AS_OWNER: weft_seat_leave(weft_thread_self(), clock->seat); break;
+    case AS_INTRUDER: weft_seat_retreat(clock->seat); break;
+    case BY_LOCK: weft_lock_release(&clock->lock); break;
+    }
+}
+
+int weft_clock_init(struct weft_clock *clock, struct weft_seat *seat)
+{
+    clock->seat = seat;
+    clock->next_ns = INT64_MAX;
+    return weft_wheel_init(&clock->wheel, weft_now_ns());
+}
+
+void weft_clock_fini(struct weft_clock *clock)
+{
+    weft_wheel_fini(&clock->wheel);
+}
+
+static void set_on(struct weft_clock *clock, struct weft_timer *timer, int64_t deadline_ns)
+{
+    weft_wheel_set(&clock->wheel, timer, deadline_ns);
+    atomic_store_explicit(&timer->clock, (uintptr_t)clock, memory_order_relaxed);
+    if (deadline_ns < atomic_load_explicit(&clock->next_ns, memory_order_relaxed))
+        atomic_store_explicit(&clock->next_ns, deadline_ns, memory_order_relaxed);
+}
+
+void weft_timer_set(struct weft_timer *timer, int64_t deadline_ns)
+{
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_seat *seat = thread ? thread->seat : NULL;
+    if (seat && weft_seat_enter(thread, seat)) {
+        set_on(&seat->clock, timer, deadline_ns);
+        weft_seat_leave(thread, seat);
+        return;
+    }
+    struct weft_clock *clock = weft_service_clock();
+    weft_lock_acquire(&clock->lock);
+    int64_t before_ns = clock->next_ns;
+    set_on(clock, timer, deadline_ns);
+    weft_lock_release(&clock->lock);
+    if (deadline_ns < before_ns)
+        weft_service_kick();
 }
 
 void weft_timer_cancel(struct weft_timer *timer)
 {
-    (void)pthread_mutex_lock(&lock);
-    if (berth_heap_is_linked(&timer->node))
-        berth_heap_remove(&heap, &timer->node);
-    (void)pthread_mutex_unlock(&lock);
-}
-
-int64_t weft_timer_run(void)
-{
-    int64_t next_ns = 0;
-    bool is_done = false;
-    while (!is_done) {
-        (void)pthread_mutex_lock(&lock);
-        poller_wakes_ns = 0;
-        int64_t now_ns = weft_now_ns();
-        struct berth_heap_node *node = berth_heap_first(&heap);
-        for (int i = 0; i < FIRE_BATCH_MAX && node && timer_of(node)->deadline_ns <= now_ns; i++) {
-            (void)berth_heap_pop(&heap);
-            struct weft_timer *timer = berth_container_of(node, struct weft_timer, node);
-            timer->fire(timer);
-            node = berth_heap_first(&heap);
+    for (unsigned spins = 0;; spins++) {
+        uintptr_t word = atomic_load_explicit(&timer->clock, memory_order_acquire);
+        if (word == 0)
+            return;
+        if ((word & IS_FIRING) != 0) {
+            if (spins % 64 == 63) /* the thread that fires it may have lost its core */
+                (void)syscall(SYS_sched_yield);
+            continue;
         }
-        next_ns = node ? timer_of(node)->deadline_ns : WEFT_NEVER;
-        is_done = next_ns > now_ns;
-        if (is_done)
-            poller_wakes_ns = next_ns;
-        (void)pthread_mutex_unlock(&lock);
+        struct weft_clock *clock = (struct weft_clock *)word;
+        enum access access = clock_lock(clock);
+        bool is_mine = atomic_load_explicit(&timer->clock, memory_order_relaxed) == word;
+        if (is_mine) {
+            weft_wheel_cancel(&clock->wheel, timer);
+            if (clock->wheel.count == 0)
+                atomic_store_explicit(&clock->next_ns, INT64_MAX, memory_order_relaxed);
+            atomic_store_explicit(&timer->clock, 0, memory_order_relaxed);
+        }
+        clock_unlock(clock, access);
+        if (is_mine)
+            return;
     }
-    return next_ns;
 }
 
-void weft_timer_fini(void)
+/* Takes out what is due, as a chain by node.next. */
+static struct berth_list_node *take_due(struct weft_clock *clock)
 {
-    (void)pthread_mutex_lock(&lock);
-    WEFT_REQUIRE(heap.count == 0, "timers are still set at the end");
-    free(heap.nodes);
-    heap = (struct berth_heap){ .is_before = is_before };
-    poller_wakes_ns = 0;
-    (void)pthread_mutex_unlock(&lock);
+    struct berth_list_node *first = NULL, **last = &first;
+    for (unsigned i = 0; i < FIRE_BATCH_MAX; i++) {
+        struct weft_timer *timer = weft_wheel_pop(&clock->wheel);
+        if (!timer)
+            break;
+        atomic_store_explicit(&timer->clock, (uintptr_t)clock | IS_FIRING, memory_order_relaxed);
+        *last = &timer->node;
+        last = &timer->node.next;
+    }
+    *last = NULL;
+    return first;
+}
+
+void weft_clock_run(struct weft_clock *clock, int64_t now_ns)
+{
+    bool has_more = true;
+    while (has_more) {
+        enum access access = clock_lock(clock);
+        weft_wheel_advance(&clock->wheel, now_ns);
+        struct berth_list_node *node = take_due(clock);
+        int64_t next_ns = weft_wheel_next_ns(&clock->wheel);
+        atomic_store_explicit(&clock->next_ns, next_ns, memory_order_relaxed);
+        clock_unlock(clock, access);
+        has_more = next_ns <= now_ns;
+        while (node) {
+            struct weft_timer *timer = berth_container_of(node, struct weft_timer, node);
+            node = node->next;
+            timer->node = (struct berth_list_node){ 0 };
+            timer->fire(timer);
+            atomic_store_explicit(&timer->clock, 0, memory_order_release);
+        }
+    }
 }

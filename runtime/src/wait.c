@@ -42,12 +42,10 @@ static int wait_until(struct weft_task *self, const char *what, const atomic_boo
     bool has_timer = deadline_ns != WEFT_NEVER;
     if (has_timer) {
         self->timer.fire = on_deadline;
-        self->has_timed_out = false;
-        int rc = weft_timer_set(&self->timer, deadline_ns);
-        if (rc < 0)
-            return rc;
+        atomic_store_explicit(&self->has_timed_out, false, memory_order_relaxed);
+        weft_timer_set(&self->timer, deadline_ns);
     }
-    self->waits_for = what;
+    atomic_store_explicit(&self->waits_for, what, memory_order_relaxed);
     int rc = 1;
     while (rc > 0) {
         if (!is_deaf && weft_task_is_cancelled(self))
@@ -59,7 +57,7 @@ static int wait_until(struct weft_task *self, const char *what, const atomic_boo
         else
             park(self);
     }
-    self->waits_for = NULL;
+    atomic_store_explicit(&self->waits_for, NULL, memory_order_relaxed);
     if (has_timer)
         weft_timer_cancel(&self->timer);
     return rc;
@@ -67,10 +65,10 @@ static int wait_until(struct weft_task *self, const char *what, const atomic_boo
 
 void weft_wait_deaf(struct weft_task *self, const char *what, const atomic_bool *is_done)
 {
-    self->waits_for = what;
+    atomic_store_explicit(&self->waits_for, what, memory_order_relaxed);
     while (!*is_done)
         park(self);
-    self->waits_for = NULL;
+    atomic_store_explicit(&self->waits_for, NULL, memory_order_relaxed);
 }
 
 static void on_deadline(struct weft_timer *timer)
@@ -84,8 +82,9 @@ static void on_deadline(struct weft_timer *timer)
  * parked is made by whoever gets the thread back, when this stack is really left (task.c). */
 static void park(struct weft_task *self)
 {
-    if (atomic_exchange(&self->park, WEFT_PARK_RUNS) == WEFT_PARK_TOKEN)
-        return;
+    bool has_token = atomic_load_explicit(&self->park, memory_order_relaxed) == WEFT_PARK_TOKEN;
+    if (has_token && atomic_exchange(&self->park, WEFT_PARK_RUNS) == WEFT_PARK_TOKEN)
+        return; /* by an exchange: what whoever left it had written is seen */
     weft_task_leave(self, WEFT_AFTER_PARK);
 }
 

@@ -23,6 +23,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,7 +53,9 @@
 struct weft_timer {
     struct berth_list_node node; /* linked: it is set */
     int64_t deadline_ns;
-    void (*fire)(struct weft_timer *timer); /* the caller's; the wheel does not look at it */
+    /* The caller's; the wheel does not look at them. */
+    void (*fire)(struct weft_timer *timer);
+    _Atomic(uintptr_t) clock; /* timer.c */
 };
 
 struct weft_wheel_slots;
