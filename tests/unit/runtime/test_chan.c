@@ -11,7 +11,7 @@ struct seen {
     int rc, other_rc, count;
     long value;
     atomic_int waiting;
-    atomic_bool is_ready;
+    atomic_bool is_ready, is_free;
     char order[MANY + 1];
 };
 
@@ -459,6 +459,52 @@ static void what_cancelled_receivers_were_given_goes_back_to_the_front_in_order(
     weft_chan_free(seen.chan);
 }
 
+static int block_thread(void *arg)
+{
+    struct seen *seen = arg;
+    seen->is_ready = true;
+    return test_block_until(&seen->is_free) ? 0 : -ETIMEDOUT;
+}
+
+/* The receiver of 1 can only run when io is free again; that of 2 gives back first. */
+static int cancel_in_reverse(void *arg)
+{
+    struct seen *seen = arg, other = { .chan = seen->chan };
+    struct weft_scope receivers, blocked;
+    weft_scope_open(&receivers);
+    weft_launch(&receivers, weft_io(), recv_one, &other);
+    while (other.waiting < 1)
+        (void)weft_yield();
+    weft_scope_open(&blocked);
+    weft_launch(&blocked, weft_io(), block_thread, seen);
+    (void)test_await(&seen->is_ready);
+    struct weft_task *second = weft_async(&receivers, NULL, recv_one, seen);
+    while (seen->waiting < 1)
+        (void)weft_yield();
+    seen->rc = send_long(seen->chan, 1, 0);
+    seen->rc |= send_long(seen->chan, 2, 0);
+    weft_scope_cancel_children(&receivers);
+    (void)weft_await(second);
+    seen->is_free = true;
+    int rc = weft_scope_close(&receivers, weft_scope_close(&blocked, 0));
+    for (int i = 0; i < 2; i++)
+        seen->order[i] = (char)('0' + recv_long(seen->chan, 0));
+    return rc;
+}
+
+static void what_is_given_back_late_still_comes_first(void **state)
+{
+    (void)state;
+    struct seen seen = { .chan = given_chan(sizeof(long), 0, NULL) };
+    assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 1, .io_threads = 1 }), 0);
+
+    assert_int_equal(weft_run(cancel_in_reverse, &seen), 0);
+
+    assert_int_equal(seen.rc, 0);
+    assert_string_equal(seen.order, "12");
+    weft_chan_free(seen.chan);
+}
+
 static void what_nobody_fetches_after_that_is_dropped(void **state)
 {
     (void)state;
@@ -758,6 +804,7 @@ int main(void)
         weft_unit_test(freeing_under_somebody_who_waits_ends_the_program),
         weft_unit_test(who_is_cancelled_while_it_waits_leaves_no_trace),
         weft_unit_test(what_cancelled_receivers_were_given_goes_back_to_the_front_in_order),
+        weft_unit_test(what_is_given_back_late_still_comes_first),
         weft_unit_test(what_nobody_fetches_after_that_is_dropped),
         weft_unit_test(what_a_cancelled_receiver_was_given_goes_to_the_next_who_waits),
         weft_unit_test(an_item_that_cannot_go_back_for_want_of_memory_is_received),
