@@ -57,7 +57,8 @@ struct weft_handover {
 static inline void weft_handover_give(struct weft_handover *handover)
 {
     atomic_store_explicit(&handover->hold.is_taken, 1, memory_order_relaxed);
-    handover->is_done = true; /* in one order with the wake: see weft_wake() */
+    /* Enough, for a wake follows, and that and its taking are read-modify-writes of one word. */
+    atomic_store_explicit(&handover->is_done, true, memory_order_release);
 }
 
 static inline void weft_handover_wake(struct weft_handover *handover)

@@ -130,7 +130,7 @@ static void set_current(struct weft_thread *thread, struct weft_task *task)
 {
     thread->current = task;
     if (task) {
-        task->is_on_thread = true;
+        atomic_store_explicit(&task->is_on_thread, true, memory_order_relaxed);
         weft_trace_turn_begin(task);
         errno = task->saved_errno;
     }
@@ -249,7 +249,7 @@ static struct weft_task *next_task(struct weft_thread *thread, struct weft_task 
 static void switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *next)
 {
     self->saved_errno = errno;
-    self->is_on_thread = false;
+    atomic_store_explicit(&self->is_on_thread, false, memory_order_relaxed);
     weft_trace_turn_end(self);
     thread->left = self;
     set_current(thread, next);
@@ -313,7 +313,7 @@ static void after_park(struct weft_task *task)
     int seen = WEFT_PARK_RUNS;
     if (atomic_compare_exchange_strong(&task->park, &seen, WEFT_PARK_PARKED))
         return;
-    task->park = WEFT_PARK_RUNS; /* woken before it was down */
+    (void)atomic_exchange(&task->park, WEFT_PARK_RUNS); /* woken before it was down */
     weft_trace_wake(task);
     weft_task_dispatch(task);
 }

@@ -90,15 +90,11 @@ static void park(struct weft_task *self)
 
 void weft_wake(struct weft_task *task)
 {
-    int seen = atomic_load(&task->park);
-    for (;;) {
-        if (seen == WEFT_PARK_TOKEN)
-            return;
-        int next = seen == WEFT_PARK_RUNS ? WEFT_PARK_TOKEN : WEFT_PARK_RUNS;
-        if (atomic_compare_exchange_weak(&task->park, &seen, next))
-            break;
-    }
-    if (seen == WEFT_PARK_RUNS)
+    int seen = atomic_load_explicit(&task->park, memory_order_relaxed), next;
+    do { /* also from token to token: who takes it sees what each of those wrote who left one */
+        next = seen == WEFT_PARK_PARKED ? WEFT_PARK_RUNS : WEFT_PARK_TOKEN;
+    } while (!atomic_compare_exchange_weak(&task->park, &seen, next));
+    if (seen != WEFT_PARK_PARKED)
         return;
     weft_trace_wake(task);
     weft_task_dispatch(task);
