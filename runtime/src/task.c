@@ -267,8 +267,11 @@ void weft_task_leave(struct weft_task *self, enum weft_after after)
     struct weft_task *outer = self->outer;
     self->outer = NULL;
     self->after = after;
+    if (self->is_in_call)
+        self->turn.seat = thread->seat; /* to wake here */
     bool goes_on = outer || after != WEFT_AFTER_MOVE;
     switch_to(thread, self, goes_on ? next_task(thread, outer) : NULL);
+    self->turn.seat = NULL;
     if (self->has_elements)
         weft_elements_install(self);
 }

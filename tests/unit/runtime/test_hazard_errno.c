@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Hazard: errno over a parked call. Compilers keep its address (this file is built with -O2), so a
+ * coroutine must wake on the thread on which it parked; and others have run there in between.
+ */
+#include "wefttest.h"
+
+#include <unistd.h>
+
+#define COROUTINES 40
+#define ROUNDS     20
+
+/* All of it in one function: `errno` is one address to the compiler. */
+static int fail_around_sleeps(void *arg)
+{
+    int own = *(int *)arg;
+    for (int i = 0; i < ROUNDS; i++) {
+        errno = own;
+        if (usleep(100 + (useconds_t)own % 7 * 100) != 0) /* sleeps: that is what parks */
+            return -EIO;
+        if (errno != own)
+            return -ESTALE; /* somebody else's, or another thread's */
+        if (close(-1) != -1 || errno != EBADF)
+            return -EBADE; /* what libc set is not what we read */
+    }
+    return 0;
+}
+
+static int fail_all(void *arg)
+{
+    (void)arg;
+    int numbers[COROUTINES];
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < COROUTINES; i++) {
+        numbers[i] = 1000 + i;
+        weft_launch(&scope, NULL, fail_around_sleeps, &numbers[i]);
+    }
+    return weft_scope_close(&scope, 0);
+}
+
+static void errno_stays_true_over_a_parked_call(void **state)
+{
+    (void)state;
+    struct weft_task *root = weft_root_open(weft_virtual(), fail_all, NULL);
+
+    assert_int_equal(weft_root_close(root), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        weft_unit_test(errno_stays_true_over_a_parked_call),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
