@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Immediate dispatchers, and who may start a coroutine in place.
+ * Immediate dispatchers, and whether a coroutine may start in place.
  *
  * An immediate is only a way to name a dispatcher: at each door it is taken for what it stands for,
  * together with the wish to run at once if the caller is inside. So no coroutine ever belongs to
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "pool.h"
+#include "unconfined.h"
 
 static inline bool weft_is_immediate(const struct weft_dispatcher *d)
 {
@@ -31,5 +32,9 @@ static inline struct weft_dispatcher *weft_queued(struct weft_dispatcher *d)
 bool weft_starts_here_slow(struct weft_dispatcher **d);
 static inline bool weft_starts_here(struct weft_dispatcher **d)
 {
-    return weft_is_immediate(*d) && weft_starts_here_slow(d);
+    bool may_be = weft_is_immediate(*d) || *d == &weft_unconfined_dispatcher;
+    return may_be && weft_starts_here_slow(d);
 }
+
+/* Starts a task in place. */
+void weft_start_here(struct weft_task *task);

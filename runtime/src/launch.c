@@ -112,7 +112,7 @@ static int start(struct weft_scope *scope, struct weft_task_spec *spec, const ch
         *ret_task = task; /* before it can run: it may be asked about by then */
     rc = enter(s, task, is_here);
     if (rc == 0 && is_here)
-        weft_task_turn(&task->turn);
+        weft_start_here(task);
     if (rc == 0)
         return 0;
     weft_task_free(task);

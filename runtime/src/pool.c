@@ -22,6 +22,7 @@
 #include "die.h"
 #include "seat.h"
 #include "self.h"
+#include "unconfined.h"
 
 #define TURNS_PER_LOOK 64    /* at the pool's queue, timers and descriptors */
 #define BATCH_MAX      64    /* turns taken at once from the pool's queue or from another seat */
@@ -171,11 +172,16 @@ void weft_pool_work(struct weft_thread *thread)
 
 void weft_thread_run(struct weft_thread *thread, struct weft_turn *turn)
 {
+    bool was_running = thread->is_running;
+    thread->is_running = true;
     while (turn) {
         turn->run(turn);
+        if (thread->unconfined.first)
+            weft_unconfined_run(thread);
         turn = thread->pending;
         thread->pending = NULL;
     }
+    thread->is_running = was_running;
 }
 
 /* For a coroutine that leaves: the next turn on this seat, but for now and then. */

@@ -90,6 +90,9 @@ struct weft_thread {
     bool is_spinning;                 /* the one of its pool that looks for work */
     struct weft_view_loop *loop;      /* the innermost that it runs, or NULL */
     bool is_guest;                    /* not one of weft's own: guest.h */
+    struct weft_turns unconfined;     /* for this thread, when its coroutine leaves */
+    bool is_running;                  /* inside weft_thread_run() */
+    bool is_in_unconfined;            /* inside a start there: further ones are queued */
     const struct weft_custom *custom; /* the user's dispatcher for which it runs, or NULL */
     char name[24];
 };

@@ -10,7 +10,6 @@
 #include "custom.h"
 #include "die.h"
 #include "fence.h"
-#include "guest.h"
 #include "immediate.h"
 #include "intercept.h"
 #include "intercept_child.h"
@@ -230,15 +229,6 @@ static struct weft_tree *tree_open(const struct weft_task_spec *spec)
     return tree;
 }
 
-/* Starts it on the calling thread, whatever thread that is. */
-static void run_here(struct weft_task *root)
-{
-    struct weft_guest guest;
-    weft_guest_enter(&guest);
-    root->turn.run(&root->turn);
-    weft_guest_leave(&guest);
-}
-
 struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *arg)
 {
     struct weft_task_spec spec = {
@@ -253,7 +243,7 @@ struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *ar
         return NULL;
     struct weft_task *root = tree->root;
     if (is_here) {
-        run_here(root);
+        weft_start_here(root);
         return root;
     }
     weft_lock_acquire(&tree->lock);

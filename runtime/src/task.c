@@ -232,6 +232,8 @@ static struct weft_task *next_task(struct weft_thread *thread, struct weft_task 
     if (outer)
         return outer;
     for (;;) {
+        if (thread->unconfined.first)
+            return NULL; /* they come first, from the thread's own stack */
         struct weft_turn *turn = thread->loop ? weft_view_next(thread->loop) : NULL;
         if (!turn && thread->next)
             turn = thread->next(thread);

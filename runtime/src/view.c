@@ -61,7 +61,8 @@ int weft_view_nested(struct weft_dispatcher *parent, int limit, const char *name
                      struct weft_dispatcher **ret_view)
 {
     parent = weft_queued(parent);
-    return parent ? view_new(parent, limit, name, ret_view) : -EINVAL;
+    bool can_be = parent && parent != &weft_unconfined_dispatcher;
+    return can_be ? view_new(parent, limit, name, ret_view) : -EINVAL;
 }
 
 int weft_view_independent(int limit, const char *name, struct weft_dispatcher **ret_view)

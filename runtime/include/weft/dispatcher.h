@@ -40,6 +40,12 @@ struct weft_dispatcher *weft_virtual(void);
  * what was there when it ended is cancelled, and cleans up on weft_io(). */
 struct weft_dispatcher *weft_main(void);
 
+/* For glue and tests: starts in the caller, like WEFT_START_UNDISPATCHED, and goes on on the thread
+ * that wakes it, when the coroutine that woke it parks or ends; on weft_default() if that was no
+ * coroutine. No order is promised. Starts inside such a start are queued, and have run when the
+ * outermost returns. There are no views of it. */
+struct weft_dispatcher *weft_unconfined(void);
+
 /* Views: dispatchers with a limit of their own on how many coroutines RUN at once; a parked one has
  * left its place. (To limit what is in progress: a semaphore.) A view serves its queue in order of
  * arrival, and holds a place of its parent only while it runs; after 16 turns it lets others have
