@@ -12,9 +12,9 @@
  *
  * Invariants
  * 1. A call is given something once at the most, by the one who unlinked it.
- * 2. From give to wake the giver alone holds `hold`; the call does not return before that is over.
- *    So neither the call's memory nor its coroutine is gone when the giver touches it, and the wake
- *    needs no lock.
+ * 2. From give until the coroutine is claimed for the wake the giver holds `hold`; the call does
+ * not return before that is over. So neither the call's memory nor its coroutine is gone when the
+ *    giver touches it, and the wake needs no lock.
  */
 #pragma once
 
@@ -63,8 +63,11 @@ static inline void weft_handover_give(struct weft_handover *handover)
 
 static inline void weft_handover_wake(struct weft_handover *handover)
 {
-    weft_wake(handover->task);
-    weft_lock_release(&handover->hold);
+    struct weft_task *task = handover->task;
+    bool is_parked = weft_wake_claim(task);
+    weft_lock_release(&handover->hold); /* before it can run: it never finds it taken */
+    if (is_parked)
+        weft_wake_go(task);
 }
 
 /* Until the giver has let go. Once something was given. */

@@ -257,6 +257,11 @@ void weft_wait_deaf(struct weft_task *self, const char *what, const atomic_bool 
 /* Wakes a parked coroutine, or leaves it a token. Under the lock by which it was found. */
 void weft_wake(struct weft_task *task);
 
+/* The same in two steps. claim: leaves a token, or true: it was parked, and stays where it is until
+ * the caller, and nobody else, lets it go on. */
+bool weft_wake_claim(struct weft_task *task);
+void weft_wake_go(struct weft_task *task);
+
 /* Queues of waiters, under the lock of what they wait for. join: the task's own waiter, at the
  * tail, not done. join_first: at the head. push: any waiter. leave: if still queued. wake: done,
  * unlinked, woken. */

@@ -88,16 +88,25 @@ static void park(struct weft_task *self)
     weft_task_leave(self, WEFT_AFTER_PARK);
 }
 
-void weft_wake(struct weft_task *task)
+bool weft_wake_claim(struct weft_task *task)
 {
     int seen = atomic_load_explicit(&task->park, memory_order_relaxed), next;
     do { /* also from token to token: who takes it sees what each of those wrote who left one */
         next = seen == WEFT_PARK_PARKED ? WEFT_PARK_RUNS : WEFT_PARK_TOKEN;
     } while (!atomic_compare_exchange_weak(&task->park, &seen, next));
-    if (seen != WEFT_PARK_PARKED)
-        return;
+    return seen == WEFT_PARK_PARKED;
+}
+
+void weft_wake_go(struct weft_task *task)
+{
     weft_trace_wake(task);
     weft_task_dispatch(task);
+}
+
+void weft_wake(struct weft_task *task)
+{
+    if (weft_wake_claim(task))
+        weft_wake_go(task);
 }
 
 void weft_waiters_join(struct weft_waiters *waiters, struct weft_task *task)
