@@ -15,6 +15,7 @@
 #include "intercept_child.h"
 #include "overflow.h"
 #include "poller.h"
+#include "quit.h"
 #include "service.h"
 #include "stack.h"
 #include "sys.h"
@@ -119,6 +120,8 @@ static int start(void)
     weft_intercept_set(!runtime.opts.no_intercept);
     weft_child_open();
     weft_overflow_open();
+    if (!runtime.opts.no_sigquit_dump)
+        weft_quit_open();
     weft_trace_start_by_environment();
     berth_list_init(&runtime.trees);
     runtime.is_started = true;
@@ -127,11 +130,14 @@ static int start(void)
 
 int weft_shutdown(void)
 {
+    bool has_quit = weft_quit_close(); /* first of all, for its dump holds on to trees */
     (void)pthread_mutex_lock(&runtime.lock);
     int rc = 0;
     bool was_started = runtime.is_started;
     if (weft_customs_are_open() || (was_started && !berth_list_is_empty(&runtime.trees))) {
         rc = -EBUSY;
+        if (has_quit)
+            weft_quit_open();
     } else if (was_started) {
         weft_threads_close();
         weft_service_close();

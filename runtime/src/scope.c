@@ -138,6 +138,8 @@ static int leave(struct weft_scope_state *s, int rc)
     if (s->deadline_ns != WEFT_NEVER)
         weft_timer_cancel(&s->timer);
     weft_lock_acquire(&self->tree->lock);
+    if (self->tree->marks)
+        weft_marks_leave(s);
     self->innermost = s->outer;
     if (s->outer)
         s->outer->inner = NULL;

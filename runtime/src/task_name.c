@@ -10,15 +10,21 @@
 
 #define IDS_AT_ONCE 1024 /* a thread takes so many, so that threads do not meet at one counter */
 
+static atomic_uint_fast64_t ids_end = 1;
+
 __attribute__((noinline)) uint64_t weft_task_id_new(void)
 {
-    static atomic_uint_fast64_t given = 1;
     static _Thread_local uint64_t next, end;
     if (next == end) {
-        next = atomic_fetch_add_explicit(&given, IDS_AT_ONCE, memory_order_relaxed);
+        next = atomic_fetch_add_explicit(&ids_end, IDS_AT_ONCE, memory_order_relaxed);
         end = next + IDS_AT_ONCE;
     }
     return next++;
+}
+
+uint64_t weft_task_ids_end(void)
+{
+    return atomic_load(&ids_end);
 }
 
 const char *weft_fn_name(weft_fn given, char *buffer)

@@ -260,7 +260,7 @@ void weft_trace_put_turn_begin(const struct weft_task *task)
 static enum weft_trace_kind kind_of(enum weft_after after)
 {
     switch (after) {
-    case WEFT_AFTER_CALL:
+    case WEFT_AFTER_CALL: return WEFT_TRACE_CALLS;
     case WEFT_AFTER_PARK: return WEFT_TRACE_PARKS;
     case WEFT_AFTER_YIELD: return WEFT_TRACE_YIELDS;
     case WEFT_AFTER_MOVE: return WEFT_TRACE_MOVES;

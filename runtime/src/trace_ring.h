@@ -21,14 +21,15 @@ enum weft_trace_kind {
     WEFT_TRACE_LAUNCH,
     WEFT_TRACE_WAKE,
     WEFT_TRACE_TURN,  /* the first, or one after a wake */
-    WEFT_TRACE_AGAIN, /* after a yield or a move */
+    WEFT_TRACE_AGAIN, /* after a yield, a move or a call */
+    WEFT_TRACE_CALLS, /* a coroutine that it starts in its place */
     WEFT_TRACE_PARKS,
     WEFT_TRACE_YIELDS,
     WEFT_TRACE_MOVES,
     WEFT_TRACE_ENDS,
     WEFT_TRACE_FINISH,
     WEFT_TRACE_LOOP,
-    WEFT_TRACE_LOOP_ENDS,
+    WEFT_TRACE_LOOP_ENDS, /* perhaps in the last steps of its last turn */
     WEFT_TRACE_THREAD,
     WEFT_TRACE_THREAD_ENDS,
 };

@@ -32,6 +32,7 @@
 /* What a thread is inside of. */
 struct frame {
     bool is_loop;
+    bool is_over; /* a loop that ends with the turn inside it */
     uint64_t id, what;
     int64_t since_ns;
     unsigned place;
@@ -315,6 +316,35 @@ static struct frame *frame_pop(struct cursor *cursor)
     return cursor->depth < FRAMES_MAX ? &cursor->frames[cursor->depth] : NULL;
 }
 
+/* The innermost that is kept, or NULL. */
+static struct frame *frame_top(struct cursor *cursor)
+{
+    bool is_kept = cursor->depth > 0 && cursor->depth <= FRAMES_MAX;
+    return is_kept ? &cursor->frames[cursor->depth - 1] : NULL;
+}
+
+/* Loops that were over before the turn inside them was. */
+static void close_loops(struct writer *w, struct cursor *cursor, int64_t ns)
+{
+    const struct frame *frame;
+    while ((frame = frame_top(cursor)) && frame->is_over) {
+        cursor->depth--;
+        slice(w, cursor, frame, ns, "", "");
+    }
+}
+
+static void loop_ends(struct cursor *cursor)
+{
+    unsigned depth = cursor->depth < FRAMES_MAX ? cursor->depth : FRAMES_MAX;
+    while (depth > 0) {
+        struct frame *frame = &cursor->frames[--depth];
+        if (frame->is_loop && !frame->is_over) {
+            frame->is_over = true;
+            return;
+        }
+    }
+}
+
 static void turn_begins(struct writer *w, struct cursor *cursor,
                         const struct weft_trace_event *event, int64_t ns)
 {
@@ -350,6 +380,7 @@ static void turn_ends(struct writer *w, struct cursor *cursor, const struct weft
     case WEFT_TRACE_PARKS:
         slice(w, cursor, frame, ns, reason ? "parked: " : "parked", reason ? reason : "");
         break;
+    case WEFT_TRACE_CALLS: slice(w, cursor, frame, ns, "called", ""); break;
     case WEFT_TRACE_YIELDS: slice(w, cursor, frame, ns, "yielded", ""); break;
     case WEFT_TRACE_MOVES:
         slice(w, cursor, frame, ns, "moved to ", place_name(place_of(event->what)));
@@ -365,9 +396,11 @@ static void turn_ends(struct writer *w, struct cursor *cursor, const struct weft
     case WEFT_TRACE_THREAD:
     case WEFT_TRACE_THREAD_ENDS: break;
     }
-    cursor->is_kept = goes_on(w, cursor, frame->place, ns);
+    unsigned place = frame->place;
+    cursor->is_kept = goes_on(w, cursor, place, ns);
     if (!cursor->is_kept)
-        count_running(w, frame->place, -1, ns);
+        count_running(w, place, -1, ns);
+    close_loops(w, cursor, ns);
 }
 
 /* An arrow begins in a slice; a thread that has none open gets a small one. */
@@ -385,13 +418,6 @@ static void arrow_begins(struct writer *w, struct cursor *cursor,
     flow(w, "s", cursor, id_of(event), ns);
 }
 
-static void loop_ends(struct writer *w, struct cursor *cursor, int64_t ns)
-{
-    const struct frame *frame = frame_pop(cursor);
-    if (frame && frame->is_loop)
-        slice(w, cursor, frame, ns, "", "");
-}
-
 static void take(struct writer *w, struct cursor *cursor, const struct weft_trace_event *event)
 {
     int64_t ns = ns_of(w, event->ticks);
@@ -403,6 +429,7 @@ static void take(struct writer *w, struct cursor *cursor, const struct weft_trac
     case WEFT_TRACE_WAKE: arrow_begins(w, cursor, event, "wake", ns); return;
     case WEFT_TRACE_TURN:
     case WEFT_TRACE_AGAIN: turn_begins(w, cursor, event, ns); return;
+    case WEFT_TRACE_CALLS:
     case WEFT_TRACE_PARKS:
     case WEFT_TRACE_YIELDS:
     case WEFT_TRACE_MOVES:
@@ -412,7 +439,10 @@ static void take(struct writer *w, struct cursor *cursor, const struct weft_trac
         frame_push(cursor, &(struct frame){
                                .is_loop = true, .since_ns = ns, .place = place_of(event->what) });
         return;
-    case WEFT_TRACE_LOOP_ENDS: loop_ends(w, cursor, ns); return;
+    case WEFT_TRACE_LOOP_ENDS:
+        loop_ends(cursor);
+        close_loops(w, cursor, ns);
+        return;
     case WEFT_TRACE_THREAD: mark(w, cursor, "thread starts", ns); return;
     case WEFT_TRACE_THREAD_ENDS: mark(w, cursor, "thread ends", ns); return;
     }

@@ -35,9 +35,12 @@ struct weft_field;
 struct weft_interrupt;
 struct weft_stack;
 
+struct weft_mark;
+
 struct weft_tree {
     struct weft_lock lock;
-    atomic_uint has_ended; /* the root: a futex for plain threads in weft_root_close() */
+    struct weft_mark *marks; /* where dumps stand that let go of the lock */
+    atomic_uint has_ended;   /* the root: a futex for plain threads in weft_root_close() */
     struct weft_task *root;
     struct berth_list_node node; /* in the list of all trees */
     unsigned refs;               /* under the lock of that list: the root's handle, a dump */
@@ -235,6 +238,9 @@ const char *weft_fn_name(weft_fn fn, char *buffer);
 /* For a new coroutine, never used before: 1 and up. In dumps and recordings. */
 uint64_t weft_task_id_new(void);
 
+/* All ids given so far are below this; a few that will be are, too. */
+uint64_t weft_task_ids_end(void);
+
 /* wait.c ------------------------------------------------------------------------------------ */
 
 /* What every call that waits asks first: -EPERM (a plain thread and a deadline other than 0),
@@ -316,6 +322,23 @@ void weft_elements_leave(struct weft_scope_state *scope);
 
 /* Whether a coroutine launched with this context has_elements. */
 bool weft_elements_are_in(const struct weft_field *fields);
+
+/* dump.c ------------------------------------------------------------------------------------ */
+
+/* A place among the children of a scope at which a dump will go on. To all others it is a child
+ * that has ended. */
+struct weft_mark {
+    struct weft_task task; /* without a function */
+    unsigned depth;
+    struct weft_mark *next; /* in tree->marks */
+};
+
+/* Under the tree's lock, when there are marks: the scope is about to be gone. Its marks go on
+ * behind its owner. */
+void weft_marks_leave(const struct weft_scope_state *scope);
+
+/* weft_dump(), which gives up (-ECANCELED) as soon as `stop_fd` can be read; -1: never. */
+int weft_dump_until(int fd, int stop_fd);
 
 /* runtime.c --------------------------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 #include "view.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/container.h"
@@ -85,6 +86,27 @@ void weft_views_fini(void)
         weft_name_give(view->base.name);
         free(view);
     }
+}
+
+bool weft_view_look(size_t index, struct weft_view_state *ret_state)
+{
+    weft_lock_acquire(&all_lock);
+    struct weft_view *view = all;
+    for (; view && index > 0; index--)
+        view = view->next;
+    if (view) {
+        *ret_state = (struct weft_view_state){ .limit = view->limit };
+        (void)snprintf(ret_state->name, sizeof ret_state->name, "%s", view->base.name);
+        (void)snprintf(ret_state->parent, sizeof ret_state->parent, "%s", view->parent->name);
+        weft_lock_acquire(&view->lock);
+        ret_state->running = view->running;
+        for (const struct weft_turn *turn = view->queue.first;
+             turn && ret_state->queued < WEFT_VIEW_QUEUED_SHOWN_MAX; turn = turn->next)
+            ret_state->queued++;
+        weft_lock_release(&view->lock);
+    }
+    weft_lock_release(&all_lock);
+    return view;
 }
 
 static int view_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)

@@ -58,5 +58,14 @@ bool weft_is_innermost(struct weft_dispatcher *d);
  */
 bool weft_view_refused(struct weft_turn *turn, int rc);
 
+/* For the dump: the view number `index`, the newest is 0; false: there are not so many. */
+#define WEFT_VIEW_QUEUED_SHOWN_MAX 1000
+struct weft_view_state {
+    char name[WEFT_DISPATCHER_NAME_BYTES_MAX + 1], parent[WEFT_DISPATCHER_NAME_BYTES_MAX + 1];
+    unsigned running, limit;
+    size_t queued; /* counted up to WEFT_VIEW_QUEUED_SHOWN_MAX */
+};
+bool weft_view_look(size_t index, struct weft_view_state *ret_state);
+
 /* With the runtime: frees all views. */
 void weft_views_fini(void);

@@ -12,10 +12,25 @@
 extern "C" {
 #endif
 
-/* Writes the tree of all coroutines to `fd`: name, state, what it waits for, dispatcher; and a
- * line on the threads. Any thread, not a signal handler; in bounded memory. It holds up the tree
- * that it is writing, so `fd` must not be a pipe that only a coroutine reads. 0, or the -errno of
- * write(2). */
+/* Writes all coroutines to `fd`, as trees, a line each, children further in than their parent:
+ *
+ *     weft: 2 threads, 1 idle; default: 1 of 2 running, 0 queued; io: 0 of 64 running, 0 queued
+ *       #1 'main' on default: parked, waits for children
+ *         #2 'fetch' on io: running
+ *         #3 'tick' on default: parked, waits for sleep, cancelled
+ *     weft: 3 coroutines: 1 running, 2 parked; waiting for children 1, sleep 1
+ *
+ * The states: held (not released yet), queued (for its first turn), ready (for the next), running,
+ * parked, ended (and somebody may still ask for its result). The number is the one in recordings.
+ *
+ * About 30 KiB of memory, however many there are. Nobody is held up but for microseconds, whatever
+ * `fd` is and however slow its reader; so it is not one moment that is shown: each coroutine as it
+ * was when its line was made, and of those that start or end meanwhile some. Any thread, not a
+ * signal handler. 0, -ENOMEM, or the -errno of write(2).
+ *
+ * SIGQUIT (Ctrl-\) does it on stderr, and the program goes on, while weft runs; unless the signal
+ * was handled, ignored or blocked when weft started, or weft_opts.no_sigquit_dump is set. A thread
+ * of its own does it, also when all others are stuck. */
 int weft_dump(int fd);
 
 /* The recorder: from start to stop each thread keeps its newest events in a ring of its own, of at

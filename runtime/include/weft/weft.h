@@ -28,6 +28,7 @@ struct weft_opts {
     size_t stack_bytes;   /* of a coroutine; 0: 64 KiB, reserved and not committed */
     size_t tasks_max;     /* coroutines alive at once, beyond it -ENOMEM; 0: no maximum */
     bool no_intercept;    /* libc calls block their thread on virtual, too */
+    bool no_sigquit_dump; /* SIGQUIT stays what it was; else see weft_dump() */
     uint64_t reserved[8];
 };
 

@@ -12,6 +12,7 @@
 #include "support/tempdir.h"
 
 #define CHECK_MS 30000
+#define NAP_MS   20 /* so long that it surely parks */
 
 struct fixture {
     char *dir, *path;
@@ -73,8 +74,8 @@ static void assert_facts(struct fixture *f, const char *const *facts)
 static int nap_twice(void *arg)
 {
     (void)arg;
-    (void)weft_sleep_ms(1);
-    return weft_sleep_ms(1);
+    (void)weft_sleep_ms(NAP_MS);
+    return weft_sleep_ms(NAP_MS);
 }
 
 static int three_nap(void *arg)
@@ -136,6 +137,34 @@ static void moves_yields_and_starts_in_place_are_told_apart(void **state)
                         "on default: mover = 2", "on io: mover = 2", "then moved to io: mover = 1",
                         "then moved to default: mover = 1", "then yielded: mover = 1",
                         "then ended: mover = 1", "then yielded: here = 1", NULL });
+}
+
+static int three_in_line(void *arg)
+{
+    struct weft_dispatcher *line = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < 3; i++)
+        weft_launch_opts(&scope, line, work, NULL, &(struct weft_task_opts){ .name = "job" });
+    return weft_scope_close(&scope, 0);
+}
+
+static void a_view_shows_when_it_ran_and_how_many_ran_on_it(void **state)
+{
+    struct fixture *f = *state;
+    struct weft_dispatcher *line;
+    assert_int_equal(weft_view_serial(weft_default(), "line", &line), 0);
+    assert_int_equal(weft_trace_start(f->path, 0), 0);
+
+    assert_int_equal(weft_run(three_in_line, line), 0);
+    assert_int_equal(weft_trace_stop(), 0);
+
+    struct process checker;
+    check(f, &checker);
+    assert_fact(&checker, "on line: job = 6");
+    assert_fact(&checker, "most running on line = 1");
+    assert_non_null(strstr(process_out(&checker), "view line = "));
+    process_fini(&checker);
 }
 
 static int launch_cancelled(void *arg)
@@ -379,6 +408,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         trace_test(turns_lives_and_arrows_of_coroutines_are_recorded),
         trace_test(moves_yields_and_starts_in_place_are_told_apart),
+        trace_test(a_view_shows_when_it_ran_and_how_many_ran_on_it),
         trace_test(what_never_ran_has_a_life_and_no_turn),
         trace_test(a_name_is_copied_and_quoted_whatever_its_bytes),
         trace_test(a_turn_that_still_runs_ends_with_the_recording),
