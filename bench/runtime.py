@@ -3,6 +3,7 @@
 """weft beside other runtimes and beside what the machine gives, in the same run.
 
     runtime.py [--peers DIR] [--libs DIR] [--ours DIR] [--work DIR] [--rounds 5] [--groups r1,r2,...] [--out FILE]
+               [--nice N] [--long]
     runtime.py --read FILE...               only the tables, from the lines that earlier runs have kept
 
 Builds what it can of the peers' programs (--peers or $BENCH_PEERS: a folder with limit_park.c, bench.go, tokio_bench.rs
@@ -479,6 +480,13 @@ def allow_files():
     return max(soft, limit)
 
 
+def be_nice(value):
+    try:
+        os.nice(value)
+    except OSError as error:
+        say(f"--nice {value}: {error}")
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", default=os.environ.get("BENCH_PEERS"), help="sources of the peers' programs")
@@ -488,6 +496,7 @@ def arguments():
     parser.add_argument("--work", default=os.path.join(HERE, "..", "build", "peers"), help="where peers are built")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--groups", default=",".join(GROUPS), type=lambda text: text.split(","))
+    parser.add_argument("--nice", type=int, default=0, help="below 0: before whatever else runs here (as root)")
     parser.add_argument("--long", action="store_true", help="also the rows of r1 that take a minute each")
     parser.add_argument("--out", help="append all lines to this file")
     parser.add_argument("--read", nargs="+", help="measure nothing")
@@ -507,7 +516,9 @@ def main():
         args.connections = [n for n in (1000, 10000) if allow_files() >= FILES_WANTED or n < FILES_WANTED / 2]
         with open(args.out or os.devnull, "a", encoding="utf-8") as out:
             figures = Figures(out)
-            measure(args, Peers(args.peers, args.libs, args.work), figures)
+            peers = Peers(args.peers, args.libs, args.work)
+            be_nice(args.nice)
+            measure(args, peers, figures)
     article_tables(figures)
     speed_table(figures)
 
