@@ -47,9 +47,9 @@ bool weft_park_leave(struct weft_park_table *table, struct weft_task *self, cons
     return was_queued;
 }
 
-void weft_park_wake(struct weft_park_table *table, const void *object, bool all)
+/* `object` NULL: any. */
+static void wake_bucket(struct weft_park_bucket *bucket, const void *object, bool all)
 {
-    struct weft_park_bucket *bucket = weft_park_bucket(table, object);
     struct weft_task *self = weft_self();
     bool was_in_call = self && self->is_in_call;
     if (self)
@@ -58,7 +58,7 @@ void weft_park_wake(struct weft_park_table *table, const void *object, bool all)
     struct weft_waiter *next;
     for (struct weft_waiter *waiter = bucket->waiters.first; waiter; waiter = next) {
         next = waiter->next;
-        if (waiter->object != object)
+        if (object && waiter->object != object)
             continue;
         weft_waiters_wake(&bucket->waiters, waiter);
         if (!all)
@@ -67,6 +67,17 @@ void weft_park_wake(struct weft_park_table *table, const void *object, bool all)
     weft_lock_release(&bucket->lock);
     if (self)
         self->is_in_call = was_in_call;
+}
+
+void weft_park_wake(struct weft_park_table *table, const void *object, bool all)
+{
+    wake_bucket(weft_park_bucket(table, object), object, all);
+}
+
+void weft_park_wake_all(struct weft_park_table *table)
+{
+    for (size_t i = 0; i < WEFT_PARK_BUCKETS; i++)
+        wake_bucket(&table->buckets[i], NULL, true);
 }
 
 void weft_park_forget(struct weft_park_table *table)

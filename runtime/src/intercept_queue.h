@@ -53,6 +53,9 @@ bool weft_park_leave(struct weft_park_table *table, struct weft_task *self, cons
 /* Wakes the first, or all, that are parked on the object. */
 void weft_park_wake(struct weft_park_table *table, const void *object, bool all);
 
+/* Wakes all that are parked on anything. */
+void weft_park_wake_all(struct weft_park_table *table);
+
 /* In a child of fork(), where none of the coroutines goes on. */
 void weft_park_forget(struct weft_park_table *table);
 

@@ -13,6 +13,7 @@
 #include "immediate.h"
 #include "intercept.h"
 #include "intercept_child.h"
+#include "intercept_sem.h"
 #include "overflow.h"
 #include "poller.h"
 #include "quit.h"
@@ -31,9 +32,11 @@
 #define STACK_BYTES_DEFAULT ((size_t)(WEFT_ASAN || WEFT_TSAN ? 256 : 64) << 10)
 
 /* Or the linker would leave out of a program what only its shared libraries call. */
-extern const char weft_draws_child, weft_draws_cond, weft_draws_mutex, weft_draws_name;
-static const char *const draws[] __attribute__((used)) = { &weft_draws_child, &weft_draws_cond,
-                                                           &weft_draws_mutex, &weft_draws_name };
+extern const char weft_draws_child, weft_draws_cond, weft_draws_mutex, weft_draws_name,
+    weft_draws_rwlock, weft_draws_sem;
+static const char *const draws[]
+    __attribute__((used)) = { &weft_draws_child, &weft_draws_cond,   &weft_draws_mutex,
+                              &weft_draws_name,  &weft_draws_rwlock, &weft_draws_sem };
 
 static struct {
     pthread_mutex_t lock;
@@ -141,6 +144,7 @@ int weft_shutdown(void)
     } else if (was_started) {
         weft_threads_close();
         weft_service_close();
+        weft_sem_close();
         weft_overflow_close();
         weft_fd_fini();
         weft_stack_fini();

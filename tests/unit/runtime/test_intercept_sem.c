@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * POSIX semaphores in coroutines whose libc calls park, on one thread.
+ */
+#include "wefttest.h"
+
+#include <semaphore.h>
+#include <signal.h>
+#include <time.h>
+
+#include "support/await.h"
+
+#define WAITERS 30
+
+static int one_thread(void **state)
+{
+    (void)state;
+    return weft_configure(&(struct weft_opts){ .threads = 1 });
+}
+
+#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_test_teardown)
+
+static int run_virtual(weft_fn fn, void *arg)
+{
+    return weft_root_close(weft_root_open(weft_virtual(), fn, arg));
+}
+
+static struct sems {
+    sem_t sem;
+    atomic_int waiting, woken;
+    int rc[4], error[4];
+} s;
+
+static int take_one(void *arg)
+{
+    (void)arg;
+    s.waiting++;
+    if (sem_wait(&s.sem) != 0)
+        return -errno;
+    s.woken++;
+    return 0;
+}
+
+static int take_all(void *arg)
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < WAITERS; i++)
+        weft_launch(&scope, NULL, take_one, arg);
+    return weft_scope_close(&scope, 0);
+}
+
+static bool all_wait(void *arg)
+{
+    (void)arg;
+    return s.waiting == WAITERS;
+}
+
+static bool one_is_woken(void *arg)
+{
+    (void)arg;
+    return s.woken == 1;
+}
+
+static struct weft_task *given_waiters(void)
+{
+    memset(&s, 0, sizeof s);
+    assert_int_equal(sem_init(&s.sem, 0, 0), 0);
+    struct weft_task *root = weft_root_open(weft_virtual(), take_all, NULL);
+    assert_true(await(all_wait, NULL, TEST_WAIT_MS));
+    return root;
+}
+
+/* The others of the one thread could not have come to wait if the first had blocked it. */
+static void a_plain_thread_posts(void **state)
+{
+    (void)state;
+    struct weft_task *root = given_waiters();
+
+    assert_int_equal(sem_post(&s.sem), 0);
+    assert_true(await(one_is_woken, NULL, TEST_WAIT_MS));
+    for (int i = 1; i < WAITERS; i++)
+        assert_int_equal(sem_post(&s.sem), 0);
+
+    assert_int_equal(weft_root_close(root), 0);
+    assert_int_equal(s.woken, WAITERS);
+    assert_int_equal(sem_trywait(&s.sem), -1);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    (void)sem_post(&s.sem);
+}
+
+static void a_signal_handler_posts(void **state)
+{
+    (void)state;
+    struct sigaction action = { .sa_handler = on_signal }, before;
+    assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
+    struct weft_task *root = given_waiters();
+
+    for (int i = 0; i < WAITERS; i++)
+        assert_int_equal(raise(SIGUSR1), 0);
+
+    assert_int_equal(weft_root_close(root), 0);
+    assert_int_equal(s.woken, WAITERS);
+    assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+}
+
+static int post_all(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < WAITERS; i++) {
+        if (sem_post(&s.sem) != 0)
+            return -errno;
+    }
+    return 0;
+}
+
+static void a_coroutine_posts(void **state)
+{
+    (void)state;
+    struct weft_task *root = given_waiters();
+
+    assert_int_equal(run_virtual(post_all, NULL), 0);
+
+    assert_int_equal(weft_root_close(root), 0);
+    assert_int_equal(s.woken, WAITERS);
+}
+
+static int wait_in_vain(void *arg)
+{
+    (void)arg;
+    struct timespec past = { .tv_sec = 1 }, wrong = { .tv_nsec = -1 };
+    s.rc[0] = sem_timedwait(&s.sem, &past);
+    s.error[0] = errno;
+    s.rc[1] = sem_timedwait(&s.sem, &wrong);
+    s.error[1] = errno;
+    s.rc[2] = sem_clockwait(&s.sem, CLOCK_MONOTONIC, &past);
+    s.error[2] = errno;
+    (void)sem_post(&s.sem);
+    errno = 77;
+    s.rc[3] = sem_wait(&s.sem);
+    s.error[3] = errno;
+    return 0;
+}
+
+static void waiting_ends_in_time(void **state)
+{
+    (void)state;
+    memset(&s, 0, sizeof s);
+    assert_int_equal(sem_init(&s.sem, 0, 0), 0);
+
+    assert_int_equal(run_virtual(wait_in_vain, NULL), 0);
+
+    const int results[] = { -1, -1, -1, 0 }, errors[] = { ETIMEDOUT, EINVAL, ETIMEDOUT, 77 };
+    assert_memory_equal(s.rc, results, sizeof results);
+    assert_memory_equal(s.error, errors, sizeof errors);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        one_thread_test(a_plain_thread_posts),
+        one_thread_test(a_signal_handler_posts),
+        one_thread_test(a_coroutine_posts),
+        one_thread_test(waiting_ends_in_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
