@@ -76,10 +76,11 @@ static int pool_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
     struct weft_pool *pool = pool_of(d);
     struct weft_thread *thread = weft_thread_self();
     struct weft_seat *own = thread ? thread->seat : NULL;
-    if (turn->seat) {
-        bool is_here = turn->seat == own && weft_seat_push(thread, own, turn);
-        if (!is_here && weft_seat_post(turn->seat, turn))
-            weft_poller_kick(&turn->seat->poller);
+    struct weft_seat *bound = turn->seat; /* once it is handed over, the turn may be gone */
+    if (bound) {
+        bool is_here = bound == own && weft_seat_push(thread, own, turn);
+        if (!is_here && weft_seat_post(bound, turn))
+            weft_poller_kick(&bound->poller);
         return 0;
     }
     if (own && own->pool == pool && weft_seat_push(thread, own, turn)) {
