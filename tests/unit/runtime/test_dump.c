@@ -422,6 +422,62 @@ static void a_dump_whose_reader_goes_leaves_nothing_behind(void **state)
     assert_int_equal(weft_root_close(root), WEFT_ECHILD);
 }
 
+/* ---- by a coroutine, for a coroutine ---- */
+
+struct relay {
+    struct siblings siblings;
+    int ends[2];
+    int lines, rc;
+};
+
+static int relay_dump(void *arg)
+{
+    struct relay *relay = arg;
+    relay->rc = weft_dump(relay->ends[1]);
+    (void)close(relay->ends[1]);
+    return 0;
+}
+
+static int relay_read(void *arg)
+{
+    struct relay *relay = arg;
+    char bytes[256];
+    ssize_t got;
+    while ((got = read(relay->ends[0], bytes, sizeof bytes)) > 0) {
+        for (ssize_t i = 0; i < got; i++)
+            relay->lines += bytes[i] == '\n';
+    }
+    return close(relay->ends[0]);
+}
+
+static int relay_run(void *arg)
+{
+    struct relay *relay = arg;
+    struct weft_scope sleepers, scope;
+    weft_scope_open(&sleepers);
+    weft_launch(&sleepers, NULL, inner_parent, &relay->siblings);
+    (void)test_await(&relay->siblings.are_asleep);
+    weft_scope_open(&scope);
+    weft_launch(&scope, weft_virtual(), relay_dump, relay);
+    weft_launch(&scope, weft_virtual(), relay_read, relay);
+    int rc = weft_scope_close(&scope, 0);
+    weft_scope_cancel_children(&sleepers);
+    return weft_scope_close(&sleepers, rc);
+}
+
+static void a_coroutine_reads_what_another_dumps(void **state)
+{
+    (void)state;
+    struct relay relay = { 0 };
+    assert_int_equal(pipe2(relay.ends, O_CLOEXEC), 0);
+    (void)fcntl(relay.ends[0], F_SETPIPE_SZ, 4096);
+
+    assert_int_equal(weft_run(relay_run, &relay), 0);
+
+    assert_int_equal(relay.rc, 0);
+    assert_in_range(relay.lines, SIBLINGS + 5, SIBLINGS + 7);
+}
+
 static int name_thread(void *arg)
 {
     char *name = arg;
@@ -451,6 +507,7 @@ int main(void)
         weft_unit_test(a_scope_that_closes_under_a_dump_sends_it_on),
         weft_unit_test(dumps_do_not_disturb_each_other),
         weft_unit_test(a_dump_whose_reader_goes_leaves_nothing_behind),
+        weft_unit_test(a_coroutine_reads_what_another_dumps),
         weft_unit_test(threads_have_names),
     };
     return berth_test_main(tests, NULL, NULL);
