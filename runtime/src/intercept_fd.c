@@ -174,9 +174,16 @@ ssize_t __pread_chk(int fd, void *bytes, size_t count, off_t offset, size_t room
 /* Wakes who is parked on the number, and forgets what is known of it. */
 static void end(int fd)
 {
-    if (weft_fd_was_awaited(fd))
-        weft_fd_forget(fd);
-    weft_fd_write_down(fd, 0);
+    if (!weft_fd_is_known(fd))
+        return;
+    int kept_errno = errno;
+    bool is_awaited = weft_fd_was_awaited(fd);
+    if (!is_awaited || weft_fd_is_this_process()) {
+        if (is_awaited)
+            weft_fd_forget(fd);
+        weft_fd_write_down(fd, 0); /* a guess that is lost costs little */
+    }
+    errno = kept_errno;
 }
 
 int close(int fd)
@@ -221,15 +228,15 @@ int dup(int fd)
 
 int dup2(int fd, int new_fd)
 {
-    if (fd != new_fd && weft_fd_was_awaited(new_fd))
-        weft_fd_forget(new_fd);
+    if (fd != new_fd && fcntl(fd, F_GETFD) >= 0)
+        end(new_fd);
     return duplicated(fd, next_dup2()(fd, new_fd));
 }
 
 int dup3(int fd, int new_fd, int flags)
 {
-    if (fd != new_fd && weft_fd_was_awaited(new_fd))
-        weft_fd_forget(new_fd);
+    if (fd != new_fd && fcntl(fd, F_GETFD) >= 0)
+        end(new_fd);
     return duplicated(fd, next_dup3()(fd, new_fd, flags));
 }
 

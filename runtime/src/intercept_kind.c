@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* One byte a descriptor, up to what fs.nr_open allows by default. Zeroes that nobody touches take
  * no memory. Beyond it nothing is kept. */
@@ -12,6 +13,18 @@
 
 static atomic_uchar known[NUMBERS_MAX];
 static atomic_int number_max; /* none above it is in use */
+
+static atomic_int process; /* in which weft was started */
+
+bool weft_fd_is_this_process(void)
+{
+    return getpid() == process;
+}
+
+void weft_fd_process_set(void)
+{
+    process = getpid();
+}
 
 static atomic_uchar *place(int fd)
 {
@@ -123,6 +136,12 @@ void weft_fd_unmark(int fd, unsigned bits)
 void weft_fd_share(int fd)
 {
     weft_fd_unmark(fd, WEFT_FD_IS_OWN);
+}
+
+bool weft_fd_is_known(int fd)
+{
+    const atomic_uchar *at = place(fd);
+    return !at || atomic_load_explicit(at, memory_order_relaxed) != 0;
 }
 
 bool weft_fd_was_awaited(int fd)

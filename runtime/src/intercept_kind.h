@@ -63,8 +63,19 @@ void weft_fd_unmark(int fd, unsigned bits);
 /* Somebody else (another number, another process) shares it from now on. */
 void weft_fd_share(int fd);
 
+/* Whether this is the process in which weft was started. A child of vfork() has the same memory but
+ * other descriptors, and one of fork() has no weft: what they close is no business of the table's.
+ * A system call. */
+bool weft_fd_is_this_process(void);
+
+/* For the start of weft: it is this one. */
+void weft_fd_process_set(void);
+
 /* Whether a coroutine may be parked on this number: before close(). Costs a load. */
 bool weft_fd_was_awaited(int fd);
+
+/* Whether there is anything in the table. */
+bool weft_fd_is_known(int fd);
 
 /* No number above it is in the table. */
 int weft_fd_number_max(void);

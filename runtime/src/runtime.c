@@ -13,6 +13,7 @@
 #include "immediate.h"
 #include "intercept.h"
 #include "intercept_child.h"
+#include "intercept_kind.h"
 #include "intercept_sem.h"
 #include "overflow.h"
 #include "poller.h"
@@ -121,6 +122,7 @@ static int start(void)
         return rc;
     }
     weft_intercept_set(!runtime.opts.no_intercept);
+    weft_fd_process_set();
     weft_child_open();
     weft_overflow_open();
     if (!runtime.opts.no_sigquit_dump)

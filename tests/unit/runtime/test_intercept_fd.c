@@ -293,6 +293,56 @@ static void by_hang_up(struct parked *p, struct weft_task *task)
     (void)close(p->other_fd);
 }
 
+/* Then gives the reader what it waits for. */
+static void await_child(struct parked *p, pid_t pid)
+{
+    int status;
+    while (waitpid(pid, &status, WNOHANG) == 0)
+        (void)weft_sleep_ms(1);
+    (void)write(p->other_fd, "x", 1);
+}
+
+static void close_in_child(struct parked *p)
+{
+    (void)close(p->fd);
+    (void)dup2(p->other_fd, p->fd);
+    _exit(0);
+}
+
+static void by_fork(struct parked *p, struct weft_task *task)
+{
+    (void)task;
+    pid_t pid = fork();
+    if (pid == 0)
+        close_in_child(p);
+    await_child(p, pid);
+}
+
+static void by_vfork(struct parked *p, struct weft_task *task)
+{
+    (void)task;
+    pid_t pid = vfork();
+    if (pid == 0)
+        close_in_child(p);
+    await_child(p, pid);
+}
+
+static void what_a_child_closes_is_still_open_here(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        int fds[2] = { -1, -1 };
+        assert_int_equal(open_ends(i < 2 ? PIPE : STREAM, fds), 0);
+        struct parked p = { .fd = fds[0], .other_fd = fds[1] };
+        p.disturb = i % 2 ? by_vfork : by_fork;
+
+        assert_int_equal(run_virtual(disturb, &p), 0);
+
+        assert_int_equal(p.rc, 1);
+        close_ends(fds);
+    }
+}
+
 static void a_parked_read_ends_when_cancelled_closed_or_hung_up(void **state)
 {
     (void)state;
@@ -571,6 +621,7 @@ int main(void)
         weft_unit_test(writing_on_a_blocking_stream_writes_everything),
         weft_unit_test(what_does_not_wait_is_as_on_a_plain_thread),
         weft_unit_test(a_parked_read_ends_when_cancelled_closed_or_hung_up),
+        weft_unit_test(what_a_child_closes_is_still_open_here),
         weft_unit_test(the_time_out_of_a_socket_is_kept),
         weft_unit_test(a_number_may_come_to_mean_something_else),
         weft_unit_test(nonblock_stays_as_its_owner_set_it),
