@@ -18,6 +18,7 @@
 #include "poller.h"
 #include "seat.h"
 #include "service.h"
+#include "test_run.h"
 #include "tree.h"
 
 #define POLL_BITS    (POLLIN | POLLOUT | POLLPRI | POLLRDHUP)
@@ -182,6 +183,8 @@ static int ask(int fd, short events)
 int weft_fd_await(int fd, short poll_events, int64_t deadline_ns)
 {
     struct weft_task *self = weft_self();
+    if (weft_test_here())
+        return weft_test_refuse("waiting for a descriptor");
     struct record *record = record_of(fd);
     if (!record)
         return fd < 0 ? -EBADF : -ENOMEM;

@@ -39,7 +39,7 @@ int64_t weft_call_deadline(int64_t left_ns);
 
 /* Runs fn(arg) on a thread of weft_io() while the coroutine is parked, deaf to cancelling. Nothing
  * that fn writes may lie on the coroutine's stack: weft_call_is_on_stack() tells. 0, or -ENOMEM or
- * what io's refusal was, and then fn did not run. */
+ * what io's refusal was, and then fn did not run. In a test run fn runs here and now. */
 int weft_call_pooled(struct weft_task *self, const char *what, void (*fn)(void *arg), void *arg);
 
 /* The same, for waits that may take for ever: not within io's limit, so that they do not keep

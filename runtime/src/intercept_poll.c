@@ -95,8 +95,10 @@ static int wait_one(struct waiting *waiting, int fd, short events, bool is_users
     if (is_users)
         weft_fd_mark(fd, WEFT_FD_WAS_AWAITED);
     int rc = weft_fd_wait(fd, events, waiting->deadline_ns);
-    if (rc == -ECANCELED || rc > 0 || rc == -ETIMEDOUT)
-        return rc == -ECANCELED ? rc : 0;
+    if (rc == -ECANCELED || rc == -ENOTSUP)
+        return rc;
+    if (rc > 0 || rc == -ETIMEDOUT)
+        return 0;
     return nap(waiting);
 }
 

@@ -82,7 +82,7 @@ int weft_ready_wait(struct weft_ready *ready)
         return vain(ready);
     if (rc == -ETIMEDOUT)
         return -EAGAIN;
-    if (rc == -ECANCELED || rc == -EBADF)
+    if (rc == -ECANCELED || rc == -EBADF || rc == -ENOTSUP)
         return rc;
     return weft_sleep_until(weft_call_deadline(VAIN_NAP_NS)); /* no memory to wait by */
 }

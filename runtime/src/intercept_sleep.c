@@ -139,7 +139,7 @@ int clock_nanosleep(clockid_t clock, int flags, const struct timespec *wanted,
         rc = sleep_relative(wanted, ret_left); /* setting the clock does not change a duration */
     else
         rc = sleep_on_clock(clock, flags, wanted);
-    if (rc < 0 && rc != -ECANCELED) /* no descriptor, no memory: then it blocks */
+    if (rc < 0 && rc != -ECANCELED && rc != -ENOTSUP) /* no descriptor, no memory: then it blocks */
         rc = -next_clock_nanosleep()(clock, flags, wanted, ret_left);
     (void)weft_call_leave(self, 0);
     return -rc;

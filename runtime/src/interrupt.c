@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "die.h"
+#include "test_run.h"
 #include "tree.h"
 
 #define AGAIN_NS 2000000
@@ -54,6 +55,8 @@ int weft_interruptible(weft_fn fn, void *arg)
         return rc;
     if (!fn)
         return -EINVAL;
+    if (weft_test_here())
+        return weft_test_refuse("weft_interruptible");
     if (self->interrupt) { /* inside another one: that one's signals do */
         rc = fn(arg);
         return weft_task_is_cancelled(self) ? -ECANCELED : rc;

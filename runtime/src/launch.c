@@ -7,6 +7,7 @@
 
 #include "die.h"
 #include "immediate.h"
+#include "test_run.h"
 #include "tree.h"
 
 static const struct weft_task_opts no_opts;
@@ -103,6 +104,8 @@ static int start(struct weft_scope *scope, struct weft_task_spec *spec, const ch
     if (!spec->dispatcher)
         spec->dispatcher = s->dispatcher;
     bool is_here = weft_starts_here(&spec->dispatcher) && spec->start != WEFT_START_HELD;
+    if (!weft_test_fits(self->tree->test, spec->dispatcher))
+        return fail(scope, call, weft_test_foreign(call, spec->dispatcher));
     is_here = is_here || spec->start == WEFT_START_UNDISPATCHED;
     struct weft_task *task;
     int rc = weft_task_new(spec, &task);

@@ -7,10 +7,13 @@
  */
 #include <errno.h>
 
+#include <weft/test.h>
+
 #include "guest.h"
 #include "immediate.h"
 #include "lock.h"
 #include "sys.h"
+#include "test_run.h"
 #include "tree.h"
 
 static int main_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
@@ -33,13 +36,19 @@ static struct {
 
 struct weft_dispatcher *weft_main(void)
 {
-    struct weft_dispatcher *d = main_thread.replaced_by;
-    return d ? d : &main_thread.base;
+    struct weft_test *test = weft_test_here();
+    struct weft_dispatcher *d = test ? test->main : main_thread.replaced_by;
+    return d ? d : weft_test_door(WEFT_TEST_MAIN, &main_thread.base);
 }
 
 int weft_main_replace(struct weft_dispatcher *d)
 {
-    main_thread.replaced_by = weft_queued(d);
+    struct weft_test *test = weft_test_here();
+    d = weft_queued(d);
+    if (test)
+        test->main = d;
+    else
+        main_thread.replaced_by = d;
     return 0;
 }
 

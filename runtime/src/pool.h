@@ -19,6 +19,7 @@
 
 struct weft_seat;
 struct weft_task;
+struct weft_test;
 struct weft_thread;
 struct weft_view_loop;
 
@@ -67,7 +68,8 @@ struct weft_ops {
 struct weft_dispatcher {
     const char *name;
     const struct weft_ops *ops;
-    bool intercepts; /* libc calls of its coroutines park: virtual, and views of it */
+    bool intercepts;        /* libc calls of its coroutines park: virtual, and views of it */
+    struct weft_test *test; /* the test run to which it belongs, or NULL */
 };
 
 /* A thread that runs turns: one of weft's own, or a guest (guest.h). Those of weft live until
@@ -94,6 +96,7 @@ struct weft_thread {
     bool is_running;                  /* inside weft_thread_run() */
     bool is_in_unconfined;            /* inside a start there: further ones are queued */
     const struct weft_custom *custom; /* the user's dispatcher for which it runs, or NULL */
+    struct weft_test *test;           /* the test run that it carries out, or NULL */
     char name[24];
 };
 

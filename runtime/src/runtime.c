@@ -21,6 +21,7 @@
 #include "service.h"
 #include "stack.h"
 #include "sys.h"
+#include "test_run.h"
 #include "trace.h"
 #include "tree.h"
 #include "view.h"
@@ -154,7 +155,7 @@ int weft_shutdown(void)
         runtime.opts = (struct weft_opts){ 0 };
     }
     if (rc == 0) { /* these may be older than the start */
-        weft_views_fini();
+        weft_views_fini(NULL);
         weft_customs_fini();
     }
     (void)pthread_mutex_unlock(&runtime.lock);
@@ -235,6 +236,7 @@ static struct weft_tree *tree_open(const struct weft_task_spec *spec)
     }
     if (tree) {
         tree->root->tree = tree;
+        tree->test = weft_test_here();
         berth_list_push_back(&runtime.trees, &tree->node);
     }
     (void)pthread_mutex_unlock(&runtime.lock);
@@ -250,6 +252,10 @@ struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *ar
         .has_handle = true,
     };
     bool is_here = weft_starts_here(&spec.dispatcher);
+    if (!weft_test_fits(weft_test_here(), spec.dispatcher)) {
+        (void)weft_test_foreign("weft_root_open", spec.dispatcher);
+        return NULL;
+    }
     struct weft_tree *tree = tree_open(&spec);
     if (!tree)
         return NULL;

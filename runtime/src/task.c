@@ -11,6 +11,7 @@
 #include "immediate.h"
 #include "stack.h"
 #include "sys.h"
+#include "test_run.h"
 #include "trace.h"
 #include "tree.h"
 #include "view.h"
@@ -461,6 +462,8 @@ static void report_failure(struct weft_task *self)
     else
         (void)fprintf(stderr, "weft: coroutine '%s' failed: %s (%d)\n", name, weft_strerror(rc),
                       rc);
+    if (!fn)
+        weft_test_uncaught(rc);
     WEFT_REQUIRE(!self->innermost, "a scope is still open after on_failure; it was opened in %s()",
                  self->innermost->opened_by);
 }
@@ -524,6 +527,8 @@ int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg)
         return -EINVAL;
     struct weft_dispatcher *home = self->dispatcher;
     bool starts_here = d && weft_starts_here(&d);
+    if (d && !weft_test_fits(self->tree->test, d))
+        return weft_test_foreign("weft_with", d);
     if (starts_here)
         self->dispatcher = d;
     else if (d && d != home)

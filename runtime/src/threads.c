@@ -28,6 +28,7 @@
 #include "overflow.h"
 #include "seat.h"
 #include "self.h"
+#include "test_run.h"
 #include "trace.h"
 #include "tree.h"
 
@@ -97,22 +98,22 @@ static struct {
 
 struct weft_dispatcher *weft_default(void)
 {
-    return &pool_default.base;
+    return weft_test_door(WEFT_TEST_DEFAULT, &pool_default.base);
 }
 
 struct weft_dispatcher *weft_io(void)
 {
-    return &lane_io.base;
+    return weft_test_door(WEFT_TEST_IO, &lane_io.base);
 }
 
 struct weft_dispatcher *weft_pool_blocking(void)
 {
-    return &lane_blocking.base;
+    return weft_test_door(WEFT_TEST_BLOCKING, &lane_blocking.base);
 }
 
 struct weft_dispatcher *weft_virtual(void)
 {
-    return &pool_virtual.base;
+    return weft_test_door(WEFT_TEST_VIRTUAL, &pool_virtual.base);
 }
 
 static struct set_thread *thread_of(struct berth_list_node *node)

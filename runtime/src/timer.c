@@ -14,6 +14,7 @@
 #include "pool.h"
 #include "seat.h"
 #include "service.h"
+#include "test_run.h"
 
 #define IS_FIRING ((uintptr_t)1)
 /* Taken at once; then the lock is given back, so that nobody waits for it long. */
@@ -68,6 +69,10 @@ void weft_timer_set(struct weft_timer *timer, int64_t deadline_ns)
 {
     struct weft_thread *thread = weft_thread_self();
     struct weft_seat *seat = thread ? thread->seat : NULL;
+    if (thread && thread->test) {
+        weft_test_timer_set(timer, deadline_ns);
+        return;
+    }
     if (seat && weft_seat_enter(thread, seat)) {
         set_on(&seat->clock, timer, deadline_ns);
         weft_seat_leave(thread, seat);
@@ -84,6 +89,10 @@ void weft_timer_set(struct weft_timer *timer, int64_t deadline_ns)
 
 void weft_timer_cancel(struct weft_timer *timer)
 {
+    if (weft_test_here()) {
+        weft_test_timer_cancel(timer);
+        return;
+    }
     for (unsigned spins = 0;; spins++) {
         uintptr_t word = atomic_load_explicit(&timer->clock, memory_order_acquire);
         if (word == 0)

@@ -44,6 +44,7 @@ struct weft_tree {
     struct weft_task *root;
     struct berth_list_node node; /* in the list of all trees */
     unsigned refs;               /* under the lock of that list: the root's handle, a dump */
+    struct weft_test *test;      /* the test run to which it belongs, or NULL */
 };
 
 enum weft_scope_kind { WEFT_SCOPE, WEFT_SUPERVISOR, WEFT_SHIELD };

@@ -3,6 +3,7 @@
 
 #include "base/container.h"
 
+#include "test_run.h"
 #include "tree.h"
 
 static int unconfined_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
@@ -50,6 +51,10 @@ static bool has_yielded(struct weft_turn *turn)
 static int unconfined_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
 {
     (void)d;
+    const struct weft_task *task = task_of(turn);
+    struct weft_test *test = task ? task->tree->test : NULL;
+    if (test && test != weft_test_here())
+        return weft_test_bring(test, turn);
     struct weft_thread *thread = weft_thread_self();
     if (!thread || !thread->is_running || turn->seat || has_yielded(turn))
         return dispatch_to_default(turn);

@@ -10,6 +10,7 @@
 #include "die.h"
 #include "immediate.h"
 #include "names.h"
+#include "test_run.h"
 #include "trace.h"
 
 static int view_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
@@ -33,6 +34,8 @@ static int view_new(struct weft_dispatcher *parent, int limit, const char *name,
 {
     if (limit < 1 || limit > WEFT_VIEW_LIMIT_MAX)
         return -EINVAL;
+    if (parent->test != weft_test_here())
+        return weft_test_foreign(name ? name : "a view", parent);
     const char *copy;
     int rc = weft_name_take(name, &copy);
     if (rc < 0)
@@ -46,6 +49,7 @@ static int view_new(struct weft_dispatcher *parent, int limit, const char *name,
         .name = copy,
         .ops = &view_ops,
         .intercepts = parent->intercepts,
+        .test = parent->test,
     };
     view->parent = parent;
     view->limit = (unsigned)limit;
@@ -77,12 +81,24 @@ int weft_view_serial(struct weft_dispatcher *parent, const char *name,
     return weft_view_nested(parent, 1, name, ret_view);
 }
 
-void weft_views_fini(void)
+void weft_views_fini(const struct weft_test *test)
 {
-    struct weft_view *view;
-    while ((view = all)) {
+    struct weft_view *gone = NULL;
+    weft_lock_acquire(&all_lock);
+    for (struct weft_view **link = &all; *link;) {
+        struct weft_view *view = *link;
+        if (view->base.test != test) {
+            link = &view->next;
+            continue;
+        }
+        *link = view->next;
+        view->next = gone;
+        gone = view;
+    }
+    weft_lock_release(&all_lock);
+    for (struct weft_view *view; (view = gone);) {
         WEFT_REQUIRE(view->running == 0, "view '%s' has work at the end", view->base.name);
-        all = view->next;
+        gone = view->next;
         weft_name_give(view->base.name);
         free(view);
     }
@@ -180,6 +196,8 @@ bool weft_view_refused(struct weft_turn *turn, int rc)
 /* Under the lock. */
 static struct weft_turn *pop(struct weft_view *view)
 {
+    if (view->limit > 1 && view->base.test)
+        return weft_test_pop(&view->queue, view->limit);
     if (view->limit > 1)
         return weft_turns_pop(&view->queue);
     view->taken = view->queue; /* nobody else takes any: all of them for one lock */
@@ -215,7 +233,7 @@ struct weft_turn *weft_view_next(struct weft_view_loop *loop)
     struct weft_view *view = loop->view;
     if (!view)
         return NULL;
-    if (loop->turns++ == WEFT_VIEW_TURNS_MAX) {
+    if (loop->turns++ == (view->base.test ? 1 : WEFT_VIEW_TURNS_MAX)) {
         give_way(loop);
         return NULL;
     }

@@ -67,5 +67,5 @@ struct weft_view_state {
 };
 bool weft_view_look(size_t index, struct weft_view_state *ret_state);
 
-/* With the runtime: frees all views. */
-void weft_views_fini(void);
+/* With the runtime, or with a test run: frees all views that belong to it. */
+void weft_views_fini(const struct weft_test *test);

@@ -33,12 +33,15 @@ typedef int (*weft_fn)(void *arg);
 
 enum weft_error {
     WEFT_ECHILD = -2001, /* what was waited for was cancelled; the caller is not (-ECANCELED) */
+    WEFT_ESTUCK =
+        -2002, /* in a test run: every coroutine waits, and no timer is left to wake one */
 };
 
 /* A sentence fragment for any result of weft; static text. Never fails. */
 const char *weft_strerror(int rc);
 
-/* Nanoseconds on a clock that never decreases; its zero means nothing. */
+/* Nanoseconds on a clock that never decreases; its zero means nothing. Inside weft_test_run() it is
+ * virtual (weft/test.h). */
 int64_t weft_now_ns(void);
 
 /* The deadline `ms` milliseconds from now, saturating; ms <= 0 gives one that has passed. */

@@ -107,10 +107,6 @@ int weft_dispatcher_open(const struct weft_dispatcher_ops *ops, void *self, cons
  * -ENODEV: closed before; -EINVAL: not one that weft_dispatcher_open() made. */
 int weft_dispatcher_close(struct weft_dispatcher *d);
 
-/* For tests: what weft_main() is from now on, and where weft_main_run() runs; NULL: the real one.
- * 0. */
-int weft_main_replace(struct weft_dispatcher *d);
-
 /* The one that this coroutine runs on (never an immediate one); NULL on a plain thread. */
 struct weft_dispatcher *weft_current(void);
 

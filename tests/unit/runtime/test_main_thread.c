@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "wefttest.h"
 
+#include <weft/test.h>
+
 struct seen {
     struct weft_dispatcher *on, *first, *second, *at_the_end;
     pthread_t main_thread;
