@@ -11,6 +11,7 @@
 
 #include "intercept.h"
 #include "intercept_kind.h"
+#include "poller.h"
 #include "tree.h"
 
 #define NS_PER_S       1000000000
@@ -77,7 +78,7 @@ int weft_ready_wait(struct weft_ready *ready)
         return rc;
     ready->self->calls_in_a_row = 0;
     weft_fd_mark(ready->fd, WEFT_FD_WAS_AWAITED);
-    rc = weft_fd_wait(ready->fd, ready->poll_events, ready->deadline_ns);
+    rc = weft_fd_await(ready->fd, ready->poll_events, ready->deadline_ns);
     if (rc > 0)
         return vain(ready);
     if (rc == -ETIMEDOUT)
