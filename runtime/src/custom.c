@@ -147,6 +147,8 @@ void weft_customs_fini(void)
 static int custom_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
 {
     struct weft_custom *custom = custom_of(d);
+    if (turn->seat)
+        return weft_turn_to_seat(turn);
     weft_lock_acquire(&custom->lock);
     bool is_closed = custom->is_closed, must_pump = !is_closed && !custom->is_pumping;
     if (!is_closed)

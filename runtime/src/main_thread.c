@@ -93,6 +93,8 @@ static void main_close(void)
 static int main_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
 {
     (void)d;
+    if (turn->seat)
+        return weft_turn_to_seat(turn);
     weft_lock_acquire(&main_thread.lock);
     bool is_open = main_thread.is_open, must_wake = is_open && main_thread.is_asleep;
     if (is_open)

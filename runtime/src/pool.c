@@ -94,6 +94,11 @@ static int pool_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
     return 0;
 }
 
+int weft_turn_to_seat(struct weft_turn *turn)
+{
+    return pool_dispatch(&turn->seat->pool->base, turn);
+}
+
 static bool pool_is_here(struct weft_dispatcher *d)
 {
     const struct weft_thread *thread = weft_thread_self();

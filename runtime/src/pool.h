@@ -109,6 +109,10 @@ struct weft_thread *weft_thread_self(void);
  * Any thread, any lock held but the pool's. In task.c. */
 void weft_turn_refused(struct weft_turn *turn, int rc);
 
+/* For dispatchers without seats: dispatches a turn that is bound to one (turn->seat: it parked
+ * inside a libc call before it came to them) to that seat. 0. */
+int weft_turn_to_seat(struct weft_turn *turn);
+
 /* For independent views: blocks threads like io, but beside its limit. */
 struct weft_dispatcher *weft_pool_blocking(void);
 

@@ -235,7 +235,9 @@ static struct weft_task *next_task(struct weft_thread *thread, struct weft_task 
     for (;;) {
         if (thread->unconfined.first)
             return NULL; /* they come first, from the thread's own stack */
-        struct weft_turn *turn = thread->loop ? weft_view_next(thread->loop) : NULL;
+        struct weft_turn *turn = NULL;
+        while (!turn && thread->loop) /* the innermost; when that has ended, the one around it */
+            turn = weft_view_next(thread->loop);
         if (!turn && thread->next)
             turn = thread->next(thread);
         if (!turn)
@@ -364,7 +366,8 @@ void weft_turn_refused(struct weft_turn *turn, int rc)
     } else {
         turn->run = refused_turn;
     }
-    int io_rc = io->ops->dispatch(io, turn); /* for here may be locks, but not on its threads */
+    /* For here may be locks, but not on its threads. */
+    int io_rc = turn->seat ? weft_turn_to_seat(turn) : io->ops->dispatch(io, turn);
     WEFT_REQUIRE(io_rc == 0, "io has refused a coroutine that is to clean up");
 }
 

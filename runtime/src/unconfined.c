@@ -22,7 +22,6 @@ struct weft_dispatcher *weft_unconfined(void)
     return &weft_unconfined_dispatcher;
 }
 
-/* Any pool will do for a turn that must run on a certain seat. */
 static int dispatch_to_default(struct weft_turn *turn)
 {
     struct weft_dispatcher *d = weft_default();
@@ -56,7 +55,9 @@ static int unconfined_dispatch(struct weft_dispatcher *d, struct weft_turn *turn
     if (test && test != weft_test_here())
         return weft_test_bring(test, turn);
     struct weft_thread *thread = weft_thread_self();
-    if (!thread || !thread->is_running || turn->seat || has_yielded(turn))
+    if (turn->seat)
+        return weft_turn_to_seat(turn);
+    if (!thread || !thread->is_running || has_yielded(turn))
         return dispatch_to_default(turn);
     weft_turns_push(&thread->unconfined, turn);
     return 0;

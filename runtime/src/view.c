@@ -12,10 +12,12 @@
 #include "names.h"
 #include "test_run.h"
 #include "trace.h"
+#include "tree.h"
 
 static int view_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
 static bool view_is_here(struct weft_dispatcher *d);
 static void loop_run(struct weft_turn *starter);
+static void bound_run(struct weft_turn *turn);
 static bool loop_wanted(struct weft_view *view);
 static int loop_send(struct weft_view *view, const struct weft_turn *turn);
 
@@ -213,6 +215,28 @@ static void loop_leave(struct weft_view_loop *loop)
     loop->thread->loop = loop->outer;
 }
 
+/* A turn that must run on another seat takes the loop along, with the places of it and of those
+ * around it: it becomes their turn there. */
+static void go_along(struct weft_view_loop *loop, struct weft_turn *turn)
+{
+    loop->thread->loop = NULL;
+    for (struct weft_view_loop *each = loop; each; each = each->outer) {
+        weft_trace_loop_end(&each->view->base);
+        each->view = NULL;
+    }
+    turn->run = bound_run;
+    (void)weft_turn_to_seat(turn);
+}
+
+/* The turn, or NULL if it is not for this thread. */
+static struct weft_turn *here(struct weft_view_loop *loop, struct weft_turn *turn)
+{
+    if (!turn->seat || turn->seat == loop->thread->seat)
+        return turn;
+    go_along(loop, turn);
+    return NULL;
+}
+
 /* The loop has had its turns: its place goes to the tail of the parent's queue, or is free, if a
  * loop waits there already. */
 static void give_way(struct weft_view_loop *loop)
@@ -238,15 +262,16 @@ struct weft_turn *weft_view_next(struct weft_view_loop *loop)
         return NULL;
     }
     if (view->limit == 1 && view->taken.first)
-        return weft_turns_pop(&view->taken);
+        return here(loop, weft_turns_pop(&view->taken));
     weft_lock_acquire(&view->lock);
     struct weft_turn *turn = pop(view);
     if (!turn)
         view->running--;
     weft_lock_release(&view->lock);
-    if (!turn)
-        loop_leave(loop);
-    return turn;
+    if (turn)
+        return here(loop, turn);
+    loop_leave(loop);
+    return NULL;
 }
 
 /* The starter is free again: it may become the next loop. */
@@ -262,20 +287,64 @@ static struct weft_turn *loop_begin(struct weft_view_loop *loop)
     return weft_view_next(loop);
 }
 
-static void loop_run(struct weft_turn *starter)
+static void loop_enter(struct weft_view_loop *loop, struct weft_view *view)
 {
     struct weft_thread *thread = weft_thread_self();
-    struct weft_view_loop loop = {
-        .view = berth_container_of(starter, struct weft_view, starter),
-        .thread = thread,
-        .outer = thread->loop,
-    };
-    thread->loop = &loop;
-    weft_trace_loop_begin(&loop.view->base);
-    for (struct weft_turn *turn = loop_begin(&loop); turn; turn = weft_view_next(&loop)) {
-        weft_threads_unpromise(thread);
-        weft_thread_run(thread, turn);
+    *loop = (struct weft_view_loop){ .view = view, .thread = thread, .outer = thread->loop };
+    thread->loop = loop;
+    weft_trace_loop_begin(&view->base);
+}
+
+/* `turn`: the first, or NULL. */
+static void loop_go_on(struct weft_view_loop *loop, struct weft_turn *turn)
+{
+    for (; turn; turn = weft_view_next(loop)) {
+        weft_threads_unpromise(loop->thread);
+        weft_thread_run(loop->thread, turn);
     }
+}
+
+static void loop_run(struct weft_turn *starter)
+{
+    struct weft_view_loop loop;
+    loop_enter(&loop, berth_container_of(starter, struct weft_view, starter));
+    loop_go_on(&loop, loop_begin(&loop));
+}
+
+/* A view and those inside it, down to the one whose turn it is. */
+struct chain {
+    struct weft_view *view;
+    struct chain *inner;
+};
+
+static void chain_run(const struct chain *chain, struct weft_turn *turn)
+{
+    struct weft_view_loop loop;
+    loop_enter(&loop, chain->view);
+    if (!chain->inner) {
+        loop_go_on(&loop, turn);
+        return;
+    }
+    chain_run(chain->inner, turn);
+    loop_go_on(&loop, weft_view_next(&loop));
+}
+
+/* Finds the outermost view first, and enters them from there. */
+static void chain_find(struct weft_view *view, struct chain *inner, struct weft_turn *turn)
+{
+    struct chain chain = { .view = view, .inner = inner };
+    if (view->parent->ops == &view_ops)
+        chain_find(view_of(view->parent), &chain, turn);
+    else
+        chain_run(&chain, turn);
+}
+
+/* On the seat to which the turn is bound. It is one of a coroutine that has begun. */
+static void bound_run(struct weft_turn *turn)
+{
+    const struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
+    turn->run = weft_task_turn;
+    chain_find(view_of(task->dispatcher), NULL, turn);
 }
 
 static bool view_is_here(struct weft_dispatcher *d)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "wefttest.h"
 
-#include <stdio.h>
+#include <unistd.h>
 
 #include "view.h"
 
@@ -367,6 +367,109 @@ static void a_serial_view_serves_in_order_of_arrival(void **state)
     assert_true(all.is_in_order);
 }
 
+/* ---- views in views, and libc's calls ---------------------------------------------------------
+ */
+
+struct inside {
+    struct weft_dispatcher *outer, *inner;
+    int count;
+    bool was_inside;
+    struct weft_scope scope;
+};
+
+static int look_round(void *arg)
+{
+    struct inside *inside = arg;
+    int before = inside->count;
+    weft_launch(&inside->scope, weft_immediate(inside->outer), increment, &inside->count);
+    inside->was_inside = inside->count != before;
+    return 0;
+}
+
+static int launch_inside_and_beside(void *arg)
+{
+    struct inside *inside = arg;
+    weft_scope_open(&inside->scope);
+    for (int i = 0; i < 3; i++)
+        weft_launch(&inside->scope, inside->inner, increment, &inside->count);
+    weft_launch(&inside->scope, weft_default(), look_round, inside);
+    return weft_scope_close(&inside->scope, 0);
+}
+
+static void after_the_last_turn_of_a_view_its_thread_is_outside_of_all(void **state)
+{
+    (void)state;
+    struct inside inside = { .count = 0 };
+    assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 1 }), 0);
+    assert_int_equal(weft_view_nested(weft_default(), 2, "outer", &inside.outer), 0);
+    assert_int_equal(weft_view_nested(inside.outer, 2, "inner", &inside.inner), 0);
+
+    assert_int_equal(weft_run(launch_inside_and_beside, &inside), 0);
+
+    assert_int_equal(inside.count, 4);
+    assert_false(inside.was_inside);
+}
+
+struct sleepers {
+    struct weft_dispatcher *on;
+    int limit;
+    atomic_int running, ended;
+    atomic_bool has_moved, are_too_many;
+};
+
+static int sleep_and_look(void *arg)
+{
+    struct sleepers *sleepers = arg;
+    for (int i = 0; i < 20; i++) {
+        const char *before = weft_thread_name(); /* pthread_self() is const to compilers */
+        if (usleep(100) != 0)                    /* sleeps: that is what parks */
+            return -errno;
+        if (++sleepers->running > sleepers->limit)
+            sleepers->are_too_many = true;
+        if (weft_thread_name() != before)
+            sleepers->has_moved = true;
+        sleepers->running--;
+        int rc = weft_yield(); /* here it may move */
+        if (rc < 0)
+            return rc;
+    }
+    sleepers->ended++;
+    return 0;
+}
+
+static int launch_sleepers(void *arg)
+{
+    struct sleepers *sleepers = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < MANY; i++)
+        weft_launch(&scope, sleepers->on, sleep_and_look, sleepers);
+    return weft_scope_close(&scope, 0);
+}
+
+static void check_sleepers(struct weft_dispatcher *on, int limit)
+{
+    struct sleepers sleepers = { .on = on, .limit = limit };
+
+    assert_int_equal(weft_run(launch_sleepers, &sleepers), 0);
+
+    assert_int_equal(sleepers.ended, MANY);
+    assert_false(sleepers.has_moved);
+    assert_false(sleepers.are_too_many);
+}
+
+static void who_parks_inside_libc_in_a_view_wakes_on_the_same_thread(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *two, *one, *serial;
+    assert_int_equal(weft_view_nested(weft_virtual(), 2, "two", &two), 0);
+    assert_int_equal(weft_view_nested(two, 1, "one", &one), 0);
+    assert_int_equal(weft_view_serial(weft_virtual(), "serial", &serial), 0);
+    check_sleepers(two, 2);
+    check_sleepers(serial, 1);
+    check_sleepers(one, 1);
+}
+
 /* ---- cancelling ------------------------------------------------------------------------------ */
 
 struct stop {
@@ -457,6 +560,8 @@ int main(void)
         weft_unit_test(two_views_of_one_thread_take_turns_by_sixteen),
         weft_unit_test(a_busy_view_does_not_starve_its_parent),
         weft_unit_test(a_serial_view_serves_in_order_of_arrival),
+        weft_unit_test(after_the_last_turn_of_a_view_its_thread_is_outside_of_all),
+        weft_unit_test(who_parks_inside_libc_in_a_view_wakes_on_the_same_thread),
         weft_unit_test(what_is_cancelled_in_the_queue_of_a_full_view_ends_at_once),
         weft_unit_test(a_limit_lies_between_1_and_65535),
         weft_unit_test(a_view_has_a_parent),
