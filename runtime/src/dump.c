@@ -51,11 +51,11 @@ struct dump {
         const char *text;
         size_t count;
     } reasons[REASONS_MAX];
-    struct weft_mark mark;
     size_t entry_count;
     struct entry entries[LOOKED_AT];
     size_t used;
     char buffer[BUFFER_BYTES];
+    struct weft_mark mark; /* last, as a task is in it, which has its item behind it */
 };
 
 /* ---- writing ---- */

@@ -329,9 +329,9 @@ bool weft_elements_are_in(const struct weft_field *fields);
 /* A place among the children of a scope at which a dump will go on. To all others it is a child
  * that has ended. */
 struct weft_mark {
-    struct weft_task task; /* without a function */
     unsigned depth;
     struct weft_mark *next; /* in tree->marks */
+    struct weft_task task;  /* without a function */
 };
 
 /* Under the tree's lock, when there are marks: the scope is about to be gone. Its marks go on
