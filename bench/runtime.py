@@ -446,6 +446,9 @@ def echo_promises():
         for program, name, ratio in (("epollserver", "raw epoll", 0.85), ("go", "Go", 1.0), ("tokio", "Tokio", 1.0)):
             yield (f"echo, {count:,} connections, requests/s", ours,
                    key(program, "R7_echo", f"1core_{count}conn", "req/s"), name, ratio, None, True)
+        cpu = f"1core_{count}conn_server_cpu"
+        yield ("- CPU of the server a request, us", key("weft", "R7_echo", cpu, "us/req"),
+               key("epollserver", "R7_echo", cpu, "us/req"), "raw epoll", 1 / 0.85, None, False)
 
 
 def judge(figures, promise):
