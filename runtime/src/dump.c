@@ -107,7 +107,8 @@ __attribute__((format(printf, 2, 3))) static void put(struct dump *d, const char
 static void put_entry(struct dump *d, const struct entry *entry)
 {
     char buffer[WEFT_NAME_BYTES];
-    const char *name = entry->name[0] != '\0' ? entry->name : weft_fn_name(entry->fn, buffer);
+    const char *name =
+        entry->name[0] != '\0' ? entry->name : weft_fn_name_search(entry->fn, buffer);
     unsigned shown = entry->depth < DEPTH_SHOWN ? entry->depth : DEPTH_SHOWN;
     put(d, "%*s#%llu '%s'%s%s: %s%s%s%s\n", (int)(2 * shown), "", (unsigned long long)entry->id,
         name, entry->place[0] != '\0' ? " on " : "", entry->place, state_names[entry->state],

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "symbol.h"
 #include "tree.h"
 
 #define IDS_AT_ONCE 1024 /* a thread takes so many, so that threads do not meet at one counter */
@@ -40,6 +41,14 @@ const char *weft_fn_name(weft_fn given, char *buffer)
     size_t offset = is_found ? (size_t)((char *)fn - (char *)info.dli_fbase) : (size_t)fn;
     (void)snprintf(buffer, WEFT_NAME_BYTES, "%.64s+0x%zx", slash ? slash + 1 : file, offset);
     return buffer;
+}
+
+const char *weft_fn_name_search(weft_fn given, char *buffer)
+{
+    void *fn;
+    memcpy(&fn, &given, sizeof fn);
+    const char *name = weft_fn_name(given, buffer);
+    return name == buffer && weft_symbol_find(fn, buffer, WEFT_NAME_BYTES) ? buffer : name;
 }
 
 const char *weft_task_name(const struct weft_task *task, char *buffer)

@@ -180,7 +180,7 @@ static const char *name_of(struct writer *w, uint64_t what)
         weft_fn fn;
         memcpy(&fn, &pointer, sizeof fn);
         char buffer[WEFT_NAME_BYTES];
-        const char *name = weft_fn_name(fn, buffer);
+        const char *name = weft_fn_name_search(fn, buffer);
         (void)snprintf(w->symbols[slot].name, WEFT_NAME_BYTES, "%s", name);
         w->symbols[slot].fn = bits;
     }

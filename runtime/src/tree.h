@@ -236,6 +236,9 @@ void weft_task_refused(struct weft_task *task, int rc);
 const char *weft_task_name(const struct weft_task *task, char *buffer);
 const char *weft_fn_name(weft_fn fn, char *buffer);
 
+/* The same, and static functions, too: reads files, so not in a signal handler or under a lock. */
+const char *weft_fn_name_search(weft_fn fn, char *buffer);
+
 /* For a new coroutine, never used before: 1 and up. In dumps and recordings. */
 uint64_t weft_task_id_new(void);
 

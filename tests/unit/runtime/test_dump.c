@@ -66,7 +66,7 @@ static int child(void *arg)
 static const char *const wanted[] = {
     "weft: ",
     "default: 1 of 2 running, 0 queued; io: 0 of 9 running, 0 queued; virtual: 0 of ",
-    "' on default: running\n",
+    "\n  'parent' on default: running\n",
     "\n    'middle' on default: parked, waits for children\n"
     "      'elder' on default: parked, waits for sleep\n"
     "      'younger' on io: parked, waits for sleep\n"
