@@ -299,7 +299,8 @@ static void await_child(struct parked *p, pid_t pid)
     int status;
     while (waitpid(pid, &status, WNOHANG) == 0)
         (void)weft_sleep_ms(1);
-    (void)write(p->other_fd, "x", 1);
+    ssize_t written = write(p->other_fd, "x", 1); /* or the reader waits in vain */
+    (void)written;
 }
 
 static void close_in_child(struct parked *p)
