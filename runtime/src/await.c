@@ -129,7 +129,10 @@ static int first_failure(struct weft_task *const *tasks, size_t count)
 static void release(struct weft_task *task)
 {
     weft_lock_acquire(&task->tree->lock);
-    int rc = task->phase == WEFT_PHASE_HELD ? weft_task_start(task) : 0;
+    bool is_held = task->phase == WEFT_PHASE_HELD;
+    if (is_held)
+        task->scope->held--;
+    int rc = is_held ? weft_task_start(task) : 0;
     weft_lock_release(&task->tree->lock);
     if (rc < 0)
         weft_task_refused(task, rc);

@@ -85,6 +85,7 @@ static void cancel_one(struct weft_task *task, struct weft_task **todo, struct w
     bool will_not_run = false;
     switch ((enum weft_phase)task->phase) {
     case WEFT_PHASE_HELD:
+        task->scope->held--;
         task->phase = WEFT_PHASE_QUEUED; /* nobody can release it any more */
         will_not_run = true;
         break;

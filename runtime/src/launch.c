@@ -137,6 +137,7 @@ static int enter(struct weft_scope_state *s, struct weft_task *task, bool is_her
     task->has_elements = weft_elements_are_in(s->fields);
     berth_list_push_back(&s->children, &task->node);
     s->live++;
+    s->held += task->start == WEFT_START_HELD;
     int rc = 0;
     if (!is_here && task->start != WEFT_START_HELD)
         rc = weft_task_start(task);

@@ -177,6 +177,9 @@ void weft_scope_child_ended(struct weft_scope_state *scope, struct weft_task *ch
     else if (child->rc < 0 && scope->kind != WEFT_SUPERVISOR)
         weft_scope_fail(scope, weft_task_result(child), reap);
     scope->live--;
+    /* Held ones that came after close began: nobody is left who could release them. */
+    if (scope->is_closing && scope->live > 0 && scope->live == scope->held)
+        weft_cancel_held(scope, reap);
     if (scope->live > 0 || !scope->is_closing)
         return;
     scope->is_done = true;

@@ -61,7 +61,7 @@ struct __attribute__((may_alias)) weft_scope_state {
     bool is_cut;               /* a child was cut short */
     atomic_bool is_cancelled;  /* what the owner feels while this is its innermost scope */
     int cause;                 /* the first failure, or 0 */
-    unsigned live;
+    unsigned live, held;       /* children that have not ended; those of them that are held */
     struct weft_task *owner;
     struct weft_scope_state *outer, *inner; /* of the same owner */
     struct berth_list children;             /* live ones, and ended ones that have a handle */
@@ -141,8 +141,6 @@ struct weft_task {
     bool is_told;            /* a pthread condition has woken it because it is cancelled */
     int call_errno;          /* what errno was before the call */
     unsigned calls_in_a_row; /* such calls since it last let others run */
-    uint8_t drained_count;   /* reads of drained streams (intercept_transfer.c) */
-    uint8_t eager_count;     /* of them to be tried all the same */
     int lock_id; /* as the owner of pthread mutexes; 0: has had none (intercept_owner.h) */
     enum weft_after after;
     _Atomic(int) park;

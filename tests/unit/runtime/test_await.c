@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "wefttest.h"
 
+#include <weft/test.h>
+
 #define MANY 50
 
 struct seen {
@@ -253,6 +255,35 @@ static void a_plain_thread_can_only_ask(void **state)
     assert_int_equal(weft_root_close(root), 5);
 }
 
+static int never_runs(void *arg)
+{
+    (void)arg;
+    return -ERANGE;
+}
+
+static int hold_one(void *arg)
+{
+    int rc = weft_sleep_ms(1); /* by then the owner is in close */
+    const struct weft_task_opts opts = { .start = WEFT_START_HELD };
+    return weft_async_opts(arg, NULL, never_runs, NULL, &opts) ? rc : -ERANGE;
+}
+
+static int close_before_one_is_held(void *arg)
+{
+    struct weft_scope scope;
+    (void)arg;
+    weft_scope_open(&scope);
+    weft_launch(&scope, NULL, hold_one, &scope);
+    return weft_scope_close(&scope, 0);
+}
+
+static void a_held_task_that_comes_while_its_scope_closes_is_cancelled_too(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++)
+        assert_int_equal(weft_test_run(seed, close_before_one_is_held, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +295,7 @@ int main(void)
         weft_unit_test(await_all_returns_the_failure_that_came_first_and_at_once),
         weft_unit_test(cancelling_who_awaits_is_ecanceled_there),
         weft_unit_test(a_plain_thread_can_only_ask),
+        weft_unit_test(a_held_task_that_comes_while_its_scope_closes_is_cancelled_too),
     };
     return berth_test_main(tests, NULL, NULL);
 }
