@@ -388,5 +388,5 @@ int main(void)
         weft_unit_test(timers_of_the_same_instant_fire_in_any_order),
         weft_unit_test(a_run_and_real_threads_do_not_meet),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return berth_test_main(tests, NULL, NULL);
 }

@@ -426,5 +426,5 @@ int main(void)
         weft_unit_test(sources_of_real_time_are_refused_by_name),
         weft_unit_test(a_wake_by_another_thread_comes_but_fails_the_run),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return berth_test_main(tests, NULL, NULL);
 }

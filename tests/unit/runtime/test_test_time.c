@@ -183,5 +183,5 @@ int main(void)
         weft_unit_test(advancing_runs_all_that_is_ready_or_falls_due),
         weft_unit_test(advancing_can_be_cancelled_and_is_only_for_runs),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return berth_test_main(tests, NULL, NULL);
 }
