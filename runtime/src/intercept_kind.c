@@ -7,11 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* One byte a descriptor, up to what fs.nr_open allows by default. Zeroes that nobody touches take
+/* Two bytes a descriptor, up to what fs.nr_open allows by default. Zeroes that nobody touches take
  * no memory. Beyond it nothing is kept. */
 #define NUMBERS_MAX (1 << 20)
 
-static atomic_uchar known[NUMBERS_MAX];
+static atomic_ushort known[NUMBERS_MAX];
 static atomic_int number_max; /* none above it is in use */
 
 static atomic_int process; /* in which weft was started */
@@ -26,7 +26,7 @@ void weft_fd_process_set(void)
     process = getpid();
 }
 
-static atomic_uchar *place(int fd)
+static atomic_ushort *place(int fd)
 {
     return fd >= 0 && fd < NUMBERS_MAX ? &known[fd] : NULL;
 }
@@ -76,61 +76,61 @@ static void raise_max(int fd)
 unsigned weft_fd_look_again(int fd)
 {
     enum weft_fd_kind kind = ask(fd);
-    atomic_uchar *at = place(fd);
+    atomic_ushort *at = place(fd);
     if (!at)
         return kind;
     unsigned kept = kind == WEFT_KIND_FILE ? WEFT_KIND_UNKNOWN : kind;
     raise_max(fd);
-    unsigned char seen = atomic_load(at);
+    unsigned short seen = atomic_load(at);
     unsigned next;
     do { /* of a number that was reused nothing is true but that somebody may be parked on it */
         next = (seen & (WEFT_FD_WAS_AWAITED | WEFT_FD_IS_TAKEN)) | kept;
-    } while (!atomic_compare_exchange_weak(at, &seen, (unsigned char)next));
+    } while (!atomic_compare_exchange_weak(at, &seen, (unsigned short)next));
     return kind;
 }
 
 unsigned weft_fd_look(int fd)
 {
-    const atomic_uchar *at = place(fd);
+    const atomic_ushort *at = place(fd);
     unsigned bits = at ? atomic_load_explicit(at, memory_order_relaxed) : 0;
     return weft_kind(bits) != WEFT_KIND_UNKNOWN ? bits : weft_fd_look_again(fd);
 }
 
 void weft_fd_has_no_nowait(int fd)
 {
-    atomic_uchar *at = place(fd);
-    unsigned char seen = at ? atomic_load(at) : 0;
+    atomic_ushort *at = place(fd);
+    unsigned short seen = at ? atomic_load(at) : 0;
     while (weft_kind(seen) == WEFT_KIND_NOWAIT &&
            !atomic_compare_exchange_weak(
-               at, &seen, (unsigned char)((seen & ~WEFT_FD_KIND) | WEFT_KIND_OTHER))) {
+               at, &seen, (unsigned short)((seen & ~WEFT_FD_KIND) | WEFT_KIND_OTHER))) {
     }
 }
 
 void weft_fd_write_down(int fd, unsigned bits)
 {
-    atomic_uchar *at = place(fd);
+    atomic_ushort *at = place(fd);
     if (!at)
         return;
     if (bits != 0)
         raise_max(fd);
     if (bits != 0 || atomic_load_explicit(at, memory_order_relaxed) != 0)
-        atomic_store(at, (unsigned char)bits);
+        atomic_store(at, (unsigned short)bits);
 }
 
 void weft_fd_mark(int fd, unsigned bits)
 {
-    atomic_uchar *at = place(fd);
+    atomic_ushort *at = place(fd);
     if (at && (atomic_load_explicit(at, memory_order_relaxed) & bits) != bits) {
         raise_max(fd);
-        (void)atomic_fetch_or(at, (unsigned char)bits);
+        (void)atomic_fetch_or(at, (unsigned short)bits);
     }
 }
 
 void weft_fd_unmark(int fd, unsigned bits)
 {
-    atomic_uchar *at = place(fd);
+    atomic_ushort *at = place(fd);
     if (at && (atomic_load_explicit(at, memory_order_relaxed) & bits) != 0)
-        (void)atomic_fetch_and(at, (unsigned char)~bits);
+        (void)atomic_fetch_and(at, (unsigned short)~bits);
 }
 
 void weft_fd_share(int fd)
@@ -140,13 +140,13 @@ void weft_fd_share(int fd)
 
 bool weft_fd_is_known(int fd)
 {
-    const atomic_uchar *at = place(fd);
+    const atomic_ushort *at = place(fd);
     return !at || atomic_load_explicit(at, memory_order_relaxed) != 0;
 }
 
 bool weft_fd_was_awaited(int fd)
 {
-    const atomic_uchar *at = place(fd);
+    const atomic_ushort *at = place(fd);
     return !at || (atomic_load(at) & WEFT_FD_WAS_AWAITED) != 0;
 }
 
@@ -157,7 +157,7 @@ int weft_fd_number_max(void)
 
 int weft_fd_take(int fd)
 {
-    atomic_uchar *at = place(fd);
+    atomic_ushort *at = place(fd);
     if (!at)
         return -1;
     return (atomic_fetch_or(at, WEFT_FD_IS_TAKEN) & WEFT_FD_IS_TAKEN) == 0;

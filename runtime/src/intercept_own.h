@@ -15,3 +15,4 @@ int weft_own_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
                             const struct timespec *at);
 int weft_own_cond_signal(pthread_cond_t *cond);
 int weft_own_cond_broadcast(pthread_cond_t *cond);
+int weft_own_join(pthread_t thread, void **ret_result);

@@ -34,12 +34,12 @@
 #define STACK_BYTES_DEFAULT ((size_t)(WEFT_ASAN || WEFT_TSAN ? 256 : 64) << 10)
 
 /* Or the linker would leave out of a program what only its shared libraries call. */
-extern const char weft_draws_c11, weft_draws_child, weft_draws_cond, weft_draws_mutex,
-    weft_draws_name, weft_draws_rwlock, weft_draws_sem;
+extern const char weft_draws_c11, weft_draws_child, weft_draws_cond, weft_draws_join,
+    weft_draws_mutex, weft_draws_name, weft_draws_rwlock, weft_draws_sem;
 static const char *const draws[]
-    __attribute__((used)) = { &weft_draws_c11,   &weft_draws_child, &weft_draws_cond,
-                              &weft_draws_mutex, &weft_draws_name,  &weft_draws_rwlock,
-                              &weft_draws_sem };
+    __attribute__((used)) = { &weft_draws_c11,    &weft_draws_child, &weft_draws_cond,
+                              &weft_draws_join,   &weft_draws_mutex, &weft_draws_name,
+                              &weft_draws_rwlock, &weft_draws_sem };
 
 static struct {
     pthread_mutex_t lock;

@@ -141,6 +141,8 @@ struct weft_task {
     bool is_told;            /* a pthread condition has woken it because it is cancelled */
     int call_errno;          /* what errno was before the call */
     unsigned calls_in_a_row; /* such calls since it last let others run */
+    uint8_t drained_count;   /* reads of drained streams (intercept_transfer.c) */
+    uint8_t eager_count;     /* of them to be tried all the same */
     int lock_id; /* as the owner of pthread mutexes; 0: has had none (intercept_owner.h) */
     enum weft_after after;
     _Atomic(int) park;

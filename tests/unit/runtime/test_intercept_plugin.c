@@ -74,7 +74,8 @@ static const char names[] =
     "pthread_rwlock_timedwrlock pthread_rwlock_clockwrlock pthread_rwlock_trywrlock "
     "pthread_rwlock_unlock pthread_spin_lock sem_wait sem_timedwait sem_clockwait sem_post "
     "mtx_lock mtx_trylock mtx_timedlock mtx_unlock cnd_wait cnd_timedwait cnd_signal "
-    "cnd_broadcast wait wait3 wait4 waitpid waitid system popen pclose posix_spawn posix_spawnp "
+    "cnd_broadcast pthread_join wait wait3 wait4 waitpid waitid system popen pclose posix_spawn "
+    "posix_spawnp "
     "getaddrinfo getnameinfo gethostbyname gethostbyname2 gethostbyaddr gethostbyname_r "
     "gethostbyname2_r gethostbyaddr_r ";
 
