@@ -49,6 +49,7 @@ static bool turn_round(struct weft_task *task)
     if (!task->ticket || !weft_task_is_cancelled(task) ||
         !atomic_compare_exchange_strong(&task->ticket->state, &seen, WEFT_TICKET_VOID))
         return false;
+    task->dispatcher = task->ticket->home;
     task->ticket = NULL; /* it is the queue's */
     return true;
 }
@@ -70,7 +71,7 @@ static void tell(struct weft_task *task, struct weft_reap *reap)
 /* Whether a task was still in the queue for its first turn, and will not run any more. */
 static bool drop(struct weft_task *task)
 {
-    int seen = WEFT_PHASE_QUEUED;
+    uint8_t seen = WEFT_PHASE_QUEUED;
     if (task->start == WEFT_START_ATOMIC)
         return false;
     task->dropped_refs = 2;
@@ -157,7 +158,6 @@ void weft_reap(struct weft_reap *reap)
     while (reap->queued) {
         struct weft_task *task = reap->queued;
         reap->queued = task->next;
-        task->dispatcher = task->home;
         weft_task_dispatch(task);
     }
 }

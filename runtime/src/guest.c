@@ -20,6 +20,7 @@ void weft_guest_leave(struct weft_guest *guest)
 {
     if (guest->is_nested)
         return;
+    weft_task_blocks_fini(&guest->thread.blocks);
     weft_overflow_leave(guest->signal_stack);
     weft_thread_self_set(NULL);
 }

@@ -16,6 +16,7 @@
 #include "lock.h"
 #include "stack.h"
 #include "switch.h"
+#include "task_block.h"
 
 struct weft_seat;
 struct weft_task;
@@ -86,6 +87,9 @@ struct weft_thread {
     struct weft_stack *left_stack; /* of one that has ended: whoever arrives gives it back */
     int left_stack_class;
     struct weft_stack_cache stacks;
+    struct weft_task_blocks blocks;
+    uint64_t id_next, id_end;         /* numbers for new coroutines */
+    int *errno_at;                    /* its errno */
     unsigned budget;                  /* turns until it must look at timers and descriptors */
     _Atomic(struct weft_seat *) seat; /* where it sits, or NULL */
     atomic_uint is_inside;            /* its seat (seat.h) */

@@ -46,6 +46,7 @@ static struct {
     bool is_started;
     struct weft_opts opts; /* zero: the default */
     struct berth_list trees;
+    atomic_int stack_class;                      /* of stack_bytes */
     atomic_size_t tasks, tasks_max, stack_bytes; /* of the opts, with the defaults put in */
 } runtime = { .lock = PTHREAD_MUTEX_INITIALIZER, .stack_bytes = STACK_BYTES_DEFAULT };
 
@@ -113,6 +114,7 @@ static int start(void)
     limits_find(&runtime.opts, &limits);
     runtime.stack_bytes =
         runtime.opts.stack_bytes > 0 ? runtime.opts.stack_bytes : STACK_BYTES_DEFAULT;
+    runtime.stack_class = weft_stack_class(runtime.stack_bytes);
     runtime.tasks_max = runtime.opts.tasks_max > 0 ? runtime.opts.tasks_max : SIZE_MAX;
     weft_fence_open();
     int rc = weft_service_open();
@@ -152,6 +154,7 @@ int weft_shutdown(void)
         weft_overflow_close();
         weft_fd_fini();
         weft_stack_fini();
+        weft_task_block_fini();
         runtime.is_started = false;
         runtime.opts = (struct weft_opts){ 0 };
     }
@@ -165,7 +168,8 @@ int weft_shutdown(void)
 
 int weft_tasks_enter(void)
 {
-    if (atomic_fetch_add(&runtime.tasks, 1) < runtime.tasks_max)
+    size_t tasks_max = atomic_load_explicit(&runtime.tasks_max, memory_order_relaxed);
+    if (tasks_max == SIZE_MAX || atomic_fetch_add(&runtime.tasks, 1) < tasks_max)
         return 0;
     runtime.tasks--;
     return -ENOMEM;
@@ -173,7 +177,13 @@ int weft_tasks_enter(void)
 
 void weft_tasks_leave(void)
 {
-    runtime.tasks--;
+    if (atomic_load_explicit(&runtime.tasks_max, memory_order_relaxed) != SIZE_MAX)
+        runtime.tasks--;
+}
+
+int weft_stack_class_default(void)
+{
+    return atomic_load_explicit(&runtime.stack_class, memory_order_relaxed);
 }
 
 size_t weft_stack_bytes_default(void)

@@ -118,11 +118,11 @@ int weft_scope_close(struct weft_scope *scope, int rc)
         s->cause = rc;
     if (rc < 0)
         weft_cancel_scope(s, &reap);
-    else
+    else if (s->held > 0)
         weft_cancel_held(s, &reap);
     s->is_closing = true;
     s->is_done = s->live == 0;
-    self->is_done = s->is_done;
+    weft_put(&self->is_done, s->is_done);
     weft_lock_release(&self->tree->lock);
     weft_reap(&reap);
     weft_wait_deaf(self, "children", &self->is_done);

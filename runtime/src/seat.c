@@ -79,48 +79,6 @@ void weft_seat_vacate(struct weft_thread *thread)
     seat->pool->vacant++;
 }
 
-static void count_add(struct weft_seat *seat, unsigned by)
-{
-    unsigned count = atomic_load_explicit(&seat->queued, memory_order_relaxed);
-    atomic_store_explicit(&seat->queued, count + by, memory_order_relaxed);
-}
-
-static void put(struct weft_seat *seat, struct weft_turn *turn)
-{
-    if (turn->seat) {
-        weft_turns_push(&seat->bound, turn);
-    } else {
-        weft_turns_push(&seat->queue, turn);
-        count_add(seat, 1);
-    }
-}
-
-bool weft_seat_push(struct weft_thread *thread, struct weft_seat *seat, struct weft_turn *turn)
-{
-    if (!weft_seat_enter(thread, seat))
-        return false;
-    put(seat, turn);
-    weft_seat_leave(thread, seat);
-    return true;
-}
-
-struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct weft_seat *seat)
-{
-    if (!weft_seat_enter(thread, seat))
-        return NULL;
-    bool takes_bound = seat->bound.first && (!seat->bound_was_last || !seat->queue.first);
-    struct weft_turn *turn = weft_turns_pop(takes_bound ? &seat->bound : &seat->queue);
-    seat->bound_was_last = takes_bound;
-    if (turn && !takes_bound)
-        count_add(seat, -1U);
-    if (turn)
-        atomic_store_explicit(&seat->turns,
-                              atomic_load_explicit(&seat->turns, memory_order_relaxed) + 1,
-                              memory_order_relaxed);
-    weft_seat_leave(thread, seat);
-    return turn;
-}
-
 bool weft_seat_post(struct weft_seat *seat, struct weft_turn *turn)
 {
     struct weft_turn *head = atomic_load_explicit(&seat->inbox, memory_order_relaxed);
@@ -145,7 +103,7 @@ void weft_seat_collect(struct weft_thread *thread, struct weft_seat *seat)
     }
     while (oldest) {
         struct weft_turn *next = oldest->next;
-        put(seat, oldest);
+        weft_seat_put(seat, oldest);
         oldest = next;
     }
     weft_seat_leave(thread, seat);
@@ -169,7 +127,7 @@ struct weft_turn *weft_seat_steal(struct weft_seat *seat, unsigned count_max, bo
             last = last->next;
         seat->queue.first = last->next;
         last->next = NULL;
-        count_add(seat, -count);
+        weft_seat_count_add(seat, -count);
         *ret_count = count;
     }
     weft_seat_retreat(seat);

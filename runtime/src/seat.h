@@ -87,12 +87,51 @@ void weft_seat_retreat(struct weft_seat *seat);
 bool weft_seat_take(struct weft_thread *thread, struct weft_seat *seat);
 void weft_seat_vacate(struct weft_thread *thread);
 
+static inline void weft_seat_count_add(struct weft_seat *seat, unsigned by)
+{
+    unsigned count = atomic_load_explicit(&seat->queued, memory_order_relaxed);
+    atomic_store_explicit(&seat->queued, count + by, memory_order_relaxed);
+}
+
+static inline void weft_seat_put(struct weft_seat *seat, struct weft_turn *turn)
+{
+    if (turn->seat) {
+        weft_turns_push(&seat->bound, turn);
+    } else {
+        weft_turns_push(&seat->queue, turn);
+        weft_seat_count_add(seat, 1);
+    }
+}
+
 /* Puts a turn into its queue: the thread that sits there. False: it does not. */
-bool weft_seat_push(struct weft_thread *thread, struct weft_seat *seat, struct weft_turn *turn);
+static inline bool weft_seat_push(struct weft_thread *thread, struct weft_seat *seat,
+                                  struct weft_turn *turn)
+{
+    if (!weft_seat_enter(thread, seat))
+        return false;
+    weft_seat_put(seat, turn);
+    weft_seat_leave(thread, seat);
+    return true;
+}
 
 /* The next turn in order, bound ones and others by turns; NULL: none. The thread that sits there.
  */
-struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct weft_seat *seat);
+static inline struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct weft_seat *seat)
+{
+    if (!weft_seat_enter(thread, seat))
+        return NULL;
+    bool takes_bound = seat->bound.first && (!seat->bound_was_last || !seat->queue.first);
+    struct weft_turn *turn = weft_turns_pop(takes_bound ? &seat->bound : &seat->queue);
+    seat->bound_was_last = takes_bound;
+    if (turn && !takes_bound)
+        weft_seat_count_add(seat, -1U);
+    if (turn)
+        atomic_store_explicit(&seat->turns,
+                              atomic_load_explicit(&seat->turns, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+    weft_seat_leave(thread, seat);
+    return turn;
+}
 
 /* Leaves a turn for the seat. Any thread. Whoever sits there finds it when it looks; a watcher must
  * be woken: true if the seat is vacant. */

@@ -7,6 +7,9 @@
  * inlined and whose result cannot be taken for a constant.
  */
 #include "self.h"
+
+#include <errno.h>
+
 #include "pool.h"
 #include "tree.h"
 
@@ -22,6 +25,8 @@ __attribute__((noinline)) void weft_thread_self_set(struct weft_thread *thread)
 {
     __asm__ volatile("" ::: "memory");
     this_thread = thread;
+    if (thread)
+        thread->errno_at = &errno;
 }
 
 __attribute__((noinline)) struct weft_task *weft_self(void)

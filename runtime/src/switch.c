@@ -18,11 +18,20 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+/* Whether weft_fiber_switch() is here and not in line. */
+#if WEFT_UCONTEXT || !defined(__x86_64__) || WEFT_ASAN || WEFT_TSAN
+#define HAS_OWN_SWITCH 1
+#else
+#define HAS_OWN_SWITCH 0
+#endif
+
 #if !WEFT_UCONTEXT
 
+#if !defined(__x86_64__)
 /* In switch_ARCH.S. Saves what the ABI lets a function keep, stores the stack pointer in *ret_sp,
  * goes to the stack `sp` and takes the same from there. */
 void weft_switch_stack(void **ret_sp, void *sp);
+#endif
 /* The first code on a new stack: calls the function that lies in the frame made below. */
 void weft_switch_start(void);
 
@@ -32,18 +41,16 @@ void weft_switch_start(void);
 struct frame {
     unsigned mxcsr;
     unsigned short x87, unused;
-    void *r15, *r14, *r13;
-    void (*r12)(void);
-    void *rbx, *rbp;
     void (*start)(void);
-    void *end_of_stack; /* where a caller's return address would be: unwinders stop at NULL */
+    void (*entry)(void); /* start() calls it */
+    void *end_of_stack;  /* where a caller's return address would be: unwinders stop at NULL */
 };
 
 static void frame_fill(struct frame *frame, void (*entry)(void))
 {
     __asm__("stmxcsr %0" : "=m"(frame->mxcsr));
     __asm__("fnstcw %0" : "=m"(frame->x87));
-    frame->r12 = entry;
+    frame->entry = entry;
     frame->start = weft_switch_start;
 }
 
@@ -76,10 +83,12 @@ static void context_make(struct weft_fiber *fiber, char *low, size_t bytes, void
     fiber->sp = frame;
 }
 
+#if HAS_OWN_SWITCH
 static void context_switch(struct weft_fiber *from, struct weft_fiber *to)
 {
     weft_switch_stack(&from->sp, to->sp);
 }
+#endif
 
 const void *weft_fiber_sp(const struct weft_fiber *fiber)
 {
@@ -165,6 +174,7 @@ void weft_fiber_entered(struct weft_fiber *fiber)
     entered(fiber);
 }
 
+#if HAS_OWN_SWITCH
 /* Where there is no sanitizer the swap has to be the last thing here, so that it becomes a jump: a
  * return from here would be mispredicted each time, 15 ns. Hence `entered` is not the public one,
  * which in position-independent code is no inline function. */
@@ -179,6 +189,7 @@ void weft_fiber_switch(struct weft_fiber *from, struct weft_fiber *to)
     context_switch(from, to);
     entered(from);
 }
+#endif
 
 void weft_fiber_fini(struct weft_fiber *fiber)
 {

@@ -11,6 +11,7 @@
 #include "immediate.h"
 #include "stack.h"
 #include "sys.h"
+#include "task_block.h"
 #include "test_run.h"
 #include "trace.h"
 #include "tree.h"
@@ -47,35 +48,46 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
 {
     if (!spec->fn)
         return -EINVAL;
+    int stack_class =
+        spec->stack_bytes > 0 ? weft_stack_class(spec->stack_bytes) : weft_stack_class_default();
+    if (stack_class < 0)
+        return stack_class;
     int rc = weft_tasks_enter();
     if (rc < 0)
         return rc;
-    int stack_class =
-        weft_stack_class(spec->stack_bytes > 0 ? spec->stack_bytes : weft_stack_bytes_default());
-    rc = stack_class < 0 ? stack_class : weft_stack_reserve(stacks_here(), stack_class);
     struct weft_task *task = NULL;
-    if (rc == 0)
-        task = calloc(1, sizeof *task + spec->item_bytes);
-    if (!task) {
-        if (rc == 0)
-            weft_stack_unreserve(stacks_here(), stack_class);
-        weft_tasks_leave();
-        return rc < 0 ? rc : -ENOMEM;
+    struct weft_thread *thread = weft_thread_self();
+    rc = weft_stack_reserve(thread ? &thread->stacks : NULL, stack_class);
+    if (rc == 0) {
+        task = spec->item ? malloc(sizeof *task + spec->item_bytes)
+                          : weft_task_block_take(thread ? &thread->blocks : NULL, sizeof *task);
+        if (!task)
+            weft_stack_unreserve(thread ? &thread->stacks : NULL, stack_class);
     }
+    if (!task) {
+        weft_tasks_leave();
+        return -ENOMEM;
+    }
+    memset(task, 0, offsetof(struct weft_task, call_errno));
     task->turn.run = weft_task_turn;
-    task->stack_class = stack_class;
-    task->dispatcher = spec->dispatcher;
+    task->stack_class = (int8_t)stack_class;
+    weft_put(&task->dispatcher, spec->dispatcher);
     task->fn = spec->fn;
     task->arg = spec->arg;
+    task->id = weft_task_id_new(thread);
+    task->name = spec->name;
+    task->start = (uint8_t)spec->start;
+    weft_put(&task->phase, spec->start == WEFT_START_HELD ? WEFT_PHASE_HELD : WEFT_PHASE_QUEUED);
+    task->has_own_block = spec->item;
+    if (spec->has_handle) {
+        task->has_handle = true;
+        task->awaiters = (struct weft_waiters){ 0 };
+        task->failed_order = 0;
+    }
     if (spec->item) {
         memcpy(task->item, spec->item, spec->item_bytes);
         task->arg = task->item;
     }
-    task->name = spec->name;
-    task->start = spec->start;
-    task->has_handle = spec->has_handle;
-    task->phase = spec->start == WEFT_START_HELD ? WEFT_PHASE_HELD : WEFT_PHASE_QUEUED;
-    task->id = weft_task_id_new();
     weft_trace_launch(task);
     *ret_task = task;
     return 0;
@@ -83,19 +95,23 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
 
 void weft_task_free(struct weft_task *task)
 {
-    if (task->dropped_refs > 0 && atomic_fetch_sub(&task->dropped_refs, 1) > 1)
+    if (weft_get(&task->dropped_refs) > 0 && atomic_fetch_sub(&task->dropped_refs, 1) > 1)
         return;
+    struct weft_thread *thread = weft_thread_self();
     if (task->stack_class >= 0) { /* it never came to its end */
-        weft_stack_unreserve(stacks_here(), task->stack_class);
+        weft_stack_unreserve(thread ? &thread->stacks : NULL, task->stack_class);
         weft_tasks_leave();
     }
-    free(task);
+    if (task->has_own_block)
+        free(task);
+    else
+        weft_task_block_give(thread ? &thread->blocks : NULL, task);
 }
 
 int weft_task_start(struct weft_task *task)
 {
     struct weft_dispatcher *d = task->dispatcher;
-    task->phase = WEFT_PHASE_QUEUED;
+    weft_put(&task->phase, WEFT_PHASE_QUEUED);
     return d->ops->dispatch(d, &task->turn);
 }
 
@@ -109,7 +125,7 @@ void weft_task_refused(struct weft_task *task, int rc)
  * in a queue has none. False: it was dropped, and is gone. */
 static bool begin(struct weft_thread *thread, struct weft_task *task)
 {
-    int seen = atomic_load_explicit(&task->phase, memory_order_relaxed);
+    uint8_t seen = atomic_load_explicit(&task->phase, memory_order_relaxed);
     if (seen == WEFT_PHASE_STARTED)
         return true;
     if (seen != WEFT_PHASE_QUEUED ||
@@ -133,7 +149,7 @@ static void set_current(struct weft_thread *thread, struct weft_task *task)
     if (task) {
         atomic_store_explicit(&task->is_on_thread, true, memory_order_relaxed);
         weft_trace_turn_begin(task);
-        errno = task->saved_errno;
+        *thread->errno_at = task->saved_errno;
     }
 }
 
@@ -253,7 +269,7 @@ static struct weft_task *next_task(struct weft_thread *thread, struct weft_task 
 
 static void switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *next)
 {
-    self->saved_errno = errno;
+    self->saved_errno = *thread->errno_at;
     atomic_store_explicit(&self->is_on_thread, false, memory_order_relaxed);
     weft_trace_turn_end(self);
     thread->left = self;
@@ -318,7 +334,7 @@ void weft_task_dispatch(struct weft_task *task)
 
 static void after_park(struct weft_task *task)
 {
-    int seen = WEFT_PARK_RUNS;
+    uint8_t seen = WEFT_PARK_RUNS;
     if (atomic_compare_exchange_strong(&task->park, &seen, WEFT_PARK_PARKED))
         return;
     (void)atomic_exchange(&task->park, WEFT_PARK_RUNS); /* woken before it was down */
@@ -348,10 +364,10 @@ static void after_move(struct weft_task *task)
 /* Under the tree's lock: it will not come where it wanted to go. */
 static void go_back(struct weft_task *task, int rc)
 {
+    task->dispatcher = task->ticket->home;
     free(task->ticket);
     task->ticket = NULL;
     task->rc = rc;
-    task->dispatcher = task->home;
     weft_task_dispatch(task);
 }
 
@@ -376,7 +392,7 @@ static void refused_turn(struct weft_turn *turn)
 {
     struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
     turn->run = weft_task_turn;
-    int seen = WEFT_PHASE_QUEUED;
+    uint8_t seen = WEFT_PHASE_QUEUED;
     if (task->start != WEFT_START_ATOMIC &&
         atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_STARTED)) {
         task->is_cancelled = true;
@@ -419,11 +435,11 @@ void weft_task_finish(struct weft_task *task)
     struct weft_tree *tree = task->tree;
     bool has_handle = task->has_handle;
     weft_lock_acquire(&tree->lock);
-    if (task->rc < 0)
+    weft_put(&task->phase, WEFT_PHASE_ENDED);
+    if (has_handle && task->rc < 0)
         task->failed_order = ++failures;
-    task->phase = WEFT_PHASE_ENDED;
-    struct weft_waiter *next;
-    for (struct weft_waiter *waiter = task->awaiters.first; waiter; waiter = next) {
+    struct weft_waiter *next, *first = has_handle ? task->awaiters.first : NULL;
+    for (struct weft_waiter *waiter = first; waiter; waiter = next) {
         next = waiter->next;
         bool is_one_of_several = waiter->left && task->rc >= 0;
         if (is_one_of_several && atomic_fetch_sub(waiter->left, 1) > 1)
@@ -480,11 +496,6 @@ static void check_overflow(const struct weft_task *task, const void *sp)
              weft_task_name(task, name), task->stack->bytes >> 10);
 }
 
-bool weft_task_is_cancelled(const struct weft_task *task)
-{
-    return task->innermost ? task->innermost->is_cancelled : task->is_cancelled;
-}
-
 int weft_task_result(const struct weft_task *task)
 {
     return task->rc == -ECANCELED ? WEFT_ECHILD : task->rc;
@@ -507,8 +518,11 @@ static int move_to(struct weft_task *self, struct weft_dispatcher *d)
     struct weft_ticket *ticket = malloc(sizeof *ticket);
     if (!ticket)
         return -ENOMEM;
-    *ticket = (struct weft_ticket){ .turn.run = ticket_turn, .task = self };
-    self->home = self->dispatcher;
+    *ticket = (struct weft_ticket){
+        .turn.run = ticket_turn,
+        .task = self,
+        .home = self->dispatcher,
+    };
     self->dispatcher = d;
     self->ticket = ticket;
     self->rc = 0;
@@ -549,11 +563,12 @@ int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg)
 int weft_yield(void)
 {
     struct weft_task *self = weft_self();
-    int rc = weft_wait_check(self, WEFT_NEVER);
-    if (rc < 0)
-        return rc;
+    if (!self)
+        return -EPERM;
+    if (weft_task_is_cancelled(self))
+        return -ECANCELED;
     weft_task_leave(self, WEFT_AFTER_YIELD);
-    return weft_check();
+    return weft_task_is_cancelled(self) ? -ECANCELED : 0;
 }
 
 int weft_check(void)
@@ -568,7 +583,7 @@ int weft_sleep_until(int64_t deadline_ns)
     int rc = weft_wait_check(self, deadline_ns);
     if (rc < 0 || deadline_ns <= weft_now_ns())
         return rc;
-    self->is_done = false;
+    weft_put(&self->is_done, false);
     rc = weft_wait(self, "sleep", &self->is_done, deadline_ns);
     return rc == -ETIMEDOUT ? 0 : rc;
 }

@@ -13,14 +13,15 @@
 
 static atomic_uint_fast64_t ids_end = 1;
 
-__attribute__((noinline)) uint64_t weft_task_id_new(void)
+uint64_t weft_task_id_new(struct weft_thread *thread)
 {
-    static _Thread_local uint64_t next, end;
-    if (next == end) {
-        next = atomic_fetch_add_explicit(&ids_end, IDS_AT_ONCE, memory_order_relaxed);
-        end = next + IDS_AT_ONCE;
+    if (!thread)
+        return atomic_fetch_add_explicit(&ids_end, 1, memory_order_relaxed);
+    if (thread->id_next == thread->id_end) {
+        thread->id_next = atomic_fetch_add_explicit(&ids_end, IDS_AT_ONCE, memory_order_relaxed);
+        thread->id_end = thread->id_next + IDS_AT_ONCE;
     }
-    return next++;
+    return thread->id_next++;
 }
 
 uint64_t weft_task_ids_end(void)

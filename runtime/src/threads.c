@@ -419,6 +419,7 @@ static void *thread_main(void *arg)
             goes_on = sleep_idle(thread);
     }
     weft_stack_cache_fini(&thread->base.stacks);
+    weft_task_blocks_fini(&thread->base.blocks);
     weft_trace_thread_end();
     weft_overflow_leave(signal_stack);
     (void)pthread_mutex_lock(&set.lock);

@@ -109,6 +109,7 @@ enum weft_ticket_state { WEFT_TICKET_WAITS, WEFT_TICKET_TAKEN, WEFT_TICKET_VOID 
 struct weft_ticket {
     struct weft_turn turn;
     struct weft_task *task;
+    struct weft_dispatcher *home; /* to which it comes back */
     _Atomic(int) state;
     int rc; /* of a refused one */
 };
@@ -130,54 +131,62 @@ enum weft_after {
     WEFT_AFTER_END,
 };
 
+/* Of what others only look at, or what a lock or a later atomic step puts in order: a plain seq_cst
+ * store costs as much as a lock. */
+#define weft_put(object, value) atomic_store_explicit((object), (value), memory_order_relaxed)
+#define weft_get(object)        atomic_load_explicit((object), memory_order_relaxed)
+
 struct weft_task {
     struct weft_turn turn;
-    struct weft_task *outer;  /* who waits on this thread until it first parks, or NULL */
-    struct weft_stack *stack; /* with its fiber; NULL before the first turn and after the end */
-    int stack_class;          /* reserved; negative: not any more */
-    int saved_errno;
-    enum weft_intercept intercept;
-    bool is_in_call;         /* inside an intercepted libc call: to be woken on the same thread */
-    bool is_told;            /* a pthread condition has woken it because it is cancelled */
-    int call_errno;          /* what errno was before the call */
-    unsigned calls_in_a_row; /* such calls since it last let others run */
-    uint8_t drained_count;   /* reads of drained streams (intercept_transfer.c) */
-    uint8_t eager_count;     /* of them to be tried all the same */
-    int lock_id; /* as the owner of pthread mutexes; 0: has had none (intercept_owner.h) */
-    enum weft_after after;
-    _Atomic(int) park;
-    _Atomic(int) phase;
-    _Atomic(struct weft_dispatcher *) dispatcher;
-    atomic_bool is_on_thread;      /* for the dump */
-    const char *_Atomic waits_for; /* for the dump; NULL: for nothing */
-    struct weft_dispatcher *home;  /* to which weft_with() comes back, while it is away */
-    struct weft_ticket *ticket;    /* while it is under way to another dispatcher, else NULL */
-    atomic_int dropped_refs;       /* of a dropped one: its queue, and who ends it */
     weft_fn fn;
     void *arg;
-    const char *name; /* or NULL */
-    uint64_t id;
-    enum weft_start start;
-    bool has_handle;
-    int rc;                    /* of fn; before: of a move to another dispatcher */
-    uint64_t failed_order;     /* the how-many-th failure of the process; 0: none */
-    struct weft_field *fields; /* the context it was launched with */
-    bool has_elements;         /* its context has some: weft_elements_install() */
-    bool is_in_element;        /* inside such a call of the user's */
+    struct weft_stack *stack; /* with its fiber; NULL before the first turn and after the end */
+    int8_t stack_class;       /* reserved; negative: not any more */
+    uint8_t start;            /* enum weft_start */
+    uint8_t after;            /* enum weft_after */
+    uint8_t intercept;        /* enum weft_intercept */
+    _Atomic(uint8_t) park;
+    _Atomic(uint8_t) phase;
+    atomic_schar dropped_refs; /* of a dropped one: its queue, and who ends it */
+    atomic_bool is_cancelled;  /* from outside */
 
+    atomic_bool is_on_thread; /* for the dump */
+    bool has_handle;
+    bool has_own_block;     /* its memory is not of the common size */
+    bool has_elements;      /* its context has some: weft_elements_install() */
+    bool is_in_element;     /* inside such a call of the user's */
+    bool is_in_call;        /* inside an intercepted libc call: to be woken on the same thread */
+    bool is_told;           /* a pthread condition has woken it because it is cancelled */
+    uint8_t calls_in_a_row; /* such calls since it last let others run */
+    uint8_t drained_count;  /* reads of drained streams (intercept_transfer.c) */
+    uint8_t eager_count;    /* of them to be tried all the same */
+    int rc;                 /* of fn; before: of a move to another dispatcher */
+    int saved_errno;
     struct weft_tree *tree;
     struct weft_scope_state *scope; /* it is a child of; NULL: a root */
     struct berth_list_node node;    /* in scope->children */
     struct weft_scope_state *outermost, *innermost;
-    atomic_bool is_cancelled;         /* from outside */
-    struct weft_interrupt *interrupt; /* inside weft_interruptible(), under the lock; or NULL */
-    struct weft_waiters awaiters;
-    struct weft_task *next; /* in a list of a walk or a reap */
 
-    struct weft_timer timer;
+    struct weft_task *outer; /* who waits on this thread until it first parks, or NULL */
+    _Atomic(struct weft_dispatcher *) dispatcher;
+    const char *_Atomic waits_for; /* for the dump; NULL: for nothing */
+    struct weft_field *fields;     /* the context it was launched with */
+    const char *name;              /* or NULL */
+    uint64_t id;
+    struct weft_ticket *ticket;       /* while it is under way to another dispatcher, else NULL */
+    struct weft_interrupt *interrupt; /* inside weft_interruptible(), under the lock; or NULL */
+    int lock_id; /* as the owner of pthread mutexes; 0: has had none (intercept_owner.h) */
+
+    /* From here on nothing is initialized before it is used: many coroutines end without having
+     * touched it. */
+    int call_errno;               /* what errno was before an intercepted call */
+    struct weft_task *next;       /* in a list of a walk or a reap */
+    struct weft_waiters awaiters; /* if it has a handle */
+    uint64_t failed_order;        /* if it has a handle: the how-many-th failure; 0: none */
     atomic_bool has_timed_out;
-    struct weft_waiter waiter;
     atomic_bool is_done; /* what its waiter sets */
+    struct weft_timer timer;
+    struct weft_waiter waiter;
 
     max_align_t item[]; /* the copy of weft_launch_copy() */
 };
@@ -220,7 +229,10 @@ int weft_task_start(struct weft_task *task);
 void weft_task_finish(struct weft_task *task);
 
 /* Whether the coroutine is cancelled, as it feels it where it stands. */
-bool weft_task_is_cancelled(const struct weft_task *task);
+static inline bool weft_task_is_cancelled(const struct weft_task *task)
+{
+    return task->innermost ? task->innermost->is_cancelled : task->is_cancelled;
+}
 
 /* What a waiting coroutine gets to see of an ended task. */
 int weft_task_result(const struct weft_task *task);
@@ -242,7 +254,7 @@ const char *weft_fn_name(weft_fn fn, char *buffer);
 const char *weft_fn_name_search(weft_fn fn, char *buffer);
 
 /* For a new coroutine, never used before: 1 and up. In dumps and recordings. */
-uint64_t weft_task_id_new(void);
+uint64_t weft_task_id_new(struct weft_thread *thread);
 
 /* All ids given so far are below this; a few that will be are, too. */
 uint64_t weft_task_ids_end(void);
@@ -352,6 +364,7 @@ int weft_dump_until(int fd, int stop_fd);
 int weft_tasks_enter(void);
 void weft_tasks_leave(void);
 size_t weft_stack_bytes_default(void);
+int weft_stack_class_default(void); /* the class of that */
 
 /* The trees, for the dump: the one after `tree` (NULL: the first), with a reference, which moves on
  * from `tree`. */

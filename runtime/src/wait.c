@@ -41,7 +41,7 @@ static int wait_until(struct weft_task *self, const char *what, const atomic_boo
 {
     bool has_timer = deadline_ns != WEFT_NEVER;
     if (has_timer) {
-        self->timer.fire = on_deadline;
+        self->timer = (struct weft_timer){ .fire = on_deadline };
         atomic_store_explicit(&self->has_timed_out, false, memory_order_relaxed);
         weft_timer_set(&self->timer, deadline_ns);
     }
@@ -90,7 +90,7 @@ static void park(struct weft_task *self)
 
 bool weft_wake_claim(struct weft_task *task)
 {
-    int seen = atomic_load_explicit(&task->park, memory_order_relaxed), next;
+    uint8_t seen = atomic_load_explicit(&task->park, memory_order_relaxed), next;
     do { /* also from token to token: who takes it sees what each of those wrote who left one */
         next = seen == WEFT_PARK_PARKED ? WEFT_PARK_RUNS : WEFT_PARK_TOKEN;
     } while (!atomic_compare_exchange_weak(&task->park, &seen, next));

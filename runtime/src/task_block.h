@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Memory for coroutines' blocks: all of one size, kept by each thread and exchanged between them in
+ * batches, because who launches and who ends are often not the same. It is given back at the end.
+ *
+ * Under ASan each is an allocation of its own, so that it sees who uses one too long.
+ */
+#pragma once
+
+#include <stddef.h>
+
+struct weft_task_block {
+    struct weft_task_block *next;
+};
+
+/* What one thread keeps. All-zero at first. */
+struct weft_task_blocks {
+    struct weft_task_block *first;
+    unsigned count;
+};
+
+/* A block of `bytes` (always the same number), not zeroed; NULL: no memory. `own`: the calling
+ * thread's, or NULL. */
+void *weft_task_block_take(struct weft_task_blocks *own, size_t bytes);
+void weft_task_block_give(struct weft_task_blocks *own, void *block);
+
+/* Returns what a thread keeps, for its end. */
+void weft_task_blocks_fini(struct weft_task_blocks *own);
+
+/* Frees them all; none may be in use, or kept. */
+void weft_task_block_fini(void);
