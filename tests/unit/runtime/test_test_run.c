@@ -258,7 +258,8 @@ static int on_all(void *arg)
 {
     struct weft_dispatcher *view;
     int rc = weft_view_independent(3, "an independent one", &view);
-    struct weft_dispatcher *const all[] = { weft_default(), weft_io(), weft_virtual(), view };
+    struct weft_dispatcher *const all[] = { weft_default(), weft_io(),         weft_virtual(),
+                                            weft_main(),    weft_unconfined(), view };
     for (size_t i = 0; i < sizeof all / sizeof all[0] && rc == 0; i++) {
         rc = weft_with(all[i], on_one_thread, arg);
         if (rc == 0 && weft_current() != weft_default())
@@ -273,6 +274,32 @@ static void all_dispatchers_run_on_the_calling_thread(void **state)
     pthread_t self = pthread_self();
     for (uint64_t seed = 0; seed < 5; seed++) /* the view's name is free again each time */
         assert_int_equal(weft_test_run(seed, on_all, &self), 0);
+}
+
+static int replace_main(void *arg)
+{
+    (void)arg;
+    struct weft_dispatcher *own = weft_main(), *serial;
+    int rc = weft_view_serial(weft_default(), "stands for main", &serial);
+    if (rc == 0)
+        rc = weft_main_replace(serial);
+    if (rc < 0 || weft_main() != serial)
+        return rc < 0 ? rc : -ERANGE;
+    rc = weft_with(weft_main(), nothing, NULL);
+    (void)weft_main_replace(NULL);
+    if (rc == 0 && weft_main() != own)
+        rc = -ERANGE;
+    return rc < 0 ? rc : weft_main_replace(serial);
+}
+
+static void a_run_replaces_main_for_itself_alone(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *real = weft_main();
+
+    assert_int_equal(weft_test_run(1, replace_main, NULL), 0);
+
+    assert_ptr_equal(weft_main(), real);
 }
 
 struct outsider {
@@ -380,14 +407,15 @@ static void *set_completion(void *arg)
     return NULL;
 }
 
+/* arg: whether it waits on the unconfined dispatcher. */
 static int be_woken_from_outside(void *arg)
 {
-    (void)arg;
+    struct weft_dispatcher *d = *(bool *)arg ? weft_unconfined() : weft_default();
     struct weft_completion completion = { 0 };
     pthread_t thread;
     struct weft_scope scope;
     weft_scope_open(&scope);
-    weft_launch(&scope, NULL, wait_for_ever, &completion);
+    weft_launch(&scope, d, wait_for_ever, &completion);
     int rc = weft_test_advance_ms(0); /* now it waits */
     if (rc == 0)
         rc = -pthread_create(&thread, NULL, set_completion, &completion);
@@ -400,10 +428,12 @@ static void a_wake_by_another_thread_comes_but_fails_the_run(void **state)
 {
     (void)state;
     struct capture capture;
-
-    assert_int_equal(run_captured(1, be_woken_from_outside, NULL, &capture), -ENOTSUP);
-
-    assert_says(capture, "another thread has woken a coroutine");
+    for (int i = 0; i < 2; i++) {
+        bool is_unconfined = i == 1;
+        assert_int_equal(run_captured(1, be_woken_from_outside, &is_unconfined, &capture),
+                         -ENOTSUP);
+        assert_says(capture, "another thread has woken a coroutine");
+    }
 }
 
 int main(void)
@@ -421,6 +451,7 @@ int main(void)
         weft_unit_test(what_was_cancelled_in_a_queue_leaves_nothing),
         weft_unit_test(wrong_calls_are_refused),
         weft_unit_test(all_dispatchers_run_on_the_calling_thread),
+        weft_unit_test(a_run_replaces_main_for_itself_alone),
         weft_unit_test(dispatchers_from_outside_are_refused_by_name),
         weft_unit_test(immediates_run_in_place_only_inside_their_dispatcher),
         weft_unit_test(sources_of_real_time_are_refused_by_name),

@@ -54,6 +54,7 @@ static struct {
     struct scope scopes[SCOPES_MAX];
     int node_count, scope_count, error_count;
     int64_t end_ns;
+    struct weft_dispatcher *serial, *pair; /* views */
     unsigned closed_count, cut_count, dropped_count, timed_out_count,
         failed_count; /* of all runs */
     char wrong[256];  /* the first promise that was broken; "": none */
@@ -239,8 +240,10 @@ static int op_wait(struct node *self)
 
 static struct weft_dispatcher *any_dispatcher(void)
 {
-    switch (draw(7)) {
+    switch (draw(9)) {
     case 0: return NULL;
+    case 7: return model.serial;
+    case 8: return model.pair;
     case 1: return weft_io();
     case 2: return weft_virtual();
     case 3: return weft_main();
@@ -560,6 +563,11 @@ static int run_root(void *arg)
     struct node *root = &model.nodes[model.node_count++];
     (void)arg;
     *root = (struct node){ .was_accepted = true };
+    int rc = weft_view_serial(weft_default(), "model serial", &model.serial);
+    if (rc == 0)
+        rc = weft_view_nested(weft_virtual(), 2, "model pair", &model.pair);
+    if (rc < 0)
+        return rc;
     root->started_count = 1;
     for (int i = 0; i < 3; i++)
         (void)op_scope(root, 0);
