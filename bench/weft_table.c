@@ -112,7 +112,8 @@ static int measure_row(void *arg)
     struct weft_dispatcher *d = row->on ? row->on() : NULL;
     int rc = d ? 0 : weft_view_independent(row->view_limit, row->name, &d);
     for (enum column column = 0; rc == 0 && column < COLUMN_COUNT; column++) {
-        if (column != BLOCK || !row->is_slow || run->is_long)
+        bool blocks = column == BLOCK || column == PARK;
+        if (!blocks || !row->is_slow || run->is_long)
             rc = measure(d, row, column);
     }
     return rc;

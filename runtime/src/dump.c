@@ -120,7 +120,7 @@ static void put_pool(struct dump *d)
 {
     struct weft_pool_state state;
     weft_threads_look(&state);
-    put(d, "weft: %u threads, %u idle", state.threads, state.idle);
+    put(d, "weft: %u threads, %u idle, %u replaced", state.threads, state.idle, state.replaced);
     for (size_t i = 0; i < sizeof state.lanes / sizeof state.lanes[0]; i++) {
         put(d, "; %s: %u of %u running, %zu queued", state.lanes[i].name, state.lanes[i].running,
             state.lanes[i].limit, state.lanes[i].queued);

@@ -8,6 +8,7 @@
 
 #include "die.h"
 #include "lock.h"
+#include "seat.h"
 #include "stack.h"
 #include "test_run.h"
 #include "tree.h"
@@ -30,18 +31,22 @@ bool weft_intercept_is_allowed(void)
     return !is_forbidden;
 }
 
+/* Whether a thread stays on each seat there; a test run has but one. */
+static bool can_park(const struct weft_dispatcher *d)
+{
+    return d->fixed || d->intercepts;
+}
+
 static bool parks(const struct weft_task *task)
 {
-    switch (task->intercept) {
-    case WEFT_INTERCEPT_AS_DISPATCHER: {
-        const struct weft_dispatcher *d =
-            atomic_load_explicit(&task->dispatcher, memory_order_relaxed);
-        return d->intercepts && !atomic_load_explicit(&is_forbidden, memory_order_relaxed);
-    }
-    case WEFT_INTERCEPT_ON: return !atomic_load_explicit(&is_forbidden, memory_order_relaxed);
+    const struct weft_dispatcher *d = atomic_load_explicit(&task->dispatcher, memory_order_relaxed);
+    bool is_wanted = false;
+    switch ((enum weft_intercept)task->intercept) {
+    case WEFT_INTERCEPT_AS_DISPATCHER: is_wanted = d->intercepts; break;
+    case WEFT_INTERCEPT_ON: is_wanted = can_park(d); break;
     case WEFT_INTERCEPT_OFF: break;
     }
-    return false;
+    return is_wanted && !atomic_load_explicit(&is_forbidden, memory_order_relaxed);
 }
 
 bool weft_intercept(bool is_on)
@@ -50,7 +55,8 @@ bool weft_intercept(bool is_on)
     if (!self)
         return false;
     bool was_on = parks(self);
-    self->intercept = is_on ? WEFT_INTERCEPT_ON : WEFT_INTERCEPT_OFF;
+    if (!is_on || can_park(self->dispatcher))
+        self->intercept = is_on ? WEFT_INTERCEPT_ON : WEFT_INTERCEPT_OFF;
     return was_on;
 }
 
@@ -68,7 +74,39 @@ struct weft_task *weft_call_enter(void)
         return NULL;
     self->is_in_call = true;
     self->call_errno = errno;
+    self->call_thread = NULL;
     return self;
+}
+
+void weft_call_park(struct weft_task *self, struct weft_thread *thread)
+{
+    struct weft_seat *seat = atomic_load_explicit(&thread->seat, memory_order_relaxed);
+    const struct weft_dispatcher *d = atomic_load_explicit(&self->dispatcher, memory_order_relaxed);
+    if (seat && d->fixed && weft_seat_is_of(seat, d->fixed))
+        self->turn.seat = seat;
+    if (!self->call_thread && !thread->is_guest) {
+        self->call_thread = thread;
+        thread->calls_parked++;
+    }
+}
+
+/* The caller may keep the address of errno on the thread where the call began. Not seen by TSan:
+ * that thread is asleep in a call, or idle, and its own use of errno is ordinary. */
+__attribute__((noinline, no_sanitize("thread"))) static void write_there(int *errno_at, int value)
+{
+    __atomic_store_n(errno_at, value, __ATOMIC_RELAXED);
+}
+
+/* The thread where the call began may go from now on. */
+static void forget_thread(struct weft_task *self, int value)
+{
+    struct weft_thread *began = self->call_thread;
+    if (began == weft_thread_self()) {
+        began->calls_parked--;
+    } else {
+        write_there(began->errno_at, value);
+        atomic_fetch_add_explicit(&began->calls_resumed, 1, memory_order_release);
+    }
 }
 
 /* Never inlined: the coroutine may have been parked since its caller last saw errno's address. */
@@ -76,7 +114,10 @@ __attribute__((noinline)) ssize_t weft_call_leave(struct weft_task *self, ssize_
 {
     __asm__ volatile("" ::: "memory");
     self->is_in_call = false;
-    errno = rc < 0 ? (int)-rc : self->call_errno;
+    int value = rc < 0 ? (int)-rc : self->call_errno;
+    if (self->call_thread)
+        forget_thread(self, value);
+    errno = value;
     return rc < 0 ? -1 : rc;
 }
 

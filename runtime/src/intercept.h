@@ -11,8 +11,12 @@
  * Invariants
  * 1. Between enter and leave every libc call of the same coroutine is passed through, so weft's own
  *    code never meets its own wrappers.
- * 2. Such a coroutine wakes on the thread on which it parked (task->is_in_call asks for it),
- * because compilers keep the address of errno over a call.
+ * 2. Such a coroutine wakes at the seat where it parked, because compilers keep errno's address
+ *    over a call; and the thread of that seat is the same, unless it got stuck in a call that weft
+ *    does not see, and its seat was given to another (monitor.h). Then errno is written on both
+ *    threads, and the old one does not end before that (thread->calls_parked). What remains, until
+ *    the function that made the call returns: other thread-locals whose address was kept, errno of
+ *    its next calls, and errno of this one if the old thread fails in a call of its own just then.
  * 3. No address on the coroutine's stack is ever given to somebody who writes to it while the
  *    coroutine is parked: it may have been copied away.
  */
@@ -33,6 +37,10 @@ struct weft_task *weft_call_enter(void);
 /* The end of what enter began. Negative rc: errno = -rc, and the result is -1. Else rc, and errno
  * is what it was before the call. */
 ssize_t weft_call_leave(struct weft_task *self, ssize_t rc);
+
+/* Before a coroutine leaves its stack inside such a call: it will wake at the seat where it is. */
+struct weft_thread;
+void weft_call_park(struct weft_task *self, struct weft_thread *thread);
 
 /* A deadline on weft_now_ns() that many nanoseconds from now, saturating. */
 int64_t weft_call_deadline(int64_t left_ns);

@@ -59,6 +59,16 @@ void weft_poller_wait(struct weft_poller *poller, int64_t deadline_ns)
     weft_poller_report(poller, events, count);
 }
 
+void weft_poller_serve(struct weft_poller *poller)
+{
+    struct epoll_event events[WEFT_POLLER_EVENTS_MAX];
+    int count = weft_poller_sleep(poller, events, 0);
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.u64 != EVENT_IS_WAKE)
+            weft_fd_report((int)events[i].data.u64, events[i].events);
+    }
+}
+
 void weft_poller_kick(struct weft_poller *poller)
 {
     if (!atomic_exchange(&poller->is_kicked, true))

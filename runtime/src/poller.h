@@ -29,6 +29,10 @@ struct epoll_event;
 int weft_poller_sleep(struct weft_poller *poller, struct epoll_event *events, int64_t deadline_ns);
 void weft_poller_report(struct weft_poller *poller, const struct epoll_event *events, int count);
 
+/* Wakes the coroutines whose descriptors are ready, without sleeping, beside whoever sleeps there:
+ * his kicks are left to him. */
+void weft_poller_serve(struct weft_poller *poller);
+
 /* Ends a sleep, the present one or the next. Any thread. */
 void weft_poller_kick(struct weft_poller *poller);
 

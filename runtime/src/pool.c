@@ -42,10 +42,15 @@ static struct weft_pool *pool_of(struct weft_dispatcher *d)
     return berth_container_of(d, struct weft_pool, base);
 }
 
-int weft_pool_init(struct weft_pool *pool, const char *name, unsigned seat_count)
+int weft_pool_init(struct weft_pool *pool, const char *name, unsigned seat_count, bool is_fixed)
 {
     memset(pool, 0, sizeof *pool);
-    pool->base = (struct weft_dispatcher){ .name = name, .ops = &pool_ops };
+    pool->base = (struct weft_dispatcher){
+        .name = name,
+        .ops = &pool_ops,
+        .fixed = is_fixed ? pool : NULL,
+    };
+    pool->is_fixed = is_fixed;
     pool->seats = aligned_alloc(64, seat_count * sizeof *pool->seats);
     if (!pool->seats)
         return -ENOMEM;
@@ -135,6 +140,11 @@ static void wake_one(struct weft_pool *pool)
         return;
     }
     pool->spinning = 0;
+}
+
+void weft_pool_rouse(struct weft_pool *pool)
+{
+    wake_one(pool);
 }
 
 static void stop_spinning(struct weft_thread *thread, struct weft_pool *pool)
@@ -353,6 +363,7 @@ void weft_pool_sit(struct weft_thread *thread, struct weft_seat *seat)
     struct weft_pool *pool = seat->pool;
     bool is_roused = atomic_exchange(&seat->is_roused, false);
     if (weft_seat_take(thread, seat)) {
+        seat->is_handed = false;
         thread->is_spinning = is_roused;
         return;
     }
@@ -365,7 +376,8 @@ void weft_pool_sit(struct weft_thread *thread, struct weft_seat *seat)
 
 static bool is_worth_sitting(const struct weft_seat *seat)
 {
-    return seat->is_roused || has_work(seat->pool, seat) || weft_threads_are_stopping();
+    return seat->is_roused || seat->is_handed || has_work(seat->pool, seat) ||
+           weft_threads_are_stopping();
 }
 
 void weft_pool_watch(struct weft_thread *thread, struct weft_seat *seat)

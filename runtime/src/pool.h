@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
 
 #include <weft/weft.h>
 
@@ -69,7 +71,10 @@ struct weft_ops {
 struct weft_dispatcher {
     const char *name;
     const struct weft_ops *ops;
-    bool intercepts;        /* libc calls of its coroutines park: virtual, and views of it */
+    bool intercepts; /* libc calls of its coroutines park: virtual, and views of it */
+    /* The pool behind it, if a thread stays on each of its seats: only there can libc calls park,
+     * for who parks inside one must wake on the same thread. Else NULL. */
+    struct weft_pool *fixed;
     struct weft_test *test; /* the test run to which it belongs, or NULL */
 };
 
@@ -93,12 +98,17 @@ struct weft_thread {
     unsigned budget;                  /* turns until it must look at timers and descriptors */
     _Atomic(struct weft_seat *) seat; /* where it sits, or NULL */
     atomic_uint is_inside;            /* its seat (seat.h) */
-    bool is_spinning;                 /* the one of its pool that looks for work */
-    struct weft_view_loop *loop;      /* the innermost that it runs, or NULL */
-    bool is_guest;                    /* not one of weft's own: guest.h */
-    struct weft_turns unconfined;     /* for this thread, when its coroutine leaves */
-    bool is_running;                  /* inside weft_thread_run() */
-    bool is_in_unconfined;            /* inside a start there: further ones are queued */
+    struct weft_seat *sat; /* where it sat down; not `seat` any more: it was given to another */
+    bool is_spinning;      /* the one of its pool that looks for work */
+    pid_t tid;
+    clockid_t cpu_clock;
+    unsigned calls_parked;        /* coroutines parked here inside libc calls; the thread's own */
+    atomic_uint calls_resumed;    /* of those, on other threads */
+    struct weft_view_loop *loop;  /* the innermost that it runs, or NULL */
+    bool is_guest;                /* not one of weft's own: guest.h */
+    struct weft_turns unconfined; /* for this thread, when its coroutine leaves */
+    bool is_running;              /* inside weft_thread_run() */
+    bool is_in_unconfined;        /* inside a start there: further ones are queued */
     const struct weft_custom *custom; /* the user's dispatcher for which it runs, or NULL */
     struct weft_test *test;           /* the test run that it carries out, or NULL */
     char name[24];
@@ -128,6 +138,8 @@ struct weft_pool {
     struct weft_dispatcher base;
     struct weft_seat *seats;
     unsigned seat_count;
+    bool has_spares; /* the seat of a thread that gets stuck is given to another */
+    bool is_fixed;   /* a thread that sits down stays, unless it gets stuck */
     _Alignas(64) struct weft_lock lock; /* of the queue */
     struct weft_turns queue;            /* from threads without a seat here */
     atomic_uint queued;
@@ -136,7 +148,7 @@ struct weft_pool {
 };
 
 /* Makes the seats; threads come when there is work. 0 or -errno. */
-int weft_pool_init(struct weft_pool *pool, const char *name, unsigned seat_count);
+int weft_pool_init(struct weft_pool *pool, const char *name, unsigned seat_count, bool is_fixed);
 /* No work may be left, and nobody sit or watch there. */
 void weft_pool_fini(struct weft_pool *pool);
 
@@ -152,8 +164,17 @@ void weft_pool_sit(struct weft_thread *thread, struct weft_seat *seat);
 /* For a vacant seat: if something is left there to do, wakes its watcher, or sends for one. */
 void weft_pool_see_to(struct weft_seat *seat);
 
+/* Whether the thread is to end its turn, and no more: it has lost its seat. The thread itself. */
+static inline bool weft_pool_must_leave(const struct weft_thread *thread)
+{
+    return atomic_load_explicit(&thread->seat, memory_order_relaxed) != thread->sat;
+}
+
 /* Queues a turn from outside the pool, and sees to it that somebody comes. */
 void weft_pool_post(struct weft_pool *pool, struct weft_turn *turn);
+
+/* If work is queued there, and a seat vacant: wakes somebody for it. */
+void weft_pool_rouse(struct weft_pool *pool);
 
 /* threads.c --------------------------------------------------------------------------------- */
 
@@ -173,6 +194,13 @@ bool weft_thread_is_wanted(const struct weft_thread *thread);
 
 /* Sends a thread to a seat that nobody watches. False: none can be had. */
 bool weft_threads_send(struct weft_seat *seat);
+
+/* For each pool, one after the other, none of which is opened or closed meanwhile. */
+void weft_pools_each(void (*visit)(struct weft_pool *pool, void *arg), void *arg);
+
+/* Gives the seat to another thread of the set, if one can be had, because the one that sits there
+ * is stuck in a call. */
+void weft_threads_replace(struct weft_seat *seat, struct weft_thread *stuck);
 
 /* Whether the calling thread will bring a turn to the pool itself: it has no seat, and is between
  * two turns. Then it has taken it. */
@@ -196,6 +224,7 @@ struct weft_lane_state {
 };
 struct weft_pool_state {
     unsigned threads, idle;
+    unsigned replaced; /* how often a stuck thread's seat was given to another */
     struct weft_lane_state lanes[WEFT_LANE_COUNT];
 };
 void weft_threads_look(struct weft_pool_state *ret_state);

@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "monitor.h"
+
 int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool)
 {
     seat->pool = pool;
@@ -61,22 +63,52 @@ void weft_seat_retreat(struct weft_seat *seat)
     weft_lock_release(&seat->guard);
 }
 
+static void count_turn(struct weft_seat *seat)
+{
+    unsigned turns = atomic_load_explicit(&seat->turns, memory_order_relaxed);
+    atomic_store_explicit(&seat->turns, turns + 1, memory_order_relaxed);
+}
+
 bool weft_seat_take(struct weft_thread *thread, struct weft_seat *seat)
 {
     struct weft_thread *nobody = NULL;
     if (!atomic_compare_exchange_strong(&seat->thread, &nobody, thread))
         return false;
+    count_turn(seat); /* a new sitter has moved, too */
+    thread->sat = seat;
     thread->seat = seat;
     seat->pool->vacant--;
+    if (weft_monitor_is_asleep)
+        weft_monitor_rouse();
     return true;
 }
 
-void weft_seat_vacate(struct weft_thread *thread)
+/* Whoever clears thread->seat, the thread or who wrests it, has the seat in hand. */
+static void release(struct weft_seat *seat)
 {
-    struct weft_seat *seat = thread->seat;
-    thread->seat = NULL;
     seat->thread = NULL;
     seat->pool->vacant++;
+}
+
+bool weft_seat_vacate(struct weft_thread *thread)
+{
+    struct weft_seat *seat = atomic_exchange(&thread->seat, NULL);
+    thread->sat = NULL;
+    if (seat)
+        release(seat);
+    return seat;
+}
+
+bool weft_seat_wrest(struct weft_seat *seat, struct weft_thread *thread)
+{
+    weft_seat_intrude(seat);
+    struct weft_seat *seen = seat;
+    bool is_done = atomic_load(&seat->thread) == thread &&
+                   atomic_compare_exchange_strong(&thread->seat, &seen, NULL);
+    if (is_done)
+        release(seat);
+    weft_seat_retreat(seat);
+    return is_done;
 }
 
 bool weft_seat_post(struct weft_seat *seat, struct weft_turn *turn)

@@ -29,7 +29,7 @@ struct weft_seat {
     struct weft_turns bound;
     atomic_uint queued; /* in `queue`; others may look */
     bool bound_was_last;
-    atomic_uint turns;            /* begun so far; others may look */
+    atomic_uint turns;            /* begun so far, and who sat down; others may look */
     atomic_bool is_asked_to_look; /* at timers and descriptors, by the service thread */
     atomic_uint wanted;           /* somebody else wants to come in */
 
@@ -43,6 +43,12 @@ struct weft_seat {
     struct weft_clock clock;
     _Atomic(int64_t) sleeps_until_ns; /* the watcher does; 0: it is awake */
     atomic_bool is_roused;            /* whoever comes is the one that looks for work */
+    atomic_bool is_handed;            /* was wrested from a thread that got stuck, with its work */
+    struct {
+        const struct weft_thread *thread;
+        unsigned turns;
+        int64_t cpu_ns, at_ns;
+    } seen; /* by the monitor, which alone uses it */
 };
 
 /* 0 or -errno. */
@@ -83,9 +89,20 @@ static inline void weft_seat_leave(struct weft_thread *thread, struct weft_seat 
 void weft_seat_intrude(struct weft_seat *seat);
 void weft_seat_retreat(struct weft_seat *seat);
 
-/* Sits down if the seat is vacant; stands up. Only the thread itself. */
+/* Sits down if the seat is vacant; stands up. Only the thread itself. vacate: false: it has lost
+ * its seat already. */
 bool weft_seat_take(struct weft_thread *thread, struct weft_seat *seat);
-void weft_seat_vacate(struct weft_thread *thread);
+bool weft_seat_vacate(struct weft_thread *thread);
+
+/* Makes the thread that sits there lose its seat, which is vacant then. It may be anywhere in its
+ * turn, or between two, and finds out when it looks. Any other thread. False: it does not sit there
+ * any more. */
+bool weft_seat_wrest(struct weft_seat *seat, struct weft_thread *thread);
+
+static inline bool weft_seat_is_of(const struct weft_seat *seat, const struct weft_pool *pool)
+{
+    return seat->pool == pool;
+}
 
 static inline void weft_seat_count_add(struct weft_seat *seat, unsigned by)
 {

@@ -9,6 +9,7 @@
 
 #include <weft/base.h>
 
+#include "monitor.h"
 #include "switch.h"
 
 #define THREAD_STACK_BYTES ((size_t)(WEFT_ASAN || WEFT_TSAN ? 1024 : 256) << 10)
@@ -39,6 +40,7 @@ static int thread_start(void)
 int weft_service_open(void)
 {
     is_stopping = false;
+    weft_monitor_is_asleep = false;
     int rc = weft_clock_init(&service_clock, NULL);
     if (rc < 0)
         return rc;
@@ -86,7 +88,8 @@ static void *service_run(void *arg)
         int64_t now_ns = weft_now_ns();
         if (service_clock.next_ns <= now_ns)
             weft_clock_run(&service_clock, now_ns);
-        weft_poller_wait(&poller, service_clock.next_ns);
+        int64_t look_ns = weft_monitor_look(now_ns), next_ns = service_clock.next_ns;
+        weft_poller_wait(&poller, look_ns < next_ns ? look_ns : next_ns);
     }
     return NULL;
 }

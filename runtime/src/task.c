@@ -9,6 +9,7 @@
 
 #include "die.h"
 #include "immediate.h"
+#include "intercept.h"
 #include "stack.h"
 #include "sys.h"
 #include "task_block.h"
@@ -289,7 +290,7 @@ void weft_task_leave(struct weft_task *self, enum weft_after after)
     self->outer = NULL;
     self->after = after;
     if (self->is_in_call)
-        self->turn.seat = thread->seat; /* to wake here */
+        weft_call_park(self, thread);
     bool goes_on = outer || after != WEFT_AFTER_MOVE;
     switch_to(thread, self, goes_on ? next_task(thread, outer) : NULL);
     self->turn.seat = NULL;

@@ -19,7 +19,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/container.h"
 #include "base/list.h"
@@ -64,7 +66,7 @@ static bool comes_itself(struct set_thread *thread, struct lane *lane);
 static int thread_make(struct lane *lane, struct weft_seat *home);
 static void *thread_main(void *arg);
 static bool work_at_home(struct set_thread *thread);
-static void stand_up(struct set_thread *thread);
+static bool stand_up(struct set_thread *thread);
 static void bring_promised(struct set_thread *thread);
 static void lane_work(struct set_thread *thread);
 static void arrive(struct set_thread *thread);
@@ -77,6 +79,8 @@ static const struct weft_ops lane_ops = { .dispatch = lane_dispatch, .is_here = 
 static struct weft_pool pool_default, pool_virtual;
 static struct weft_pool *const pools[] = { &pool_default, &pool_virtual };
 #define POOL_COUNT (sizeof pools / sizeof pools[0])
+static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool pools_are_open; /* under it */
 static struct lane lane_io = { .base = { .name = "io", .ops = &lane_ops } };
 static struct lane lane_blocking = { .base = { .name = "blocking", .ops = &lane_ops } };
 static struct lane *const lanes[] = { &lane_io, &lane_blocking };
@@ -89,6 +93,7 @@ static struct {
     struct berth_list spare;   /* joined, to be used again */
     unsigned thread_count, thread_count_max;
     unsigned numbered; /* names given so far */
+    unsigned replaced; /* stuck threads */
     int64_t idle_ms;
     atomic_bool is_stopping;
     pthread_cond_t stopped; /* thread_count fell to 0 */
@@ -140,6 +145,22 @@ static void spare_free(void)
     }
 }
 
+/* To the monitor. */
+static void pools_show(bool are_open)
+{
+    (void)pthread_mutex_lock(&pools_lock);
+    pools_are_open = are_open;
+    (void)pthread_mutex_unlock(&pools_lock);
+}
+
+void weft_pools_each(void (*visit)(struct weft_pool *pool, void *arg), void *arg)
+{
+    (void)pthread_mutex_lock(&pools_lock);
+    for (size_t i = 0; i < POOL_COUNT && pools_are_open; i++)
+        visit(pools[i], arg);
+    (void)pthread_mutex_unlock(&pools_lock);
+}
+
 static void pools_fini(void)
 {
     for (size_t i = 0; i < POOL_COUNT; i++)
@@ -148,21 +169,22 @@ static void pools_fini(void)
 
 int weft_threads_open(const struct weft_pool_limits *limits)
 {
-    int rc = weft_pool_init(&pool_default, "default", limits->threads);
+    int rc = weft_pool_init(&pool_default, "default", limits->threads, false);
     if (rc == 0)
-        rc = weft_pool_init(&pool_virtual, "virtual", limits->virtual_threads);
+        rc = weft_pool_init(&pool_virtual, "virtual", limits->virtual_threads, true);
     if (rc < 0) {
         pools_fini();
         return rc;
     }
     pool_virtual.base.intercepts = true;
+    pool_virtual.has_spares = true;
     (void)pthread_mutex_lock(&set.lock);
     berth_list_init(&set.idle);
     berth_list_init(&set.retired);
     berth_list_init(&set.spare);
     set.is_stopping = false;
     set.thread_count_max = limits->threads_max + limits->virtual_threads;
-    set.numbered = 0;
+    set.numbered = set.replaced = 0;
     for (size_t i = 0; i < LANE_COUNT; i++) {
         lanes[i]->queue = (struct weft_turns){ 0 };
         lanes[i]->queued = 0;
@@ -178,6 +200,8 @@ int weft_threads_open(const struct weft_pool_limits *limits)
     (void)pthread_mutex_unlock(&set.lock);
     if (rc < 0)
         pools_fini();
+    else
+        pools_show(true);
     return rc;
 }
 
@@ -192,6 +216,7 @@ static void retired_join(void)
 
 void weft_threads_close(void)
 {
+    pools_show(false);
     (void)pthread_mutex_lock(&set.lock);
     set.is_stopping = true;
     BERTH_LIST_FOREACH (node, &set.idle)
@@ -241,7 +266,7 @@ static bool comes_itself(struct set_thread *thread, struct lane *lane)
     if (thread->lane)
         return thread->lane == lane;
     const struct weft_seat *seat = thread->base.seat;
-    if (!seat || seat->queued > 0 || lane->running == lane->limit)
+    if (!seat || seat->pool->is_fixed || seat->queued > 0 || lane->running == lane->limit)
         return false;
     lane->running++;
     thread->lane = lane;
@@ -290,6 +315,25 @@ bool weft_threads_send(struct weft_seat *seat)
     }
     (void)pthread_mutex_unlock(&set.lock);
     return is_sent;
+}
+
+/* The stuck thread's word `watcher` is cleared first: when it comes back it does not find its seat,
+ * and goes. If the new one cannot be made after all, the monitor tries again. */
+void weft_threads_replace(struct weft_seat *seat, struct weft_thread *stuck)
+{
+    (void)pthread_mutex_lock(&set.lock);
+    bool is_spare = !set.is_stopping &&
+                    (!berth_list_is_empty(&set.idle) || set.thread_count < set.thread_count_max);
+    bool is_wrested = is_spare && weft_seat_wrest(seat, stuck);
+    if (is_wrested) {
+        struct weft_thread *seen = stuck;
+        seat->is_handed = true;
+        (void)atomic_compare_exchange_strong(&seat->watcher, &seen, NULL);
+        set.replaced++;
+    }
+    (void)pthread_mutex_unlock(&set.lock);
+    if (is_wrested)
+        (void)weft_threads_send(seat);
 }
 
 bool weft_threads_promise(struct weft_thread *base, struct weft_pool *pool, struct weft_turn *turn)
@@ -403,6 +447,8 @@ static void *thread_main(void *arg)
     struct set_thread *thread = arg;
     weft_thread_self_set(&thread->base);
     weft_fiber_adopt(&thread->base.fiber);
+    thread->base.tid = (pid_t)syscall(SYS_gettid);
+    (void)pthread_getcpuclockid(pthread_self(), &thread->base.cpu_clock);
     void *signal_stack = weft_overflow_enter();
     (void)pthread_setname_np(pthread_self(), thread->base.name);
     weft_trace_thread_begin();
@@ -432,32 +478,41 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
+/* It will not be there for a while. */
+static void leave_home(struct set_thread *thread)
+{
+    struct weft_thread *self = &thread->base;
+    (void)atomic_compare_exchange_strong(&thread->home->watcher, &self, NULL);
+    thread->home = NULL;
+}
+
 /* Watches its seat, and works there when there is something to do. False: it is the end. */
 static bool work_at_home(struct set_thread *thread)
 {
-    struct weft_seat *seat = thread->home;
-    weft_pool_watch(&thread->base, seat);
+    weft_pool_watch(&thread->base, thread->home);
     if (thread->base.seat)
         weft_pool_work(&thread->base);
     bool goes_on = thread->lane || thread->promised.first || !weft_threads_are_stopping();
-    if (thread->lane || !goes_on) { /* it will not be here for a while */
-        thread->home = NULL;
-        seat->watcher = NULL;
-    }
-    stand_up(thread);
+    if (thread->lane || !goes_on)
+        leave_home(thread);
+    if (!stand_up(thread) && thread->home)
+        leave_home(thread);
     return goes_on;
 }
 
-/* Gives up the seat where it sits; if there is still something to do, somebody comes. */
-static void stand_up(struct set_thread *thread)
+/* Gives up the seat where it sits; if there is still something to do, somebody comes. False: it had
+ * lost it. */
+static bool stand_up(struct set_thread *thread)
 {
-    struct weft_seat *seat = thread->base.seat;
+    struct weft_seat *seat = thread->base.sat;
     if (!seat)
-        return;
-    weft_seat_vacate(&thread->base);
+        return true;
+    if (!weft_seat_vacate(&thread->base))
+        return false;
     thread->before = seat;
     if (thread->home != seat)
         weft_pool_see_to(seat);
+    return true;
 }
 
 /* Sits down where it sat before, with what it has promised; or leaves that to others. */
@@ -477,7 +532,7 @@ static void bring_promised(struct set_thread *thread)
     if (!thread->lane && !thread->home &&
         atomic_compare_exchange_strong(&seat->watcher, &nobody, &thread->base))
         thread->home = seat;
-    stand_up(thread);
+    (void)stand_up(thread);
 }
 
 /* Runs what is in its lane, and in others that have work and room. */
@@ -542,6 +597,14 @@ static struct timespec idle_until(void)
     return (struct timespec){ .tv_sec = until_ns / NS_PER_S, .tv_nsec = until_ns % NS_PER_S };
 }
 
+/* Whether a coroutine is parked inside a libc call that began on this thread: it may still use the
+ * errno of it. */
+static bool is_needed(const struct set_thread *thread)
+{
+    return thread->base.calls_parked !=
+           atomic_load_explicit(&thread->base.calls_resumed, memory_order_acquire);
+}
+
 /* Sleeps until it is sent somewhere (true), or it is time to go (false). */
 static bool sleep_idle(struct set_thread *thread)
 {
@@ -549,8 +612,13 @@ static bool sleep_idle(struct set_thread *thread)
     berth_list_push_front(&set.idle, &thread->node);
     struct timespec until = idle_until();
     bool is_late = false;
-    while (!thread->lane && !thread->home && !set.is_stopping && !is_late)
+    while (!thread->lane && !thread->home && !set.is_stopping && !is_late) {
         is_late = pthread_cond_timedwait(&thread->wake, &set.lock, &until) == ETIMEDOUT;
+        if (is_late && is_needed(thread)) {
+            is_late = false;
+            until = idle_until();
+        }
+    }
     bool goes_on = thread->lane || thread->home;
     if (!goes_on)
         berth_list_remove(&thread->node);
@@ -596,6 +664,7 @@ void weft_threads_look(struct weft_pool_state *ret_state)
     struct weft_pool_state state = { 0 };
     (void)pthread_mutex_lock(&set.lock);
     state.threads = set.thread_count;
+    state.replaced = set.replaced;
     if (set.thread_count > 0) {
         BERTH_LIST_FOREACH (node, &set.idle)
             state.idle++;

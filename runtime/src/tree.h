@@ -179,10 +179,11 @@ struct weft_task {
 
     /* From here on nothing is initialized before it is used: many coroutines end without having
      * touched it. */
-    int call_errno;               /* what errno was before an intercepted call */
-    struct weft_task *next;       /* in a list of a walk or a reap */
-    struct weft_waiters awaiters; /* if it has a handle */
-    uint64_t failed_order;        /* if it has a handle: the how-many-th failure; 0: none */
+    int call_errno;                  /* what errno was before an intercepted call */
+    struct weft_thread *call_thread; /* on which it parked first inside that call, or NULL */
+    struct weft_task *next;          /* in a list of a walk or a reap */
+    struct weft_waiters awaiters;    /* if it has a handle */
+    uint64_t failed_order;           /* if it has a handle: the how-many-th failure; 0: none */
     atomic_bool has_timed_out;
     atomic_bool is_done; /* what its waiter sets */
     struct weft_timer timer;

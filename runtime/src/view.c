@@ -51,6 +51,7 @@ static int view_new(struct weft_dispatcher *parent, int limit, const char *name,
         .name = copy,
         .ops = &view_ops,
         .intercepts = parent->intercepts,
+        .fixed = parent->fixed,
         .test = parent->test,
     };
     view->parent = parent;
@@ -257,7 +258,8 @@ struct weft_turn *weft_view_next(struct weft_view_loop *loop)
     struct weft_view *view = loop->view;
     if (!view)
         return NULL;
-    if (loop->turns++ == (view->base.test ? 1 : WEFT_VIEW_TURNS_MAX)) {
+    unsigned turns_max = view->base.test ? 1 : WEFT_VIEW_TURNS_MAX;
+    if (loop->turns++ == turns_max || weft_pool_must_leave(loop->thread)) {
         give_way(loop);
         return NULL;
     }

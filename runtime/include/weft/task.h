@@ -102,8 +102,11 @@ int weft_interruptible(weft_fn fn, void *arg);
 /* 0 or -ECANCELED, at once: for long calculations. 0 on a plain thread. */
 int weft_check(void);
 
-/* Switches parking of libc calls (weft_virtual()) on or off for the calling coroutine, wherever it
- * runs; returns whether it was on. Without effect on a plain thread, and under no_intercept. */
+/* Switches parking of libc calls on or off for the calling coroutine; returns whether it was on.
+ * On: on weft_virtual() until switched off, and where else it is asked for and threads stay at
+ * their seats: fixed pools, and views of either. Elsewhere switching it on has no effect: who parks
+ * inside a libc call must wake on the same thread. Nor on a plain thread, nor under no_intercept.
+ */
 bool weft_intercept(bool is_on);
 
 #ifdef __cplusplus
