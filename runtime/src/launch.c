@@ -48,7 +48,8 @@ static int fail(struct weft_scope *scope, const char *call, int rc)
 
 int weft_launch(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn, void *arg)
 {
-    return weft_launch_opts(scope, d, fn, arg, &no_opts);
+    struct weft_task_spec spec = { .dispatcher = d, .fn = fn, .arg = arg };
+    return start(scope, &spec, "weft_launch", NULL);
 }
 
 int weft_launch_opts(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn, void *arg,

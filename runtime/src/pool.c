@@ -31,7 +31,6 @@
 
 static int pool_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
 static bool pool_is_here(struct weft_dispatcher *d);
-static void wake_one(struct weft_pool *pool);
 static struct weft_turn *next_here(struct weft_thread *thread);
 static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat *seat);
 
@@ -88,12 +87,8 @@ static int pool_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
             weft_poller_kick(&bound->poller);
         return 0;
     }
-    if (own && own->pool == pool && weft_seat_push(thread, own, turn)) {
-        bool comes_at_once = !thread->current && own->queued < 2;
-        if (!comes_at_once)
-            wake_one(pool);
+    if (weft_pool_push(thread, d, turn))
         return 0;
-    }
     if (!thread || !weft_threads_promise(thread, pool, turn))
         weft_pool_post(pool, turn);
     return 0;
@@ -117,11 +112,10 @@ void weft_pool_post(struct weft_pool *pool, struct weft_turn *turn)
     weft_turns_push(&pool->queue, turn);
     pool->queued++;
     weft_lock_release(&pool->lock);
-    wake_one(pool);
+    weft_pool_wake(pool);
 }
 
-/* Makes one more thread look for work, unless one does or there is no seat for it. */
-static void wake_one(struct weft_pool *pool)
+void weft_pool_wake(struct weft_pool *pool)
 {
     if (pool->vacant == 0 || pool->spinning != 0)
         return;
@@ -144,7 +138,7 @@ static void wake_one(struct weft_pool *pool)
 
 void weft_pool_rouse(struct weft_pool *pool)
 {
-    wake_one(pool);
+    weft_pool_wake(pool);
 }
 
 static void stop_spinning(struct weft_thread *thread, struct weft_pool *pool)
@@ -177,7 +171,7 @@ void weft_pool_work(struct weft_thread *thread)
         if (thread->is_spinning) {
             stop_spinning(thread, pool);
             if (has_work(pool, seat))
-                wake_one(pool);
+                weft_pool_wake(pool);
         }
         weft_thread_run(thread, turn);
     }
@@ -371,7 +365,7 @@ void weft_pool_sit(struct weft_thread *thread, struct weft_seat *seat)
         return;
     pool->spinning = 0;
     if (has_work(pool, seat))
-        wake_one(pool);
+        weft_pool_wake(pool);
 }
 
 static bool is_worth_sitting(const struct weft_seat *seat)

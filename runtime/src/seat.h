@@ -150,6 +150,25 @@ static inline struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct
     return turn;
 }
 
+/* Makes one more thread look for work in the pool, unless one does or there is no seat for it. */
+void weft_pool_wake(struct weft_pool *pool);
+
+/* The usual case of a dispatch to a pool, by a thread that sits there. False: it is another. */
+static inline bool weft_pool_push(struct weft_thread *thread, const struct weft_dispatcher *d,
+                                  struct weft_turn *turn)
+{
+    struct weft_seat *seat =
+        thread ? atomic_load_explicit(&thread->seat, memory_order_relaxed) : NULL;
+    if (!seat || &seat->pool->base != d || turn->seat || !weft_seat_push(thread, seat, turn))
+        return false;
+    struct weft_pool *pool = seat->pool;
+    if (atomic_load_explicit(&pool->vacant, memory_order_relaxed) > 0 &&
+        atomic_load_explicit(&pool->spinning, memory_order_relaxed) == 0 &&
+        (thread->current || atomic_load_explicit(&seat->queued, memory_order_relaxed) > 1))
+        weft_pool_wake(pool); /* else this thread comes to it at once */
+    return true;
+}
+
 /* Leaves a turn for the seat. Any thread. Whoever sits there finds it when it looks; a watcher must
  * be woken: true if the seat is vacant. */
 bool weft_seat_post(struct weft_seat *seat, struct weft_turn *turn);

@@ -10,6 +10,7 @@
 #include "die.h"
 #include "immediate.h"
 #include "intercept.h"
+#include "seat.h"
 #include "stack.h"
 #include "sys.h"
 #include "task_block.h"
@@ -111,8 +112,10 @@ void weft_task_free(struct weft_task *task)
 
 int weft_task_start(struct weft_task *task)
 {
-    struct weft_dispatcher *d = task->dispatcher;
+    struct weft_dispatcher *d = weft_get(&task->dispatcher);
     weft_put(&task->phase, WEFT_PHASE_QUEUED);
+    if (weft_pool_push(weft_thread_self(), d, &task->turn))
+        return 0;
     return d->ops->dispatch(d, &task->turn);
 }
 
@@ -304,6 +307,11 @@ void weft_task_leave(struct weft_task *self, enum weft_after after)
 static void arrive(void)
 {
     struct weft_thread *thread = weft_thread_self();
+    if (thread->inside) {
+        weft_seat_leave(thread, thread->inside);
+        thread->inside = NULL;
+        return;
+    }
     struct weft_stack *stack = thread->left_stack;
     if (stack) {
         thread->left_stack = NULL;
@@ -327,7 +335,9 @@ static void arrive(void)
 
 void weft_task_dispatch(struct weft_task *task)
 {
-    struct weft_dispatcher *d = task->dispatcher;
+    struct weft_dispatcher *d = weft_get(&task->dispatcher);
+    if (weft_pool_push(weft_thread_self(), d, &task->turn))
+        return;
     int rc = d->ops->dispatch(d, &task->turn);
     if (rc < 0)
         weft_turn_refused(&task->turn, rc);
@@ -561,14 +571,50 @@ int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg)
     return weft_task_is_cancelled(self) ? -ECANCELED : rc;
 }
 
+/* The usual way of a yield: to the next turn of the seat if that is a coroutine's which has begun.
+ * The thread stays inside its seat until it has arrived on the other stack: so no thief can run the
+ * one whose stack it is still leaving. */
+static bool rotate(struct weft_thread *thread, struct weft_task *self)
+{
+    struct weft_seat *seat = weft_get(&thread->seat);
+    bool is_usual = seat && thread->budget > 0 && !thread->loop && !self->outer &&
+                    !self->has_elements && !self->is_in_call && !weft_trace_is_on() &&
+                    !thread->unconfined.first && thread->next && self->stack->is_guarded &&
+                    &seat->pool->base == weft_get(&self->dispatcher) &&
+                    !weft_get(&seat->is_asked_to_look);
+    if (!is_usual || !weft_seat_enter(thread, seat))
+        return false;
+    struct weft_turn *first = seat->queue.first;
+    struct weft_task *next = first ? task_of(first) : NULL;
+    if (!first || seat->bound.first || first->run != weft_task_turn ||
+        weft_get(&next->phase) != WEFT_PHASE_STARTED) {
+        weft_seat_leave(thread, seat);
+        return false;
+    }
+    seat->queue.first = first->next;
+    weft_turns_push(&seat->queue, &self->turn);
+    weft_put(&seat->turns, weft_get(&seat->turns) + 1);
+    thread->budget--;
+    thread->inside = seat;
+    self->after = WEFT_AFTER_YIELD;
+    self->saved_errno = *thread->errno_at;
+    weft_put(&self->is_on_thread, false);
+    set_current(thread, next);
+    weft_fiber_switch(&self->stack->fiber, &next->stack->fiber);
+    arrive();
+    return true;
+}
+
 int weft_yield(void)
 {
-    struct weft_task *self = weft_self();
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_task *self = thread ? thread->current : NULL;
     if (!self)
         return -EPERM;
     if (weft_task_is_cancelled(self))
         return -ECANCELED;
-    weft_task_leave(self, WEFT_AFTER_YIELD);
+    if (!rotate(thread, self))
+        weft_task_leave(self, WEFT_AFTER_YIELD);
     return weft_task_is_cancelled(self) ? -ECANCELED : 0;
 }
 

@@ -80,21 +80,24 @@ void *weft_task_block_take(struct weft_task_blocks *own, size_t bytes)
 {
     if (WEFT_ASAN)
         return malloc(bytes);
-    struct weft_task_blocks none = { 0 };
-    struct weft_task_blocks *from = own ? own : &none;
-    if (!from->first)
-        from->first = fetch(bytes, &from->count);
-    struct weft_task_block *block = from->first;
+    if (!own) { /* a plain thread keeps none */
+        struct weft_task_blocks none = { 0 };
+        void *block = weft_task_block_take(&none, bytes);
+        weft_task_blocks_fini(&none);
+        return block;
+    }
+    if (!own->first)
+        own->first = fetch(bytes, &own->count);
+    struct weft_task_block *block = own->first;
     if (!block)
         return NULL;
-    from->first = block->next;
-    from->count--;
-    if (from->first) { /* the next one will be written soon, and a locked step waits for that */
-        __builtin_prefetch(from->first, 1);
-        __builtin_prefetch((char *)from->first + 64, 1);
-        __builtin_prefetch((char *)from->first + 128, 1);
+    own->first = block->next;
+    own->count--;
+    if (own->first) { /* the next one will be written soon, and a locked step waits for that */
+        __builtin_prefetch(own->first, 1);
+        __builtin_prefetch((char *)own->first + 64, 1);
+        __builtin_prefetch((char *)own->first + 128, 1);
     }
-    weft_task_blocks_fini(&none);
     return block;
 }
 
