@@ -291,7 +291,7 @@ void weft_task_leave(struct weft_task *self, enum weft_after after)
     struct weft_thread *thread = weft_thread_self();
     struct weft_task *outer = self->outer;
     self->outer = NULL;
-    self->after = after;
+    self->after = (uint8_t)after;
     if (self->is_in_call)
         weft_call_park(self, thread);
     bool goes_on = outer || after != WEFT_AFTER_MOVE;
