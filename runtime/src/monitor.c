@@ -94,9 +94,7 @@ static void look_at_seat(struct weft_seat *seat, struct look *look)
     if (has_moved)
         return;
     serve(seat, look->now_ns);
-    /* A compact coroutine that is stuck keeps its seat: its frames are where the others' would be.
-     */
-    if (was_asleep && !thread->runs_compact && is_in_kernel(thread))
+    if (was_asleep && is_in_kernel(thread))
         weft_threads_replace(seat, thread);
 }
 

@@ -183,6 +183,36 @@ class Spdx(Case):
         self.assert_caught("spdx", "base/CMakeLists.txt:1", "base/a.c:1")
 
 
+class Pages(Case):
+    HEADER = "runtime/include/weft/a.h"
+
+    def test_a_function_without_a_page_is_caught(self):
+        self.write(self.HEADER, MIT + "int weft_told(int fd);\n/* weft_x() */\n#define weft_y(z) (z)\nint weft_new(void);\n")
+        self.write("docs/man/weft_a.3", ".Nm weft_told\n.Fn weft_told \"int fd\"\n")
+        self.assert_caught("pages", self.HEADER + ":5")
+
+    def test_a_function_that_is_only_mentioned_is_caught(self):
+        self.write(self.HEADER, MIT + "int weft_told(int fd);\n")
+        self.write("docs/man/weft.3", ".Fo weft_told\n")
+        self.assert_caught("pages", self.HEADER + ":2")
+
+    def test_a_page_of_what_is_gone_is_caught(self):
+        self.write("docs/man/weft_a.3", ".Nm weft_a\n.It Fn weft_gone\n")
+        self.assert_caught("pages", "docs/man/weft_a.3:2")
+
+    def test_an_example_that_differs_is_caught(self):
+        self.write("runtime/examples/a.c", "int a;\n")
+        self.write("docs/RUNTIME.md", "`runtime/examples/a.c`, complete.\n\n```c\nint a;\n```\n")
+        self.assert_caught("pages")
+        self.write("runtime/examples/a.c", "int b;\n")
+        self.assert_caught("pages", "docs/RUNTIME.md:1")
+
+    def test_a_row_whose_test_is_gone_is_caught(self):
+        self.write("tests/unit/runtime/test_a.c", "static void a_fact_is_shown(void **state)\n")
+        self.write("docs/RUNTIME.md", "| `read` | `test_a`: a_fact_is_shown |\n| `write` | `test_b`: it_is_not_shown |\n")
+        self.assert_caught("pages", "docs/RUNTIME.md:2", "docs/RUNTIME.md:2")
+
+
 class Format(Case):
     def test_what_clang_format_would_change_is_caught(self):
         shutil.copy(os.path.join(os.path.dirname(__file__), "../../.clang-format"), self.root)
@@ -221,7 +251,7 @@ class Purity(Case):
 class Names(Case):
     def test_each_rule_has_a_sample(self):
         rules = {name.removeprefix("rule_") for name in dir(tidy) if name.startswith("rule_")}
-        tested = {"layers", "words", "generated", "banned", "size", "untested", "sleeps", "spdx", "format"}
+        tested = {"layers", "words", "generated", "banned", "size", "untested", "sleeps", "spdx", "pages", "format"}
         self.assertEqual(rules, tested)
 
 

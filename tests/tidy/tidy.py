@@ -277,6 +277,56 @@ def rule_spdx(tree):
             yield f"{path}:1: the line '{SPDX}' is missing at the top"
 
 
+def declared(tree, path):
+    """The functions that a header declares, with their lines."""
+    code = re.sub(r"^[ \t]*#.*$", "", re.sub(r"\\\n", " \n", tree.code(path)), flags=re.M)
+    for found in re.finditer(r"\b(weft_\w+)\s*\(", code):
+        yield found.group(1), code.count("\n", 0, found.start()) + 1
+
+
+def rule_pages(tree):
+    """The manual pages of weft and its headers name the same functions, and docs/RUNTIME.md shows the examples as
+    they are and tests that exist."""
+    headers = {}
+    for path in tree.c_files("runtime"):
+        if path.startswith("runtime/include/"):
+            for name, line in declared(tree, path):
+                headers.setdefault(name, f"{path}:{line}")
+    pages, heads = {}, set()
+    for path in [f for f in tree.files if re.fullmatch(r"docs/man/weft\w*\.3", f)]:
+        for number, line in enumerate(tree.text(path).split("\n"), 1):
+            found = re.match(r"\.(?:It )?(Fn|Fo|Nm) (weft_\w+)", line)
+            if found and found.group(1) == "Nm":
+                heads.add(found.group(2))
+            elif found:
+                pages.setdefault(found.group(2), f"{path}:{number}")
+    for name in sorted(set(headers) - (set(pages) & heads)):
+        yield f"{headers[name]}: no page in docs/man has {name} in its NAME and its SYNOPSIS"
+    for name in sorted(set(pages) - set(headers)):
+        yield f"{pages[name]}: no header has {name}"
+    if "docs/RUNTIME.md" in tree.files:
+        yield from runtime_page(tree, "docs/RUNTIME.md")
+
+
+def runtime_page(tree, page):
+    text = tree.text(page)
+    for path in re.findall(r"^`(runtime/examples/\w+\.c)`, complete", text, re.M):
+        if path not in tree.files or f"```c\n{tree.text(path)}```\n" not in text:
+            yield f"{page}:1: {path} is not what stands here"
+    tests = {os.path.basename(f).removesuffix(".c") for f in tree.c_files("tests", "runtime")}
+    facts = set()
+    for path in [f for f in tree.files if re.match(r"tests/unit/runtime/test_\w+\.c$", f)]:
+        facts |= set(re.findall(r"\b[a-z]\w+", tree.text(path)))
+    for number, line in enumerate(text.split("\n"), 1):
+        for name in re.findall(r"`(test_\w+)(?:\.c)?`", line):
+            if name not in tests:
+                yield f"{page}:{number}: there is no {name}.c"
+        row = re.sub(r"`[^`]*`", "", line) if line.startswith("|") else ""
+        for fact in re.findall(r"\b[a-z]+(?:_[a-z]+){2,}\b", row):
+            if fact not in facts:
+                yield f"{page}:{number}: no test proves {fact}"
+
+
 def rule_format(tree):
     files = [os.path.join(tree.root, f) for f in tree.c_files()]
     if not files:
