@@ -67,7 +67,7 @@ int weft_await_all(struct weft_task *const *tasks, size_t count)
             return -EDEADLK;
     }
     struct weft_waiter few[ON_STACK_MAX] = { 0 }, *many = NULL;
-    if (count > ON_STACK_MAX) {
+    if (count > ON_STACK_MAX || self->is_compact) {
         many = calloc(count, sizeof *many);
         if (!many)
             return -ENOMEM;

@@ -31,7 +31,7 @@ extern bool weft_handover_boxes_all;
  * parked. */
 static inline bool weft_lends_locals(const struct weft_task *self)
 {
-    return !self || !weft_handover_boxes_all;
+    return !self || !(weft_handover_boxes_all || self->is_compact);
 }
 
 /* Where a parked call may lie: `local`, or on the heap if that cannot be lent; NULL: no memory.

@@ -67,7 +67,7 @@ int weft_interruptible(weft_fn fn, void *arg)
         return rc;
     rc = enter(self, &interrupt);
     if (rc == 0) {
-        enum weft_intercept intercept = self->intercept;
+        uint8_t intercept = self->intercept;
         self->intercept = WEFT_INTERCEPT_OFF; /* its calls are to block */
         rc = fn(arg);
         self->intercept = intercept;

@@ -28,6 +28,7 @@ static int spec_of(const struct weft_task_opts *opts, struct weft_task_spec *spe
     spec->name = opts->name;
     spec->start = opts->start;
     spec->stack_bytes = opts->stack_bytes;
+    spec->is_compact = opts->compact && opts->stack_bytes == 0 && weft_compact_is_possible();
     return 0;
 }
 

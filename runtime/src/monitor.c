@@ -94,7 +94,9 @@ static void look_at_seat(struct weft_seat *seat, struct look *look)
     if (has_moved)
         return;
     serve(seat, look->now_ns);
-    if (was_asleep && is_in_kernel(thread))
+    /* A compact coroutine that is stuck keeps its seat: its frames are where the others' would be.
+     */
+    if (was_asleep && !thread->runs_compact && is_in_kernel(thread))
         weft_threads_replace(seat, thread);
 }
 

@@ -95,6 +95,7 @@ struct weft_thread {
     struct weft_task_blocks blocks;
     uint64_t id_next, id_end;         /* numbers for new coroutines */
     int *errno_at;                    /* its errno */
+    atomic_bool runs_compact;         /* so its seat's region is in use */
     struct weft_seat *inside;         /* it has not left since it switched stacks */
     unsigned budget;                  /* turns until it must look at timers and descriptors */
     _Atomic(struct weft_seat *) seat; /* where it sits, or NULL */

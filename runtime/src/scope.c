@@ -47,6 +47,7 @@ static struct weft_scope_state *open_scope(struct weft_scope *scope, enum weft_s
                  "%s() opens a scope outside a coroutine: enter by weft_run() or "
                  "weft_root_open()",
                  function);
+    WEFT_REQUIRE(!self->is_compact, "%s() opens a scope in a compact coroutine", function);
     struct weft_scope_state *s = state_of(scope);
     struct weft_scope_state *outer = self->innermost;
     *s = (struct weft_scope_state){

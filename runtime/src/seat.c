@@ -20,6 +20,9 @@ int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool)
 
 void weft_seat_fini(struct weft_seat *seat)
 {
+    if (seat->region.stack)
+        weft_region_fini(&seat->region);
+    weft_blocks_trim(&seat->blocks);
     weft_poller_fini(&seat->poller);
     weft_clock_fini(&seat->clock);
 }

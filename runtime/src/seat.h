@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "compact.h"
 #include "fence.h"
 #include "lock.h"
 #include "poller.h"
@@ -42,8 +43,10 @@ struct weft_seat {
     struct weft_poller poller; /* in which the watcher sleeps */
     struct weft_clock clock;
     _Atomic(int64_t) sleeps_until_ns; /* the watcher does; 0: it is awake */
-    atomic_bool is_roused;            /* whoever comes is the one that looks for work */
-    atomic_bool is_handed;            /* was wrested from a thread that got stuck, with its work */
+    struct weft_blocks blocks;        /* the owner's: for the compact coroutines */
+    struct weft_region region; /* on which those run; without a stack until the first comes */
+    atomic_bool is_roused;     /* whoever comes is the one that looks for work */
+    atomic_bool is_handed;     /* was wrested from a thread that got stuck, with its work */
     struct {
         const struct weft_thread *thread;
         unsigned turns;

@@ -81,6 +81,7 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
     task->start = (uint8_t)spec->start;
     weft_put(&task->phase, spec->start == WEFT_START_HELD ? WEFT_PHASE_HELD : WEFT_PHASE_QUEUED);
     task->has_own_block = spec->item;
+    task->is_compact = spec->is_compact;
     if (spec->has_handle) {
         task->has_handle = true;
         task->awaiters = (struct weft_waiters){ 0 };
@@ -125,6 +126,40 @@ void weft_task_refused(struct weft_task *task, int rc)
     weft_task_finish(task);
 }
 
+static struct weft_fiber *fiber_of(struct weft_task *task)
+{
+    return task->is_compact ? &task->compact.fiber : &task->stack->fiber;
+}
+
+/* Gives a compact coroutine its place on the region of the thread's seat, for life. False: it gets
+ * an ordinary stack, because there is no seat, or no memory for the region. */
+static bool begin_compact(struct weft_thread *thread, struct weft_task *task)
+{
+    struct weft_seat *seat = thread->seat;
+    task->is_compact = seat && !thread->is_guest && !thread->current &&
+                       (seat->region.stack || weft_region_init(&seat->region, &seat->blocks,
+                                                               weft_stack_bytes_default()) == 0);
+    if (!task->is_compact)
+        return false;
+    weft_stack_unreserve(&thread->stacks, task->stack_class);
+    task->stack_class = -1;
+    task->turn.seat = seat;
+    task->stack = seat->region.stack;
+    task->compact = (struct weft_compact){ 0 };
+    return true;
+}
+
+/* Puts its frames on the region. False: another one is pinned there. From the thread's own stack.
+ */
+static bool enter_region(struct weft_task *task)
+{
+    struct weft_region *region = &task->turn.seat->region;
+    int rc = task->is_on_region ? weft_compact_enter(region, &task->compact)
+                                : weft_compact_begin(region, &task->compact, stack_run);
+    task->is_on_region = task->is_on_region || rc == 0;
+    return rc == 0;
+}
+
 /* Makes a task ready to be switched to. The first turn gets its stack only now: a task that waits
  * in a queue has none. False: it was dropped, and is gone. */
 static bool begin(struct weft_thread *thread, struct weft_task *task)
@@ -137,6 +172,8 @@ static bool begin(struct weft_thread *thread, struct weft_task *task)
         weft_task_free(task);
         return false;
     }
+    if (task->is_compact && begin_compact(thread, task))
+        return true;
     if (thread->left_stack && thread->left_stack_class == task->stack_class) {
         task->stack = thread->left_stack; /* of the one that has just ended, still warm */
         thread->left_stack = NULL;
@@ -172,8 +209,13 @@ static void resume(struct weft_thread *thread, struct weft_task *task)
             weft_elements_install(self);
         return;
     }
+    if (task->is_compact && !enter_region(task)) {
+        weft_task_dispatch(task); /* until the other one has gone on */
+        return;
+    }
+    weft_put(&thread->runs_compact, task->is_compact);
     set_current(thread, task);
-    weft_fiber_switch(&thread->fiber, &task->stack->fiber);
+    weft_fiber_switch(&thread->fiber, fiber_of(task));
     arrive();
 }
 
@@ -201,7 +243,7 @@ static void ticket_turn(struct weft_turn *turn)
  * cache, stopped in the last line of the loop. */
 static void stack_run(void)
 {
-    weft_fiber_entered(&weft_self()->stack->fiber);
+    weft_fiber_entered(fiber_of(weft_self()));
     arrive();
     for (;;) {
         struct weft_task *self = weft_self();
@@ -226,6 +268,10 @@ static void stack_run(void)
 static void end(struct weft_task *self)
 {
     struct weft_thread *thread = weft_thread_self();
+    if (self->is_compact) {
+        self->after = WEFT_AFTER_END;
+        switch_to(thread, self, next_task(thread, self->outer));
+    }
     struct weft_stack *stack = self->stack;
     struct weft_task *outer = self->outer;
     if (!stack->is_guarded)
@@ -242,7 +288,7 @@ static void end(struct weft_task *self)
     set_current(thread, next);
     if (next && next->stack == stack)
         return;
-    weft_fiber_switch(&stack->fiber, next ? &next->stack->fiber : &thread->fiber);
+    weft_fiber_switch(&stack->fiber, next ? fiber_of(next) : &thread->fiber);
     arrive();
 }
 
@@ -262,12 +308,13 @@ static struct weft_task *next_task(struct weft_thread *thread, struct weft_task 
             turn = thread->next(thread);
         if (!turn)
             return NULL;
-        if (turn->run != weft_task_turn) {
+        struct weft_task *task = task_of(turn);
+        if (turn->run != weft_task_turn || task->is_compact) { /* not from a coroutine's stack */
             thread->pending = turn;
             return NULL;
         }
-        if (begin(thread, task_of(turn)))
-            return task_of(turn);
+        if (begin(thread, task))
+            return task;
     }
 }
 
@@ -277,9 +324,28 @@ static void switch_to(struct weft_thread *thread, struct weft_task *self, struct
     atomic_store_explicit(&self->is_on_thread, false, memory_order_relaxed);
     weft_trace_turn_end(self);
     thread->left = self;
+    if (self->is_compact)
+        weft_put(&thread->runs_compact, false);
     set_current(thread, next);
-    weft_fiber_switch(&self->stack->fiber, next ? &next->stack->fiber : &thread->fiber);
+    weft_fiber_switch(fiber_of(self), next ? fiber_of(next) : &thread->fiber);
     arrive();
+}
+
+/* What a compact coroutine needs before it leaves: memory for its copy; or it stays where it is,
+ * and keeps the others off. */
+static void prepare(struct weft_task *self)
+{
+    struct weft_region *region = &self->turn.seat->region;
+    if (weft_compact_prepare(region) < 0) {
+        weft_compact_pin(region);
+        self->is_pinned = true;
+    }
+}
+
+static void unpin(struct weft_task *self)
+{
+    weft_compact_unpin(&self->turn.seat->region);
+    self->is_pinned = false;
 }
 
 /* A coroutine that moves takes its thread along, if that has nothing else to do: so it goes by the
@@ -291,12 +357,17 @@ void weft_task_leave(struct weft_task *self, enum weft_after after)
     struct weft_thread *thread = weft_thread_self();
     struct weft_task *outer = self->outer;
     self->outer = NULL;
-    self->after = after;
+    self->after = (uint8_t)after;
     if (self->is_in_call)
         weft_call_park(self, thread);
     bool goes_on = outer || after != WEFT_AFTER_MOVE;
+    if (self->is_compact)
+        prepare(self);
     switch_to(thread, self, goes_on ? next_task(thread, outer) : NULL);
-    self->turn.seat = NULL;
+    if (!self->is_compact)
+        self->turn.seat = NULL;
+    else if (self->is_pinned)
+        unpin(self);
     if (self->has_elements)
         weft_elements_install(self);
 }
@@ -323,13 +394,17 @@ static void arrive(void)
         return;
     thread->left = NULL;
     if (!left->stack->is_guarded)
-        check_overflow(left, weft_fiber_sp(&left->stack->fiber));
+        check_overflow(left, weft_fiber_sp(fiber_of(left)));
     switch (left->after) {
     case WEFT_AFTER_PARK: after_park(left); break;
     case WEFT_AFTER_YIELD: weft_task_dispatch(left); break;
     case WEFT_AFTER_MOVE: after_move(left); break;
-    case WEFT_AFTER_CALL:
-    case WEFT_AFTER_END: break;
+    case WEFT_AFTER_CALL: break;
+    case WEFT_AFTER_END: /* a compact one, which could not be ended on the region */
+        weft_compact_end(&left->turn.seat->region, &left->compact);
+        left->stack = NULL;
+        weft_task_finish(left);
+        break;
     }
 }
 
@@ -560,7 +635,7 @@ int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg)
     if (starts_here)
         self->dispatcher = d;
     else if (d && d != home)
-        rc = move_to(self, d);
+        rc = self->is_compact ? -ENOTSUP : move_to(self, d);
     if (rc == 0 && !weft_task_is_cancelled(self))
         rc = fn(arg);
     if (self->dispatcher != home) {
@@ -578,15 +653,15 @@ static bool rotate(struct weft_thread *thread, struct weft_task *self)
 {
     struct weft_seat *seat = weft_get(&thread->seat);
     bool is_usual = seat && thread->budget > 0 && !thread->loop && !self->outer &&
-                    !self->has_elements && !self->is_in_call && !weft_trace_is_on() &&
-                    !thread->unconfined.first && thread->next && self->stack->is_guarded &&
-                    &seat->pool->base == weft_get(&self->dispatcher) &&
+                    !self->has_elements && !self->is_in_call && !self->is_compact &&
+                    !weft_trace_is_on() && !thread->unconfined.first && thread->next &&
+                    self->stack->is_guarded && &seat->pool->base == weft_get(&self->dispatcher) &&
                     !weft_get(&seat->is_asked_to_look);
     if (!is_usual || !weft_seat_enter(thread, seat))
         return false;
     struct weft_turn *first = seat->queue.first;
     struct weft_task *next = first ? task_of(first) : NULL;
-    if (!first || seat->bound.first || first->run != weft_task_turn ||
+    if (!first || seat->bound.first || first->run != weft_task_turn || next->is_compact ||
         weft_get(&next->phase) != WEFT_PHASE_STARTED) {
         weft_seat_leave(thread, seat);
         return false;

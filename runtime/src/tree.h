@@ -26,6 +26,7 @@
 
 #include "base/list.h"
 
+#include "compact.h"
 #include "lock.h"
 #include "pool.h"
 #include "switch.h"
@@ -153,6 +154,9 @@ struct weft_task {
     atomic_bool is_on_thread; /* for the dump */
     bool has_handle;
     bool has_own_block;     /* its memory is not of the common size */
+    bool is_compact;        /* it runs on the region of its seat, turn.seat */
+    bool is_on_region;      /* it has begun there */
+    bool is_pinned;         /* there: nobody else comes on it until this one goes on */
     bool has_elements;      /* its context has some: weft_elements_install() */
     bool is_in_element;     /* inside such a call of the user's */
     bool is_in_call;        /* inside an intercepted libc call: to be woken on the same thread */
@@ -185,7 +189,8 @@ struct weft_task {
     struct weft_waiters awaiters;    /* if it has a handle */
     uint64_t failed_order;           /* if it has a handle: the how-many-th failure; 0: none */
     atomic_bool has_timed_out;
-    atomic_bool is_done; /* what its waiter sets */
+    atomic_bool is_done;         /* what its waiter sets */
+    struct weft_compact compact; /* if it is */
     struct weft_timer timer;
     struct weft_waiter waiter;
 
@@ -206,7 +211,7 @@ struct weft_task_spec {
     const char *name;
     enum weft_start start;
     size_t stack_bytes;
-    bool has_handle;
+    bool has_handle, is_compact;
 };
 
 /* Reserves all that its life needs. 0, -ENOMEM or -EINVAL. Neither queued nor in a scope yet. */

@@ -35,7 +35,13 @@ struct weft_task_opts {
     const char *name; /* in dumps; borrowed until its scope has closed; NULL: the symbol of fn */
     enum weft_start start;
     size_t stack_bytes; /* 0: the runtime's; else within the two limits, rounded up */
-    uint64_t reserved[5];
+    /* For very many that wait long: they run on a stack that others use, too, and while one is
+     * parked the used part is copied out, some hundred bytes. Such a coroutine is a leaf: it opens
+     * no scope, lends none of its locals to anybody, and stays on its dispatcher (weft_with() to
+     * another one is -ENOTSUP). stack_bytes is the runtime's. Where it cannot be done (under ASan
+     * and TSan; on default and io it can), it gets an ordinary stack. */
+    bool compact;
+    uint64_t reserved[4];
 };
 
 /* Start a coroutine in the scope. For the body and for every coroutine inside the scope; anybody

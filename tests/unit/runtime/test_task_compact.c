@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "wefttest.h"
+
+#include <unistd.h>
+
+#include "compact.h"
+#include "tree.h"
+
+#define MANY 2000
+
+struct crowd {
+    struct weft_dispatcher *on;
+    atomic_int asleep, right, wrong, other_rc;
+    struct weft_chan *chan;
+};
+
+static const struct weft_task_opts compact = { .compact = true };
+
+/* Keeps numbers on its stack over several parks. */
+static int keep_locals(void *arg)
+{
+    struct crowd *crowd = arg;
+    volatile unsigned here[32];
+    unsigned mine = (unsigned)crowd->asleep++;
+    for (unsigned i = 0; i < 32; i++)
+        here[i] = mine * 1000 + i;
+    for (int round = 0; round < 3; round++) {
+        int rc = round == 1 ? weft_yield() : weft_sleep_ms(1 + mine % 5);
+        bool is_right = rc == 0;
+        for (unsigned i = 0; i < 32; i++)
+            is_right = is_right && here[i] == mine * 1000 + i;
+        if (!is_right)
+            crowd->wrong++;
+    }
+    crowd->right++;
+    return 0;
+}
+
+static int launch_many(void *arg)
+{
+    struct crowd *crowd = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < MANY; i++)
+        weft_launch_opts(&scope, crowd->on, keep_locals, crowd, &compact);
+    return weft_scope_close(&scope, 0);
+}
+
+static void locals_are_there_again_after_each_park(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *const on[] = { weft_default(), weft_virtual(), weft_io() };
+    for (size_t i = 0; i < sizeof on / sizeof on[0]; i++) {
+        struct crowd crowd = { .on = on[i] };
+        assert_int_equal(weft_run(launch_many, &crowd), 0);
+        assert_int_equal(crowd.wrong, 0);
+        assert_int_equal(crowd.right, MANY);
+    }
+}
+
+static int receive(void *arg)
+{
+    struct crowd *crowd = arg;
+    int item = 0;
+    if (weft_chan_recv(crowd->chan, &item, sizeof item, WEFT_NEVER) == 1 && item == 7)
+        crowd->right++;
+    return 0;
+}
+
+static int send(void *arg)
+{
+    struct crowd *crowd = arg;
+    int item = 7;
+    return weft_chan_send(crowd->chan, &item, sizeof item, WEFT_NEVER);
+}
+
+/* Each waits for one that has its frames on the same stack. */
+static int exchange(void *arg)
+{
+    struct crowd *crowd = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < 100; i++) {
+        weft_launch_opts(&scope, NULL, receive, crowd, &compact);
+        weft_launch_opts(&scope, NULL, send, crowd, &compact);
+    }
+    return weft_scope_close(&scope, 0);
+}
+
+static void they_can_wait_for_each_other(void **state)
+{
+    (void)state;
+    struct crowd crowd = { .right = 0 };
+    assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 1 }), 0);
+    assert_int_equal(weft_chan_new(sizeof(int), 0, NULL, &crowd.chan), 0);
+
+    assert_int_equal(weft_run(exchange, &crowd), 0);
+
+    assert_int_equal(crowd.right, 100);
+    weft_chan_free(crowd.chan);
+}
+
+static int sleep_by_libc(void *arg)
+{
+    struct crowd *crowd = arg;
+    if (usleep(2000) == 0)
+        crowd->right++;
+    return 0;
+}
+
+static int sleepers(void *arg)
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < MANY; i++)
+        weft_launch_opts(&scope, weft_virtual(), sleep_by_libc, arg, &compact);
+    return weft_scope_close(&scope, 0);
+}
+
+static void libc_calls_park_them_too(void **state)
+{
+    (void)state;
+    struct crowd crowd = { .right = 0 };
+    assert_int_equal(weft_run(sleepers, &crowd), 0);
+    assert_int_equal(crowd.right, MANY);
+}
+
+static int sleep_long(void *arg)
+{
+    struct crowd *crowd = arg;
+    crowd->asleep++;
+    if (weft_sleep_ms(TEST_WAIT_MS) == -ECANCELED)
+        crowd->right++;
+    return -ECANCELED;
+}
+
+static int cancel_them(void *arg)
+{
+    struct crowd *crowd = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < MANY; i++)
+        weft_launch_opts(&scope, NULL, sleep_long, crowd, &compact);
+    while (crowd->asleep < MANY)
+        (void)weft_yield();
+    weft_scope_cancel_children(&scope);
+    return weft_scope_close(&scope, 0);
+}
+
+static void cancelling_reaches_the_parked(void **state)
+{
+    (void)state;
+    struct crowd crowd = { .right = 0 };
+    assert_int_equal(weft_run(cancel_them, &crowd), 0);
+    assert_int_equal(crowd.right, MANY);
+}
+
+static int nothing(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static int move(void *arg)
+{
+    struct crowd *crowd = arg;
+    if (!weft_self()->is_compact)
+        crowd->other_rc = -ENOTSUP; /* an ordinary one may */
+    else
+        crowd->other_rc = weft_with(weft_io(), nothing, NULL);
+    return 0;
+}
+
+static int try_to_move(void *arg)
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch_opts(&scope, NULL, move, arg, &compact);
+    return weft_scope_close(&scope, 0);
+}
+
+static void one_stays_on_its_dispatcher(void **state)
+{
+    (void)state;
+    struct crowd crowd = { .other_rc = 0 };
+    assert_int_equal(weft_run(try_to_move, &crowd), 0);
+    assert_int_equal(crowd.other_rc, -ENOTSUP);
+}
+
+static int open_scope(void *arg)
+{
+    (void)arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    return weft_scope_close(&scope, 0);
+}
+
+static int launch_opener(void *arg)
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch_opts(&scope, NULL, open_scope, arg, &compact);
+    return weft_scope_close(&scope, 0);
+}
+
+static int run_opener(void *arg)
+{
+    return weft_run(launch_opener, arg);
+}
+
+static void opening_a_scope_is_a_bug_that_is_named(void **state)
+{
+    (void)state;
+    if (weft_compact_is_possible())
+        assert_dies(run_opener, NULL, "open_scope() opens a scope in a compact coroutine");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        weft_unit_test(locals_are_there_again_after_each_park),
+        weft_unit_test(they_can_wait_for_each_other),
+        weft_unit_test(libc_calls_park_them_too),
+        weft_unit_test(cancelling_reaches_the_parked),
+        weft_unit_test(one_stays_on_its_dispatcher),
+        weft_unit_test(opening_a_scope_is_a_bug_that_is_named),
+    };
+    return berth_test_main(tests, NULL, NULL);
+}
