@@ -285,8 +285,8 @@ def declared(tree, path):
 
 
 def rule_pages(tree):
-    """The manual pages of weft and its headers name the same functions, and docs/RUNTIME.md shows the examples as
-    they are and tests that exist."""
+    """The manual pages of weft and its headers name the same functions, and what docs/RUNTIME.md shows of the
+    examples is what they are; tests that a page names exist."""
     headers = {}
     for path in tree.c_files("runtime"):
         if path.startswith("runtime/include/"):
@@ -304,8 +304,8 @@ def rule_pages(tree):
         yield f"{headers[name]}: no page in docs/man has {name} in its NAME and its SYNOPSIS"
     for name in sorted(set(pages) - set(headers)):
         yield f"{pages[name]}: no header has {name}"
-    if "docs/RUNTIME.md" in tree.files:
-        yield from runtime_page(tree, "docs/RUNTIME.md")
+    for page in sorted({"docs/RUNTIME.md", "docs/GUARANTEES.md"} & set(tree.files)):
+        yield from runtime_page(tree, page)
 
 
 def runtime_page(tree, page):
