@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * usage: bench_weft TEST [NUMBER [THREADS]] [delay] [long] [only NAME]
+ * usage: bench_weft TEST [NUMBER [THREADS]] [compact] [delay] [long] [only NAME]
  *
  *   r1         the table of the dispatchers article: 100 coroutines that suspend, block, calculate
  *              (a tenth) or use memory (a twentieth), on different dispatchers. `only NAME`: one
@@ -46,7 +46,7 @@ static int usage(const char *what)
 {
     (void)fprintf(stderr,
                   "bench_weft: %s\n"
-                  "usage: bench_weft r1|r2|r3|r4|r5|r6|echo [NUMBER [THREADS]] [delay] "
+                  "usage: bench_weft r1|r2|r3|r4|r5|r6|echo [NUMBER [THREADS]] [compact] [delay] "
                   "[long] [only NAME]\n",
                   what);
     return 2;
@@ -72,7 +72,9 @@ static bool read_number(const char *text, int index, struct bench_args *args)
 static bool read_args(char **words, struct bench_args *args)
 {
     for (int numbers = 0; *words; words++) {
-        if (strcmp(*words, "delay") == 0)
+        if (strcmp(*words, "compact") == 0)
+            args->is_compact = true;
+        else if (strcmp(*words, "delay") == 0)
             args->is_delay = true;
         else if (strcmp(*words, "long") == 0)
             args->is_long = true;

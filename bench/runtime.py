@@ -278,6 +278,8 @@ def plan(groups, ours, is_long):
         add(group, "weft", f"r2|{count}")
         add(group, "weft", f"r2|{count}|delay")
         add(group, "limit_park", f"copy|{count}")
+        add(group, "weft", f"r2|{count}|compact")
+        add(group, "weft", f"r2|{count}|delay|compact")
         add(group, "go", f"r2|{count}")
         add(group, "tokio", f"r2|{count}|2")
         add(group, "kotlin", f"r2delay|{count}|Default")
@@ -296,6 +298,7 @@ def plan(groups, ours, is_long):
         add("r5", program, "r5", 120)
     add("r6", "limit_timers", "copy|1000000")
     add("r6", "weft", "r6|1000000")
+    add("r6", "weft", "r6|1000000|compact")
     add("r6", "go", "r6|1000000|2")
     add("r6", "tokio", "r6|1000000|2")
     add("r6", "kotlin", "r6|1000000|Default", 90)
@@ -385,6 +388,7 @@ CROWDS = [
      r"copy_100000_peak"),
     ("weft, weft_sleep_ms", "weft", r"100000_delay", r"r2_100000_delay_peak"),
     ("weft, libc's sleep in virtual threads", "weft", r"100000_sleep", r"r2_100000_peak"),
+    ("weft, the same, compact", "weft", r"100000_sleep_compact", r"r2_100000_compact_peak"),
 ]
 
 
@@ -402,9 +406,16 @@ PROMISES = [
     ("- peak, MiB", key("weft", "process", "r2_100000_peak", "MiB"), None, "", None, 450, False),
     ("- CPU, ms", key("weft", "process", "r2_100000_cpu", "ms"),
      key("limit_park", "process", "pageguard_100000_65536_cpu", "ms"), "the machine", 600 / 319, None, False),
+    ("- compact, ms", key("weft", "R2_block", "100000_sleep_compact", "ms"),
+     key("limit_park", "R2_floor", "copy_4K_100000", "ms"), "the machine", 1.08 / 1.02, None, False),
+    ("- compact, peak, MiB", key("weft", "process", "r2_100000_compact_peak", "MiB"), None, "", None, 60, False),
     ("1,000,000 suspended, ms", key("weft", "R2_block", "1000000_delay", "ms"),
      key("limit_park", "R2_floor", "pageguard_64K_1000000", "ms"), "the machine", 1.15, None, False),
     ("- bytes each", key("weft", "R2_block", "1000000_delay_bytes_per_task", "B"), None, "", None, 4506, False),
+    ("- compact, ms", key("weft", "R2_block", "1000000_delay_compact", "ms"),
+     key("limit_park", "R2_floor", "copy_4K_1000000", "ms"), "the machine", 1.6 / 1.166, None, False),
+    ("- compact, bytes each", key("weft", "R2_block", "1000000_delay_compact_bytes_per_task", "B"), None, "", None, 400,
+     False),
     ("spawn + join, one thread, all queued, ns", key("weft", "R3_spawn", "1000000_all_threads1", "ns"),
      key("libdill", "R3_spawn", r"\d+_bundle_go_all_1thread", "ns"), "libdill", 60 / 40, 60, False),
     ("- started in place", key("weft", "R3_spawn", "1000000_undispatched_threads1", "ns"),
@@ -421,10 +432,10 @@ PROMISES = [
      key("tokio", "R5_serial", "actor_unbounded_1000000_w0", "ns"), "Tokio's actor", 40 / 88, 40, False),
     ("- two threads", key("weft", "R5_serial", r"launch_1000000_threads2", "ns"),
      key("tokio", "R5_serial", "actor_unbounded_1000000_w2", "ns"), "Tokio's actor", 40 / 88, 40, False),
-    ("1,000,000 timers in a second, ms", key("weft", "R6_timers", "1000000_sleepers", "ms_total"),
+    ("1,000,000 timers in a second, compact, ms", key("weft", "R6_timers", "1000000_sleepers_compact", "ms_total"),
      key("limit_timers", "R6_timers", r"copy_wheel65us_\d+", "ms_total"), "the machine", 1.5 / 1.2, None, False),
-    ("- late, p50, us", key("weft", "R6_timers", "1000000_sleepers_late_p50", "us"), None, "", None, 200, False),
-    ("- late, p99, us", key("weft", "R6_timers", "1000000_sleepers_late_p99", "us"), None, "", None, 5000, False),
+    ("- late, p50, us", key("weft", "R6_timers", "1000000_sleepers_compact_late_p50", "us"), None, "", None, 200, False),
+    ("- late, p99, us", key("weft", "R6_timers", "1000000_sleepers_compact_late_p99", "us"), None, "", None, 5000, False),
 ]
 
 

@@ -20,6 +20,7 @@
 struct bench_args {
     long number;      /* how many, or the port; 0: the test's own */
     unsigned threads; /* limit of the default dispatcher; 0: weft's own */
+    bool is_compact;  /* parked coroutines are copied out */
     bool is_delay;    /* weft_sleep_ms on default instead of sleep(3) on virtual */
     bool is_long;     /* also what takes minutes */
     const char *only; /* r1: one row of the table; NULL: all */

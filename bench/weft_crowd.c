@@ -39,10 +39,11 @@ static int crowd(void *arg)
     struct crowd *crowd = arg;
     bool is_delay = crowd->args->is_delay;
     struct weft_dispatcher *on = is_delay ? weft_default() : weft_virtual();
+    const struct weft_task_opts opts = { .compact = crowd->args->is_compact };
     struct weft_scope scope;
     weft_scope_open(&scope);
     for (long i = 0; i < crowd->count; i++)
-        weft_launch(&scope, on, is_delay ? delayed : sleeps, NULL);
+        weft_launch_opts(&scope, on, is_delay ? delayed : sleeps, NULL, &opts);
     crowd->spawned_ns = weft_now_ns();
     crowd->page_tables_kib = bench_page_tables_kib();
     int rc = weft_scope_close(&scope, 0);
@@ -53,7 +54,9 @@ static int crowd(void *arg)
 int bench_crowd(const struct bench_args *args)
 {
     struct crowd c = { .args = args, .count = args->number ? args->number : CROWD_DEFAULT };
-    const char *way = args->is_delay ? "delay" : "sleep";
+    static const char *const ways[2][2] = { { "sleep", "sleep_compact" },
+                                            { "delay", "delay_compact" } };
+    const char *way = ways[args->is_delay][args->is_compact];
     long rss_kib = bench_rss_kib();
     int64_t cpu_ns = bench_cpu_ns(), start_ns = weft_now_ns();
     int rc = bench_run(args->threads, crowd, &c);
@@ -97,11 +100,12 @@ static int timer(void *arg)
 static int timers(void *arg)
 {
     struct timers *timers = arg;
+    const struct weft_task_opts opts = { .compact = timers->args->is_compact };
     struct weft_scope scope;
     weft_scope_open(&scope);
     for (long i = 0; i < timers->count; i++) {
         timers->late_ns[i] = i;
-        weft_launch(&scope, NULL, timer, &timers->late_ns[i]);
+        weft_launch_opts(&scope, NULL, timer, &timers->late_ns[i], &opts);
     }
     int rc = weft_scope_close(&scope, 0);
     timers->ended_ns = weft_now_ns();
@@ -136,7 +140,8 @@ int bench_timers(const struct bench_args *args)
     double cpu_ms = (double)(bench_cpu_ns() - cpu_ns) / 1e6;
     if (rc == 0) {
         char variant[VARIANT_BYTES / 2];
-        (void)snprintf(variant, sizeof variant, "%ld_sleepers", t.count);
+        (void)snprintf(variant, sizeof variant, "%ld_sleepers%s", t.count,
+                       args->is_compact ? "_compact" : "");
         bench_line("R6_timers", took_ms, "ms_total", "%s", variant);
         bench_line("R6_timers", cpu_ms, "ms", "%s_cpu", variant);
         print_lateness(t.late_ns, t.count, variant);
