@@ -70,11 +70,11 @@ void weft_fiber_fini(struct weft_fiber *fiber);
  * way is PhotonLibOS's). rbp may be the frame pointer, so it cannot be a clobber. The words of
  * mxcsr and x87 are always stored, but loaded only if their control bits differ, because loading
  * costs about 45 ns and they hardly ever do; the low six bits of mxcsr are sticky flags, not
- * control. */
+ * control. It writes
+ * below the stack pointer: whoever uses it is compiled with -mno-red-zone. */
 static inline __attribute__((always_inline)) void weft_switch_stack(void **ret_sp, void *sp)
 {
-    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\t" /* past the red zone */
-                     "pushq %%rbp\n\t"
+    __asm__ volatile("pushq %%rbp\n\t"
                      "leaq 1f(%%rip), %%rax\n\t"
                      "pushq %%rax\n\t"
                      "subq $8, %%rsp\n\t"
@@ -101,8 +101,7 @@ static inline __attribute__((always_inline)) void weft_switch_stack(void **ret_s
                      "fldcw 4(%%rsp)\n\t"
                      "jmp 4b\n"
                      "1:\n\t"
-                     "popq %%rbp\n\t"
-                     "leaq 128(%%rsp), %%rsp"
+                     "popq %%rbp"
                      : "+D"(ret_sp), "+S"(sp)
                      :
                      : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",

@@ -22,7 +22,6 @@
 static void stack_run(void);
 static void end(struct weft_task *self);
 static struct weft_task *next_task(struct weft_thread *thread, struct weft_task *outer);
-static void switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *next);
 static void arrive(void);
 static void after_park(struct weft_task *task);
 static void after_move(struct weft_task *task);
@@ -194,6 +193,21 @@ static void set_current(struct weft_thread *thread, struct weft_task *task)
     }
 }
 
+/* In line, like what calls it in wait.c: a parked compact coroutine is as large as its frames. */
+static inline __attribute__((always_inline)) void
+switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *next)
+{
+    self->saved_errno = *thread->errno_at;
+    atomic_store_explicit(&self->is_on_thread, false, memory_order_relaxed);
+    weft_trace_turn_end(self);
+    thread->left = self;
+    if (self->is_compact)
+        weft_put(&thread->runs_compact, false);
+    set_current(thread, next);
+    weft_fiber_switch(fiber_of(self), next ? fiber_of(next) : &thread->fiber);
+    arrive();
+}
+
 /* Goes over to a coroutine; comes back when that leaves: at once, if this is a coroutine, too; on
  * the thread's own stack when there is no next one. */
 static void resume(struct weft_thread *thread, struct weft_task *task)
@@ -239,6 +253,13 @@ static void ticket_turn(struct weft_turn *turn)
         free(ticket);
 }
 
+__attribute__((noinline, noreturn)) static void die_of_open_scope(const struct weft_task *self)
+{
+    char name[WEFT_NAME_BYTES];
+    weft_die("coroutine '%s' ended with a scope still open; it was opened in %s()",
+             weft_task_name(self, name), self->innermost->opened_by);
+}
+
 /* All that ever runs on a stack: one coroutine after the other. In between the stack rests in the
  * cache, stopped in the last line of the loop. */
 static void stack_run(void)
@@ -251,11 +272,8 @@ static void stack_run(void)
             weft_elements_install(self);
         self->rc = self->fn(self->arg);
         self = weft_self();
-        if (self->innermost) {
-            char name[WEFT_NAME_BYTES];
-            weft_die("coroutine '%s' ended with a scope still open; it was opened in %s()",
-                     weft_task_name(self, name), self->innermost->opened_by);
-        }
+        if (self->innermost)
+            die_of_open_scope(self);
         report_failure(self);
         if (self->has_elements)
             weft_elements_uninstall(self);
@@ -316,19 +334,6 @@ static struct weft_task *next_task(struct weft_thread *thread, struct weft_task 
         if (begin(thread, task))
             return task;
     }
-}
-
-static void switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *next)
-{
-    self->saved_errno = *thread->errno_at;
-    atomic_store_explicit(&self->is_on_thread, false, memory_order_relaxed);
-    weft_trace_turn_end(self);
-    thread->left = self;
-    if (self->is_compact)
-        weft_put(&thread->runs_compact, false);
-    set_current(thread, next);
-    weft_fiber_switch(fiber_of(self), next ? fiber_of(next) : &thread->fiber);
-    arrive();
 }
 
 /* What a compact coroutine needs before it leaves: memory for its copy; or it stays where it is,
@@ -548,7 +553,7 @@ void weft_task_finish(struct weft_task *task)
 
 /* In a supervisor nobody else hears of a launch that failed. As the last act of the child itself,
  * so that the handler sees its context, and the scope is certainly still open. */
-static void report_failure(struct weft_task *self)
+__attribute__((noinline)) static void report_failure(struct weft_task *self)
 {
     struct weft_scope_state *scope = self->scope;
     if (!scope || scope->kind != WEFT_SUPERVISOR || self->has_handle || self->rc >= 0)

@@ -12,8 +12,6 @@
 #include "trace.h"
 #include "tree.h"
 
-static int wait_until(struct weft_task *self, const char *what, const atomic_bool *is_done,
-                      int64_t deadline_ns, bool is_deaf);
 static void park(struct weft_task *self);
 static void on_deadline(struct weft_timer *timer);
 
@@ -24,20 +22,10 @@ int weft_wait_check(const struct weft_task *self, int64_t deadline_ns)
     return weft_task_is_cancelled(self) ? -ECANCELED : 0;
 }
 
-int weft_wait(struct weft_task *self, const char *what, const atomic_bool *is_done,
-              int64_t deadline_ns)
-{
-    return wait_until(self, what, is_done, deadline_ns, false);
-}
-
-int weft_wait_deaf_until(struct weft_task *self, const char *what, const atomic_bool *is_done,
-                         int64_t deadline_ns)
-{
-    return wait_until(self, what, is_done, deadline_ns, true);
-}
-
-static int wait_until(struct weft_task *self, const char *what, const atomic_bool *is_done,
-                      int64_t deadline_ns, bool is_deaf)
+static inline __attribute__((always_inline)) int wait_until(struct weft_task *self,
+                                                            const char *what,
+                                                            const atomic_bool *is_done,
+                                                            int64_t deadline_ns, bool is_deaf)
 {
     bool has_timer = deadline_ns != WEFT_NEVER;
     if (has_timer) {
@@ -61,6 +49,18 @@ static int wait_until(struct weft_task *self, const char *what, const atomic_boo
     if (has_timer)
         weft_timer_cancel(&self->timer);
     return rc;
+}
+
+int weft_wait(struct weft_task *self, const char *what, const atomic_bool *is_done,
+              int64_t deadline_ns)
+{
+    return wait_until(self, what, is_done, deadline_ns, false);
+}
+
+int weft_wait_deaf_until(struct weft_task *self, const char *what, const atomic_bool *is_done,
+                         int64_t deadline_ns)
+{
+    return wait_until(self, what, is_done, deadline_ns, true);
 }
 
 void weft_wait_deaf(struct weft_task *self, const char *what, const atomic_bool *is_done)
