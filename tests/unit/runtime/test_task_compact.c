@@ -103,6 +103,7 @@ static void they_can_wait_for_each_other(void **state)
 static int sleep_by_libc(void *arg)
 {
     struct crowd *crowd = arg;
+    /* sleeps: a libc call that parks */
     if (usleep(2000) == 0)
         crowd->right++;
     return 0;
