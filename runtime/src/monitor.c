@@ -77,6 +77,17 @@ static bool has_slept(struct weft_seat *seat, const struct weft_thread *thread, 
     return (cpu_ns - before_ns) * 1000 < passed_ns * (1000 - ASLEEP_PER_MILLE);
 }
 
+/* Nobody sits or watches there: usually because there is no need; or no thread could be had. */
+static void look_at_deserted(struct weft_seat *seat, struct look *look)
+{
+    if (!seat->is_handed && !weft_threads_are_short())
+        return;
+    look->is_anybody_there = true;
+    serve(seat, look->now_ns);
+    if (weft_pool_has_turns(seat))
+        (void)weft_threads_send(seat);
+}
+
 static void look_at_seat(struct weft_seat *seat, struct look *look)
 {
     struct weft_thread *thread = seat->thread;
@@ -85,8 +96,8 @@ static void look_at_seat(struct weft_seat *seat, struct look *look)
     seat->seen.thread = thread;
     seat->seen.turns = turns;
     if (!thread) {
-        if (seat->is_handed && !seat->watcher)
-            (void)weft_threads_send(seat);
+        if (!seat->watcher)
+            look_at_deserted(seat, look);
         return;
     }
     look->is_anybody_there = true;
@@ -109,7 +120,8 @@ static void look_at_pool(struct weft_pool *pool, void *arg)
 static void count_seated(struct weft_pool *pool, void *arg)
 {
     struct look *look = arg;
-    look->is_anybody_there = look->is_anybody_there || pool->vacant < pool->seat_count;
+    look->is_anybody_there =
+        look->is_anybody_there || pool->vacant < pool->seat_count || weft_threads_are_short();
 }
 
 /* Who sits down looks whether we sleep after he has; we look whether anybody has after we do. */

@@ -10,6 +10,9 @@
  * 3. On virtual: if its thread sleeps in the kernel, in a call that weft does not see, the seat is
  *    given to a spare thread (threads.c). The stuck one ends its turn without a seat. A call is so
  *    noticed by the second look.
+ *
+ * While no thread can be had (threads.c) it serves the timers and descriptors of seats where nobody
+ * is, and asks again for a thread when there are turns.
  */
 #pragma once
 

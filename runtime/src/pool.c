@@ -28,6 +28,8 @@
 #define BATCH_MAX      64    /* turns taken at once from the pool's queue or from another seat */
 #define SPIN_NS        20000 /* three times what waking a core costs */
 #define SINGLE_NS      10000 /* a single turn that has waited so long may be stolen */
+#define IDLE_NS        1000000000 /* so long asleep, before stacks give their memory back */
+#define TRIM_MAX       512        /* of them at once: some 300 us */
 
 static int pool_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
 static bool pool_is_here(struct weft_dispatcher *d);
@@ -368,10 +370,28 @@ void weft_pool_sit(struct weft_thread *thread, struct weft_seat *seat)
         weft_pool_wake(pool);
 }
 
+/* While somebody else sits there, work is his affair: when he stands up he wakes the watcher. */
 static bool is_worth_sitting(const struct weft_seat *seat)
 {
-    return seat->is_roused || seat->is_handed || has_work(seat->pool, seat) ||
-           weft_threads_are_stopping();
+    return seat->is_roused || seat->is_handed || weft_threads_are_stopping() ||
+           (!seat->thread && has_work(seat->pool, seat));
+}
+
+/* Sleeps; in a long sleep it first sees to it that stacks which nobody uses cost no memory. */
+static int sleep_at(struct weft_seat *seat, struct epoll_event *events, int64_t until_ns)
+{
+    if (weft_stack_has_spare()) {
+        int64_t idle_ns = weft_now_ns() + IDLE_NS;
+        if (until_ns <= idle_ns)
+            return weft_poller_sleep(&seat->poller, events, until_ns);
+        int count = weft_poller_sleep(&seat->poller, events, idle_ns);
+        if (count > 0)
+            return count;
+        while (weft_stack_trim(TRIM_MAX) == TRIM_MAX && !seat->poller.is_kicked &&
+               weft_now_ns() < until_ns) {
+        }
+    }
+    return weft_poller_sleep(&seat->poller, events, until_ns);
 }
 
 void weft_pool_watch(struct weft_thread *thread, struct weft_seat *seat)
@@ -381,10 +401,15 @@ void weft_pool_watch(struct weft_thread *thread, struct weft_seat *seat)
     int64_t until_ns = seat->clock.next_ns;
     seat->sleeps_until_ns = until_ns;
     if (!is_worth_sitting(seat) && seat->clock.next_ns == until_ns)
-        count = weft_poller_sleep(&seat->poller, events, until_ns);
+        count = sleep_at(seat, events, until_ns);
     seat->sleeps_until_ns = 0;
     weft_pool_sit(thread, seat);
     weft_poller_report(&seat->poller, events, count);
+}
+
+bool weft_pool_has_turns(const struct weft_seat *seat)
+{
+    return seat->is_handed || has_work(seat->pool, seat);
 }
 
 void weft_pool_see_to(struct weft_seat *seat)
@@ -394,8 +419,7 @@ void weft_pool_see_to(struct weft_seat *seat)
     if (seat->watcher) {
         if (has_turns || next_ns < seat->sleeps_until_ns)
             weft_poller_kick(&seat->poller);
-    } else if (has_turns || ((next_ns != INT64_MAX || seat->poller.waiting > 0) &&
-                             !weft_threads_are_stopping())) {
+    } else if (has_turns || (weft_seat_is_waited_for(seat) && !weft_threads_are_stopping())) {
         (void)weft_threads_send(seat);
     }
 }

@@ -172,6 +172,9 @@ static inline bool weft_pool_must_leave(const struct weft_thread *thread)
     return atomic_load_explicit(&thread->seat, memory_order_relaxed) != thread->sat;
 }
 
+/* For a seat where nobody sits: whether one who sat down there would find turns. */
+bool weft_pool_has_turns(const struct weft_seat *seat);
+
 /* Queues a turn from outside the pool, and sees to it that somebody comes. */
 void weft_pool_post(struct weft_pool *pool, struct weft_turn *turn);
 
@@ -194,8 +197,12 @@ bool weft_threads_are_stopping(void);
 /* Whether the thread has something to do for which it must leave its seat. */
 bool weft_thread_is_wanted(const struct weft_thread *thread);
 
-/* Sends a thread to a seat that nobody watches. False: none can be had. */
+/* Sends a thread to a seat that nobody watches. False: none can be had; then those that have
+ * nothing to do look for what is left undone, and the monitor sees to seats where nobody is. */
 bool weft_threads_send(struct weft_seat *seat);
+
+/* Whether that was so, and there may still be such a seat. */
+bool weft_threads_are_short(void);
 
 /* For each pool, one after the other, none of which is opened or closed meanwhile. */
 void weft_pools_each(void (*visit)(struct weft_pool *pool, void *arg), void *arg);

@@ -185,3 +185,9 @@ struct weft_turn *weft_seat_steal(struct weft_seat *seat, unsigned count_max, bo
                                   unsigned *ret_count);
 
 bool weft_seat_has_work(const struct weft_seat *seat);
+
+/* Whether its timers or descriptors will need somebody, some day. */
+static inline bool weft_seat_is_waited_for(const struct weft_seat *seat)
+{
+    return seat->clock.next_ns != INT64_MAX || seat->poller.waiting > 0;
+}

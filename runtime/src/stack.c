@@ -83,6 +83,7 @@ struct batch {
 };
 
 static struct stack_class classes[CLASS_COUNT];
+static atomic_bool has_spare; /* some class has more warm ones than it may keep */
 static _Atomic(enum weft_stack_guard) guard_way = WEFT_GUARD_AUTO;
 static atomic_long mprotect_budget = -1; /* guards by mprotect still allowed; -1: unknown */
 static atomic_bool has_no_vector;        /* no process_madvise() of oneself: an older kernel */
@@ -95,6 +96,7 @@ static void batch_warm_up(struct batch *batch, bool is_populated);
 static void guards_install(struct batch *batch);
 static bool guard_install(char *page);
 static size_t advise(struct iovec *ranges, size_t count, int advice);
+static void note_spare(const struct stack_class *class);
 
 static size_t page_bytes(void)
 {
@@ -181,6 +183,7 @@ void weft_stack_cache_fini(struct weft_stack_cache *cache)
         class->warm = stack;
     }
     class->warm_count += cache->count;
+    note_spare(class);
     class->reserved -= cache->credits;
     weft_lock_release(&class->lock);
     cache->count = cache->credits = 0;
@@ -261,6 +264,7 @@ void weft_stack_give_slow(struct weft_stack_cache *cache, int size_class, struct
     last->next = class->warm;
     class->warm = first;
     class->warm_count += count;
+    note_spare(class);
     weft_lock_release(&class->lock);
 }
 
@@ -347,6 +351,18 @@ static void batch_warm_up(struct batch *batch, bool is_populated)
     }
 }
 
+/* Under the lock. */
+static void note_spare(const struct stack_class *class)
+{
+    if (class->warm_count > WEFT_STACKS_WARM_MAX && !weft_stack_has_spare())
+        atomic_store_explicit(&has_spare, true, memory_order_relaxed);
+}
+
+bool weft_stack_has_spare(void)
+{
+    return atomic_load_explicit(&has_spare, memory_order_relaxed);
+}
+
 /* Under the lock: takes up to a batch of those that are warm beyond need. */
 static void class_pull_spare(struct stack_class *class, struct batch *batch, size_t count)
 {
@@ -383,6 +399,7 @@ static void batch_cool_down(struct batch *batch)
 size_t weft_stack_trim(size_t count_max)
 {
     size_t done = 0;
+    atomic_store_explicit(&has_spare, false, memory_order_relaxed);
     for (size_t i = 0; i < CLASS_COUNT && done < count_max; i++) {
         struct stack_class *class = &classes[i];
         for (;;) {
@@ -400,6 +417,8 @@ size_t weft_stack_trim(size_t count_max)
             done += batch.count;
         }
     }
+    if (done == count_max)
+        atomic_store_explicit(&has_spare, true, memory_order_relaxed);
     return done;
 }
 

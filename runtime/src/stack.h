@@ -76,6 +76,9 @@ static inline void weft_stack_give(struct weft_stack_cache *cache, int size_clas
 #define WEFT_STACKS_WARM_MAX 1024
 size_t weft_stack_trim(size_t count_max);
 
+/* Whether there may be some for it. Any thread; one load. */
+bool weft_stack_has_spare(void);
+
 /* Whether a stack without a guard is still whole. `sp`: where its user stands. */
 bool weft_stack_is_intact(const struct weft_stack *stack, const void *sp);
 

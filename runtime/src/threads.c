@@ -27,6 +27,7 @@
 #include "base/list.h"
 
 #include "die.h"
+#include "monitor.h"
 #include "overflow.h"
 #include "seat.h"
 #include "self.h"
@@ -52,6 +53,7 @@ struct set_thread {
     pthread_cond_t wake;
     struct lane *lane;        /* the place that it holds, or was given while asleep */
     bool was_woken;           /* for `lane`, and has not come yet */
+    bool is_leaving;          /* it ends because it had nothing to do */
     struct weft_seat *home;   /* the seat that it watches */
     struct weft_seat *before; /* the seat that it gave up last */
     struct weft_turns promised;
@@ -73,6 +75,8 @@ static void arrive(struct set_thread *thread);
 static void run_one(struct set_thread *thread);
 static struct lane *lane_next(struct set_thread *thread);
 static bool sleep_idle(struct set_thread *thread);
+static void fall_short(void);
+static bool help_out(struct set_thread *thread);
 
 static const struct weft_ops lane_ops = { .dispatch = lane_dispatch, .is_here = lane_is_here };
 
@@ -92,8 +96,10 @@ static struct {
     struct berth_list retired; /* ended, to be joined */
     struct berth_list spare;   /* joined, to be used again */
     unsigned thread_count, thread_count_max;
-    unsigned numbered; /* names given so far */
-    unsigned replaced; /* stuck threads */
+    unsigned leaving;     /* of them */
+    atomic_bool is_short; /* a thread was wanted and could not be had: see help_out() */
+    unsigned numbered;    /* names given so far */
+    unsigned replaced;    /* stuck threads */
     int64_t idle_ms;
     atomic_bool is_stopping;
     pthread_cond_t stopped; /* thread_count fell to 0 */
@@ -184,7 +190,8 @@ int weft_threads_open(const struct weft_pool_limits *limits)
     berth_list_init(&set.spare);
     set.is_stopping = false;
     set.thread_count_max = limits->threads_max + limits->virtual_threads;
-    set.numbered = set.replaced = 0;
+    set.numbered = set.replaced = set.leaving = 0;
+    set.is_short = false;
     for (size_t i = 0; i < LANE_COUNT; i++) {
         lanes[i]->queue = (struct weft_turns){ 0 };
         lanes[i]->queued = 0;
@@ -274,20 +281,26 @@ static bool comes_itself(struct set_thread *thread, struct lane *lane)
     return true;
 }
 
-/* Gives a free place of the lane to a thread. If none can be had, one that exists will come to it
- * when it has nothing else to do. */
+/* Gives a free place of the lane to a thread. If none can be had, one that exists comes to it as
+ * soon as it has nothing else to do. */
 static void lane_serve(struct lane *lane)
 {
     if (lane->running == lane->limit || lane->is_waking)
         return;
     struct berth_list_node *node = berth_list_pop_front(&set.idle);
     if (!node) {
-        (void)thread_make(lane, NULL);
+        if (thread_make(lane, NULL) < 0)
+            fall_short();
         return;
     }
     struct set_thread *thread = thread_of(node);
     give_place(thread, lane);
     (void)pthread_cond_signal(&thread->wake);
+}
+
+static bool lane_wants(const struct lane *lane)
+{
+    return lane->queued > 0 && lane->running < lane->limit;
 }
 
 static void give_place(struct set_thread *thread, struct lane *lane)
@@ -313,8 +326,77 @@ bool weft_threads_send(struct weft_seat *seat)
     } else {
         is_sent = thread_make(NULL, seat) == 0;
     }
+    if (!is_sent)
+        fall_short();
     (void)pthread_mutex_unlock(&set.lock);
     return is_sent;
+}
+
+/* Under the lock: the kernel gives no further thread, or there are as many as there may be. Those
+ * that sleep at a seat look whether they can help out, and the monitor sees to what waits at seats
+ * where nobody is. */
+static void fall_short(void)
+{
+    set.is_short = true;
+    for (size_t i = 0; i < POOL_COUNT; i++) {
+        for (unsigned j = 0; j < pools[i]->seat_count; j++) {
+            struct weft_seat *seat = &pools[i]->seats[j];
+            if (seat->watcher && !seat->thread)
+                weft_poller_kick(&seat->poller);
+        }
+    }
+    weft_monitor_rouse();
+}
+
+bool weft_threads_are_short(void)
+{
+    return atomic_load_explicit(&set.is_short, memory_order_relaxed);
+}
+
+/* Under the lock: finds a thread that has nothing to do a place for which no thread could be had.
+ * False: there is none. */
+static bool help_out(struct set_thread *thread)
+{
+    for (size_t i = 0; i < LANE_COUNT; i++) {
+        if (lane_wants(lanes[i])) {
+            lanes[i]->running++;
+            thread->lane = lanes[i];
+            return true;
+        }
+    }
+    bool is_waited_for = false;
+    for (size_t i = 0; i < POOL_COUNT; i++) {
+        for (unsigned j = 0; j < pools[i]->seat_count; j++) {
+            struct weft_seat *seat = &pools[i]->seats[j];
+            struct weft_thread *nobody = NULL;
+            if (seat->thread || seat->watcher)
+                continue;
+            if (weft_pool_has_turns(seat) &&
+                atomic_compare_exchange_strong(&seat->watcher, &nobody, &thread->base)) {
+                thread->home = seat;
+                return true;
+            }
+            is_waited_for = is_waited_for || weft_seat_is_waited_for(seat);
+        }
+    }
+    set.is_short = is_waited_for;
+    return false;
+}
+
+/* For a thread that would sleep at its seat: goes where it is needed more. */
+static void help_from_home(struct set_thread *thread)
+{
+    struct weft_seat *home = thread->home;
+    (void)pthread_mutex_lock(&set.lock);
+    bool helps = !weft_pool_has_turns(home) && help_out(thread);
+    (void)pthread_mutex_unlock(&set.lock);
+    if (!helps)
+        return;
+    if (thread->home == home)
+        thread->home = NULL;
+    struct weft_thread *self = &thread->base;
+    (void)atomic_compare_exchange_strong(&home->watcher, &self, NULL);
+    weft_pool_see_to(home);
 }
 
 /* The stuck thread's word `watcher` is cleared first: when it comes back it does not find its seat,
@@ -420,7 +502,7 @@ static int thread_make(struct lane *lane, struct weft_seat *home)
         return -ENOMEM;
     thread->lane = NULL;
     thread->home = thread->before = NULL;
-    thread->was_woken = false;
+    thread->was_woken = thread->is_leaving = false;
     if (lane)
         give_place(thread, lane);
     struct weft_thread *nobody = NULL;
@@ -466,10 +548,13 @@ static void *thread_main(void *arg)
     }
     weft_stack_cache_fini(&thread->base.stacks);
     weft_task_blocks_fini(&thread->base.blocks);
+    if (thread->is_leaving)
+        weft_stack_trim(SIZE_MAX); /* nobody waits for it */
     weft_trace_thread_end();
     weft_overflow_leave(signal_stack);
     (void)pthread_mutex_lock(&set.lock);
     set.thread_count--;
+    set.leaving -= thread->is_leaving;
     berth_list_push_back(&set.retired, &thread->node);
     if (set.thread_count == 0)
         (void)pthread_cond_signal(&set.stopped);
@@ -489,6 +574,11 @@ static void leave_home(struct set_thread *thread)
 /* Watches its seat, and works there when there is something to do. False: it is the end. */
 static bool work_at_home(struct set_thread *thread)
 {
+    if (weft_threads_are_short() && !weft_threads_are_stopping()) {
+        help_from_home(thread);
+        if (!thread->home)
+            return true;
+    }
     weft_pool_watch(&thread->base, thread->home);
     if (thread->base.seat)
         weft_pool_work(&thread->base);
@@ -572,13 +662,7 @@ static void run_one(struct set_thread *thread)
     (void)pthread_mutex_lock(&set.lock);
 }
 
-static bool lane_wants(const struct lane *lane)
-{
-    return lane->queued > 0 && lane->running < lane->limit;
-}
-
-/* Gives up its place, and takes one in any lane that has work and room, unless it has promised to
- * come elsewhere; or NULL. */
+/* Gives up its place, and takes one in any lane that has work and room; or NULL. */
 static struct lane *lane_next(struct set_thread *thread)
 {
     thread->lane->running--;
@@ -605,10 +689,32 @@ static bool is_needed(const struct set_thread *thread)
            atomic_load_explicit(&thread->base.calls_resumed, memory_order_acquire);
 }
 
+/* Under the lock, when it is time to go: the last one goes to a seat instead, for another may not
+ * be had when there is work again. */
+static bool stays(struct set_thread *thread)
+{
+    struct weft_seat *seat = &pool_default.seats[0];
+    struct weft_thread *nobody = NULL;
+    if (set.is_stopping)
+        return false;
+    if (set.thread_count - set.leaving > 1 ||
+        !atomic_compare_exchange_strong(&seat->watcher, &nobody, &thread->base)) {
+        thread->is_leaving = true;
+        set.leaving++;
+        return false;
+    }
+    thread->home = seat;
+    return true;
+}
+
 /* Sleeps until it is sent somewhere (true), or it is time to go (false). */
 static bool sleep_idle(struct set_thread *thread)
 {
     (void)pthread_mutex_lock(&set.lock);
+    if (set.is_short && !set.is_stopping && help_out(thread)) {
+        (void)pthread_mutex_unlock(&set.lock);
+        return true;
+    }
     berth_list_push_front(&set.idle, &thread->node);
     struct timespec until = idle_until();
     bool is_late = false;
@@ -620,8 +726,10 @@ static bool sleep_idle(struct set_thread *thread)
         }
     }
     bool goes_on = thread->lane || thread->home;
-    if (!goes_on)
+    if (!goes_on) {
         berth_list_remove(&thread->node);
+        goes_on = stays(thread);
+    }
     (void)pthread_mutex_unlock(&set.lock);
     return goes_on;
 }
