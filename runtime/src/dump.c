@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fixed.h"
 #include "tree.h"
 #include "view.h"
 
@@ -126,6 +127,10 @@ static void put_pool(struct dump *d)
             state.lanes[i].limit, state.lanes[i].queued);
     }
     put(d, "\n");
+    struct weft_lane_state fixed;
+    for (size_t i = 0; d->rc == 0 && weft_fixed_look(i, &fixed); i++)
+        put(d, "weft: pool '%s': %u of %u running, %zu queued\n", fixed.name, fixed.running,
+            fixed.limit, fixed.queued);
     struct weft_view_state view;
     for (size_t i = 0; d->rc == 0 && weft_view_look(i, &view); i++) {
         bool is_more = view.queued == WEFT_VIEW_QUEUED_SHOWN_MAX;
@@ -231,8 +236,7 @@ static struct weft_task *first_child(const struct weft_scope_state *scope)
     return NULL;
 }
 
-/* The next in depth-first order, or NULL. */
-static struct weft_task *next_of(struct weft_task *task, unsigned *depth)
+struct weft_task *weft_task_walk(struct weft_task *task, unsigned *depth)
 {
     struct weft_task *child = first_child(task->outermost);
     if (child) {
@@ -277,7 +281,7 @@ static struct weft_task *mark_take(struct dump *d, struct weft_tree *tree, unsig
         link = &(*link)->next;
     *link = mark->next;
     *ret_depth = mark->depth;
-    struct weft_task *next = next_of(&mark->task, ret_depth);
+    struct weft_task *next = weft_task_walk(&mark->task, ret_depth);
     if (mark->task.scope)
         berth_list_remove(&mark->task.node);
     return next;
@@ -309,7 +313,7 @@ static bool look(struct dump *d, struct weft_tree *tree, bool has_mark)
     for (size_t i = 0; task && i < LOOKED_AT; i++) {
         if (task->fn) /* no mark of another dump */
             look_at(d, task, depth);
-        task = next_of(task, &depth);
+        task = weft_task_walk(task, &depth);
     }
     if (task)
         mark_set(d, task, depth);

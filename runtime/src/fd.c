@@ -32,6 +32,8 @@ struct record {
     struct weft_waiters waiters;
 };
 
+static uint32_t wanted(const struct record *record);
+
 static _Atomic(struct record *) pages[PAGES];
 
 /* The record of a number; NULL: no memory, or no such number can be. */
@@ -62,6 +64,20 @@ static struct record *record_find(int fd)
     return records ? &records[fd % PAGE_RECORDS] : NULL;
 }
 
+/* Its poller goes. If somebody still waits, the service thread does instead. */
+static void move_to_service(struct record *record, int fd)
+{
+    record->poller = NULL;
+    uint32_t events = wanted(record);
+    if (events == 0)
+        return;
+    record->poller = weft_service_poller();
+    struct epoll_event event = { .events = events | EPOLLONESHOT, .data.u64 = (uint64_t)fd };
+    int rc = epoll_ctl(record->poller->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+    if (rc < 0 && errno == EEXIST)
+        (void)epoll_ctl(record->poller->epoll_fd, EPOLL_CTL_MOD, fd, &event);
+}
+
 void weft_fd_purge(const struct weft_poller *poller)
 {
     for (int fd = 0; fd < PAGES * PAGE_RECORDS; fd++) {
@@ -72,7 +88,7 @@ void weft_fd_purge(const struct weft_poller *poller)
         }
         weft_lock_acquire(&record->lock);
         if (record->poller == poller)
-            record->poller = NULL;
+            move_to_service(record, fd);
         weft_lock_release(&record->lock);
     }
 }

@@ -108,7 +108,7 @@ static void look_at_seat(struct weft_seat *seat, struct look *look)
     /* A compact coroutine that is stuck keeps its seat: its frames are where the others' would be.
      */
     if (was_asleep && !thread->runs_compact && is_in_kernel(thread))
-        weft_threads_replace(seat, thread);
+        weft_threads_replace(seat, thread, turns);
 }
 
 static void look_at_pool(struct weft_pool *pool, void *arg)

@@ -32,6 +32,7 @@
 #define TRIM_MAX       512        /* of them at once: some 300 us */
 
 static int pool_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
+static int hand_over(struct weft_pool *pool, struct weft_turn *turn);
 static bool pool_is_here(struct weft_dispatcher *d);
 static struct weft_turn *next_here(struct weft_thread *thread);
 static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat *seat);
@@ -77,9 +78,26 @@ void weft_pool_fini(struct weft_pool *pool)
     pool->seat_count = 0;
 }
 
+bool weft_pool_must_leave(const struct weft_thread *thread)
+{
+    const struct weft_seat *sat = thread->sat;
+    return atomic_load_explicit(&thread->seat, memory_order_relaxed) != sat ||
+           (sat && atomic_load_explicit(&sat->pool->is_closed, memory_order_relaxed));
+}
+
 static int pool_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
 {
     struct weft_pool *pool = pool_of(d);
+    if (!pool->is_closable)
+        return hand_over(pool, turn);
+    pool->entered++; /* who closes it sees this, or we see that it is closed */
+    int rc = pool->is_closed ? -ENODEV : hand_over(pool, turn);
+    pool->entered--;
+    return rc;
+}
+
+static int hand_over(struct weft_pool *pool, struct weft_turn *turn)
+{
     struct weft_thread *thread = weft_thread_self();
     struct weft_seat *own = thread ? thread->seat : NULL;
     struct weft_seat *bound = turn->seat; /* once it is handed over, the turn may be gone */
@@ -89,7 +107,7 @@ static int pool_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
             weft_poller_kick(&bound->poller);
         return 0;
     }
-    if (weft_pool_push(thread, d, turn))
+    if (weft_pool_push(thread, &pool->base, turn))
         return 0;
     if (!thread || !weft_threads_promise(thread, pool, turn))
         weft_pool_post(pool, turn);
@@ -166,7 +184,7 @@ void weft_pool_work(struct weft_thread *thread)
     struct weft_seat *seat = thread->seat;
     struct weft_pool *pool = seat->pool;
     thread->next = next_here;
-    while (thread->seat == seat && !weft_thread_is_wanted(thread)) {
+    while (!weft_pool_must_leave(thread) && !weft_thread_is_wanted(thread)) {
         struct weft_turn *turn = find_turn(thread, seat);
         if (!turn)
             break;
@@ -373,8 +391,8 @@ void weft_pool_sit(struct weft_thread *thread, struct weft_seat *seat)
 /* While somebody else sits there, work is his affair: when he stands up he wakes the watcher. */
 static bool is_worth_sitting(const struct weft_seat *seat)
 {
-    return seat->is_roused || seat->is_handed || weft_threads_are_stopping() ||
-           (!seat->thread && has_work(seat->pool, seat));
+    return seat->is_roused || seat->is_handed || seat->pool->is_closed ||
+           weft_threads_are_stopping() || (!seat->thread && has_work(seat->pool, seat));
 }
 
 /* Sleeps; in a long sleep it first sees to it that stacks which nobody uses cost no memory. */
@@ -415,7 +433,7 @@ bool weft_pool_has_turns(const struct weft_seat *seat)
 void weft_pool_see_to(struct weft_seat *seat)
 {
     int64_t next_ns = seat->clock.next_ns;
-    bool has_turns = has_work(seat->pool, seat) || seat->bound.first;
+    bool has_turns = has_work(seat->pool, seat);
     if (seat->watcher) {
         if (has_turns || next_ns < seat->sleeps_until_ns)
             weft_poller_kick(&seat->poller);

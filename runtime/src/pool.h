@@ -140,14 +140,23 @@ struct weft_pool {
     struct weft_dispatcher base;
     struct weft_seat *seats;
     unsigned seat_count;
-    bool has_spares; /* the seat of a thread that gets stuck is given to another */
-    bool is_fixed;   /* a thread that sits down stays, unless it gets stuck */
+    bool is_closable;       /* by weft_pool_close() (fixed.c) */
+    atomic_bool is_closing; /* somebody does */
+    atomic_bool is_closed;  /* takes nothing any more, and its threads leave */
+    atomic_bool is_gone;    /* there is nothing left of it but this */
+    atomic_uint entered;    /* who hands something over just now, if it is closable */
+    bool has_spares;        /* the seat of a thread that gets stuck is given to another */
+    bool is_fixed;          /* a thread that sits down stays, unless it gets stuck */
     _Alignas(64) struct weft_lock lock; /* of the queue */
     struct weft_turns queue;            /* from threads without a seat here */
     atomic_uint queued;
     atomic_uint vacant;   /* seats */
     atomic_uint spinning; /* threads that look for work, or were woken to: 0 or 1 */
 };
+
+/* Whether the thread is to end its turn, and no more: it has lost its seat, or the pool is being
+ * closed. The thread itself. */
+bool weft_pool_must_leave(const struct weft_thread *thread);
 
 /* Makes the seats; threads come when there is work. 0 or -errno. */
 int weft_pool_init(struct weft_pool *pool, const char *name, unsigned seat_count, bool is_fixed);
@@ -165,12 +174,6 @@ void weft_pool_sit(struct weft_thread *thread, struct weft_seat *seat);
 
 /* For a vacant seat: if something is left there to do, wakes its watcher, or sends for one. */
 void weft_pool_see_to(struct weft_seat *seat);
-
-/* Whether the thread is to end its turn, and no more: it has lost its seat. The thread itself. */
-static inline bool weft_pool_must_leave(const struct weft_thread *thread)
-{
-    return atomic_load_explicit(&thread->seat, memory_order_relaxed) != thread->sat;
-}
 
 /* For a seat where nobody sits: whether one who sat down there would find turns. */
 bool weft_pool_has_turns(const struct weft_seat *seat);
@@ -200,16 +203,19 @@ bool weft_thread_is_wanted(const struct weft_thread *thread);
 /* Sends a thread to a seat that nobody watches. False: none can be had; then those that have
  * nothing to do look for what is left undone, and the monitor sees to seats where nobody is. */
 bool weft_threads_send(struct weft_seat *seat);
+int weft_threads_fetch(struct weft_seat *seat); /* 0; -EAGAIN: threads_max; -ENOMEM */
 
 /* Whether that was so, and there may still be such a seat. */
 bool weft_threads_are_short(void);
 
 /* For each pool, one after the other, none of which is opened or closed meanwhile. */
 void weft_pools_each(void (*visit)(struct weft_pool *pool, void *arg), void *arg);
+void weft_pools_lock(void);
+void weft_pools_unlock(void);
 
 /* Gives the seat to another thread of the set, if one can be had, because the one that sits there
- * is stuck in a call. */
-void weft_threads_replace(struct weft_seat *seat, struct weft_thread *stuck);
+ * is stuck in a call, and has been since it was at `turns`. */
+void weft_threads_replace(struct weft_seat *seat, struct weft_thread *stuck, unsigned turns);
 
 /* Whether the calling thread will bring a turn to the pool itself: it has no seat, and is between
  * two turns. Then it has taken it. */

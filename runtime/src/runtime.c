@@ -10,6 +10,7 @@
 #include "custom.h"
 #include "die.h"
 #include "fence.h"
+#include "fixed.h"
 #include "immediate.h"
 #include "intercept.h"
 #include "intercept_child.h"
@@ -137,18 +138,28 @@ static int start(void)
     return 0;
 }
 
+int weft_runtime_start(void)
+{
+    (void)pthread_mutex_lock(&runtime.lock);
+    int rc = start();
+    (void)pthread_mutex_unlock(&runtime.lock);
+    return rc;
+}
+
 int weft_shutdown(void)
 {
     bool has_quit = weft_quit_close(); /* first of all, for its dump holds on to trees */
     (void)pthread_mutex_lock(&runtime.lock);
     int rc = 0;
     bool was_started = runtime.is_started;
-    if (weft_customs_are_open() || (was_started && !berth_list_is_empty(&runtime.trees))) {
+    if (weft_customs_are_open() || weft_fixed_are_open() ||
+        (was_started && !berth_list_is_empty(&runtime.trees))) {
         rc = -EBUSY;
         if (has_quit)
             weft_quit_open();
     } else if (was_started) {
         weft_threads_close();
+        weft_fixed_fini();
         weft_service_close();
         weft_sem_close();
         weft_overflow_close();

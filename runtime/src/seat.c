@@ -102,11 +102,12 @@ bool weft_seat_vacate(struct weft_thread *thread)
     return seat;
 }
 
-bool weft_seat_wrest(struct weft_seat *seat, struct weft_thread *thread)
+bool weft_seat_wrest(struct weft_seat *seat, struct weft_thread *thread, unsigned turns)
 {
     weft_seat_intrude(seat);
     struct weft_seat *seen = seat;
-    bool is_done = atomic_load(&seat->thread) == thread &&
+    bool is_done = atomic_load(&seat->thread) == thread && seat->turns == turns &&
+                   !thread->runs_compact &&
                    atomic_compare_exchange_strong(&thread->seat, &seen, NULL);
     if (is_done)
         release(seat);
@@ -123,12 +124,9 @@ bool weft_seat_post(struct weft_seat *seat, struct weft_turn *turn)
     return !atomic_load(&seat->thread);
 }
 
-void weft_seat_collect(struct weft_thread *thread, struct weft_seat *seat)
+/* What was posted, in order. */
+static struct weft_turn *take_posted(struct weft_seat *seat)
 {
-    if (!atomic_load_explicit(&seat->inbox, memory_order_relaxed))
-        return;
-    if (!weft_seat_enter(thread, seat))
-        return;
     struct weft_turn *newest = atomic_exchange(&seat->inbox, NULL), *oldest = NULL;
     while (newest) {
         struct weft_turn *next = newest->next;
@@ -136,6 +134,33 @@ void weft_seat_collect(struct weft_thread *thread, struct weft_seat *seat)
         oldest = newest;
         newest = next;
     }
+    return oldest;
+}
+
+void weft_seat_empty(struct weft_seat *seat, struct weft_turns ret_queues[static 3])
+{
+    weft_seat_intrude(seat);
+    ret_queues[0] = seat->queue;
+    ret_queues[1] = seat->bound;
+    ret_queues[2] = (struct weft_turns){ .first = take_posted(seat) };
+    seat->queue = seat->bound = (struct weft_turns){ 0 };
+    seat->queued = 0;
+    weft_seat_retreat(seat);
+}
+
+void weft_seat_close(struct weft_seat *seat)
+{
+    weft_clock_close(&seat->clock);
+    weft_poller_fini(&seat->poller);
+}
+
+void weft_seat_collect(struct weft_thread *thread, struct weft_seat *seat)
+{
+    if (!atomic_load_explicit(&seat->inbox, memory_order_relaxed))
+        return;
+    if (!weft_seat_enter(thread, seat))
+        return;
+    struct weft_turn *oldest = take_posted(seat);
     while (oldest) {
         struct weft_turn *next = oldest->next;
         weft_seat_put(seat, oldest);

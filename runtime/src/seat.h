@@ -99,8 +99,9 @@ bool weft_seat_vacate(struct weft_thread *thread);
 
 /* Makes the thread that sits there lose its seat, which is vacant then. It may be anywhere in its
  * turn, or between two, and finds out when it looks. Any other thread. False: it does not sit there
- * any more. */
-bool weft_seat_wrest(struct weft_seat *seat, struct weft_thread *thread);
+ * any more, or has moved since it was at `turns`, or a compact coroutine is on the seat's region.
+ */
+bool weft_seat_wrest(struct weft_seat *seat, struct weft_thread *thread, unsigned turns);
 
 static inline bool weft_seat_is_of(const struct weft_seat *seat, const struct weft_pool *pool)
 {
@@ -183,6 +184,13 @@ void weft_seat_collect(struct weft_thread *thread, struct weft_seat *seat);
  * `takes_single`. The turns, in order, and how many. Any thread that does not sit there. */
 struct weft_turn *weft_seat_steal(struct weft_seat *seat, unsigned count_max, bool takes_single,
                                   unsigned *ret_count);
+
+/* Takes out what is left: queue, bound, inbox in order. Nobody sits there, or posts. */
+void weft_seat_empty(struct weft_seat *seat, struct weft_turns ret_queues[static 3]);
+
+/* What others still have in its clock and poller goes to the service thread. Nobody sits there any
+ * more; the words of the seat stay for those who look at them late. */
+void weft_seat_close(struct weft_seat *seat);
 
 bool weft_seat_has_work(const struct weft_seat *seat);
 

@@ -474,7 +474,9 @@ void weft_turn_refused(struct weft_turn *turn, int rc)
         turn->run = refused_turn;
     }
     /* For here may be locks, but not on its threads. */
-    int io_rc = turn->seat ? weft_turn_to_seat(turn) : io->ops->dispatch(io, turn);
+    int io_rc = turn->seat ? weft_turn_to_seat(turn) : -ENODEV;
+    if (io_rc < 0) /* bound to none, or to one of a pool that is closed */
+        io_rc = io->ops->dispatch(io, turn);
     WEFT_REQUIRE(io_rc == 0, "io has refused a coroutine that is to clean up");
 }
 

@@ -27,6 +27,7 @@
 #include "base/list.h"
 
 #include "die.h"
+#include "fixed.h"
 #include "monitor.h"
 #include "overflow.h"
 #include "seat.h"
@@ -52,6 +53,8 @@ struct set_thread {
     pthread_t id;
     pthread_cond_t wake;
     struct lane *lane;        /* the place that it holds, or was given while asleep */
+    unsigned number;          /* in its name */
+    bool is_in_pool;          /* one that can be closed, and has its name */
     bool was_woken;           /* for `lane`, and has not come yet */
     bool is_leaving;          /* it ends because it had nothing to do */
     struct weft_seat *home;   /* the seat that it watches */
@@ -164,6 +167,18 @@ void weft_pools_each(void (*visit)(struct weft_pool *pool, void *arg), void *arg
     (void)pthread_mutex_lock(&pools_lock);
     for (size_t i = 0; i < POOL_COUNT && pools_are_open; i++)
         visit(pools[i], arg);
+    if (pools_are_open)
+        weft_fixed_each(visit, arg);
+    (void)pthread_mutex_unlock(&pools_lock);
+}
+
+void weft_pools_lock(void)
+{
+    (void)pthread_mutex_lock(&pools_lock);
+}
+
+void weft_pools_unlock(void)
+{
     (void)pthread_mutex_unlock(&pools_lock);
 }
 
@@ -313,8 +328,13 @@ static void give_place(struct set_thread *thread, struct lane *lane)
 
 bool weft_threads_send(struct weft_seat *seat)
 {
+    return weft_threads_fetch(seat) == 0;
+}
+
+int weft_threads_fetch(struct weft_seat *seat)
+{
     (void)pthread_mutex_lock(&set.lock);
-    bool is_sent = true;
+    int rc = 0;
     struct weft_thread *nobody = NULL;
     struct berth_list_node *node = berth_list_pop_front(&set.idle);
     if (node && !atomic_compare_exchange_strong(&seat->watcher, &nobody, &thread_of(node)->base)) {
@@ -324,12 +344,12 @@ bool weft_threads_send(struct weft_seat *seat)
         thread_of(node)->home = seat;
         (void)pthread_cond_signal(&thread_of(node)->wake);
     } else {
-        is_sent = thread_make(NULL, seat) == 0;
+        rc = thread_make(NULL, seat);
     }
-    if (!is_sent)
+    if (rc < 0)
         fall_short();
     (void)pthread_mutex_unlock(&set.lock);
-    return is_sent;
+    return rc;
 }
 
 /* Under the lock: the kernel gives no further thread, or there are as many as there may be. Those
@@ -401,12 +421,12 @@ static void help_from_home(struct set_thread *thread)
 
 /* The stuck thread's word `watcher` is cleared first: when it comes back it does not find its seat,
  * and goes. If the new one cannot be made after all, the monitor tries again. */
-void weft_threads_replace(struct weft_seat *seat, struct weft_thread *stuck)
+void weft_threads_replace(struct weft_seat *seat, struct weft_thread *stuck, unsigned turns)
 {
     (void)pthread_mutex_lock(&set.lock);
     bool is_spare = !set.is_stopping &&
                     (!berth_list_is_empty(&set.idle) || set.thread_count < set.thread_count_max);
-    bool is_wrested = is_spare && weft_seat_wrest(seat, stuck);
+    bool is_wrested = is_spare && weft_seat_wrest(seat, stuck, turns);
     if (is_wrested) {
         struct weft_thread *seen = stuck;
         seat->is_handed = true;
@@ -461,7 +481,8 @@ static struct set_thread *thread_new(void)
         free(thread);
         return NULL;
     }
-    (void)snprintf(thread->base.name, sizeof thread->base.name, "weft-%u", ++set.numbered);
+    thread->number = ++set.numbered;
+    (void)snprintf(thread->base.name, sizeof thread->base.name, "weft-%u", thread->number);
     return thread;
 }
 
@@ -571,22 +592,50 @@ static void leave_home(struct set_thread *thread)
     thread->home = NULL;
 }
 
+/* In a pool of the user's a thread is called by its place there. */
+static void join_pool(struct set_thread *thread)
+{
+    const struct weft_pool *pool = thread->home->pool;
+    size_t place = (size_t)(thread->home - pool->seats) + 1;
+    char *name = thread->base.name;
+    size_t bytes = sizeof thread->base.name;
+    thread->is_in_pool = true;
+    (void)snprintf(name, bytes, "%.9s-%zu", pool->base.name, place); /* the kernel takes 15 */
+    (void)pthread_setname_np(pthread_self(), name);
+}
+
+static void leave_pool(struct set_thread *thread, struct weft_pool *pool)
+{
+    thread->is_in_pool = false;
+    (void)snprintf(thread->base.name, sizeof thread->base.name, "weft-%u", thread->number);
+    (void)pthread_setname_np(pthread_self(), thread->base.name);
+    thread->before = NULL;
+    weft_fixed_left(pool); /* and then never looks at it again */
+}
+
 /* Watches its seat, and works there when there is something to do. False: it is the end. */
 static bool work_at_home(struct set_thread *thread)
 {
-    if (weft_threads_are_short() && !weft_threads_are_stopping()) {
+    struct weft_pool *pool = thread->home->pool;
+    if (pool->is_closable && !thread->is_in_pool)
+        join_pool(thread);
+    if (!pool->is_closable && weft_threads_are_short() && !weft_threads_are_stopping()) {
         help_from_home(thread);
         if (!thread->home)
             return true;
+        pool = thread->home->pool;
     }
     weft_pool_watch(&thread->base, thread->home);
     if (thread->base.seat)
         weft_pool_work(&thread->base);
     bool goes_on = thread->lane || thread->promised.first || !weft_threads_are_stopping();
-    if (thread->lane || !goes_on)
+    bool is_closed = pool->is_closed;
+    if (thread->lane || !goes_on || is_closed)
         leave_home(thread);
     if (!stand_up(thread) && thread->home)
         leave_home(thread);
+    if (is_closed)
+        leave_pool(thread, pool);
     return goes_on;
 }
 
@@ -600,7 +649,7 @@ static bool stand_up(struct set_thread *thread)
     if (!weft_seat_vacate(&thread->base))
         return false;
     thread->before = seat;
-    if (thread->home != seat)
+    if (thread->home != seat && !seat->pool->is_closed)
         weft_pool_see_to(seat);
     return true;
 }

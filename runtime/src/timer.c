@@ -87,6 +87,26 @@ void weft_timer_set(struct weft_timer *timer, int64_t deadline_ns)
         weft_service_kick();
 }
 
+/* Who cancels one of them waits for our locks, and then finds where it is now. */
+void weft_clock_close(struct weft_clock *clock)
+{
+    struct weft_clock *service = weft_service_clock();
+    enum access access = clock_lock(clock);
+    weft_lock_acquire(&service->lock);
+    while (clock->wheel.count > 0) {
+        weft_wheel_advance(&clock->wheel, INT64_MAX);
+        for (struct weft_timer *timer; (timer = weft_wheel_pop(&clock->wheel));) {
+            timer->node = (struct berth_list_node){ 0 };
+            set_on(service, timer, timer->deadline_ns);
+        }
+    }
+    weft_lock_release(&service->lock);
+    atomic_store_explicit(&clock->next_ns, INT64_MAX, memory_order_relaxed);
+    weft_wheel_fini(&clock->wheel);
+    clock_unlock(clock, access);
+    weft_service_kick();
+}
+
 void weft_timer_cancel(struct weft_timer *timer)
 {
     if (weft_test_here()) {

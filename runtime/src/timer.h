@@ -27,6 +27,10 @@ struct weft_clock {
 int weft_clock_init(struct weft_clock *clock, struct weft_seat *seat);
 void weft_clock_fini(struct weft_clock *clock);
 
+/* What is set there moves to the clock of the service thread; the wheel is given back. Nobody sets
+ * any timer there any more. For a seat's. */
+void weft_clock_close(struct weft_clock *clock);
+
 /* Sets a timer that is not set, on the clock of the caller's seat, or on that of the service
  * thread. `fire` has been filled in. Any thread. */
 void weft_timer_set(struct weft_timer *timer, int64_t deadline_ns);

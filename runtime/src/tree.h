@@ -361,10 +361,18 @@ struct weft_mark {
  * behind its owner. */
 void weft_marks_leave(const struct weft_scope_state *scope);
 
+/* Under the tree's lock: the next in depth-first order, marks included (they have no `fn`), or
+ * NULL.
+ */
+struct weft_task *weft_task_walk(struct weft_task *task, unsigned *depth);
+
 /* weft_dump(), which gives up (-ECANCELED) as soon as `stop_fd` can be read; -1: never. */
 int weft_dump_until(int fd, int stop_fd);
 
 /* runtime.c --------------------------------------------------------------------------------- */
+
+/* Starts it, unless it runs. 0 or -errno. */
+int weft_runtime_start(void);
 
 /* Counts coroutines against tasks_max: 0 or -ENOMEM. */
 int weft_tasks_enter(void);

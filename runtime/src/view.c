@@ -162,14 +162,16 @@ static bool refuse_all(struct weft_turns *turns, const struct weft_turn *turn, i
     return is_found;
 }
 
-/* The loop does not come, so its place is free. If there is no other, nobody would run the turns:
+/* A loop does not come, so its place is free. If there is no other, nobody would run the turns:
  * they are refused, too. `turn`, or NULL: which the caller refuses himself, if this returns true.
  */
-static bool loop_refused(struct weft_view *view, const struct weft_turn *turn, int rc)
+static bool place_lost(struct weft_view *view, bool was_starter, const struct weft_turn *turn,
+                       int rc)
 {
     struct weft_turns taken = { 0 }, queue = { 0 };
     weft_lock_acquire(&view->lock);
-    view->is_starting = false;
+    if (was_starter)
+        view->is_starting = false;
     view->running--;
     if (view->running == 0) {
         taken = view->taken;
@@ -185,15 +187,22 @@ static bool loop_refused(struct weft_view *view, const struct weft_turn *turn, i
 static int loop_send(struct weft_view *view, const struct weft_turn *turn)
 {
     int rc = view->parent->ops->dispatch(view->parent, &view->starter);
-    return rc < 0 && loop_refused(view, turn, rc) ? rc : 0;
+    return rc < 0 && place_lost(view, true, turn, rc) ? rc : 0;
 }
 
 bool weft_view_refused(struct weft_turn *turn, int rc)
 {
-    if (turn->run != loop_run)
-        return false;
-    (void)loop_refused(berth_container_of(turn, struct weft_view, starter), NULL, rc);
-    return true;
+    if (turn->run == loop_run) {
+        (void)place_lost(berth_container_of(turn, struct weft_view, starter), true, NULL, rc);
+        return true;
+    }
+    if (turn->run == bound_run) { /* it has a place of each view around it */
+        struct weft_dispatcher *d = berth_container_of(turn, struct weft_task, turn)->dispatcher;
+        turn->run = weft_task_turn;
+        for (; d->ops == &view_ops; d = view_of(d)->parent)
+            (void)place_lost(view_of(d), false, NULL, rc);
+    }
+    return false;
 }
 
 /* Under the lock. */
@@ -226,7 +235,9 @@ static void go_along(struct weft_view_loop *loop, struct weft_turn *turn)
         each->view = NULL;
     }
     turn->run = bound_run;
-    (void)weft_turn_to_seat(turn);
+    int rc = weft_turn_to_seat(turn);
+    if (rc < 0)
+        weft_turn_refused(turn, rc);
 }
 
 /* The turn, or NULL if it is not for this thread. */

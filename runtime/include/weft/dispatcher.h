@@ -73,6 +73,18 @@ int weft_view_serial(struct weft_dispatcher *parent, const char *name,
  * `d` like any other, and is queued there when it is woken. NULL: NULL. */
 struct weft_dispatcher *weft_immediate(struct weft_dispatcher *d);
 
+/* Threads of its own, which stay: "NAME-1", "NAME-2" and so on. A call that blocks holds its
+ * thread, unless the coroutine has said weft_intercept(true). `threads`: 1..65535, and no more than
+ * weft_opts.threads_max leaves, else -EAGAIN; `name`: as of a view. 0; -EINVAL, -EEXIST, -ENOMEM.
+ */
+int weft_pool_open(int threads, const char *name, struct weft_dispatcher **ret_pool);
+
+/* Waits (blocks a plain thread) for what runs just now. Whatever else is there, queued or parked,
+ * is cancelled and cleans up on weft_io(). Then the threads are weft's again and the name is free;
+ * the handle refuses everything with -ENODEV until weft_shutdown(), which is -EBUSY before. 0;
+ * -EDEADLK: inside itself; -ENODEV: closed before; -EINVAL: not one that weft_pool_open() made. */
+int weft_pool_close(struct weft_dispatcher *pool);
+
 /* A dispatcher of your own, for example an event loop or the queue of a device. It is handed pieces
  * of work and runs each exactly once. */
 struct weft_work {

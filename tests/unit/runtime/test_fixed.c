@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Fixed pools: their threads, and how they are closed.
+ */
+#include "wefttest.h"
+
+#include <poll.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CALLS   20
+#define CALL_MS 20
+
+struct pool_test {
+    struct weft_dispatcher *pool, *on;
+    int inside, inside_max;
+    pthread_mutex_t lock;
+    atomic_int ended, cancelled, cleaned_on_io, strange_names;
+    atomic_bool is_free, is_inside, is_parked;
+    int rc;
+    int pipe[2];
+};
+
+static struct weft_dispatcher *given_pool(int threads, const char *name)
+{
+    struct weft_dispatcher *pool;
+    assert_int_equal(weft_pool_open(threads, name, &pool), 0);
+    return pool;
+}
+
+static void block_ms(int ms)
+{
+    struct timespec left = { .tv_nsec = ms * 1000000L };
+    (void)syscall(SYS_nanosleep, &left, NULL); /* sleeps: a call that blocks its thread */
+}
+
+static int call(void *arg)
+{
+    struct pool_test *t = arg;
+    (void)pthread_mutex_lock(&t->lock);
+    t->inside++;
+    t->inside_max = t->inside > t->inside_max ? t->inside : t->inside_max;
+    (void)pthread_mutex_unlock(&t->lock);
+    block_ms(CALL_MS);
+    const char *name = weft_thread_name();
+    if (strcmp(name, "two-1") != 0 && strcmp(name, "two-2") != 0)
+        t->strange_names++;
+    (void)pthread_mutex_lock(&t->lock);
+    t->inside--;
+    (void)pthread_mutex_unlock(&t->lock);
+    t->ended++;
+    return 0;
+}
+
+static int call_many(void *arg)
+{
+    struct pool_test *t = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < CALLS; i++)
+        weft_launch(&scope, t->pool, call, t);
+    return weft_scope_close(&scope, 0);
+}
+
+static void two_threads_make_twenty_calls_in_ten_rounds(void **state)
+{
+    (void)state;
+    struct pool_test t = { .pool = given_pool(2, "two"), .lock = PTHREAD_MUTEX_INITIALIZER };
+    int64_t start_ns = weft_now_ns();
+
+    assert_int_equal(weft_run(call_many, &t), 0);
+
+    assert_true(weft_now_ns() - start_ns >= (int64_t)CALLS / 2 * CALL_MS * 1000000);
+    assert_int_equal(t.inside_max, 2);
+    assert_int_equal(t.ended, CALLS);
+    assert_int_equal(t.strange_names, 0);
+    assert_int_equal(weft_pool_close(t.pool), 0);
+}
+
+static void a_pool_has_one_to_65535_threads_and_a_name_of_its_own(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *pool = given_pool(1, "own"), *other = NULL;
+
+    assert_int_equal(weft_pool_open(0, "none", &other), -EINVAL);
+    assert_int_equal(weft_pool_open(65536, "many", &other), -EINVAL);
+    assert_int_equal(weft_pool_open(1, NULL, &other), -EINVAL);
+    assert_int_equal(weft_pool_open(1, "own", &other), -EEXIST);
+    assert_null(other);
+    assert_int_equal(weft_pool_close(pool), 0);
+    assert_int_equal(weft_pool_close(given_pool(1, "own")), 0);
+}
+
+static void threads_count_against_threads_max(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *pool = NULL;
+    assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 1, .threads_max = 4 }), 0);
+
+    assert_int_equal(weft_pool_open(8, "eight", &pool), -EAGAIN);
+
+    assert_null(pool);
+    assert_int_equal(weft_pool_close(given_pool(2, "eight")), 0);
+}
+
+static int close_inside(void *arg)
+{
+    return weft_pool_close(arg);
+}
+
+static int launch_there(void *arg)
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch(&scope, arg, close_inside, arg);
+    return weft_scope_close(&scope, 0);
+}
+
+static void closing_says_what_it_cannot_do(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *pool = given_pool(2, "closed");
+
+    assert_int_equal(weft_pool_close(NULL), -EINVAL);
+    assert_int_equal(weft_pool_close(weft_default()), -EINVAL);
+    assert_int_equal(weft_pool_close(weft_virtual()), -EINVAL);
+    assert_int_equal(weft_run(launch_there, pool), -EDEADLK);
+    assert_int_equal(weft_shutdown(), -EBUSY);
+    assert_int_equal(weft_pool_close(pool), 0);
+    assert_int_equal(weft_pool_close(pool), -ENODEV);
+    assert_int_equal(weft_run(launch_there, pool), -ENODEV);
+    assert_null(weft_root_open(pool, close_inside, pool));
+}
+
+/* ---- what is there when it is closed ---- */
+
+static int hold(void *arg)
+{
+    struct pool_test *t = arg;
+    t->is_inside = true;
+    bool is_free = test_block_until(&t->is_free);
+    t->ended++;
+    return is_free ? 0 : -ETIMEDOUT;
+}
+
+static int never(void *arg)
+{
+    struct pool_test *t = arg;
+    t->ended += 100;
+    return 0;
+}
+
+static int clean_up(struct pool_test *t, int rc)
+{
+    if (rc == -ECANCELED)
+        t->cancelled++;
+    if (weft_current() == weft_io())
+        t->cleaned_on_io++;
+    return rc;
+}
+
+static int sleep_there(void *arg)
+{
+    struct pool_test *t = arg;
+    return clean_up(t, weft_sleep_ms(TEST_WAIT_MS));
+}
+
+static int wait_there(void *arg)
+{
+    struct pool_test *t = arg;
+    return clean_up(t, weft_fd_wait(t->pipe[0], POLLIN, weft_deadline_ms(TEST_WAIT_MS)));
+}
+
+static int read_there(void *arg)
+{
+    struct pool_test *t = arg;
+    char byte;
+    (void)weft_intercept(true);
+    ssize_t count = read(t->pipe[0], &byte, 1);
+    return clean_up(t, count < 0 ? -errno : 0);
+}
+
+static int yield_once(void *arg)
+{
+    struct pool_test *t = arg;
+    t->is_parked = true; /* those before it in the queue have parked */
+    return 0;
+}
+
+static int close_it(void *arg)
+{
+    struct pool_test *t = arg;
+    t->rc = weft_pool_close(t->pool);
+    return 0;
+}
+
+static int free_it(void *arg)
+{
+    struct pool_test *t = arg;
+    (void)weft_sleep_ms(20);
+    t->is_free = true;
+    return 0;
+}
+
+static int close_full_pool(void *arg)
+{
+    struct pool_test *t = arg;
+    struct weft_scope scope;
+    weft_supervisor_open(&scope);
+    struct weft_task *tasks[] = {
+        weft_async(&scope, t->on, sleep_there, t),
+        weft_async(&scope, t->on, wait_there, t),
+        weft_async(&scope, t->on, read_there, t),
+        weft_async(&scope, t->on, yield_once, t),
+    };
+    bool is_ready = test_await(&t->is_parked);
+    struct weft_task *holder = weft_async(&scope, t->on, hold, t);
+    is_ready = is_ready && test_await(&t->is_inside);
+    struct weft_task *queued = weft_async(&scope, t->on, never, t);
+    weft_launch(&scope, weft_default(), free_it, t);
+    weft_launch(&scope, weft_default(), close_it, t);
+    int rc = is_ready ? weft_await(holder) : -ETIMEDOUT;
+    for (int i = 0; i < 3 && rc == 0; i++)
+        rc = weft_await(tasks[i]) == WEFT_ECHILD ? 0 : -EBADE;
+    if (rc == 0)
+        rc = weft_await(queued) == WEFT_ECHILD ? 0 : -EBADF;
+    return weft_scope_close(&scope, rc);
+}
+
+static void check_close(struct weft_dispatcher *pool, struct weft_dispatcher *on)
+{
+    struct pool_test t = { .pool = pool, .on = on };
+    assert_int_equal(pipe(t.pipe), 0);
+
+    assert_int_equal(weft_run(close_full_pool, &t), 0);
+
+    assert_int_equal(t.rc, 0);
+    assert_int_equal(t.ended, 1);
+    assert_int_equal(t.cancelled, 3);
+    assert_int_equal(t.cleaned_on_io, 3);
+    (void)close(t.pipe[0]);
+    (void)close(t.pipe[1]);
+}
+
+static void closing_waits_for_what_runs_and_cancels_the_rest(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *pool = given_pool(1, "one");
+    check_close(pool, pool);
+}
+
+static void so_it_does_in_views_of_it(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *pool = given_pool(1, "one"), *outer, *inner;
+    assert_int_equal(weft_view_nested(pool, 2, "outer", &outer), 0);
+    assert_int_equal(weft_view_serial(outer, "inner", &inner), 0);
+    check_close(pool, inner);
+}
+
+static void a_dump_shows_the_pool(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *pool = given_pool(3, "shown");
+    char text[4096] = "";
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+
+    assert_int_equal(weft_dump(ends[1]), 0);
+
+    assert_true(read(ends[0], text, sizeof text - 1) > 0);
+    assert_non_null(strstr(text, "pool 'shown': "));
+    assert_non_null(strstr(text, " of 3 running, 0 queued"));
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    assert_int_equal(weft_pool_close(pool), 0);
+}
+
+/* ---- libc's calls ---- */
+
+struct inside {
+    long thread;
+    int wrong;
+};
+
+static int park_there(void *arg)
+{
+    struct inside *inside = arg;
+    if (weft_intercept(true))
+        return -EBADE; /* not unless asked for */
+    inside->thread = syscall(SYS_gettid);
+    for (int i = 0; i < 20; i++) {
+        if (usleep(500) != 0) /* sleeps: that is what parks */
+            return -EIO;
+        inside->wrong += syscall(SYS_gettid) != inside->thread;
+    }
+    return 0;
+}
+
+static int park_many(void *arg)
+{
+    struct inside inside[CALLS] = { { 0 } };
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < CALLS; i++)
+        weft_launch(&scope, arg, park_there, &inside[i]);
+    int rc = weft_scope_close(&scope, 0);
+    for (int i = 0; i < CALLS && rc == 0; i++)
+        rc = inside[i].wrong == 0 ? 0 : -ESTALE;
+    return rc;
+}
+
+static void calls_park_on_their_thread_if_asked_for(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *pool = given_pool(3, "parks");
+
+    assert_int_equal(weft_run(park_many, pool), 0);
+
+    assert_int_equal(weft_pool_close(pool), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        weft_unit_test(two_threads_make_twenty_calls_in_ten_rounds),
+        weft_unit_test(a_pool_has_one_to_65535_threads_and_a_name_of_its_own),
+        weft_unit_test(threads_count_against_threads_max),
+        weft_unit_test(closing_says_what_it_cannot_do),
+        weft_unit_test(closing_waits_for_what_runs_and_cancels_the_rest),
+        weft_unit_test(so_it_does_in_views_of_it),
+        weft_unit_test(a_dump_shows_the_pool),
+        weft_unit_test(calls_park_on_their_thread_if_asked_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
