@@ -55,8 +55,8 @@ struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *ar
 int weft_root_close(struct weft_task *root);
 
 /* Ends all threads of weft and gives its memory back, for leak checkers; after it everything,
- * weft_configure() included, is possible again. -EBUSY while a root, or a dispatcher of the user's,
- * has not been closed. */
+ * weft_configure() included, is possible again. -EBUSY while a root, a fixed pool, or a dispatcher
+ * of the user's has not been closed. */
 int weft_shutdown(void);
 
 #ifdef __cplusplus
