@@ -130,16 +130,31 @@ static struct weft_fiber *fiber_of(struct weft_task *task)
     return task->is_compact ? &task->compact.fiber : &task->stack->fiber;
 }
 
+/* The region of a seat is the thread's until it has left it: nobody takes the seat from it then. It
+ * has moved by that, for whoever was about to. False: it has lost the seat. */
+static bool claim_region(struct weft_thread *thread, struct weft_seat *seat)
+{
+    if (!weft_seat_enter(thread, seat))
+        return false;
+    weft_put(&thread->runs_compact, true);
+    weft_put(&seat->turns, weft_get(&seat->turns) + 1);
+    weft_seat_leave(thread, seat);
+    return true;
+}
+
 /* Gives a compact coroutine its place on the region of the thread's seat, for life. False: it gets
  * an ordinary stack, because there is no seat, or no memory for the region. */
 static bool begin_compact(struct weft_thread *thread, struct weft_task *task)
 {
     struct weft_seat *seat = thread->seat;
-    task->is_compact = seat && !thread->is_guest && !thread->current &&
-                       (seat->region.stack || weft_region_init(&seat->region, &seat->blocks,
-                                                               weft_stack_bytes_default()) == 0);
-    if (!task->is_compact)
+    task->is_compact =
+        seat && !thread->is_guest && !thread->current && claim_region(thread, seat) &&
+        (seat->region.stack ||
+         weft_region_init(&seat->region, &seat->blocks, weft_stack_bytes_default()) == 0);
+    if (!task->is_compact) {
+        weft_put(&thread->runs_compact, false);
         return false;
+    }
     weft_stack_unreserve(&thread->stacks, task->stack_class);
     task->stack_class = -1;
     task->turn.seat = seat;
@@ -223,11 +238,11 @@ static void resume(struct weft_thread *thread, struct weft_task *task)
             weft_elements_install(self);
         return;
     }
-    if (task->is_compact && !enter_region(task)) {
-        weft_task_dispatch(task); /* until the other one has gone on */
+    if (task->is_compact && !(claim_region(thread, task->turn.seat) && enter_region(task))) {
+        weft_put(&thread->runs_compact, false);
+        weft_task_dispatch(task); /* until the other one has gone on, or where its seat is now */
         return;
     }
-    weft_put(&thread->runs_compact, task->is_compact);
     set_current(thread, task);
     weft_fiber_switch(&thread->fiber, fiber_of(task));
     arrive();
