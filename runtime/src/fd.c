@@ -7,6 +7,10 @@
  * (EPOLLONESHOT), anew by everybody who begins to wait. Arming also looks whether it is ready; so
  * nothing is missed, and one that was closed and opened anew never inherits anything: arming says
  * ENOENT, and it is put in afresh. A report only wakes: whoever waited tries again.
+ *
+ * One of which it is known that nobody can close it unseen stays armed (EPOLLET), which saves a
+ * call a wait: what is reported while nobody waits is kept. A bit that is out of date costs one try
+ * in vain, never a wake: it is taken before the try after which one waits again.
  */
 #include <errno.h>
 #include <poll.h>
@@ -28,6 +32,8 @@
 struct record {
     struct weft_lock lock;
     unsigned waiting;
+    uint16_t ready, ended;      /* with is_edge: reported since somebody waited; for good */
+    bool is_edge;               /* it stays armed */
     struct weft_poller *poller; /* in whose epoll it was put last, or NULL */
     struct weft_waiters waiters;
 };
@@ -68,6 +74,7 @@ static struct record *record_find(int fd)
 static void move_to_service(struct record *record, int fd)
 {
     record->poller = NULL;
+    record->is_edge = false;
     uint32_t events = wanted(record);
     if (events == 0)
         return;
@@ -117,17 +124,28 @@ static uint32_t wanted(const struct record *record)
     return events;
 }
 
+/* Under the lock: the epoll forgets it. */
+static void disarm(struct record *record, int fd)
+{
+    struct epoll_event none = { 0 };
+    if (record->poller)
+        (void)epoll_ctl(record->poller->epoll_fd, EPOLL_CTL_DEL, fd, &none);
+    record->poller = NULL;
+    record->is_edge = false;
+    record->ready = record->ended = 0;
+}
+
 /* Under the lock. 0 or -errno. */
 static int arm(struct record *record, int fd, uint32_t events)
 {
     struct weft_poller *here = poller_here();
-    if (record->poller != here && !record->waiters.first) {
-        struct epoll_event none = { 0 };
-        if (record->poller)
-            (void)epoll_ctl(record->poller->epoll_fd, EPOLL_CTL_DEL, fd, &none);
-        record->poller = NULL;
-    }
-    struct epoll_event event = { .events = events | EPOLLONESHOT, .data.u64 = (uint64_t)fd };
+    if (record->poller != here && !record->waiters.first)
+        disarm(record, fd);
+    record->is_edge = (events & EPOLLET) != 0;
+    struct epoll_event event = {
+        .events = events | (record->is_edge ? 0 : EPOLLONESHOT),
+        .data.u64 = (uint64_t)fd,
+    };
     bool is_in = record->poller;
     if (!is_in)
         record->poller = here;
@@ -152,16 +170,21 @@ void weft_fd_report(int fd, uint32_t events)
         return;
     uint32_t always = EPOLLERR | EPOLLHUP;
     weft_lock_acquire(&record->lock);
+    if (record->is_edge) {
+        record->ready |= (uint16_t)events;
+        record->ended |= (uint16_t)(events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP));
+    }
     struct weft_waiter *next;
     for (struct weft_waiter *waiter = record->waiters.first; waiter; waiter = next) {
         next = waiter->next;
         if ((events & (always | (uint32_t)(unsigned short)waiter->events)) == 0)
             continue;
+        record->ready &= (uint16_t)~waiter->events;
         waiter->events = (short)events;
         weft_waiters_wake(&record->waiters, waiter);
     }
     uint32_t left = wanted(record);
-    if (left != 0)
+    if (left != 0 && !record->is_edge)
         (void)arm(record, fd, left);
     weft_lock_release(&record->lock);
 }
@@ -172,10 +195,7 @@ void weft_fd_forget(int fd)
     if (!record)
         return;
     weft_lock_acquire(&record->lock);
-    struct epoll_event none = { 0 };
-    if (record->poller)
-        (void)epoll_ctl(record->poller->epoll_fd, EPOLL_CTL_DEL, fd, &none);
-    record->poller = NULL;
+    disarm(record, fd);
     while (record->waiters.first) {
         record->waiters.first->is_closed = true;
         weft_waiters_wake(&record->waiters, record->waiters.first);
@@ -196,7 +216,25 @@ static int ask(int fd, short events)
     return pollfd.revents & POLLNVAL ? -EBADF : pollfd.revents;
 }
 
-int weft_fd_await(int fd, short poll_events, int64_t deadline_ns)
+/* Under the lock, for one that stays armed: what was reported since somebody waited for it; 0: it
+ * is armed. Or -errno. What has ended is always ready: no further report comes. */
+static int take_ready(struct record *record, int fd, short poll_events, enum weft_arm how)
+{
+    if (!record->is_edge || how != WEFT_ARM_KEPT) {
+        record->ready = record->ended = 0;
+        int rc = arm(record, fd, EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET);
+        return rc < 0 ? rc : 0; /* arming reports what is ready already */
+    }
+    uint16_t wanted_bits = (uint16_t)poll_events;
+    uint16_t ended = record->ended;
+    bool has_ended = (ended & (EPOLLERR | EPOLLHUP)) != 0 ||
+                     ((ended & EPOLLRDHUP) != 0 && (poll_events & (POLLIN | POLLRDHUP)) != 0);
+    int ready = (record->ready & wanted_bits) | (has_ended ? ended | poll_events : 0);
+    record->ready &= (uint16_t)~wanted_bits;
+    return ready;
+}
+
+int weft_fd_await(int fd, short poll_events, int64_t deadline_ns, enum weft_arm how)
 {
     struct weft_task *self = weft_self();
     if (weft_test_here())
@@ -206,8 +244,11 @@ int weft_fd_await(int fd, short poll_events, int64_t deadline_ns)
         return fd < 0 ? -EBADF : -ENOMEM;
     struct weft_waiter *waiter = &self->waiter;
     weft_lock_acquire(&record->lock);
-    uint32_t events = wanted(record) | (uint32_t)(unsigned short)poll_events;
-    int rc = arm(record, fd, events);
+    int rc;
+    if (how != WEFT_ARM_ONCE)
+        rc = take_ready(record, fd, poll_events, how);
+    else
+        rc = arm(record, fd, wanted(record) | (uint32_t)(unsigned short)poll_events);
     struct weft_poller *poller = record->poller;
     if (rc == 0) {
         waiter->events = poll_events;
@@ -216,7 +257,7 @@ int weft_fd_await(int fd, short poll_events, int64_t deadline_ns)
         poller->waiting++;
     }
     weft_lock_release(&record->lock);
-    if (rc < 0)
+    if (rc != 0)
         return rc == -EPERM ? poll_events : rc; /* no epoll for it: always ready */
     rc = weft_wait(self, "descriptor", &self->is_done, deadline_ns);
     weft_lock_acquire(&record->lock);
@@ -244,7 +285,7 @@ int weft_fd_wait(int fd, short poll_events, int64_t deadline_ns)
             return rc;
         if (deadline_ns == 0)
             return -ETIMEDOUT;
-        rc = weft_fd_await(fd, poll_events, deadline_ns);
+        rc = weft_fd_await(fd, poll_events, deadline_ns, WEFT_ARM_ONCE);
         if (rc < 0)
             return rc;
     }

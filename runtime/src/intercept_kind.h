@@ -33,6 +33,7 @@ enum weft_fd_kind {
 #define WEFT_FD_WAS_AWAITED 64u  /* somebody parked on this number since it was opened */
 #define WEFT_FD_IS_TAKEN    128u /* weft_fd_take() */
 #define WEFT_FD_IS_DRAINED  256u /* a stream that last gave less than was asked for */
+#define WEFT_FD_IS_ARMED    512u /* for good, since it was opened: WEFT_ARM_KEPT in poller.h */
 
 static inline enum weft_fd_kind weft_kind(unsigned bits)
 {

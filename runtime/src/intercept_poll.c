@@ -95,7 +95,7 @@ static int wait_one(struct waiting *waiting, int fd, short events, bool is_users
     }
     if (is_users)
         weft_fd_mark(fd, WEFT_FD_WAS_AWAITED);
-    int rc = weft_fd_await(fd, events, waiting->deadline_ns);
+    int rc = weft_fd_await(fd, events, waiting->deadline_ns, WEFT_ARM_ONCE);
     if (rc == -ECANCELED || rc == -ENOTSUP)
         return rc;
     if (rc > 0 || rc == -ETIMEDOUT)

@@ -71,6 +71,19 @@ static int vain(struct weft_ready *ready)
     return rc == 0 && nap_until_ns > ready->deadline_ns ? -EAGAIN : rc;
 }
 
+/* Whether it may stay armed. What is known of a number ends with its descriptor, so whether it is
+ * armed has to be said anew for the next one. */
+static enum weft_arm arm_of(int fd)
+{
+    unsigned bits = weft_fd_look(fd);
+    if ((bits & WEFT_FD_IS_OWN) == 0)
+        return WEFT_ARM_ONCE;
+    if ((bits & WEFT_FD_IS_ARMED) != 0)
+        return WEFT_ARM_KEPT;
+    weft_fd_mark(fd, WEFT_FD_IS_ARMED);
+    return WEFT_ARM_FOR_GOOD;
+}
+
 int weft_ready_wait(struct weft_ready *ready)
 {
     int rc = weft_ready_ask(ready);
@@ -78,7 +91,7 @@ int weft_ready_wait(struct weft_ready *ready)
         return rc;
     ready->self->calls_in_a_row = 0;
     weft_fd_mark(ready->fd, WEFT_FD_WAS_AWAITED);
-    rc = weft_fd_await(ready->fd, ready->poll_events, ready->deadline_ns);
+    rc = weft_fd_await(ready->fd, ready->poll_events, ready->deadline_ns, arm_of(ready->fd));
     if (rc > 0)
         return vain(ready);
     if (rc == -ETIMEDOUT)

@@ -42,8 +42,15 @@ void weft_fd_report(int fd, uint32_t events);
 /* Wakes all who wait on a descriptor with -EBADF: it is about to be closed. Any thread. */
 void weft_fd_forget(int fd);
 
-/* As weft_fd_wait(), for a caller who has just seen that it is not ready. */
-int weft_fd_await(int fd, short poll_events, int64_t deadline_ns);
+enum weft_arm {
+    WEFT_ARM_ONCE,     /* for this wait */
+    WEFT_ARM_FOR_GOOD, /* nobody can close it unseen: it may stay armed */
+    WEFT_ARM_KEPT,     /* it was armed for good, and is the same descriptor still */
+};
+
+/* As weft_fd_wait(), for a caller who has just seen that it is not ready, and who tries again after
+ * it. */
+int weft_fd_await(int fd, short poll_events, int64_t deadline_ns, enum weft_arm how);
 
 /* The poller is about to go: no descriptor may be looked for there. Nobody waits. */
 void weft_fd_purge(const struct weft_poller *poller);
