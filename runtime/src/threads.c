@@ -26,6 +26,7 @@
 #include "base/container.h"
 #include "base/list.h"
 
+#include "builtin.h"
 #include "die.h"
 #include "fixed.h"
 #include "monitor.h"
@@ -83,11 +84,6 @@ static bool help_out(struct set_thread *thread);
 
 static const struct weft_ops lane_ops = { .dispatch = lane_dispatch, .is_here = lane_is_here };
 
-static struct weft_pool pool_default, pool_virtual;
-static struct weft_pool *const pools[] = { &pool_default, &pool_virtual };
-#define POOL_COUNT (sizeof pools / sizeof pools[0])
-static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
-static bool pools_are_open; /* under it */
 static struct lane lane_io = { .base = { .name = "io", .ops = &lane_ops } };
 static struct lane lane_blocking = { .base = { .name = "blocking", .ops = &lane_ops } };
 static struct lane *const lanes[] = { &lane_io, &lane_blocking };
@@ -110,11 +106,6 @@ static struct {
           .stopped = PTHREAD_COND_INITIALIZER,
           .idle_ms = WEFT_IDLE_MS_DEFAULT };
 
-struct weft_dispatcher *weft_default(void)
-{
-    return weft_test_door(WEFT_TEST_DEFAULT, &pool_default.base);
-}
-
 struct weft_dispatcher *weft_io(void)
 {
     return weft_test_door(WEFT_TEST_IO, &lane_io.base);
@@ -123,11 +114,6 @@ struct weft_dispatcher *weft_io(void)
 struct weft_dispatcher *weft_pool_blocking(void)
 {
     return weft_test_door(WEFT_TEST_BLOCKING, &lane_blocking.base);
-}
-
-struct weft_dispatcher *weft_virtual(void)
-{
-    return weft_test_door(WEFT_TEST_VIRTUAL, &pool_virtual.base);
 }
 
 static struct set_thread *thread_of(struct berth_list_node *node)
@@ -154,51 +140,11 @@ static void spare_free(void)
     }
 }
 
-/* To the monitor. */
-static void pools_show(bool are_open)
-{
-    (void)pthread_mutex_lock(&pools_lock);
-    pools_are_open = are_open;
-    (void)pthread_mutex_unlock(&pools_lock);
-}
-
-void weft_pools_each(void (*visit)(struct weft_pool *pool, void *arg), void *arg)
-{
-    (void)pthread_mutex_lock(&pools_lock);
-    for (size_t i = 0; i < POOL_COUNT && pools_are_open; i++)
-        visit(pools[i], arg);
-    if (pools_are_open)
-        weft_fixed_each(visit, arg);
-    (void)pthread_mutex_unlock(&pools_lock);
-}
-
-void weft_pools_lock(void)
-{
-    (void)pthread_mutex_lock(&pools_lock);
-}
-
-void weft_pools_unlock(void)
-{
-    (void)pthread_mutex_unlock(&pools_lock);
-}
-
-static void pools_fini(void)
-{
-    for (size_t i = 0; i < POOL_COUNT; i++)
-        weft_pool_fini(pools[i]);
-}
-
 int weft_threads_open(const struct weft_pool_limits *limits)
 {
-    int rc = weft_pool_init(&pool_default, "default", limits->threads, false);
-    if (rc == 0)
-        rc = weft_pool_init(&pool_virtual, "virtual", limits->virtual_threads, true);
-    if (rc < 0) {
-        pools_fini();
+    int rc = weft_pools_init(limits);
+    if (rc < 0)
         return rc;
-    }
-    pool_virtual.base.intercepts = true;
-    pool_virtual.has_spares = true;
     (void)pthread_mutex_lock(&set.lock);
     berth_list_init(&set.idle);
     berth_list_init(&set.retired);
@@ -216,14 +162,14 @@ int weft_threads_open(const struct weft_pool_limits *limits)
     lane_io.limit = limits->io_threads;
     lane_blocking.limit = limits->blocking_threads;
     /* One is always there, so that queued work never waits for none. */
-    rc = thread_make(NULL, &pool_default.seats[0]);
+    rc = thread_make(NULL, &weft_pool_default.seats[0]);
     if (rc < 0)
         spare_free();
     (void)pthread_mutex_unlock(&set.lock);
     if (rc < 0)
-        pools_fini();
+        weft_pools_fini();
     else
-        pools_show(true);
+        weft_pools_show(true);
     return rc;
 }
 
@@ -238,15 +184,15 @@ static void retired_join(void)
 
 void weft_threads_close(void)
 {
-    pools_show(false);
+    weft_pools_show(false);
     (void)pthread_mutex_lock(&set.lock);
     set.is_stopping = true;
     BERTH_LIST_FOREACH (node, &set.idle)
         (void)pthread_cond_signal(&thread_of(node)->wake);
     (void)pthread_mutex_unlock(&set.lock);
-    for (size_t i = 0; i < POOL_COUNT; i++) {
-        for (unsigned j = 0; j < pools[i]->seat_count; j++)
-            weft_poller_kick(&pools[i]->seats[j].poller);
+    for (size_t i = 0; i < WEFT_BUILTIN_COUNT; i++) {
+        for (unsigned j = 0; j < weft_builtin[i]->seat_count; j++)
+            weft_poller_kick(&weft_builtin[i]->seats[j].poller);
     }
     (void)pthread_mutex_lock(&set.lock);
     while (set.thread_count > 0)
@@ -256,7 +202,7 @@ void weft_threads_close(void)
     retired_join();
     spare_free();
     (void)pthread_mutex_unlock(&set.lock);
-    pools_fini();
+    weft_pools_fini();
 }
 
 static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
@@ -358,9 +304,9 @@ int weft_threads_fetch(struct weft_seat *seat)
 static void fall_short(void)
 {
     set.is_short = true;
-    for (size_t i = 0; i < POOL_COUNT; i++) {
-        for (unsigned j = 0; j < pools[i]->seat_count; j++) {
-            struct weft_seat *seat = &pools[i]->seats[j];
+    for (size_t i = 0; i < WEFT_BUILTIN_COUNT; i++) {
+        for (unsigned j = 0; j < weft_builtin[i]->seat_count; j++) {
+            struct weft_seat *seat = &weft_builtin[i]->seats[j];
             if (seat->watcher && !seat->thread)
                 weft_poller_kick(&seat->poller);
         }
@@ -385,9 +331,9 @@ static bool help_out(struct set_thread *thread)
         }
     }
     bool is_waited_for = false;
-    for (size_t i = 0; i < POOL_COUNT; i++) {
-        for (unsigned j = 0; j < pools[i]->seat_count; j++) {
-            struct weft_seat *seat = &pools[i]->seats[j];
+    for (size_t i = 0; i < WEFT_BUILTIN_COUNT; i++) {
+        for (unsigned j = 0; j < weft_builtin[i]->seat_count; j++) {
+            struct weft_seat *seat = &weft_builtin[i]->seats[j];
             struct weft_thread *nobody = NULL;
             if (seat->thread || seat->watcher)
                 continue;
@@ -440,7 +386,7 @@ void weft_threads_replace(struct weft_seat *seat, struct weft_thread *stuck, uns
 
 bool weft_threads_promise(struct weft_thread *base, struct weft_pool *pool, struct weft_turn *turn)
 {
-    if (base->is_guest || base->current || base->seat || pool != &pool_default)
+    if (base->is_guest || base->current || base->seat || pool != &weft_pool_default)
         return false;
     struct set_thread *thread = berth_container_of(base, struct set_thread, base);
     weft_turns_push(&thread->promised, turn);
@@ -453,7 +399,7 @@ void weft_threads_unpromise(struct weft_thread *base)
         return;
     struct set_thread *thread = berth_container_of(base, struct set_thread, base);
     for (struct weft_turn *turn; (turn = weft_turns_pop(&thread->promised));)
-        weft_pool_post(&pool_default, turn);
+        weft_pool_post(&weft_pool_default, turn);
 }
 
 bool weft_thread_is_wanted(const struct weft_thread *base)
@@ -742,7 +688,7 @@ static bool is_needed(const struct set_thread *thread)
  * be had when there is work again. */
 static bool stays(struct set_thread *thread)
 {
-    struct weft_seat *seat = &pool_default.seats[0];
+    struct weft_seat *seat = &weft_pool_default.seats[0];
     struct weft_thread *nobody = NULL;
     if (set.is_stopping)
         return false;
@@ -788,24 +734,6 @@ void weft_threads_idle_ms_set(int64_t idle_ms)
     set.idle_ms = idle_ms;
 }
 
-static void look_at_pool(const struct weft_pool *pool, struct weft_pool_state *state,
-                         struct weft_lane_state *ret_lane)
-{
-    *ret_lane = (struct weft_lane_state){
-        .name = pool->base.name,
-        .limit = pool->seat_count,
-        .queued = pool->queued,
-    };
-    for (unsigned i = 0; i < pool->seat_count; i++) {
-        const struct weft_seat *seat = &pool->seats[i];
-        ret_lane->queued += seat->queued;
-        if (seat->thread)
-            ret_lane->running++;
-        else if (seat->watcher)
-            state->idle++;
-    }
-}
-
 static void look_at_lane(const struct lane *lane, struct weft_lane_state *ret_lane)
 {
     *ret_lane = (struct weft_lane_state){
@@ -826,9 +754,9 @@ void weft_threads_look(struct weft_pool_state *ret_state)
         BERTH_LIST_FOREACH (node, &set.idle)
             state.idle++;
     }
-    look_at_pool(&pool_default, &state, &state.lanes[0]);
+    weft_pool_look(&weft_pool_default, &state, &state.lanes[0]);
     look_at_lane(&lane_io, &state.lanes[1]);
-    look_at_pool(&pool_virtual, &state, &state.lanes[2]);
+    weft_pool_look(&weft_pool_virtual, &state, &state.lanes[2]);
     look_at_lane(&lane_blocking, &state.lanes[3]);
     (void)pthread_mutex_unlock(&set.lock);
     *ret_state = state;
