@@ -46,11 +46,14 @@ static void mark_scopes(struct weft_scope_state *from, struct weft_task **todo)
 static bool turn_round(struct weft_task *task)
 {
     int seen = WEFT_TICKET_WAITS;
-    if (!task->ticket || !weft_task_is_cancelled(task) ||
-        !atomic_compare_exchange_strong(&task->ticket->state, &seen, WEFT_TICKET_VOID))
+    struct weft_ticket *ticket = atomic_load_explicit(&task->ticket, memory_order_acquire);
+    if (!ticket || !weft_task_is_cancelled(task))
         return false;
-    task->dispatcher = task->ticket->home;
-    task->ticket = NULL; /* it is the queue's */
+    struct weft_dispatcher *home = ticket->home;
+    if (!atomic_compare_exchange_strong(&ticket->state, &seen, WEFT_TICKET_VOID))
+        return false;
+    task->dispatcher = home; /* the ticket is the queue's, which may have dropped it by now */
+    atomic_store_explicit(&task->ticket, NULL, memory_order_relaxed);
     return true;
 }
 

@@ -454,12 +454,13 @@ static void after_move(struct weft_task *task)
 {
     struct weft_tree *tree = task->tree;
     weft_lock_acquire(&tree->lock);
-    struct weft_ticket *ticket = task->ticket;
+    struct weft_ticket *ticket = atomic_load_explicit(&task->ticket, memory_order_relaxed);
     if (!ticket) {
         weft_task_dispatch(task);
     } else {
         struct weft_dispatcher *d = task->dispatcher;
         bool is_cancelled = weft_task_is_cancelled(task);
+        atomic_store_explicit(&ticket->state, WEFT_TICKET_WAITS, memory_order_relaxed);
         int rc = is_cancelled ? -ECANCELED : d->ops->dispatch(d, &ticket->turn);
         if (rc < 0)
             go_back(task, rc);
@@ -470,9 +471,10 @@ static void after_move(struct weft_task *task)
 /* Under the tree's lock: it will not come where it wanted to go. */
 static void go_back(struct weft_task *task, int rc)
 {
-    task->dispatcher = task->ticket->home;
-    free(task->ticket);
-    task->ticket = NULL;
+    struct weft_ticket *ticket = atomic_load_explicit(&task->ticket, memory_order_relaxed);
+    task->dispatcher = ticket->home;
+    free(ticket);
+    atomic_store_explicit(&task->ticket, NULL, memory_order_relaxed);
     task->rc = rc;
     weft_task_dispatch(task);
 }
@@ -613,8 +615,8 @@ int weft_task_result(const struct weft_task *task)
 static void ticket_drop(struct weft_task *self)
 {
     weft_lock_acquire(&self->tree->lock);
-    struct weft_ticket *ticket = self->ticket;
-    self->ticket = NULL;
+    struct weft_ticket *ticket = atomic_load_explicit(&self->ticket, memory_order_relaxed);
+    atomic_store_explicit(&self->ticket, NULL, memory_order_relaxed);
     weft_lock_release(&self->tree->lock);
     free(ticket);
 }
@@ -632,7 +634,7 @@ static int move_to(struct weft_task *self, struct weft_dispatcher *d)
         .home = self->dispatcher,
     };
     self->dispatcher = d;
-    self->ticket = ticket;
+    atomic_store_explicit(&self->ticket, ticket, memory_order_release);
     self->rc = 0;
     self->waits_for = "dispatcher";
     weft_task_leave(self, WEFT_AFTER_MOVE);

@@ -102,10 +102,16 @@ enum weft_phase {
     WEFT_PHASE_ENDED,
 };
 
-/* A coroutine's place in the queue of another dispatcher, to which it is moving. Whoever changes
- * the state decides: the dispatcher takes it, or a canceller sends the coroutine back and leaves
- * the ticket to be dropped by the dispatcher. */
-enum weft_ticket_state { WEFT_TICKET_WAITS, WEFT_TICKET_TAKEN, WEFT_TICKET_VOID };
+/* A coroutine's place in the queue of another dispatcher, to which it is moving. It is new until
+ * the coroutine has left its stack and the ticket is handed in. Then whoever changes the state
+ * decides: the dispatcher takes it, or a canceller sends the coroutine back and leaves the ticket
+ * to be dropped by the dispatcher. */
+enum weft_ticket_state {
+    WEFT_TICKET_NEW,
+    WEFT_TICKET_WAITS,
+    WEFT_TICKET_TAKEN,
+    WEFT_TICKET_VOID,
+};
 
 struct weft_ticket {
     struct weft_turn turn;
@@ -177,8 +183,8 @@ struct weft_task {
     struct weft_field *fields;     /* the context it was launched with */
     const char *name;              /* or NULL */
     uint64_t id;
-    struct weft_ticket *ticket;       /* while it is under way to another dispatcher, else NULL */
-    struct weft_interrupt *interrupt; /* inside weft_interruptible(), under the lock; or NULL */
+    _Atomic(struct weft_ticket *) ticket; /* while it moves to another dispatcher, else NULL */
+    struct weft_interrupt *interrupt;     /* inside weft_interruptible(), under the lock; or NULL */
     int lock_id; /* as the owner of pthread mutexes; 0: has had none (intercept_owner.h) */
 
     /* From here on nothing is initialized before it is used: many coroutines end without having
