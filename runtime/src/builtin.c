@@ -7,7 +7,16 @@
 #include "seat.h"
 #include "test_run.h"
 
-struct weft_pool weft_pool_default, weft_pool_virtual;
+/* They can be asked where a thread is before they have started. */
+struct weft_pool weft_pool_default = { .base = { .name = "default", .ops = &weft_pool_ops } };
+struct weft_pool weft_pool_virtual = {
+    .base = {
+        .name = "virtual",
+        .ops = &weft_pool_ops,
+        .fixed = &weft_pool_virtual,
+        .intercepts = true,
+    },
+};
 struct weft_pool *const weft_builtin[WEFT_BUILTIN_COUNT] = { &weft_pool_default,
                                                              &weft_pool_virtual };
 
@@ -23,7 +32,6 @@ int weft_pools_init(const struct weft_pool_limits *limits)
         weft_pools_fini();
         return rc;
     }
-    weft_pool_virtual.base.intercepts = true;
     weft_pool_virtual.has_spares = true;
     return 0;
 }

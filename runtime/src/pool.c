@@ -37,7 +37,7 @@ static bool pool_is_here(struct weft_dispatcher *d);
 static struct weft_turn *next_here(struct weft_thread *thread);
 static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat *seat);
 
-static const struct weft_ops pool_ops = { .dispatch = pool_dispatch, .is_here = pool_is_here };
+const struct weft_ops weft_pool_ops = { .dispatch = pool_dispatch, .is_here = pool_is_here };
 
 static struct weft_pool *pool_of(struct weft_dispatcher *d)
 {
@@ -46,11 +46,12 @@ static struct weft_pool *pool_of(struct weft_dispatcher *d)
 
 int weft_pool_init(struct weft_pool *pool, const char *name, unsigned seat_count, bool is_fixed)
 {
-    /* Not the base as a whole: of the built-in ones others may look at `test` before the start. */
     memset((char *)pool + sizeof pool->base, 0, sizeof *pool - sizeof pool->base);
-    pool->base.name = name;
-    pool->base.ops = &pool_ops;
-    pool->base.fixed = is_fixed ? pool : NULL;
+    if (!pool->base.ops) { /* a built-in one has its base; others may look at that at any time */
+        pool->base.name = name;
+        pool->base.ops = &weft_pool_ops;
+        pool->base.fixed = is_fixed ? pool : NULL;
+    }
     pool->is_fixed = is_fixed;
     pool->seats = aligned_alloc(64, seat_count * sizeof *pool->seats);
     if (!pool->seats)
@@ -333,8 +334,8 @@ static struct weft_turn *spin(struct weft_thread *thread, struct weft_seat *seat
     return NULL;
 }
 
-/* Timers and descriptors. */
-static void look_around(struct weft_seat *seat)
+/* Timers and descriptors. A kick is the watcher's: it may be another thread, still asleep. */
+static void look_around(const struct weft_thread *thread, struct weft_seat *seat)
 {
     int64_t next_ns = atomic_load_explicit(&seat->clock.next_ns, memory_order_relaxed);
     if (next_ns != INT64_MAX) {
@@ -342,8 +343,12 @@ static void look_around(struct weft_seat *seat)
         if (next_ns <= now_ns)
             weft_clock_run(&seat->clock, now_ns);
     }
-    if (seat->poller.waiting > 0)
+    if (seat->poller.waiting == 0)
+        return;
+    if (seat->watcher == thread)
         weft_poller_wait(&seat->poller, 0);
+    else
+        weft_poller_serve(&seat->poller);
 }
 
 static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat *seat)
@@ -353,14 +358,14 @@ static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat 
     if (thread->budget == 0) {
         thread->budget = TURNS_PER_LOOK;
         atomic_store_explicit(&seat->is_asked_to_look, false, memory_order_relaxed);
-        look_around(seat);
+        look_around(thread, seat);
         turn = take_share(thread, seat);
     }
     if (!turn)
         turn = weft_seat_pop(thread, seat);
     if (turn)
         return turn;
-    look_around(seat);
+    look_around(thread, seat);
     turn = weft_seat_pop(thread, seat);
     if (!turn)
         turn = take_share(thread, seat);
@@ -432,7 +437,7 @@ bool weft_pool_has_turns(const struct weft_seat *seat)
 void weft_pool_see_to(struct weft_seat *seat)
 {
     int64_t next_ns = seat->clock.next_ns;
-    bool has_turns = has_work(seat->pool, seat);
+    bool has_turns = seat->is_roused || has_work(seat->pool, seat);
     if (seat->watcher) {
         if (has_turns || next_ns < seat->sleeps_until_ns)
             weft_poller_kick(&seat->poller);

@@ -158,6 +158,8 @@ struct weft_pool {
  * closed. The thread itself. */
 bool weft_pool_must_leave(const struct weft_thread *thread);
 
+extern const struct weft_ops weft_pool_ops;
+
 /* Makes the seats; threads come when there is work. 0 or -errno. */
 int weft_pool_init(struct weft_pool *pool, const char *name, unsigned seat_count, bool is_fixed);
 /* No work may be left, and nobody sit or watch there. */
