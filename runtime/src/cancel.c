@@ -42,7 +42,8 @@ static void mark_scopes(struct weft_scope_state *from, struct weft_task **todo)
     }
 }
 
-/* Whether a coroutine was still waiting for another dispatcher, and does so no more. */
+/* Whether a coroutine was still waiting for another dispatcher, and does so no more: it goes back.
+ */
 static bool turn_round(struct weft_task *task)
 {
     int seen = WEFT_TICKET_WAITS;
@@ -54,21 +55,18 @@ static bool turn_round(struct weft_task *task)
         return false;
     task->dispatcher = home; /* the ticket is the queue's, which may have dropped it by now */
     atomic_store_explicit(&task->ticket, NULL, memory_order_relaxed);
+    weft_task_dispatch(task); /* at once: `next` is not ours, another canceller may mark it yet */
     return true;
 }
 
 /* A coroutine that may have to hear of it: one that is under way to another dispatcher turns round,
  * unless a shield keeps it from feeling anything; any other is woken to look for itself. */
-static void tell(struct weft_task *task, struct weft_reap *reap)
+static void tell(struct weft_task *task)
 {
     if (task->interrupt && weft_task_is_cancelled(task))
         weft_interrupt(task->interrupt);
-    if (turn_round(task)) {
-        task->next = reap->queued;
-        reap->queued = task;
-    } else {
+    if (!turn_round(task))
         weft_wake(task);
-    }
 }
 
 /* Whether a task was still in the queue for its first turn, and will not run any more. */
@@ -97,7 +95,7 @@ static void cancel_one(struct weft_task *task, struct weft_task **todo, struct w
     case WEFT_PHASE_STARTED:
         if (task->outermost && task->outermost->kind != WEFT_SHIELD)
             mark_scopes(task->outermost, todo);
-        tell(task, reap);
+        tell(task);
         return;
     case WEFT_PHASE_DROPPED:
     case WEFT_PHASE_ENDED: return;
@@ -128,7 +126,7 @@ void weft_cancel_scope(struct weft_scope_state *scope, struct weft_reap *reap)
 {
     struct weft_task *todo = NULL;
     mark_scopes(scope, &todo);
-    tell(scope->owner, reap);
+    tell(scope->owner);
     walk(todo, reap);
 }
 
@@ -157,11 +155,6 @@ void weft_reap(struct weft_reap *reap)
         reap->ended = task->next;
         task->rc = -ECANCELED;
         weft_task_finish(task);
-    }
-    while (reap->queued) {
-        struct weft_task *task = reap->queued;
-        reap->queued = task->next;
-        weft_task_dispatch(task);
     }
 }
 

@@ -191,7 +191,7 @@ struct weft_task {
      * touched it. */
     int call_errno;                  /* what errno was before an intercepted call */
     struct weft_thread *call_thread; /* on which it parked first inside that call, or NULL */
-    struct weft_task *next;          /* in a list of a walk or a reap */
+    struct weft_task *next;          /* in one list: of a walk, then of its reap */
     struct weft_waiters awaiters;    /* if it has a handle */
     uint64_t failed_order;           /* if it has a handle: the how-many-th failure; 0: none */
     atomic_bool has_timed_out;
@@ -311,8 +311,7 @@ void weft_waiters_wake(struct weft_waiters *waiters, struct weft_waiter *waiter)
 
 /* What a walk leaves to be done when the lock is gone. All-zero at first. */
 struct weft_reap {
-    struct weft_task *ended;  /* will never run: to be finished */
-    struct weft_task *queued; /* were waiting for another dispatcher: go back to their own */
+    struct weft_task *ended; /* will never run: to be finished */
 };
 
 /* Under the tree's lock: cancels a task, a scope (body and children), the children of a scope, or

@@ -291,6 +291,53 @@ static void a_permit_is_either_taken_or_left(void **state)
     assert_int_equal(weft_run(race_often, &race), 0);
 }
 
+/* ---- cancelled while it moves -----------------------------------------------------------------
+ */
+
+#define MOVERS 16
+
+struct movers {
+    atomic_bool is_moving;
+};
+
+static int arrived(void *arg)
+{
+    ((struct movers *)arg)->is_moving = true;
+    return 0;
+}
+
+static int move_to_and_fro(void *arg)
+{
+    int rc;
+    while ((rc = weft_with(weft_io(), arrived, arg)) == 0) {
+    }
+    return rc;
+}
+
+static int launch_movers(void *arg)
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < MOVERS; i++)
+        weft_launch(&scope, NULL, move_to_and_fro, arg);
+    return weft_scope_close(&scope, 0);
+}
+
+/* Found on its way it is sent back; but not before it has left its stack. */
+static void who_is_cancelled_on_the_way_to_another_dispatcher_goes_back_once(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct movers movers = { .is_moving = false };
+        struct weft_task *root = weft_root_open(NULL, launch_movers, &movers);
+        assert_true(test_block_until(&movers.is_moving));
+
+        weft_cancel(root);
+
+        assert_int_equal(weft_root_close(root), WEFT_ECHILD);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +345,7 @@ int main(void)
         weft_unit_test(cancelled_after_it_was_given_something_it_takes_nothing),
         weft_unit_test(a_deep_tree_is_cancelled_without_a_deep_stack),
         weft_unit_test(a_permit_is_either_taken_or_left),
+        weft_unit_test(who_is_cancelled_on_the_way_to_another_dispatcher_goes_back_once),
     };
     return berth_test_main(tests, NULL, NULL);
 }
