@@ -149,8 +149,8 @@ void weft_pool_wake(struct weft_pool *pool)
         seat->is_roused = true;
         if (seat->watcher)
             weft_poller_kick(&seat->poller);
-        else if (!weft_threads_send(seat))
-            continue;
+        else if (!weft_threads_send(seat) && atomic_exchange(&seat->is_roused, false))
+            continue; /* and nobody has come there by himself */
         return;
     }
     pool->spinning = 0;
@@ -181,7 +181,7 @@ static bool has_work(const struct weft_pool *pool, const struct weft_seat *own)
 
 void weft_pool_work(struct weft_thread *thread)
 {
-    struct weft_seat *seat = thread->seat;
+    struct weft_seat *seat = thread->sat; /* thread->seat may be gone at any time */
     struct weft_pool *pool = seat->pool;
     thread->next = next_here;
     while (!weft_pool_must_leave(thread) && !weft_thread_is_wanted(thread)) {
@@ -431,13 +431,13 @@ void weft_pool_watch(struct weft_thread *thread, struct weft_seat *seat)
 
 bool weft_pool_has_turns(const struct weft_seat *seat)
 {
-    return seat->is_handed || has_work(seat->pool, seat);
+    return seat->is_roused || seat->is_handed || has_work(seat->pool, seat);
 }
 
 void weft_pool_see_to(struct weft_seat *seat)
 {
     int64_t next_ns = seat->clock.next_ns;
-    bool has_turns = seat->is_roused || has_work(seat->pool, seat);
+    bool has_turns = weft_pool_has_turns(seat);
     if (seat->watcher) {
         if (has_turns || next_ns < seat->sleeps_until_ns)
             weft_poller_kick(&seat->poller);

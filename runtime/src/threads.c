@@ -572,8 +572,8 @@ static bool work_at_home(struct set_thread *thread)
         pool = thread->home->pool;
     }
     weft_pool_watch(&thread->base, thread->home);
-    if (thread->base.seat)
-        weft_pool_work(&thread->base);
+    if (thread->base.sat)
+        weft_pool_work(&thread->base); /* even if it has lost the seat meanwhile */
     bool goes_on = thread->lane || thread->promised.first || !weft_threads_are_stopping();
     bool is_closed = pool->is_closed;
     if (thread->lane || !goes_on || is_closed)
