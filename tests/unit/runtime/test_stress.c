@@ -196,7 +196,10 @@ static int await_some(struct item *self)
     for (unsigned i = 0; i < count; i++) {
         calls[i] = (struct call){ .item = child_of(self) };
         struct weft_task_opts opts = { .start = draw(self, 4) };
-        tasks[i] = weft_async_opts(&scope, place(self), run_call, &calls[i], &opts);
+        /* Such a start runs here, whatever its dispatcher: on a serial one not alone. */
+        bool is_here = opts.start == WEFT_START_UNDISPATCHED;
+        struct weft_dispatcher *d = is_here ? weft_default() : place(self);
+        tasks[i] = weft_async_opts(&scope, d, run_call, &calls[i], &opts);
         if (opts.start == WEFT_START_HELD && draw(self, 2) == 0)
             weft_task_release(tasks[i]);
     }
