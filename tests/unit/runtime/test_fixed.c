@@ -133,6 +133,33 @@ static void closing_says_what_it_cannot_do(void **state)
     assert_null(weft_root_open(pool, close_inside, pool));
 }
 
+static struct weft_dispatcher *through;
+
+static int close_from_through(void *arg)
+{
+    return weft_with(through, close_inside, arg);
+}
+
+static void behind_a_view_and_an_immediate_it_is_the_same_pool(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *pool = given_pool(2, "behind"), *ways[2] = { weft_immediate(pool) };
+    assert_int_equal(weft_view_nested(pool, 1, "before", &ways[1]), 0);
+    for (size_t i = 0; i < 2; i++) {
+        through = ways[i];
+        assert_int_equal(weft_run(close_from_through, pool), -EDEADLK);
+    }
+
+    assert_int_equal(weft_pool_close(pool), 0);
+
+    for (size_t i = 0; i < 2; i++) {
+        through = ways[i];
+        assert_int_equal(weft_run(close_from_through, pool), -ENODEV);
+        assert_int_equal(weft_run(launch_there, ways[i]), -ENODEV);
+    }
+    assert_int_equal(weft_pool_close(ways[1]), -EINVAL);
+}
+
 /* ---- what is there when it is closed ---- */
 
 static int hold(void *arg)
@@ -328,6 +355,7 @@ int main(void)
         weft_unit_test(a_pool_has_one_to_65535_threads_and_a_name_of_its_own),
         weft_unit_test(threads_count_against_threads_max),
         weft_unit_test(closing_says_what_it_cannot_do),
+        weft_unit_test(behind_a_view_and_an_immediate_it_is_the_same_pool),
         weft_unit_test(closing_waits_for_what_runs_and_cancels_the_rest),
         weft_unit_test(so_it_does_in_views_of_it),
         weft_unit_test(a_dump_shows_the_pool),

@@ -47,6 +47,18 @@ static void options_that_cannot_be_are_refused(void **state)
         assert_int_equal(weft_configure(&bad[i]), -EINVAL);
 }
 
+static int shut_down(void *arg)
+{
+    (void)arg;
+    return weft_shutdown();
+}
+
+static void no_coroutine_can_shut_its_runtime_down(void **state)
+{
+    (void)state;
+    assert_int_equal(weft_run(shut_down, NULL), -EBUSY);
+}
+
 static void options_come_before_the_first_use_and_again_after_shutdown(void **state)
 {
     (void)state;
@@ -293,6 +305,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         weft_unit_test(options_that_cannot_be_are_refused),
+        weft_unit_test(no_coroutine_can_shut_its_runtime_down),
         weft_unit_test(options_come_before_the_first_use_and_again_after_shutdown),
         weft_unit_test(a_root_is_opened_without_waiting_and_closed_for_its_result),
         weft_unit_test(a_root_can_be_cancelled_from_any_thread),
