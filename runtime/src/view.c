@@ -36,6 +36,8 @@ static int view_new(struct weft_dispatcher *parent, int limit, const char *name,
 {
     if (limit < 1 || limit > WEFT_VIEW_LIMIT_MAX)
         return -EINVAL;
+    if (parent->fixed && parent->fixed->is_closed)
+        return -ENODEV;
     if (parent->test != weft_test_here())
         return weft_test_foreign(name ? name : "a view", parent);
     const char *copy;

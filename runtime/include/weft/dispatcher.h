@@ -52,8 +52,8 @@ struct weft_dispatcher *weft_unconfined(void);
  * it. They live as long as the runtime, until weft_shutdown(): make them at start.
  *
  * `limit`: 1..65535, larger than the parent's if you like. `name`: 1..64 bytes, copied. 0; -EINVAL:
- * the limit, the name, or a parent that is unconfined or NULL; -EEXIST: the name is in use;
- * -ENOMEM. */
+ * the limit, the name, or a parent that is unconfined or NULL; -ENODEV: a pool that was closed;
+ * -EEXIST: the name is in use; -ENOMEM. */
 
 /* Within the parent's limit, and its own. */
 int weft_view_nested(struct weft_dispatcher *parent, int limit, const char *name,

@@ -24,7 +24,7 @@ extern "C" {
 struct weft_opts {
     unsigned threads;     /* limit of default, and threads of virtual; 0: the cores, at least 2 */
     unsigned io_threads;  /* limit of io; 0: 64 or the cores; cut to what threads_max leaves */
-    unsigned threads_max; /* threads in all, more than `threads`; 0: 4,096 */
+    unsigned threads_max; /* threads but virtual's, more than `threads`; 0: 4,096 */
     size_t stack_bytes;   /* of a coroutine; 0: 64 KiB, reserved and not committed */
     size_t tasks_max;     /* coroutines alive at once, beyond it -ENOMEM; 0: no maximum */
     bool no_intercept;    /* libc calls block their thread on virtual, too */

@@ -130,6 +130,8 @@ static void closing_says_what_it_cannot_do(void **state)
     assert_int_equal(weft_pool_close(pool), 0);
     assert_int_equal(weft_pool_close(pool), -ENODEV);
     assert_int_equal(weft_run(launch_there, pool), -ENODEV);
+    struct weft_dispatcher *view;
+    assert_int_equal(weft_view_nested(pool, 1, "of a closed one", &view), -ENODEV);
     assert_null(weft_root_open(pool, close_inside, pool));
 }
 
