@@ -5,6 +5,8 @@
  *
  * They need no destruction; their memory must outlive every call on them. Each may be used from
  * any thread; what waits follows rule 3: on a plain thread it can only be tried, with deadline 0.
+ * In a compact coroutine (task.h) every call that waits can also be -ENOMEM: it has to keep its
+ * place in the queue elsewhere than on its stack.
  */
 #pragma once
 
