@@ -46,5 +46,5 @@ static inline void weft_fence_light(void)
 /* Some microseconds when unequal. */
 void weft_fence_heavy(void);
 
-/* Finds out. To be called before the first thread of weft starts; never fails. */
+/* Finds out. To be called before the first light fence; again is fine. Never fails. */
 void weft_fence_open(void);

@@ -11,15 +11,6 @@
 #define YIELDS_MAX 32
 #define NAP_NS     50000
 
-static void relax(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 void weft_lock_wait(struct weft_lock *lock)
 {
     for (unsigned round = 0;; round++) {
@@ -27,7 +18,7 @@ void weft_lock_wait(struct weft_lock *lock)
         if (!is_taken && atomic_exchange_explicit(&lock->is_taken, 1, memory_order_acquire) == 0)
             return;
         if (round < SPINS_MAX) {
-            relax();
+            weft_relax();
         } else if (round < SPINS_MAX + YIELDS_MAX) {
             (void)syscall(SYS_sched_yield); /* not by libc's names, which may end in weft */
         } else {

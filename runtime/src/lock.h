@@ -13,6 +13,16 @@ struct weft_lock {
     atomic_uint is_taken;
 };
 
+/* For the body of a loop that spins. */
+static inline void weft_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 /* The slow way: spins a little, then lets others run, for the holder may have lost its core. */
 void weft_lock_wait(struct weft_lock *lock);
 

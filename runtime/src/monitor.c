@@ -37,7 +37,7 @@ static void serve(struct weft_seat *seat, int64_t now_ns)
     if (seat->poller.waiting > 0)
         weft_poller_serve(&seat->poller);
     if (seat->queued > 0)
-        weft_pool_rouse(seat->pool);
+        weft_pool_wake(seat->pool);
 }
 
 /* What the thread has calculated so far; negative: it is no more. */

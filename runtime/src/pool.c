@@ -156,11 +156,6 @@ void weft_pool_wake(struct weft_pool *pool)
     pool->spinning = 0;
 }
 
-void weft_pool_rouse(struct weft_pool *pool)
-{
-    weft_pool_wake(pool);
-}
-
 static void stop_spinning(struct weft_thread *thread, struct weft_pool *pool)
 {
     thread->is_spinning = false;
@@ -282,15 +277,6 @@ static struct weft_turn *steal(struct weft_thread *thread, struct weft_seat *sea
     return NULL;
 }
 
-static void relax(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 /* Stares at one seat at a time. Returns it if it is slow. */
 static const struct weft_seat *stare_at(struct stare *stare, const struct weft_pool *pool,
                                         const struct weft_seat *own, int64_t now_ns)
@@ -320,7 +306,7 @@ static struct weft_turn *spin(struct weft_thread *thread, struct weft_seat *seat
     struct stare stare = { 0 };
     while (now_ns - start_ns < SPIN_NS) {
         for (unsigned i = 0; i < 16; i++)
-            relax();
+            weft_relax();
         now_ns = weft_now_ns();
         weft_seat_collect(thread, seat);
         struct weft_turn *turn = weft_seat_pop(thread, seat);

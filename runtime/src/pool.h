@@ -183,9 +183,6 @@ bool weft_pool_has_turns(const struct weft_seat *seat);
 /* Queues a turn from outside the pool, and sees to it that somebody comes. */
 void weft_pool_post(struct weft_pool *pool, struct weft_turn *turn);
 
-/* If work is queued there, and a seat vacant: wakes somebody for it. */
-void weft_pool_rouse(struct weft_pool *pool);
-
 /* threads.c --------------------------------------------------------------------------------- */
 
 struct weft_pool_limits {

@@ -14,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +27,7 @@
 #include <x86intrin.h>
 #endif
 
+#include "fence.h"
 #include "lock.h"
 #include "trace_ring.h"
 #include "tree.h"
@@ -51,7 +51,6 @@ static struct {
     /* set once */
     pthread_once_t once;
     pthread_key_t key; /* its destructor tells that a thread has gone */
-    atomic_bool has_membarrier;
     bool has_tsc;
     /* of all rings */
     struct weft_lock lock;
@@ -165,12 +164,8 @@ static struct weft_trace_ring *enter(void)
             return NULL;
     }
     for (;;) {
-        if (atomic_load_explicit(&trace.has_membarrier, memory_order_relaxed)) {
-            atomic_store_explicit(&ring->is_busy, 1, memory_order_relaxed);
-            atomic_signal_fence(memory_order_seq_cst);
-        } else {
-            (void)atomic_exchange(&ring->is_busy, 1);
-        }
+        atomic_store_explicit(&ring->is_busy, 1, memory_order_relaxed);
+        weft_fence_light();
         unsigned session = atomic_load(&weft_trace_session);
         if (session != 0 && ring->session == session)
             return ring;
@@ -316,8 +311,7 @@ static void set_up(void)
     (void)pthread_key_create(&trace.key, thread_gone);
     berth_list_init(&trace.rings);
     clock_choose();
-    trace.has_membarrier =
-        !WEFT_TSAN && syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
+    weft_fence_open();
 }
 
 static uint64_t capacity_of(size_t ring_bytes)
@@ -392,8 +386,7 @@ static void quiesce(void)
     weft_lock_acquire(&trace.lock); /* no ring joins in any more */
     atomic_store(&weft_trace_session, 0);
     weft_lock_release(&trace.lock);
-    if (trace.has_membarrier)
-        (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    weft_fence_heavy();
     for (bool is_busy = true; is_busy;) {
         is_busy = false;
         weft_lock_acquire(&trace.lock);
