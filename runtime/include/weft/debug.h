@@ -14,7 +14,7 @@ extern "C" {
 
 /* Writes all coroutines to `fd`, as trees, a line each, children further in than their parent:
  *
- *     weft: 2 threads, 1 idle; default: 1 of 2 running, 0 queued; io: 0 of 64 running, 0 queued
+ *     weft: 2 threads, 1 idle, 0 replaced; default: 1 of 2 running, 0 queued; io: 0 of 64 ...
  *       #1 'main' on default: parked, waits for children
  *         #2 'fetch' on io: running
  *         #3 'tick' on default: parked, waits for sleep, cancelled
@@ -22,6 +22,7 @@ extern "C" {
  *
  * The states: held (not released yet), queued (for its first turn), ready (for the next), running,
  * parked, ended (and somebody may still ask for its result). The number is the one in recordings.
+ * Replaced: threads of virtual that were stuck, and whose seat went to another.
  *
  * About 30 KiB of memory, however many there are. Nobody is held up but for microseconds, whatever
  * `fd` is and however slow its reader; so it is not one moment that is shown: each coroutine as it
