@@ -122,7 +122,7 @@ struct weft_thread *weft_thread_self(void);
 
 /* What a turn becomes that its dispatcher will not run: its coroutine is cancelled, and cleans up
  * on io; a coroutine on its way to that dispatcher goes back instead, to get `rc` from weft_with().
- * Any thread, any lock held but the pool's. In task.c. */
+ * Any thread, any lock held but the pool's. In move.c. */
 void weft_turn_refused(struct weft_turn *turn, int rc);
 
 /* For dispatchers without seats: dispatches a turn that is bound to one (turn->seat: it parked

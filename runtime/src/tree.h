@@ -226,12 +226,6 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
 /* A dropped one goes with the second call: it is still in its queue. */
 void weft_task_free(struct weft_task *task);
 
-/* Runs a turn of a coroutine: what task->turn.run is. */
-void weft_task_turn(struct weft_turn *turn);
-
-/* Queues a coroutine that goes on, on its own dispatcher. Any lock held. */
-void weft_task_dispatch(struct weft_task *task);
-
 /* Queues a task for its first turn. Under the tree's lock, so that cancelling finds it either
  * before it is linked or in its queue. A refused one is still the caller's. */
 int weft_task_start(struct weft_task *task);
@@ -249,11 +243,32 @@ static inline bool weft_task_is_cancelled(const struct weft_task *task)
 /* What a waiting coroutine gets to see of an ended task. */
 int weft_task_result(const struct weft_task *task);
 
+/* What a start that was refused does to a task that is linked already. Without the lock. */
+void weft_task_refused(struct weft_task *task, int rc);
+
+/* In a supervisor nobody else hears of a launch that failed. As the last act of the child itself,
+ * so that the handler sees its context, and the scope is certainly still open. */
+void weft_task_report(struct weft_task *self);
+
+/* turn.c ------------------------------------------------------------------------------------ */
+
+/* Runs a turn of a coroutine: what task->turn.run is. */
+void weft_task_turn(struct weft_turn *turn);
+
+/* Goes over to a coroutine that has begun; comes back when that leaves: at once, if the caller is a
+ * coroutine, too; on the thread's own stack when there is no next one. */
+void weft_task_resume(struct weft_thread *thread, struct weft_task *task);
+
+/* Queues a coroutine that goes on, on its own dispatcher. Any lock held. */
+void weft_task_dispatch(struct weft_task *task);
+
 /* Leaves the stack of the calling coroutine; comes back with its next turn. */
 void weft_task_leave(struct weft_task *self, enum weft_after after);
 
-/* What a start that was refused does to a task that is linked already. Without the lock. */
-void weft_task_refused(struct weft_task *task, int rc);
+/* move.c ------------------------------------------------------------------------------------ */
+
+/* A coroutine has left its stack to move: it is handed in where it wants to go. */
+void weft_move_arrived(struct weft_task *task);
 
 /* task_name.c ---------------------------------------------------------------------------------*/
 

@@ -163,3 +163,19 @@ void weft_waiters_wake(struct weft_waiters *waiters, struct weft_waiter *waiter)
     *waiter->is_done = true;
     weft_wake(waiter->task);
 }
+
+int weft_sleep_until(int64_t deadline_ns)
+{
+    struct weft_task *self = weft_self();
+    int rc = weft_wait_check(self, deadline_ns);
+    if (rc < 0 || deadline_ns <= weft_now_ns())
+        return rc;
+    weft_put(&self->is_done, false);
+    rc = weft_wait(self, "sleep", &self->is_done, deadline_ns);
+    return rc == -ETIMEDOUT ? 0 : rc;
+}
+
+int weft_sleep_ms(int64_t ms)
+{
+    return weft_sleep_until(weft_deadline_ms(ms));
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How turns of coroutines run: from one stack to the next, and what is left to do for the one whose
+ * stack was left.
+ */
+#include <errno.h>
+
+#include "die.h"
+#include "field.h"
+#include "intercept.h"
+#include "seat.h"
+#include "stack.h"
+#include "trace.h"
+#include "tree.h"
+#include "unconfined.h"
+#include "view.h"
+
+static void stack_run(void);
+static void arrive(void);
+static void after_park(struct weft_task *task);
+static void check_overflow(const struct weft_task *task, const void *sp);
+
+static struct weft_task *task_of(struct weft_turn *turn)
+{
+    return berth_container_of(turn, struct weft_task, turn);
+}
+
+static struct weft_fiber *fiber_of(struct weft_task *task)
+{
+    return task->is_compact ? &task->compact.fiber : &task->stack->fiber;
+}
+
+/* The region of a seat is the thread's until it has left it: nobody takes the seat from it then. It
+ * has moved by that, for whoever was about to. False: it has lost the seat. */
+static bool claim_region(struct weft_thread *thread, struct weft_seat *seat)
+{
+    if (!weft_seat_enter(thread, seat))
+        return false;
+    weft_put(&thread->runs_compact, true);
+    weft_put(&seat->turns, weft_get(&seat->turns) + 1);
+    weft_seat_leave(thread, seat);
+    return true;
+}
+
+/* Gives a compact coroutine its place on the region of the thread's seat, for life. False: it gets
+ * an ordinary stack, because there is no seat, or no memory for the region. */
+static bool begin_compact(struct weft_thread *thread, struct weft_task *task)
+{
+    struct weft_seat *seat = thread->seat;
+    task->is_compact =
+        seat && !thread->is_guest && !thread->current && claim_region(thread, seat) &&
+        (seat->region.stack ||
+         weft_region_init(&seat->region, &seat->blocks, weft_stack_bytes_default()) == 0);
+    if (!task->is_compact) {
+        weft_put(&thread->runs_compact, false);
+        return false;
+    }
+    weft_stack_unreserve(&thread->stacks, task->stack_class);
+    task->stack_class = -1;
+    task->turn.seat = seat;
+    task->stack = seat->region.stack;
+    task->compact = (struct weft_compact){ 0 };
+    return true;
+}
+
+/* Puts its frames on the region. False: another one is pinned there. From the thread's own stack.
+ */
+static bool enter_region(struct weft_task *task)
+{
+    struct weft_region *region = &task->turn.seat->region;
+    int rc = task->is_on_region ? weft_compact_enter(region, &task->compact)
+                                : weft_compact_begin(region, &task->compact, stack_run);
+    task->is_on_region = task->is_on_region || rc == 0;
+    return rc == 0;
+}
+
+/* Makes a task ready to be switched to. The first turn gets its stack only now: a task that waits
+ * in a queue has none. False: it was dropped, and is gone. */
+static bool begin(struct weft_thread *thread, struct weft_task *task)
+{
+    uint8_t seen = atomic_load_explicit(&task->phase, memory_order_relaxed);
+    if (seen == WEFT_PHASE_STARTED)
+        return true;
+    if (seen != WEFT_PHASE_QUEUED ||
+        !atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_STARTED)) {
+        weft_task_free(task);
+        return false;
+    }
+    if (task->is_compact && begin_compact(thread, task))
+        return true;
+    if (thread->left_stack && thread->left_stack_class == task->stack_class) {
+        task->stack = thread->left_stack; /* of the one that has just ended, still warm */
+        thread->left_stack = NULL;
+        weft_stack_unreserve(&thread->stacks, task->stack_class);
+    } else {
+        task->stack = weft_stack_take(&thread->stacks, task->stack_class, stack_run);
+    }
+    return true;
+}
+
+static void set_current(struct weft_thread *thread, struct weft_task *task)
+{
+    thread->current = task;
+    if (task) {
+        atomic_store_explicit(&task->is_on_thread, true, memory_order_relaxed);
+        weft_trace_turn_begin(task);
+        *thread->errno_at = task->saved_errno;
+    }
+}
+
+/* In line, like what calls it in wait.c: a parked compact coroutine is as large as its frames. */
+static inline __attribute__((always_inline)) void
+switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *next)
+{
+    self->saved_errno = *thread->errno_at;
+    atomic_store_explicit(&self->is_on_thread, false, memory_order_relaxed);
+    weft_trace_turn_end(self);
+    thread->left = self;
+    if (self->is_compact)
+        weft_put(&thread->runs_compact, false);
+    set_current(thread, next);
+    weft_fiber_switch(fiber_of(self), next ? fiber_of(next) : &thread->fiber);
+    arrive();
+}
+
+void weft_task_resume(struct weft_thread *thread, struct weft_task *task)
+{
+    struct weft_task *self = thread->current;
+    if (self) {
+        if (self->has_elements)
+            weft_elements_uninstall(self);
+        task->outer = self;
+        self->after = WEFT_AFTER_CALL;
+        switch_to(thread, self, task);
+        if (self->has_elements)
+            weft_elements_install(self);
+        return;
+    }
+    if (task->is_compact && !(claim_region(thread, task->turn.seat) && enter_region(task))) {
+        weft_put(&thread->runs_compact, false);
+        weft_task_dispatch(task); /* until the other one has gone on, or where its seat is now */
+        return;
+    }
+    set_current(thread, task);
+    weft_fiber_switch(&thread->fiber, fiber_of(task));
+    arrive();
+}
+
+void weft_task_turn(struct weft_turn *turn)
+{
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_task *task = task_of(turn);
+    if (begin(thread, task))
+        weft_task_resume(thread, task);
+}
+
+/* Whom a thread runs when a coroutine has left: the one that called it, or whoever is next; or NULL
+ * if the thread's own stack must decide. */
+static struct weft_task *next_task(struct weft_thread *thread, struct weft_task *outer)
+{
+    if (outer)
+        return outer;
+    for (;;) {
+        if (thread->unconfined.first)
+            return NULL; /* they come first, from the thread's own stack */
+        struct weft_turn *turn = NULL;
+        while (!turn && thread->loop) /* the innermost; when that has ended, the one around it */
+            turn = weft_view_next(thread->loop);
+        if (!turn && thread->next)
+            turn = thread->next(thread);
+        if (!turn)
+            return NULL;
+        struct weft_task *task = task_of(turn);
+        if (turn->run != weft_task_turn || task->is_compact) { /* not from a coroutine's stack */
+            thread->pending = turn;
+            return NULL;
+        }
+        if (begin(thread, task))
+            return task;
+    }
+}
+
+/* What a compact coroutine needs before it leaves: memory for its copy; or it stays where it is,
+ * and keeps the others off. */
+static void prepare(struct weft_task *self)
+{
+    struct weft_region *region = &self->turn.seat->region;
+    if (weft_compact_prepare(region) < 0) {
+        weft_compact_pin(region);
+        self->is_pinned = true;
+    }
+}
+
+static void unpin(struct weft_task *self)
+{
+    weft_compact_unpin(&self->turn.seat->region);
+    self->is_pinned = false;
+}
+
+/* A coroutine that moves takes its thread along, if that has nothing else to do: so it goes by the
+ * thread's own stack. */
+void weft_task_leave(struct weft_task *self, enum weft_after after)
+{
+    if (self->has_elements)
+        weft_elements_uninstall(self);
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_task *outer = self->outer;
+    self->outer = NULL;
+    self->after = (uint8_t)after;
+    if (self->is_in_call)
+        weft_call_park(self, thread);
+    bool goes_on = outer || after != WEFT_AFTER_MOVE;
+    if (self->is_compact)
+        prepare(self);
+    switch_to(thread, self, goes_on ? next_task(thread, outer) : NULL);
+    if (!self->is_compact)
+        self->turn.seat = NULL;
+    else if (self->is_pinned)
+        unpin(self);
+    if (self->has_elements)
+        weft_elements_install(self);
+}
+
+/* On the stack that a thread has just switched to: deals with the one that it came from. That may
+ * be running elsewhere as soon as it has been parked or dispatched: it is not touched after that.
+ */
+static void arrive(void)
+{
+    struct weft_thread *thread = weft_thread_self();
+    if (thread->inside) {
+        weft_seat_leave(thread, thread->inside);
+        thread->inside = NULL;
+        return;
+    }
+    struct weft_stack *stack = thread->left_stack;
+    if (stack) {
+        thread->left_stack = NULL;
+        weft_stack_give(&thread->stacks, thread->left_stack_class, stack);
+        weft_stack_unreserve(&thread->stacks, thread->left_stack_class);
+    }
+    struct weft_task *left = thread->left;
+    if (!left)
+        return;
+    thread->left = NULL;
+    if (!left->stack->is_guarded)
+        check_overflow(left, weft_fiber_sp(fiber_of(left)));
+    switch (left->after) {
+    case WEFT_AFTER_PARK: after_park(left); break;
+    case WEFT_AFTER_YIELD: weft_task_dispatch(left); break;
+    case WEFT_AFTER_MOVE: weft_move_arrived(left); break;
+    case WEFT_AFTER_CALL: break;
+    case WEFT_AFTER_END: /* a compact one, which could not be ended on the region */
+        weft_compact_end(&left->turn.seat->region, &left->compact);
+        left->stack = NULL;
+        weft_task_finish(left);
+        break;
+    }
+}
+
+void weft_task_dispatch(struct weft_task *task)
+{
+    struct weft_dispatcher *d = weft_get(&task->dispatcher);
+    if (weft_pool_push(weft_thread_self(), d, &task->turn))
+        return;
+    int rc = d->ops->dispatch(d, &task->turn);
+    if (rc < 0)
+        weft_turn_refused(&task->turn, rc);
+}
+
+static void after_park(struct weft_task *task)
+{
+    uint8_t seen = WEFT_PARK_RUNS;
+    if (atomic_compare_exchange_strong(&task->park, &seen, WEFT_PARK_PARKED))
+        return;
+    (void)atomic_exchange(&task->park, WEFT_PARK_RUNS); /* woken before it was down */
+    weft_trace_wake(task);
+    weft_task_dispatch(task);
+}
+
+static void check_overflow(const struct weft_task *task, const void *sp)
+{
+    if (weft_stack_is_intact(task->stack, sp))
+        return;
+    char name[WEFT_NAME_BYTES];
+    weft_die("stack overflow in coroutine '%s': it has %zu KiB; give it more with stack_bytes",
+             weft_task_name(task, name), task->stack->bytes >> 10);
+}
+
+__attribute__((noinline, noreturn)) static void die_of_open_scope(const struct weft_task *self)
+{
+    char name[WEFT_NAME_BYTES];
+    weft_die("coroutine '%s' ended with a scope still open; it was opened in %s()",
+             weft_task_name(self, name), self->innermost->opened_by);
+}
+
+/* Ends the coroutine whose stack this is. Returns when the stack has its next user: at once, if the
+ * next turn on this thread is the first of another one. */
+static void end(struct weft_task *self)
+{
+    struct weft_thread *thread = weft_thread_self();
+    if (self->is_compact) {
+        self->after = WEFT_AFTER_END;
+        switch_to(thread, self, next_task(thread, self->outer));
+    }
+    struct weft_stack *stack = self->stack;
+    struct weft_task *outer = self->outer;
+    if (!stack->is_guarded)
+        check_overflow(self, weft_fiber_sp(&stack->fiber));
+    thread->left_stack = stack;
+    thread->left_stack_class = self->stack_class;
+    self->stack = NULL;
+    self->stack_class = -1;
+    thread->current = NULL;
+    self->after = WEFT_AFTER_END;
+    weft_trace_turn_end(self);
+    weft_task_finish(self);
+    struct weft_task *next = next_task(thread, outer);
+    set_current(thread, next);
+    if (next && next->stack == stack)
+        return;
+    weft_fiber_switch(&stack->fiber, next ? fiber_of(next) : &thread->fiber);
+    arrive();
+}
+
+/* All that ever runs on a stack: one coroutine after the other. In between the stack rests in the
+ * cache, stopped in the last line of the loop. */
+static void stack_run(void)
+{
+    weft_fiber_entered(fiber_of(weft_self()));
+    arrive();
+    for (;;) {
+        struct weft_task *self = weft_self();
+        if (self->has_elements)
+            weft_elements_install(self);
+        self->rc = self->fn(self->arg);
+        self = weft_self();
+        if (self->innermost)
+            die_of_open_scope(self);
+        weft_task_report(self);
+        if (self->has_elements)
+            weft_elements_uninstall(self);
+        end(self);
+    }
+}
+
+/* The usual way of a yield: to the next turn of the seat if that is a coroutine's which has begun.
+ * The thread stays inside its seat until it has arrived on the other stack: so no thief can run the
+ * one whose stack it is still leaving. */
+static bool rotate(struct weft_thread *thread, struct weft_task *self)
+{
+    struct weft_seat *seat = weft_get(&thread->seat);
+    bool is_usual = seat && thread->budget > 0 && !thread->loop && !self->outer &&
+                    !self->has_elements && !self->is_in_call && !self->is_compact &&
+                    !weft_trace_is_on() && !thread->unconfined.first && thread->next &&
+                    self->stack->is_guarded && &seat->pool->base == weft_get(&self->dispatcher) &&
+                    !weft_get(&seat->is_asked_to_look);
+    if (!is_usual || !weft_seat_enter(thread, seat))
+        return false;
+    struct weft_turn *first = seat->queue.first;
+    struct weft_task *next = first ? task_of(first) : NULL;
+    if (!first || seat->bound.first || first->run != weft_task_turn || next->is_compact ||
+        weft_get(&next->phase) != WEFT_PHASE_STARTED) {
+        weft_seat_leave(thread, seat);
+        return false;
+    }
+    seat->queue.first = first->next;
+    weft_turns_push(&seat->queue, &self->turn);
+    weft_put(&seat->turns, weft_get(&seat->turns) + 1);
+    thread->budget--;
+    thread->inside = seat;
+    self->after = WEFT_AFTER_YIELD;
+    self->saved_errno = *thread->errno_at;
+    weft_put(&self->is_on_thread, false);
+    set_current(thread, next);
+    weft_fiber_switch(&self->stack->fiber, &next->stack->fiber);
+    arrive();
+    return true;
+}
+
+int weft_yield(void)
+{
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_task *self = thread ? thread->current : NULL;
+    if (!self)
+        return -EPERM;
+    if (weft_task_is_cancelled(self))
+        return -ECANCELED;
+    if (!rotate(thread, self))
+        weft_task_leave(self, WEFT_AFTER_YIELD);
+    return weft_task_is_cancelled(self) ? -ECANCELED : 0;
+}
