@@ -5,6 +5,7 @@
 #pragma once
 
 #include "pool.h"
+#include "threads.h"
 
 extern struct weft_pool weft_pool_default, weft_pool_virtual;
 
@@ -17,6 +18,11 @@ void weft_pools_fini(void);
 
 /* Whether weft_pools_each() visits anything: from the start of the threads to their end. */
 void weft_pools_show(bool are_open);
+
+/* For each pool, one after the other, none of which is opened or closed meanwhile. */
+void weft_pools_each(void (*visit)(struct weft_pool *pool, void *arg), void *arg);
+void weft_pools_lock(void);
+void weft_pools_unlock(void);
 
 /* Adds what a pool is doing to `state`, for the dump. */
 void weft_pool_look(const struct weft_pool *pool, struct weft_pool_state *state,

@@ -27,6 +27,7 @@
 #include "immediate.h"
 #include "names.h"
 #include "sys.h"
+#include "threads.h"
 #include "tree.h"
 
 struct piece {

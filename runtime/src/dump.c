@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "fixed.h"
+#include "threads.h"
 #include "tree.h"
 #include "view.h"
 

@@ -14,6 +14,7 @@
 
 #include "base/container.h"
 
+#include "builtin.h"
 #include "immediate.h"
 #include "names.h"
 #include "seat.h"

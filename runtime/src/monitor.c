@@ -9,9 +9,11 @@
 
 #include <weft/base.h>
 
+#include "builtin.h"
 #include "pool.h"
 #include "seat.h"
 #include "service.h"
+#include "threads.h"
 
 #define LOOK_NS          2000000
 #define CALM_LOOKS       5   /* without anybody on a seat, before it sleeps */

@@ -22,6 +22,7 @@
 #include "die.h"
 #include "seat.h"
 #include "self.h"
+#include "threads.h"
 #include "unconfined.h"
 
 #define TURNS_PER_LOOK 64    /* at the pool's queue, timers and descriptors */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a dispatcher is inside; pools, which are sets of seats (seat.h); and the threads.
+ * What a dispatcher and a thread are inside; and pools, which are sets of seats (seat.h).
  *
  * The rest of weft sees `struct weft_ops`: how a turn finds a thread is the dispatcher's alone.
+ * Where threads come from: threads.h.
  */
 #pragma once
 
@@ -20,6 +21,7 @@
 #include "switch.h"
 #include "task_block.h"
 
+struct weft_lane;
 struct weft_seat;
 struct weft_task;
 struct weft_test;
@@ -107,6 +109,8 @@ struct weft_thread {
     unsigned calls_parked;        /* coroutines parked here inside libc calls; the thread's own */
     atomic_uint calls_resumed;    /* of those, on other threads */
     struct weft_view_loop *loop;  /* the innermost that it runs, or NULL */
+    struct weft_lane *lane;       /* where it has a place (lane.h), or NULL */
+    bool was_woken_for_lane;      /* and has not come there yet */
     bool is_guest;                /* not one of weft's own: guest.h */
     struct weft_turns unconfined; /* for this thread, when its coroutine leaves */
     bool is_running;              /* inside weft_thread_run() */
@@ -129,8 +133,14 @@ void weft_turn_refused(struct weft_turn *turn, int rc);
  * inside a libc call before it came to them) to that seat. 0. */
 int weft_turn_to_seat(struct weft_turn *turn);
 
-/* For independent views: blocks threads like io, but beside its limit. */
+/* For independent views: blocks threads like io, but beside its limit. In lane.c. */
 struct weft_dispatcher *weft_pool_blocking(void);
+
+/* Whether the thread has something to do for which it must leave its seat. */
+static inline bool weft_thread_is_wanted(const struct weft_thread *thread)
+{
+    return thread->lane != NULL;
+}
 
 /* Runs a turn, and what came to be pending meanwhile, on the thread's own stack. */
 void weft_thread_run(struct weft_thread *thread, struct weft_turn *turn);
@@ -182,63 +192,3 @@ bool weft_pool_has_turns(const struct weft_seat *seat);
 
 /* Queues a turn from outside the pool, and sees to it that somebody comes. */
 void weft_pool_post(struct weft_pool *pool, struct weft_turn *turn);
-
-/* threads.c --------------------------------------------------------------------------------- */
-
-struct weft_pool_limits {
-    unsigned threads, io_threads, blocking_threads, virtual_threads, threads_max;
-};
-
-/* Starts the built-in dispatchers with one thread. 0 or -errno. */
-int weft_threads_open(const struct weft_pool_limits *limits);
-
-/* Ends and joins all threads; no work may be left. */
-void weft_threads_close(void);
-bool weft_threads_are_stopping(void);
-
-/* Whether the thread has something to do for which it must leave its seat. */
-bool weft_thread_is_wanted(const struct weft_thread *thread);
-
-/* Sends a thread to a seat that nobody watches. False: none can be had; then those that have
- * nothing to do look for what is left undone, and the monitor sees to seats where nobody is. */
-bool weft_threads_send(struct weft_seat *seat);
-int weft_threads_fetch(struct weft_seat *seat); /* 0; -EAGAIN: threads_max; -ENOMEM */
-
-/* Whether that was so, and there may still be such a seat. */
-bool weft_threads_are_short(void);
-
-/* For each pool, one after the other, none of which is opened or closed meanwhile. */
-void weft_pools_each(void (*visit)(struct weft_pool *pool, void *arg), void *arg);
-void weft_pools_lock(void);
-void weft_pools_unlock(void);
-
-/* Gives the seat to another thread of the set, if one can be had, because the one that sits there
- * is stuck in a call, and has been since it was at `turns`. */
-void weft_threads_replace(struct weft_seat *seat, struct weft_thread *stuck, unsigned turns);
-
-/* Whether the calling thread will bring a turn to the pool itself: it has no seat, and is between
- * two turns. Then it has taken it. */
-bool weft_threads_promise(struct weft_thread *thread, struct weft_pool *pool,
-                          struct weft_turn *turn);
-
-/* For a loop that is going to run one more turn: what its thread promised must not wait for it. */
-void weft_threads_unpromise(struct weft_thread *thread);
-
-/* After so long without work a thread ends, all but those that watch a seat. For tests: before the
- * runtime starts. */
-#define WEFT_IDLE_MS_DEFAULT 10000
-void weft_threads_idle_ms_set(int64_t idle_ms);
-
-/* One line on threads and queues, for the dump. */
-#define WEFT_LANE_COUNT 4
-struct weft_lane_state {
-    const char *name;
-    unsigned running, limit;
-    size_t queued;
-};
-struct weft_pool_state {
-    unsigned threads, idle;
-    unsigned replaced; /* how often a stuck thread's seat was given to another */
-    struct weft_lane_state lanes[WEFT_LANE_COUNT];
-};
-void weft_threads_look(struct weft_pool_state *ret_state);

@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The elastic set of threads, and the dispatchers behind which a thread may block.
- *
- * A blocking dispatcher is a lane: a queue in order of arrival, and a count of the threads that run
- * for it, at most its limit. A thread that takes a place in a lane keeps it until the lane's queue
- * is empty. The seats of pools are watched by threads of the same set. What all of them may need
- * together never exceeds threads_max, so a free place always finds a thread, and nobody starves
- * anybody.
+ * The set itself: who watches a seat, who sleeps, who was stuck and lost its seat, and who comes
+ * when a seat (pool.h) or a lane (lane.h) wants somebody.
  *
  * A thread that is between two turns when a coroutine moves to a lane takes it along: it gives up
  * its seat, runs the turn in the lane, and brings the coroutine back to its old seat if that is
  * still vacant. So moving there and back usually keeps the thread, and wakes none.
  */
-#include "pool.h"
+#include "threads.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -29,11 +24,11 @@
 #include "builtin.h"
 #include "die.h"
 #include "fixed.h"
+#include "lane.h"
 #include "monitor.h"
 #include "overflow.h"
 #include "seat.h"
 #include "self.h"
-#include "test_run.h"
 #include "trace.h"
 #include "tree.h"
 
@@ -41,22 +36,12 @@
 /* Coroutines have stacks of their own: these carry only this file, and signal handlers. */
 #define THREAD_STACK_BYTES ((size_t)(WEFT_ASAN || WEFT_TSAN ? 1024 : 256) << 10)
 
-struct lane {
-    struct weft_dispatcher base;
-    struct weft_turns queue;
-    size_t queued;
-    unsigned running, limit;
-    bool is_waking; /* a thread was woken or made for it and has not come yet */
-};
-
 struct set_thread {
     struct weft_thread base;
     pthread_t id;
     pthread_cond_t wake;
-    struct lane *lane;        /* the place that it holds, or was given while asleep */
     unsigned number;          /* in its name */
     bool is_in_pool;          /* one that can be closed, and has its name */
-    bool was_woken;           /* for `lane`, and has not come yet */
     bool is_leaving;          /* it ends because it had nothing to do */
     struct weft_seat *home;   /* the seat that it watches */
     struct weft_seat *before; /* the seat that it gave up last */
@@ -64,30 +49,14 @@ struct set_thread {
     struct berth_list_node node; /* in idle, retired or spare */
 };
 
-static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
-static bool lane_is_here(struct weft_dispatcher *d);
-static void lane_serve(struct lane *lane);
-static void give_place(struct set_thread *thread, struct lane *lane);
-static bool comes_itself(struct set_thread *thread, struct lane *lane);
-static int thread_make(struct lane *lane, struct weft_seat *home);
+static int thread_make(struct weft_lane *lane, struct weft_seat *home);
 static void *thread_main(void *arg);
 static bool work_at_home(struct set_thread *thread);
 static bool stand_up(struct set_thread *thread);
 static void bring_promised(struct set_thread *thread);
-static void lane_work(struct set_thread *thread);
-static void arrive(struct set_thread *thread);
-static void run_one(struct set_thread *thread);
-static struct lane *lane_next(struct set_thread *thread);
 static bool sleep_idle(struct set_thread *thread);
 static void fall_short(void);
 static bool help_out(struct set_thread *thread);
-
-static const struct weft_ops lane_ops = { .dispatch = lane_dispatch, .is_here = lane_is_here };
-
-static struct lane lane_io = { .base = { .name = "io", .ops = &lane_ops } };
-static struct lane lane_blocking = { .base = { .name = "blocking", .ops = &lane_ops } };
-static struct lane *const lanes[] = { &lane_io, &lane_blocking };
-#define LANE_COUNT (sizeof lanes / sizeof lanes[0])
 
 static struct {
     pthread_mutex_t lock;
@@ -106,25 +75,19 @@ static struct {
           .stopped = PTHREAD_COND_INITIALIZER,
           .idle_ms = WEFT_IDLE_MS_DEFAULT };
 
-struct weft_dispatcher *weft_io(void)
-{
-    return weft_test_door(WEFT_TEST_IO, &lane_io.base);
-}
-
-struct weft_dispatcher *weft_pool_blocking(void)
-{
-    return weft_test_door(WEFT_TEST_BLOCKING, &lane_blocking.base);
-}
-
 static struct set_thread *thread_of(struct berth_list_node *node)
 {
     return berth_container_of(node, struct set_thread, node);
 }
 
-static struct set_thread *self_here(void)
+void weft_threads_lock(void)
 {
-    struct weft_thread *self = weft_thread_self();
-    return self && !self->is_guest ? berth_container_of(self, struct set_thread, base) : NULL;
+    (void)pthread_mutex_lock(&set.lock);
+}
+
+void weft_threads_unlock(void)
+{
+    (void)pthread_mutex_unlock(&set.lock);
 }
 
 bool weft_threads_are_stopping(void)
@@ -153,14 +116,7 @@ int weft_threads_open(const struct weft_pool_limits *limits)
     set.thread_count_max = limits->threads_max + limits->virtual_threads;
     set.numbered = set.replaced = set.leaving = 0;
     set.is_short = false;
-    for (size_t i = 0; i < LANE_COUNT; i++) {
-        lanes[i]->queue = (struct weft_turns){ 0 };
-        lanes[i]->queued = 0;
-        lanes[i]->running = 0;
-        lanes[i]->is_waking = false;
-    }
-    lane_io.limit = limits->io_threads;
-    lane_blocking.limit = limits->blocking_threads;
+    weft_lanes_open(limits->io_threads, limits->blocking_threads);
     /* One is always there, so that queued work never waits for none. */
     rc = thread_make(NULL, &weft_pool_default.seats[0]);
     if (rc < 0)
@@ -197,57 +153,15 @@ void weft_threads_close(void)
     (void)pthread_mutex_lock(&set.lock);
     while (set.thread_count > 0)
         (void)pthread_cond_wait(&set.stopped, &set.lock);
-    for (size_t i = 0; i < LANE_COUNT; i++)
-        WEFT_REQUIRE(lanes[i]->queued == 0, "work is left at the end");
+    weft_lanes_close();
     retired_join();
     spare_free();
     (void)pthread_mutex_unlock(&set.lock);
     weft_pools_fini();
 }
 
-static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
+void weft_threads_come(struct weft_lane *lane)
 {
-    struct lane *lane = berth_container_of(d, struct lane, base);
-    struct set_thread *self = self_here();
-    (void)pthread_mutex_lock(&set.lock);
-    weft_turns_push(&lane->queue, turn);
-    lane->queued++;
-    bool is_between_turns = self && !self->base.current && !self->base.loop;
-    if (!is_between_turns || !comes_itself(self, lane))
-        lane_serve(lane);
-    (void)pthread_mutex_unlock(&set.lock);
-    return 0;
-}
-
-static bool lane_is_here(struct weft_dispatcher *d)
-{
-    const struct set_thread *self = self_here();
-    return self && self->lane == berth_container_of(d, struct lane, base);
-}
-
-/* Whether a thread between two turns need not wake anybody for the one that it has just queued: it
- * runs for that lane already, or has nothing else to do and takes a place there. */
-static bool comes_itself(struct set_thread *thread, struct lane *lane)
-{
-    if (lane->queued > 1)
-        return false;
-    if (thread->lane)
-        return thread->lane == lane;
-    const struct weft_seat *seat = thread->base.seat;
-    if (!seat || seat->pool->is_fixed || seat->queued > 0 || lane->running == lane->limit)
-        return false;
-    lane->running++;
-    thread->lane = lane;
-    thread->base.budget = 0; /* it goes no further here */
-    return true;
-}
-
-/* Gives a free place of the lane to a thread. If none can be had, one that exists comes to it as
- * soon as it has nothing else to do. */
-static void lane_serve(struct lane *lane)
-{
-    if (lane->running == lane->limit || lane->is_waking)
-        return;
     struct berth_list_node *node = berth_list_pop_front(&set.idle);
     if (!node) {
         if (thread_make(lane, NULL) < 0)
@@ -255,21 +169,8 @@ static void lane_serve(struct lane *lane)
         return;
     }
     struct set_thread *thread = thread_of(node);
-    give_place(thread, lane);
+    weft_lane_give(lane, &thread->base);
     (void)pthread_cond_signal(&thread->wake);
-}
-
-static bool lane_wants(const struct lane *lane)
-{
-    return lane->queued > 0 && lane->running < lane->limit;
-}
-
-static void give_place(struct set_thread *thread, struct lane *lane)
-{
-    thread->lane = lane;
-    thread->was_woken = true;
-    lane->is_waking = true;
-    lane->running++;
 }
 
 bool weft_threads_send(struct weft_seat *seat)
@@ -323,13 +224,8 @@ bool weft_threads_are_short(void)
  * False: there is none. */
 static bool help_out(struct set_thread *thread)
 {
-    for (size_t i = 0; i < LANE_COUNT; i++) {
-        if (lane_wants(lanes[i])) {
-            lanes[i]->running++;
-            thread->lane = lanes[i];
-            return true;
-        }
-    }
+    if (weft_lanes_take(&thread->base))
+        return true;
     bool is_waited_for = false;
     for (size_t i = 0; i < WEFT_BUILTIN_COUNT; i++) {
         for (unsigned j = 0; j < weft_builtin[i]->seat_count; j++) {
@@ -402,11 +298,6 @@ void weft_threads_unpromise(struct weft_thread *base)
         weft_pool_post(&weft_pool_default, turn);
 }
 
-bool weft_thread_is_wanted(const struct weft_thread *base)
-{
-    return !base->is_guest && berth_container_of(base, const struct set_thread, base)->lane;
-}
-
 static struct set_thread *thread_new(void)
 {
     struct berth_list_node *node = berth_list_pop_front(&set.spare);
@@ -459,7 +350,7 @@ static int thread_start(struct set_thread *thread)
 }
 
 /* For a lane, or to watch a seat. Under the lock. */
-static int thread_make(struct lane *lane, struct weft_seat *home)
+static int thread_make(struct weft_lane *lane, struct weft_seat *home)
 {
     if (set.thread_count == set.thread_count_max)
         return -EAGAIN;
@@ -467,11 +358,10 @@ static int thread_make(struct lane *lane, struct weft_seat *home)
     struct set_thread *thread = thread_new();
     if (!thread)
         return -ENOMEM;
-    thread->lane = NULL;
     thread->home = thread->before = NULL;
-    thread->was_woken = thread->is_leaving = false;
+    thread->is_leaving = false;
     if (lane)
-        give_place(thread, lane);
+        weft_lane_give(lane, &thread->base);
     struct weft_thread *nobody = NULL;
     if (home && atomic_compare_exchange_strong(&home->watcher, &nobody, &thread->base))
         thread->home = home;
@@ -480,10 +370,8 @@ static int thread_make(struct lane *lane, struct weft_seat *home)
         set.thread_count++;
         return 0;
     }
-    if (lane) {
-        lane->running--;
-        lane->is_waking = false;
-    }
+    if (lane)
+        weft_lane_take_back(lane, &thread->base);
     if (thread->home)
         home->watcher = NULL;
     berth_list_push_back(&set.spare, &thread->node);
@@ -504,8 +392,8 @@ static void *thread_main(void *arg)
     weft_stack_cache_init(&thread->base.stacks, weft_stack_class(weft_stack_bytes_default()));
     bool goes_on = true;
     while (goes_on) {
-        if (thread->lane)
-            lane_work(thread);
+        if (thread->base.lane)
+            weft_lane_work(&thread->base);
         else if (thread->promised.first)
             bring_promised(thread);
         else if (thread->home)
@@ -574,9 +462,9 @@ static bool work_at_home(struct set_thread *thread)
     weft_pool_watch(&thread->base, thread->home);
     if (thread->base.sat)
         weft_pool_work(&thread->base); /* even if it has lost the seat meanwhile */
-    bool goes_on = thread->lane || thread->promised.first || !weft_threads_are_stopping();
+    bool goes_on = thread->base.lane || thread->promised.first || !weft_threads_are_stopping();
     bool is_closed = pool->is_closed;
-    if (thread->lane || !goes_on || is_closed)
+    if (thread->base.lane || !goes_on || is_closed)
         leave_home(thread);
     if (!stand_up(thread) && thread->home)
         leave_home(thread);
@@ -614,60 +502,10 @@ static void bring_promised(struct set_thread *thread)
     }
     weft_pool_work(&thread->base);
     struct weft_thread *nobody = NULL;
-    if (!thread->lane && !thread->home &&
+    if (!thread->base.lane && !thread->home &&
         atomic_compare_exchange_strong(&seat->watcher, &nobody, &thread->base))
         thread->home = seat;
     (void)stand_up(thread);
-}
-
-/* Runs what is in its lane, and in others that have work and room. */
-static void lane_work(struct set_thread *thread)
-{
-    (void)pthread_mutex_lock(&set.lock);
-    while (thread->lane) {
-        arrive(thread);
-        while (thread->lane->queued > 0)
-            run_one(thread);
-        thread->lane = lane_next(thread);
-    }
-    (void)pthread_mutex_unlock(&set.lock);
-}
-
-/* The thread that was woken is there; if there is more work than for it, it wakes the next. */
-static void arrive(struct set_thread *thread)
-{
-    struct lane *lane = thread->lane;
-    if (!thread->was_woken)
-        return;
-    thread->was_woken = false;
-    lane->is_waking = false;
-    if (lane->queued > 1)
-        lane_serve(lane);
-}
-
-/* Runs the first turn of its lane, without the lock. */
-static void run_one(struct set_thread *thread)
-{
-    struct lane *lane = thread->lane;
-    struct weft_turn *turn = weft_turns_pop(&lane->queue);
-    lane->queued--;
-    (void)pthread_mutex_unlock(&set.lock);
-    weft_threads_unpromise(&thread->base);
-    weft_thread_run(&thread->base, turn);
-    (void)pthread_mutex_lock(&set.lock);
-}
-
-/* Gives up its place, and takes one in any lane that has work and room; or NULL. */
-static struct lane *lane_next(struct set_thread *thread)
-{
-    thread->lane->running--;
-    for (size_t i = 0; i < LANE_COUNT; i++) {
-        if (lane_wants(lanes[i])) {
-            lanes[i]->running++;
-            return lanes[i];
-        }
-    }
-    return NULL;
 }
 
 static struct timespec idle_until(void)
@@ -713,14 +551,14 @@ static bool sleep_idle(struct set_thread *thread)
     berth_list_push_front(&set.idle, &thread->node);
     struct timespec until = idle_until();
     bool is_late = false;
-    while (!thread->lane && !thread->home && !set.is_stopping && !is_late) {
+    while (!thread->base.lane && !thread->home && !set.is_stopping && !is_late) {
         is_late = pthread_cond_timedwait(&thread->wake, &set.lock, &until) == ETIMEDOUT;
         if (is_late && is_needed(thread)) {
             is_late = false;
             until = idle_until();
         }
     }
-    bool goes_on = thread->lane || thread->home;
+    bool goes_on = thread->base.lane || thread->home;
     if (!goes_on) {
         berth_list_remove(&thread->node);
         goes_on = stays(thread);
@@ -734,16 +572,6 @@ void weft_threads_idle_ms_set(int64_t idle_ms)
     set.idle_ms = idle_ms;
 }
 
-static void look_at_lane(const struct lane *lane, struct weft_lane_state *ret_lane)
-{
-    *ret_lane = (struct weft_lane_state){
-        .name = lane->base.name,
-        .running = lane->running,
-        .limit = lane->limit,
-        .queued = lane->queued,
-    };
-}
-
 void weft_threads_look(struct weft_pool_state *ret_state)
 {
     struct weft_pool_state state = { 0 };
@@ -755,9 +583,8 @@ void weft_threads_look(struct weft_pool_state *ret_state)
             state.idle++;
     }
     weft_pool_look(&weft_pool_default, &state, &state.lanes[0]);
-    look_at_lane(&lane_io, &state.lanes[1]);
     weft_pool_look(&weft_pool_virtual, &state, &state.lanes[2]);
-    look_at_lane(&lane_blocking, &state.lanes[3]);
+    weft_lanes_look(&state.lanes[1], &state.lanes[3]);
     (void)pthread_mutex_unlock(&set.lock);
     *ret_state = state;
 }

@@ -11,6 +11,7 @@
 #include "immediate.h"
 #include "names.h"
 #include "test_run.h"
+#include "threads.h"
 #include "trace.h"
 #include "tree.h"
 

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "pool.h"
+#include "threads.h"
 
 #define COROUTINES 40
 #define ATTEMPTS   10

@@ -13,7 +13,7 @@
 
 #include "support/await.h"
 
-#include "pool.h"
+#include "threads.h"
 
 #define MS          1000000
 #define GAP_MAX_NS  (50 * (int64_t)MS) /* 10 ms are promised; a busy machine has its own delays */

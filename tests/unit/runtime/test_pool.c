@@ -5,7 +5,7 @@
 
 #include "support/await.h"
 
-#include "pool.h"
+#include "threads.h"
 
 #define MANY 40
 

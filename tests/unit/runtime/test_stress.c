@@ -22,7 +22,7 @@
 
 #include "support/await.h"
 
-#include "pool.h"
+#include "threads.h"
 
 #define ROUND_MS    1000
 #define PATIENCE_MS (TEST_IS_SLOW ? 60000 : 5000 + ROUND_MS)
