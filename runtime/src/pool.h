@@ -104,8 +104,8 @@ struct weft_thread {
     atomic_uint is_inside;            /* its seat (seat.h) */
     struct weft_seat *sat; /* where it sat down; not `seat` any more: it was given to another */
     bool is_spinning;      /* the one of its pool that looks for work */
-    pid_t tid;
-    clockid_t cpu_clock;
+    _Atomic pid_t tid;     /* these two: for the monitor, which may look at one that */
+    _Atomic clockid_t cpu_clock;  /* has ended meanwhile, and whose block has a new thread */
     unsigned calls_parked;        /* coroutines parked here inside libc calls; the thread's own */
     atomic_uint calls_resumed;    /* of those, on other threads */
     struct weft_view_loop *loop;  /* the innermost that it runs, or NULL */

@@ -385,7 +385,9 @@ static void *thread_main(void *arg)
     weft_thread_self_set(&thread->base);
     weft_fiber_adopt(&thread->base.fiber);
     thread->base.tid = (pid_t)syscall(SYS_gettid);
-    (void)pthread_getcpuclockid(pthread_self(), &thread->base.cpu_clock);
+    clockid_t cpu_clock;
+    if (pthread_getcpuclockid(pthread_self(), &cpu_clock) == 0)
+        thread->base.cpu_clock = cpu_clock;
     void *signal_stack = weft_overflow_enter();
     (void)pthread_setname_np(pthread_self(), thread->base.name);
     weft_trace_thread_begin();
