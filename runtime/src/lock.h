@@ -23,7 +23,11 @@ static inline void weft_relax(void)
 #endif
 }
 
-/* The slow way: spins a little, then lets others run, for the holder may have lost its core. */
+/* For a loop that waits for what others do in a few instructions: spins a little, then lets others
+ * run, for they may have lost their core. `round`: 0 and up. */
+void weft_lock_pause(unsigned round);
+
+/* The slow way. */
 void weft_lock_wait(struct weft_lock *lock);
 
 static inline void weft_lock_acquire(struct weft_lock *lock)

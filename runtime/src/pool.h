@@ -16,6 +16,7 @@
 
 #include <weft/weft.h>
 
+#include "bias.h"
 #include "lock.h"
 #include "stack.h"
 #include "switch.h"
@@ -97,6 +98,7 @@ struct weft_thread {
     struct weft_task_blocks blocks;
     uint64_t id_next, id_end;         /* numbers for new coroutines */
     int *errno_at;                    /* its errno */
+    struct weft_bias_holder *holder;  /* for biased locks */
     atomic_bool runs_compact;         /* so its seat's region is in use */
     struct weft_seat *inside;         /* it has not left since it switched stacks */
     unsigned budget;                  /* turns until it must look at timers and descriptors */
@@ -123,6 +125,12 @@ struct weft_thread {
 /* This thread, or NULL if it is not one of the runtime's. Never inlined, never assumed to be the
  * same after a park: compilers keep addresses of thread-locals across calls. */
 struct weft_thread *weft_thread_self(void);
+
+/* By which the calling thread takes biased locks: weft_thread_self()'s, which may be NULL. */
+static inline struct weft_bias_holder *weft_holder(const struct weft_thread *thread)
+{
+    return thread ? thread->holder : &weft_bias_nobody;
+}
 
 /* What a turn becomes that its dispatcher will not run: its coroutine is cancelled, and cleans up
  * on io; a coroutine on its way to that dispatcher goes back instead, to get `rc` from weft_with().

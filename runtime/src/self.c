@@ -24,9 +24,13 @@ __attribute__((noinline)) struct weft_thread *weft_thread_self(void)
 __attribute__((noinline)) void weft_thread_self_set(struct weft_thread *thread)
 {
     __asm__ volatile("" ::: "memory");
-    this_thread = thread;
-    if (thread)
+    if (thread) {
         thread->errno_at = &errno;
+        thread->holder = weft_bias_holder_take();
+    } else {
+        weft_bias_holder_give(this_thread->holder);
+    }
+    this_thread = thread;
 }
 
 __attribute__((noinline)) struct weft_task *weft_self(void)
