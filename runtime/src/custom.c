@@ -7,8 +7,8 @@
  * a dispatcher; it goes when the queue is empty.
  *
  * What was handed over and has not been run is kept in a list, so that closing can take it back. A
- * closed dispatcher refuses everything, and is freed with the runtime, as is what it took back:
- * views may lie on it, threads of the user's may still run its work, and a dead handle is answered.
+ * closed dispatcher refuses everything, and ends with the runtime, as does what it took back: views
+ * may lie on it, and threads of the user's may still run its work.
  *
  * Invariants (under the lock)
  * 1. A turn is in the queue, or in the hands of the pump, or in a piece that is out, or has been
@@ -22,6 +22,7 @@
 
 #include "base/container.h"
 
+#include "dead.h"
 #include "die.h"
 #include "guest.h"
 #include "immediate.h"
@@ -67,6 +68,7 @@ static const struct weft_ops custom_ops = {
 
 static struct weft_lock all_lock;
 static struct weft_custom *all; /* under it */
+static struct weft_dead dead;
 
 /* Set while this thread calls a dispatch of the user's. */
 static _Thread_local bool is_in_dispatch;
@@ -131,15 +133,23 @@ static void pieces_free(struct berth_list *pieces)
         free(berth_container_of(node, struct piece, node));
 }
 
+static void custom_free(struct weft_custom *custom)
+{
+    weft_name_give(custom->base.name);
+    pieces_free(&custom->out);
+    pieces_free(&custom->spare);
+    free(custom);
+}
+
 void weft_customs_fini(void)
 {
     struct weft_custom *custom;
     while ((custom = all)) {
         all = custom->next;
-        weft_name_give(custom->base.name);
-        pieces_free(&custom->out);
-        pieces_free(&custom->spare);
-        free(custom);
+        weft_dispatcher_end(&custom->base, false);
+        struct weft_custom *oldest = weft_dead_keep(&dead, custom);
+        if (oldest)
+            custom_free(oldest);
     }
 }
 
@@ -259,6 +269,7 @@ void weft_work_run(struct weft_work *work)
     struct weft_custom *custom = piece->custom;
     WEFT_REQUIRE(!is_in_dispatch, "weft_work_run: called from inside a dispatch");
     WEFT_REQUIRE(custom, "weft_work_run: this work has been run already");
+    weft_dispatcher_check(&custom->base, "weft_work_run");
     weft_lock_acquire(&custom->lock);
     struct weft_turn *turn = piece->turn;
     if (turn) {
@@ -352,6 +363,8 @@ static void refuse_out(struct weft_custom *custom)
 int weft_dispatcher_close(struct weft_dispatcher *d)
 {
     d = weft_queued(d);
+    if (d)
+        weft_dispatcher_check(d, "weft_dispatcher_close");
     if (!d || d->ops != &custom_ops)
         return -EINVAL;
     struct weft_custom *custom = custom_of(d);

@@ -15,6 +15,7 @@
 #include "base/container.h"
 
 #include "builtin.h"
+#include "dead.h"
 #include "immediate.h"
 #include "names.h"
 #include "seat.h"
@@ -34,6 +35,7 @@ struct fixed {
 
 static struct weft_lock all_lock;
 static struct fixed *all; /* under it, and under that of weft_pools_each() */
+static struct weft_dead dead;
 
 static struct fixed *fixed_of(struct weft_pool *pool)
 {
@@ -200,6 +202,8 @@ static void cancel_parked(const struct weft_pool *pool)
 int weft_pool_close(struct weft_dispatcher *d)
 {
     d = weft_queued(d);
+    if (d)
+        weft_dispatcher_check(d, "weft_pool_close");
     struct weft_pool *pool = d ? d->fixed : NULL;
     if (!pool || &pool->base != d || !pool->is_closable)
         return -EINVAL;
@@ -261,9 +265,12 @@ void weft_fixed_fini(void)
     struct fixed *fixed;
     while ((fixed = all)) {
         all = fixed->next;
-        weft_name_give(fixed->pool.base.name);
         weft_pool_fini(&fixed->pool);
-        free(fixed);
+        weft_dispatcher_end(&fixed->pool.base, false);
+        struct fixed *oldest = weft_dead_keep(&dead, fixed);
+        if (oldest)
+            weft_name_give(oldest->pool.base.name);
+        free(oldest);
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include <weft/test.h>
 
+#include "dead.h"
 #include "guest.h"
 #include "immediate.h"
 #include "lock.h"
@@ -45,6 +46,8 @@ int weft_main_replace(struct weft_dispatcher *d)
 {
     struct weft_test *test = weft_test_here();
     d = weft_queued(d);
+    if (d)
+        weft_dispatcher_check(d, "weft_main_replace");
     if (test)
         test->main = d;
     else

@@ -8,6 +8,7 @@
 
 #include "base/container.h"
 
+#include "dead.h"
 #include "die.h"
 #include "random.h"
 
@@ -142,6 +143,7 @@ struct weft_turn *weft_test_pop(struct weft_turns *turns, unsigned window)
 
 int weft_test_foreign(const char *call, const struct weft_dispatcher *d)
 {
+    weft_dispatcher_check(d, call);
     if (d->test)
         weft_say("%s: dispatcher '%s' belongs to a test run", call, d->name);
     else

@@ -92,7 +92,8 @@ static inline bool weft_test_fits(const struct weft_test *test, const struct wef
 /* On another thread: a turn of the run's that has no lane. 0. */
 int weft_test_bring(struct weft_test *test, struct weft_turn *turn);
 
-/* For one that does not belong to the world of the caller: says so. -ENOTSUP. */
+/* For one that does not belong to the world of the caller: says so. -ENOTSUP. If that is so because
+ * the handle is dead (dead.h) the program ends. */
 int weft_test_foreign(const char *call, const struct weft_dispatcher *d);
 
 /* For what depends on real time, in a run: says so. `what` names the call. -ENOTSUP. */

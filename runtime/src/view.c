@@ -7,6 +7,7 @@
 
 #include "base/container.h"
 
+#include "dead.h"
 #include "die.h"
 #include "immediate.h"
 #include "names.h"
@@ -26,13 +27,14 @@ static const struct weft_ops view_ops = { .dispatch = view_dispatch, .is_here = 
 
 static struct weft_lock all_lock;
 static struct weft_view *all; /* under it */
+static struct weft_dead dead;
 
 static struct weft_view *view_of(struct weft_dispatcher *d)
 {
     return berth_container_of(d, struct weft_view, base);
 }
 
-static int view_new(struct weft_dispatcher *parent, int limit, const char *name,
+static int view_new(const char *call, struct weft_dispatcher *parent, int limit, const char *name,
                     struct weft_dispatcher **ret_view)
 {
     if (limit < 1 || limit > WEFT_VIEW_LIMIT_MAX)
@@ -40,7 +42,7 @@ static int view_new(struct weft_dispatcher *parent, int limit, const char *name,
     if (parent->fixed && parent->fixed->is_closed)
         return -ENODEV;
     if (parent->test != weft_test_here())
-        return weft_test_foreign(name ? name : "a view", parent);
+        return weft_test_foreign(call, parent);
     const char *copy;
     int rc = weft_name_take(name, &copy);
     if (rc < 0)
@@ -68,23 +70,41 @@ static int view_new(struct weft_dispatcher *parent, int limit, const char *name,
     return 0;
 }
 
-int weft_view_nested(struct weft_dispatcher *parent, int limit, const char *name,
-                     struct weft_dispatcher **ret_view)
+static int view_of_parent(const char *call, struct weft_dispatcher *parent, int limit,
+                          const char *name, struct weft_dispatcher **ret_view)
 {
     parent = weft_queued(parent);
     bool can_be = parent && parent != &weft_unconfined_dispatcher;
-    return can_be ? view_new(parent, limit, name, ret_view) : -EINVAL;
+    return can_be ? view_new(call, parent, limit, name, ret_view) : -EINVAL;
+}
+
+int weft_view_nested(struct weft_dispatcher *parent, int limit, const char *name,
+                     struct weft_dispatcher **ret_view)
+{
+    return view_of_parent("weft_view_nested", parent, limit, name, ret_view);
 }
 
 int weft_view_independent(int limit, const char *name, struct weft_dispatcher **ret_view)
 {
-    return view_new(weft_pool_blocking(), limit, name, ret_view);
+    return view_new("weft_view_independent", weft_pool_blocking(), limit, name, ret_view);
 }
 
 int weft_view_serial(struct weft_dispatcher *parent, const char *name,
                      struct weft_dispatcher **ret_view)
 {
-    return weft_view_nested(parent, 1, name, ret_view);
+    return view_of_parent("weft_view_serial", parent, 1, name, ret_view);
+}
+
+/* It stays as a dead handle, and takes the place of an older one. */
+static void view_end(struct weft_view *view)
+{
+    weft_name_release(view->base.name);
+    weft_dispatcher_end(&view->base, view->base.test);
+    struct weft_view *oldest = weft_dead_keep(&dead, view);
+    if (!oldest)
+        return;
+    weft_name_give(oldest->base.name);
+    free(oldest);
 }
 
 void weft_views_fini(const struct weft_test *test)
@@ -105,8 +125,7 @@ void weft_views_fini(const struct weft_test *test)
     for (struct weft_view *view; (view = gone);) {
         WEFT_REQUIRE(view->running == 0, "view '%s' has work at the end", view->base.name);
         gone = view->next;
-        weft_name_give(view->base.name);
-        free(view);
+        view_end(view);
     }
 }
 
