@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include <errno.h> /* results are compared with -ECANCELED and the like */
 #include <stdint.h>
 
 #ifdef __cplusplus
