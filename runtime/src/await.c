@@ -31,6 +31,7 @@ int weft_await_until(struct weft_task *task, int64_t deadline_ns)
         return -ECANCELED;
     if (task == self)
         return -EDEADLK;
+    weft_task_check(task, "weft_await");
     if (deadline_ns != 0)
         release(task);
 
@@ -65,6 +66,7 @@ int weft_await_all(struct weft_task *const *tasks, size_t count)
             return -ECANCELED;
         if (tasks[i] == self)
             return -EDEADLK;
+        weft_task_check(tasks[i], "weft_await_all");
     }
     struct weft_waiter few[ON_STACK_MAX] = { 0 }, *many = NULL;
     if (count > ON_STACK_MAX || self->is_compact) {
@@ -140,6 +142,8 @@ static void release(struct weft_task *task)
 
 void weft_task_release(struct weft_task *task)
 {
-    if (task)
-        release(task);
+    if (!task)
+        return;
+    weft_task_check(task, "weft_task_release");
+    release(task);
 }

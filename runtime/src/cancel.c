@@ -98,6 +98,7 @@ static void cancel_one(struct weft_task *task, struct weft_task **todo, struct w
         tell(task);
         return;
     case WEFT_PHASE_DROPPED:
+    case WEFT_PHASE_GONE:
     case WEFT_PHASE_ENDED: return;
     }
     if (will_not_run) {
@@ -162,6 +163,12 @@ void weft_cancel(struct weft_task *task)
 {
     if (!task)
         return;
+    weft_task_check(task, "weft_cancel");
+    weft_cancel_now(task);
+}
+
+void weft_cancel_now(struct weft_task *task)
+{
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = task->tree;
     weft_lock_acquire(&tree->lock);

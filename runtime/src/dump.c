@@ -176,6 +176,7 @@ static enum state state_of(const struct weft_task *task)
     case WEFT_PHASE_QUEUED: return QUEUED;
     case WEFT_PHASE_STARTED: break;
     case WEFT_PHASE_DROPPED:
+    case WEFT_PHASE_GONE:
     case WEFT_PHASE_ENDED: return ENDED;
     }
     if (task->is_on_thread)

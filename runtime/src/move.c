@@ -91,7 +91,7 @@ static void refused_turn(struct weft_turn *turn)
     }
     if (seen != WEFT_PHASE_DROPPED && seen != WEFT_PHASE_ENDED) {
         task->dispatcher = weft_io();
-        weft_cancel(task);
+        weft_cancel_now(task);
     }
     weft_task_turn(turn);
 }

@@ -318,6 +318,7 @@ int weft_root_close(struct weft_task *root)
 {
     if (!root)
         return -ENOMEM;
+    weft_task_check(root, "weft_root_close");
     WEFT_REQUIRE(!root->scope,
                  "weft_root_close: not a root, but a task of the scope that %s() opened",
                  root->scope->opened_by);

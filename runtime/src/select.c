@@ -78,6 +78,14 @@ int weft_select(struct weft_case *cases, size_t count, int64_t deadline_ns)
     return run(&select, deadline_ns);
 }
 
+static int check_await(const struct weft_task *task, const struct weft_task *self)
+{
+    if (task == self)
+        return -EDEADLK;
+    weft_task_check(task, "weft_select");
+    return 0;
+}
+
 /* Sets rc of them all: 0, but for the first that is wrong. */
 static int check_cases(struct weft_task *self, struct weft_case *cases, size_t count)
 {
@@ -88,7 +96,7 @@ static int check_cases(struct weft_task *self, struct weft_case *cases, size_t c
         if (!c->recv + !c->send + !c->await != 2)
             c->rc = -EINVAL;
         else if (c->await)
-            c->rc = c->await == self ? -EDEADLK : 0;
+            c->rc = check_await(c->await, self);
         else if (c->item_bytes != chan_of(c)->item_bytes)
             c->rc = -EMSGSIZE;
         if (c->rc < 0)

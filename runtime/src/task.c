@@ -79,6 +79,8 @@ void weft_task_free(struct weft_task *task)
 {
     if (weft_get(&task->dropped_refs) > 0 && atomic_fetch_sub(&task->dropped_refs, 1) > 1)
         return;
+    if (task->has_handle)
+        weft_put(&task->phase, WEFT_PHASE_GONE);
     struct weft_thread *thread = weft_thread_self();
     if (task->stack_class >= 0) { /* it never came to its end */
         weft_stack_unreserve(thread ? &thread->stacks : NULL, task->stack_class);

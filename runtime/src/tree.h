@@ -27,6 +27,7 @@
 #include "base/list.h"
 
 #include "compact.h"
+#include "die.h"
 #include "lock.h"
 #include "pool.h"
 #include "switch.h"
@@ -100,6 +101,7 @@ enum weft_phase {
     WEFT_PHASE_DROPPED, /* cancelled in that queue: will not run, and is being ended */
     WEFT_PHASE_STARTED,
     WEFT_PHASE_ENDED,
+    WEFT_PHASE_GONE, /* freed; of one with a handle, and only until its memory is used again */
 };
 
 /* A coroutine's place in the queue of another dispatcher, to which it is moving. It is new until
@@ -223,6 +225,15 @@ struct weft_task_spec {
 /* Reserves all that its life needs. 0, -ENOMEM or -EINVAL. Neither queued nor in a scope yet. */
 int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task);
 
+/* At a door that takes a handle (not NULL): dies if it is dead, as far as the memory tells. */
+static inline void weft_task_check(const struct weft_task *task, const char *call)
+{
+    WEFT_REQUIRE(
+        task->has_handle && weft_get(&task->phase) != WEFT_PHASE_GONE,
+        "%s: the handle of a coroutine is dead: its scope (or it, if a root) has been closed",
+        call);
+}
+
 /* A dropped one goes with the second call: it is still in its queue. */
 void weft_task_free(struct weft_task *task);
 
@@ -336,6 +347,9 @@ void weft_cancel_scope(struct weft_scope_state *scope, struct weft_reap *reap);
 void weft_cancel_children(struct weft_scope_state *scope, struct weft_reap *reap);
 void weft_cancel_held(struct weft_scope_state *scope, struct weft_reap *reap);
 void weft_reap(struct weft_reap *reap);
+
+/* All of it, for a task without a handle, too: without the lock. */
+void weft_cancel_now(struct weft_task *task);
 
 /* scope.c ----------------------------------------------------------------------------------- */
 

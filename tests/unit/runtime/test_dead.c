@@ -236,6 +236,102 @@ static void memory_for_the_dead_has_an_end(void **state)
     assert_int_equal(weft_shutdown(), 0); /* what is beyond is freed: a leak checker sees to it */
 }
 
+/* ---- coroutines ------------------------------------------------------------------------------ */
+
+static struct weft_task *task_of_a_closed_scope(void)
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    struct weft_task *task = weft_async(&scope, NULL, nothing, NULL);
+    (void)weft_scope_close(&scope, 0);
+    return task;
+}
+
+static int use_in_await(void *arg)
+{
+    (void)arg;
+    return weft_await(task_of_a_closed_scope());
+}
+
+static int use_in_await_all(void *arg)
+{
+    (void)arg;
+    struct weft_task *task = task_of_a_closed_scope();
+    return weft_await_all(&task, 1);
+}
+
+static int use_in_release(void *arg)
+{
+    (void)arg;
+    weft_task_release(task_of_a_closed_scope());
+    return 0;
+}
+
+static int use_in_cancel(void *arg)
+{
+    (void)arg;
+    weft_cancel(task_of_a_closed_scope());
+    return 0;
+}
+
+static int use_in_select(void *arg)
+{
+    (void)arg;
+    struct weft_case one = { .await = task_of_a_closed_scope() };
+    return weft_select(&one, 1, WEFT_NEVER);
+}
+
+/* Its memory has been used again by the time. */
+static int use_late_in_await(void *arg)
+{
+    (void)arg;
+    struct weft_task *task = task_of_a_closed_scope();
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < 1000; i++)
+        weft_launch(&scope, NULL, nothing, NULL);
+    return weft_scope_close(&scope, weft_await(task));
+}
+
+static int use_root_twice(void *arg)
+{
+    (void)arg;
+    struct weft_task *root = weft_root_open(NULL, nothing, NULL);
+    (void)weft_root_close(root);
+    return weft_root_close(root);
+}
+
+struct task_use {
+    weft_fn fn;
+    const char *text;
+};
+
+static int run_task_use(void *arg)
+{
+    const struct task_use *use = arg;
+    return weft_run(use->fn, NULL);
+}
+
+static void a_coroutine_whose_scope_has_closed_is_not_taken_for_another(void **state)
+{
+    (void)state;
+    if (WEFT_ASAN)
+        skip(); /* which says so itself */
+    struct task_use uses[] = {
+        { use_in_await, "weft: weft_await: the handle of a coroutine is dead" },
+        { use_in_await_all, "weft: weft_await_all: the handle of a coroutine is dead" },
+        { use_in_release, "weft: weft_task_release: the handle of a coroutine is dead" },
+        { use_in_cancel, "weft: weft_cancel: the handle of a coroutine is dead" },
+        { use_in_select, "weft: weft_select: the handle of a coroutine is dead" },
+        { use_late_in_await, "weft: weft_await: the handle of a coroutine is dead" },
+        { use_root_twice, "weft: weft_root_close: the handle of a coroutine is dead" },
+    };
+    for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++)
+        assert_dies(run_task_use, &uses[i], uses[i].text);
+}
+
+/* ---- what is kept ---------------------------------------------------------------------------- */
+
 static void the_oldest_of_the_dead_goes_first(void **state)
 {
     (void)state;
@@ -254,6 +350,7 @@ int main(void)
         weft_unit_test(so_is_the_work_of_one_that_has_ended),
         weft_unit_test(the_next_life_has_the_name_and_handles_of_its_own),
         weft_unit_test(memory_for_the_dead_has_an_end),
+        weft_unit_test(a_coroutine_whose_scope_has_closed_is_not_taken_for_another),
         weft_unit_test(the_oldest_of_the_dead_goes_first),
     };
     return berth_test_main(tests, NULL, NULL);
