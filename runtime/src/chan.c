@@ -11,12 +11,15 @@
 #include <string.h>
 
 #include "channel.h"
+#include "dead.h"
 #include "die.h"
 
 static int send_boxed(struct weft_chan *chan, struct weft_task *self, const void *item,
                       int64_t deadline_ns);
 static int recv_boxed(struct weft_chan *chan, struct weft_task *self, void *ret_item,
                       int64_t deadline_ns);
+
+static struct weft_dead dead; /* channels that were freed */
 
 static struct weft_chan_node *node_of(struct berth_list_node *link)
 {
@@ -50,6 +53,17 @@ int weft_chan_new(size_t item_bytes, size_t capacity, void (*drop)(void *item),
     berth_list_init(&chan->senders);
     *ret_chan = chan;
     return 0;
+}
+
+static void require_alive(const struct weft_chan *chan, const char *call)
+{
+    WEFT_REQUIRE(chan->item_bytes != WEFT_CHAN_FREED, "%s: the channel has been freed", call);
+}
+
+int weft_chan_misfit(const struct weft_chan *chan, const char *call)
+{
+    require_alive(chan, call);
+    return -EMSGSIZE;
 }
 
 /* ---- the ring -------------------------------------------------------------------------------- */
@@ -226,7 +240,7 @@ int weft_chan_send(struct weft_chan *chan, const void *item, size_t item_bytes, 
     if (rc < 0)
         return rc;
     if (item_bytes != chan->item_bytes)
-        return -EMSGSIZE;
+        return weft_chan_misfit(chan, "weft_chan_send");
     struct weft_chan_after after = { 0 };
     weft_lock_acquire(&chan->lock);
     rc = weft_chan_put(chan, item, &after);
@@ -304,7 +318,7 @@ int weft_chan_recv(struct weft_chan *chan, void *ret_item, size_t item_bytes, in
     if (rc < 0)
         return rc;
     if (item_bytes != chan->item_bytes)
-        return -EMSGSIZE;
+        return weft_chan_misfit(chan, "weft_chan_recv");
     struct weft_chan_after after = { 0 };
     weft_lock_acquire(&chan->lock);
     rc = weft_chan_take(chan, ret_item, &after);
@@ -385,6 +399,7 @@ static struct weft_chan_node **serve_all(struct berth_list *queue, int rc,
 
 void weft_chan_close(struct weft_chan *chan)
 {
+    require_alive(chan, "weft_chan_close");
     struct weft_chan_node *woken = NULL;
     weft_lock_acquire(&chan->lock);
     chan->is_closed = true;
@@ -402,6 +417,7 @@ void weft_chan_free(struct weft_chan *chan)
 {
     if (!chan)
         return;
+    require_alive(chan, "weft_chan_free");
     WEFT_REQUIRE(berth_list_is_empty(&chan->receivers) && berth_list_is_empty(&chan->senders),
                  "weft_chan_free: somebody still waits on the channel");
     struct berth_list_node *link;
@@ -413,5 +429,7 @@ void weft_chan_free(struct weft_chan *chan)
     }
     while (chan->drop && chan->count > 0)
         chan->drop(ring_pop(chan));
-    free(chan);
+    chan->item_bytes = WEFT_CHAN_FREED;
+    struct weft_chan *rest = realloc(chan, sizeof *chan); /* without its ring, for a while */
+    free(weft_dead_keep(&dead, rest ? rest : chan));
 }

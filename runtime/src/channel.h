@@ -12,6 +12,8 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 #include <weft/chan.h>
 
 #include "base/list.h"
@@ -19,6 +21,8 @@
 #include "handover.h"
 
 #define WEFT_CHAN_INLINE_BYTES 64 /* a larger item is received by way of the heap */
+
+#define WEFT_CHAN_FREED SIZE_MAX
 
 struct weft_chan_node;
 
@@ -49,8 +53,8 @@ struct weft_chan_box {
 struct weft_chan {
     struct weft_lock lock;
     bool is_closed;
-    size_t item_bytes, capacity;
-    size_t head, count; /* in the ring */
+    size_t item_bytes, capacity; /* item_bytes is WEFT_CHAN_FREED when it has been freed */
+    size_t head, count;          /* in the ring */
     struct berth_list boxes;
     size_t box_count;
     struct berth_list receivers, senders;
@@ -58,6 +62,10 @@ struct weft_chan {
     void (*drop)(void *item);
     max_align_t ring[];
 };
+
+/* For a call with the size of an item that is not the channel's: -EMSGSIZE. The program ends if
+ * that is so because the channel has been freed. */
+int weft_chan_misfit(const struct weft_chan *chan, const char *call);
 
 /* What is left to be done when the lock has been given back. All-zero: nothing. */
 struct weft_chan_after {

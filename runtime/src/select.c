@@ -98,7 +98,7 @@ static int check_cases(struct weft_task *self, struct weft_case *cases, size_t c
         else if (c->await)
             c->rc = check_await(c->await, self);
         else if (c->item_bytes != chan_of(c)->item_bytes)
-            c->rc = -EMSGSIZE;
+            c->rc = weft_chan_misfit(chan_of(c), "weft_select");
         if (c->rc < 0)
             return c->rc;
     }

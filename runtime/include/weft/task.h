@@ -17,7 +17,8 @@
 extern "C" {
 #endif
 
-/* A handle, as weft_async() returns it: valid until its scope has closed. */
+/* A handle, as weft_async() returns it: valid until its scope has closed. To use it later is a bug,
+ * which ends the program unless the memory belongs to another one with a handle by then. */
 struct weft_task;
 
 enum weft_start {

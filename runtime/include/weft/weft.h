@@ -56,7 +56,9 @@ int weft_root_close(struct weft_task *root);
 
 /* Ends all threads of weft and gives its memory back, for leak checkers; after it everything,
  * weft_configure() included, is possible again. -EBUSY while a root, a fixed pool, or a dispatcher
- * of the user's has not been closed. */
+ * of the user's has not been closed. The handles of all dispatchers but the built-in ones are dead
+ * then: a call that is given one ends the program with a line that names both. (Of each kind the
+ * last 256 are known by then; an older one may be anything.) */
 int weft_shutdown(void);
 
 #ifdef __cplusplus

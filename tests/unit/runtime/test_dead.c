@@ -330,6 +330,63 @@ static void a_coroutine_whose_scope_has_closed_is_not_taken_for_another(void **s
         assert_dies(run_task_use, &uses[i], uses[i].text);
 }
 
+/* ---- channels -------------------------------------------------------------------------------- */
+
+static struct weft_chan *freed_chan(void)
+{
+    struct weft_chan *chan = NULL;
+    if (weft_chan_new(sizeof(int), 4, NULL, &chan) == 0)
+        weft_chan_free(chan);
+    return chan;
+}
+
+static int use_in_send(void *arg)
+{
+    (void)arg;
+    return weft_chan_send(freed_chan(), &(int){ 1 }, sizeof(int), 0);
+}
+
+static int use_in_recv(void *arg)
+{
+    (void)arg;
+    int item;
+    return weft_chan_recv(freed_chan(), &item, sizeof item, 0);
+}
+
+static int use_in_chan_select(void *arg)
+{
+    (void)arg;
+    int item;
+    struct weft_case one = { .recv = freed_chan(), .item = &item, .item_bytes = sizeof item };
+    return weft_select(&one, 1, 0);
+}
+
+static int use_in_chan_close(void *arg)
+{
+    (void)arg;
+    weft_chan_close(freed_chan());
+    return 0;
+}
+
+static int use_in_chan_free(void *arg)
+{
+    (void)arg;
+    weft_chan_free(freed_chan());
+    return 0;
+}
+
+static void a_channel_that_was_freed_is_named_by_every_call(void **state)
+{
+    (void)state;
+    if (WEFT_ASAN || WEFT_TSAN)
+        skip(); /* there the shrinking moves it, and the sanitizer sees it by itself */
+    assert_dies(use_in_send, NULL, "weft: weft_chan_send: the channel has been freed");
+    assert_dies(use_in_recv, NULL, "weft: weft_chan_recv: the channel has been freed");
+    assert_dies(use_in_chan_select, NULL, "weft: weft_select: the channel has been freed");
+    assert_dies(use_in_chan_close, NULL, "weft: weft_chan_close: the channel has been freed");
+    assert_dies(use_in_chan_free, NULL, "weft: weft_chan_free: the channel has been freed");
+}
+
 /* ---- what is kept ---------------------------------------------------------------------------- */
 
 static void the_oldest_of_the_dead_goes_first(void **state)
@@ -351,6 +408,7 @@ int main(void)
         weft_unit_test(the_next_life_has_the_name_and_handles_of_its_own),
         weft_unit_test(memory_for_the_dead_has_an_end),
         weft_unit_test(a_coroutine_whose_scope_has_closed_is_not_taken_for_another),
+        weft_unit_test(a_channel_that_was_freed_is_named_by_every_call),
         weft_unit_test(the_oldest_of_the_dead_goes_first),
     };
     return berth_test_main(tests, NULL, NULL);
