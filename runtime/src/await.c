@@ -32,6 +32,9 @@ int weft_await_until(struct weft_task *task, int64_t deadline_ns)
     if (task == self)
         return -EDEADLK;
     weft_task_check(task, "weft_await");
+    rc = deadline_ns != 0 ? weft_waiter_reserve(self) : 0;
+    if (rc < 0)
+        return rc;
     if (deadline_ns != 0)
         release(task);
 
@@ -48,7 +51,7 @@ int weft_await_until(struct weft_task *task, int64_t deadline_ns)
 
     rc = weft_wait(self, "await", &self->is_done, deadline_ns);
     weft_lock_acquire(&tree->lock);
-    weft_waiters_leave(&task->awaiters, &self->waiter);
+    weft_waiters_leave(&task->awaiters, weft_task_waiter(self));
     if (rc != -ECANCELED && task->phase == WEFT_PHASE_ENDED)
         rc = weft_task_result(task);
     weft_lock_release(&tree->lock);

@@ -93,7 +93,7 @@ static void cancel_one(struct weft_task *task, struct weft_task **todo, struct w
         break;
     case WEFT_PHASE_QUEUED: will_not_run = drop(task); break;
     case WEFT_PHASE_STARTED:
-        if (task->outermost && task->outermost->kind != WEFT_SHIELD)
+        if (task->innermost && task->outermost->kind != WEFT_SHIELD)
             mark_scopes(task->outermost, todo);
         tell(task);
         return;

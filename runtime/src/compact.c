@@ -20,6 +20,12 @@
  * Xeon, virtual, 2026-11). */
 #define POPULATE_BYTES ((size_t)64 << 10)
 
+/* Of a spare block. */
+#define SPARE_BYTES_MIN 2048
+
+/* In the address of a saved stack: it lies in a spare block, which malloc has aligned. */
+#define IS_SPARE ((uintptr_t)1)
+
 struct weft_chunk {
     struct weft_chunk *next;
     size_t bytes;
@@ -38,6 +44,14 @@ static bool chunk_add(struct weft_blocks *blocks);
 static size_t rounded(size_t bytes)
 {
     return (bytes + WEFT_BLOCK_STEP_BYTES - 1) / WEFT_BLOCK_STEP_BYTES * WEFT_BLOCK_STEP_BYTES;
+}
+
+/* What a coroutine that is not running has on its region, or saved from there. Whole steps: what
+ * lies below the stack pointer does no harm. */
+static size_t used_bytes(const struct weft_region *region, const struct weft_compact *compact)
+{
+    const char *sp = weft_fiber_sp(&compact->fiber);
+    return rounded((size_t)(region->top - sp));
 }
 
 /* Never run: a region's own fiber is not used, each coroutine has one. */
@@ -108,10 +122,15 @@ int weft_compact_enter(struct weft_region *region, struct weft_compact *compact)
         return -EBUSY;
     WEFT_REQUIRE(compact->saved, "a compact coroutine is entered that is not parked");
     evict(region);
-    memcpy(region->top - compact->saved_bytes, compact->saved, compact->saved_bytes);
-    block_give(region->blocks, compact->saved, compact->saved_bytes);
+    size_t bytes = used_bytes(region, compact);
+    uintptr_t is_spare = (uintptr_t)compact->saved & IS_SPARE;
+    char *block = (char *)compact->saved - is_spare;
+    memcpy(region->top - bytes, block, bytes);
+    if (is_spare)
+        free(block);
+    else
+        block_give(region->blocks, block, bytes);
     compact->saved = NULL;
-    compact->saved_bytes = 0;
     region->resident = compact;
     return 0;
 }
@@ -124,39 +143,33 @@ void weft_compact_end(struct weft_region *region, struct weft_compact *compact)
     region->resident = NULL;
 }
 
-/* Copies out whoever is there. Whole steps are copied: what lies below the stack pointer does no
- * harm. */
+/* Copies out whoever is there. */
 static void evict(struct weft_region *region)
 {
     struct weft_compact *compact = region->resident;
     if (!compact)
         return;
-    const char *sp = weft_fiber_sp(&compact->fiber);
-    size_t bytes = rounded((size_t)(region->top - sp));
-    void *block = block_take(region->blocks, bytes);
+    size_t bytes = used_bytes(region, compact);
+    char *block = block_take(region->blocks, bytes);
+    uintptr_t is_spare = 0;
     if (!block) {
         WEFT_REQUIRE(bytes <= region->spare_bytes,
                      "a compact coroutine parked that was not prepared, and there is no memory");
-        /* As large as if it were all in use, so that it is given back to malloc. */
-        bytes = region->spare_bytes;
         block = region->spare;
+        is_spare = IS_SPARE;
         region->spare = NULL;
         region->spare_bytes = 0;
-        region->blocks->live++;
     }
     memcpy(block, region->top - bytes, bytes);
-    compact->saved = block;
-    compact->saved_bytes = (uint32_t)bytes;
+    compact->saved = block + is_spare;
     region->resident = NULL;
 }
 
-/* The spare block is of malloc's, hence larger than those of the freelists. */
 int weft_compact_prepare_slow(struct weft_region *region, size_t bytes)
 {
-    size_t least = (size_t)WEFT_BLOCK_CLASSES * WEFT_BLOCK_STEP_BYTES + WEFT_BLOCK_STEP_BYTES;
     bytes = rounded(bytes + bytes / 2); /* so that going deeper step by step is not slow */
-    if (bytes < least)
-        bytes = least;
+    if (bytes < SPARE_BYTES_MIN)
+        bytes = SPARE_BYTES_MIN;
     if (bytes > region->stack->bytes) /* a multiple of the step, as stacks are */
         bytes = region->stack->bytes / WEFT_BLOCK_STEP_BYTES * WEFT_BLOCK_STEP_BYTES;
     void *spare = malloc(bytes);

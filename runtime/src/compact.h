@@ -52,10 +52,10 @@ static inline bool weft_compact_is_possible(void)
 #endif
 }
 
-/* Memory for saved stacks: freelists in steps of 32 bytes up to 1 KiB, malloc beyond. All-zero is
+/* Memory for saved stacks: freelists in steps of 16 bytes up to 1 KiB, malloc beyond. All-zero is
  * ready. Its regions share one. */
-#define WEFT_BLOCK_STEP_BYTES 32
-#define WEFT_BLOCK_CLASSES    32
+#define WEFT_BLOCK_STEP_BYTES 16
+#define WEFT_BLOCK_CLASSES    64
 struct weft_blocks {
     void *free[WEFT_BLOCK_CLASSES];
     char *bump, *bump_end; /* what is left of the newest chunk */
@@ -71,9 +71,8 @@ void weft_blocks_trim(struct weft_blocks *blocks);
 
 /* In the block of a task. All-zero at first. */
 struct weft_compact {
-    struct weft_fiber fiber;
+    struct weft_fiber fiber; /* its stack pointer also says how much is saved */
     void *saved;
-    uint32_t saved_bytes;
 };
 
 struct weft_region {
@@ -127,7 +126,7 @@ static inline void weft_compact_unpin(struct weft_region *region)
 static inline void weft_compact_prefetch(const struct weft_compact *compact)
 {
     const char *saved = compact->saved;
-    for (uint32_t i = 0; i < compact->saved_bytes && i < 512; i += 64)
+    for (size_t i = 0; i < 192; i += 64) /* mostly that is all of it */
         __builtin_prefetch(saved + i);
 }
 

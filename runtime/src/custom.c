@@ -327,8 +327,9 @@ static void rest_and_unlock(struct weft_custom *custom)
 static void await_rest(struct weft_custom *custom)
 {
     struct weft_task *self = weft_self();
+    bool has_waiter = self && weft_waiter_reserve(self) == 0; /* else it blocks */
     weft_lock_acquire(&custom->rest_lock);
-    bool must_park = self && custom->has_come_to_rest == 0;
+    bool must_park = has_waiter && custom->has_come_to_rest == 0;
     if (must_park)
         weft_waiters_join(&custom->closer, self);
     weft_lock_release(&custom->rest_lock);

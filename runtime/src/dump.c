@@ -218,8 +218,8 @@ static void look_at(struct dump *d, const struct weft_task *task, unsigned depth
     entry->depth = depth;
     entry->state = state_of(task);
     entry->is_cancelled = task->is_cancelled;
-    entry->waits_for = entry->state == ENDED ? NULL : task->waits_for;
-    copy_name(entry->name, task->name ? task->name : "");
+    entry->waits_for = entry->state > PARKED ? NULL : task->waits_for;
+    copy_name(entry->name, task->has_name ? task->name : "");
     const struct weft_dispatcher *place = task->dispatcher;
     copy_name(entry->place,
               entry->state == ENDED ? "" : place->name); /* it may be closed by then */
@@ -240,7 +240,7 @@ static struct weft_task *first_child(const struct weft_scope_state *scope)
 
 struct weft_task *weft_task_walk(struct weft_task *task, unsigned *depth)
 {
-    struct weft_task *child = first_child(task->outermost);
+    struct weft_task *child = first_child(task->innermost ? task->outermost : NULL);
     if (child) {
         ++*depth;
         return child;

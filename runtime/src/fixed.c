@@ -61,8 +61,9 @@ void weft_fixed_left(struct weft_pool *pool)
 static void await_rest(struct fixed *fixed)
 {
     struct weft_task *self = weft_self();
+    bool has_waiter = self && weft_waiter_reserve(self) == 0; /* else it blocks */
     weft_lock_acquire(&fixed->rest_lock);
-    bool must_park = self && fixed->has_come_to_rest == 0;
+    bool must_park = has_waiter && fixed->has_come_to_rest == 0;
     if (must_park)
         weft_waiters_join(&fixed->closer, self);
     weft_lock_release(&fixed->rest_lock);

@@ -14,15 +14,16 @@ static _Thread_local int this_thread; /* 0: not asked yet */
 
 int weft_owner_id(struct weft_task *self)
 {
-    if (self->lock_id == 0)
+    if (!self->has_lock_id)
         self->lock_id = WEFT_OWNER_BIT + (int)(atomic_fetch_add(&ids, 1) % IDS);
+    self->has_lock_id = true;
     return self->lock_id;
 }
 
 struct weft_task *weft_owner_self(int owner)
 {
     struct weft_task *self = weft_self();
-    return self && self->lock_id == owner ? self : NULL;
+    return self && self->has_lock_id && self->lock_id == owner ? self : NULL;
 }
 
 /* Never inlined: the caller may have come from another thread. */

@@ -15,6 +15,8 @@
 #define AGAIN_SELDOM_NS_MAX NS_PER_S
 /* The real-time clock may be set: it is asked again that often. */
 #define CLOCK_AGAIN_NS NS_PER_S
+/* Who has no memory to stand in a queue tries that often. */
+#define NO_MEMORY_AGAIN_NS INT64_C(1000000)
 
 struct weft_park_bucket *weft_park_bucket(struct weft_park_table *table, const void *object)
 {
@@ -25,23 +27,32 @@ struct weft_park_bucket *weft_park_bucket(struct weft_park_table *table, const v
 void weft_park_join(struct weft_park_table *table, struct weft_task *self, const void *object,
                     bool at_head)
 {
+    if (weft_waiter_reserve(self) < 0) {
+        self->is_done = true; /* woken without cause, as it may be; see below */
+        return;
+    }
     struct weft_park_bucket *bucket = weft_park_bucket(table, object);
     weft_lock_acquire(&bucket->lock);
-    self->waiter.object = object;
     if (at_head)
         weft_waiters_join_first(&bucket->waiters, self);
     else
         weft_waiters_join(&bucket->waiters, self);
+    weft_task_waiter(self)->object = object;
     weft_lock_release(&bucket->lock);
     (void)atomic_fetch_add(&table->parked, 1); /* after it is there, before it tries again */
 }
 
 bool weft_park_leave(struct weft_park_table *table, struct weft_task *self, const void *object)
 {
+    if (!weft_waiter_is_there(self)) { /* it was not in the queue */
+        static const atomic_bool never;
+        (void)weft_wait_deaf_until(self, "memory", &never, weft_call_deadline(NO_MEMORY_AGAIN_NS));
+        return false;
+    }
     struct weft_park_bucket *bucket = weft_park_bucket(table, object);
     weft_lock_acquire(&bucket->lock);
-    bool was_queued = self->waiter.is_queued;
-    weft_waiters_leave(&bucket->waiters, &self->waiter);
+    bool was_queued = weft_task_waiter(self)->is_queued;
+    weft_waiters_leave(&bucket->waiters, weft_task_waiter(self));
     weft_lock_release(&bucket->lock);
     (void)atomic_fetch_sub(&table->parked, 1);
     return was_queued;

@@ -45,7 +45,7 @@ struct weft_park_table {
 struct weft_park_bucket *weft_park_bucket(struct weft_park_table *table, const void *object);
 
 /* join: at the tail; or, who was woken but came too late, at the head. leave: false if it had been
- * woken. Between the two it may park. */
+ * woken. Between the two it may park. Out of memory counts as having been woken. */
 void weft_park_join(struct weft_park_table *table, struct weft_task *self, const void *object,
                     bool at_head);
 bool weft_park_leave(struct weft_park_table *table, struct weft_task *self, const void *object);

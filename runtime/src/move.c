@@ -82,6 +82,8 @@ static void refused_turn(struct weft_turn *turn)
     struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
     turn->run = weft_task_turn;
     uint8_t seen = WEFT_PHASE_QUEUED;
+    if (weft_get(&task->phase) == WEFT_PHASE_QUEUED)
+        weft_task_begins(task);
     if (task->start != WEFT_START_ATOMIC &&
         atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_STARTED)) {
         task->is_cancelled = true;

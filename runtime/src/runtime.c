@@ -359,6 +359,9 @@ static void park_until_end(struct weft_task *self, struct weft_task *root)
 int weft_run(weft_fn fn, void *arg)
 {
     struct weft_task *self = weft_self();
+    int rc = self ? weft_waiter_reserve(self) : 0;
+    if (rc < 0)
+        return rc;
     struct weft_task *root = weft_root_open(weft_default(), fn, arg);
     if (!root)
         return fn ? -ENOMEM : -EINVAL;

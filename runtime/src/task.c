@@ -36,12 +36,14 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
     int rc = weft_tasks_enter();
     if (rc < 0)
         return rc;
+    bool is_small = spec->is_compact && !spec->has_handle && !spec->name && !spec->item;
+    enum weft_block_kind kind = is_small ? WEFT_BLOCK_SMALL : WEFT_BLOCK_FULL;
     struct weft_task *task = NULL;
     struct weft_thread *thread = weft_thread_self();
     rc = weft_stack_reserve(thread ? &thread->stacks : NULL, stack_class);
     if (rc == 0) {
         task = spec->item ? malloc(sizeof *task + spec->item_bytes)
-                          : weft_task_block_take(thread ? &thread->blocks : NULL, sizeof *task);
+                          : weft_task_block_take(thread ? &thread->blocks : NULL, kind);
         if (!task)
             weft_stack_unreserve(thread ? &thread->stacks : NULL, stack_class);
     }
@@ -49,18 +51,22 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
         weft_tasks_leave();
         return -ENOMEM;
     }
-    memset(task, 0, offsetof(struct weft_task, call_errno));
+    memset(task, 0, offsetof(struct weft_task, rc));
     task->turn.run = weft_task_turn;
     task->stack_class = (int8_t)stack_class;
     weft_put(&task->dispatcher, spec->dispatcher);
     task->fn = spec->fn;
     task->arg = spec->arg;
     task->id = weft_task_id_new(thread);
-    task->name = spec->name;
     task->start = (uint8_t)spec->start;
     weft_put(&task->phase, spec->start == WEFT_START_HELD ? WEFT_PHASE_HELD : WEFT_PHASE_QUEUED);
     task->has_own_block = spec->item;
     task->is_compact = spec->is_compact;
+    task->is_small = is_small;
+    if (spec->name) {
+        task->has_name = true;
+        task->name = spec->name;
+    }
     if (spec->has_handle) {
         task->has_handle = true;
         task->awaiters = (struct weft_waiters){ 0 };
@@ -86,10 +92,13 @@ void weft_task_free(struct weft_task *task)
         weft_stack_unreserve(thread ? &thread->stacks : NULL, task->stack_class);
         weft_tasks_leave();
     }
+    if (task->has_box)
+        free(task->box);
     if (task->has_own_block)
         free(task);
     else
-        weft_task_block_give(thread ? &thread->blocks : NULL, task);
+        weft_task_block_give(thread ? &thread->blocks : NULL, task,
+                             task->is_small ? WEFT_BLOCK_SMALL : WEFT_BLOCK_FULL);
 }
 
 int weft_task_start(struct weft_task *task)

@@ -1,107 +1,162 @@
 /* SPDX-License-Identifier: MIT */
 #include "task_block.h"
 
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "lock.h"
-#include "switch.h"
+#include "tree.h"
 
 #define BATCH_COUNT 64
 #define OWN_MAX     (2 * BATCH_COUNT)
+#define LINE_BYTES  64
 
-/* So many blocks in one allocation. */
+/* Slabs double, so that a few coroutines cost little and a million few mappings. From HUGE_BYTES on
+ * each is one huge page where the kernel grants them: 512 page faults less, at 1 to 2 us, and a
+ * million blocks that are visited in any order find their translations in the TLB. */
+#define SLAB_BYTES_MIN ((size_t)32 << 10)
+#define HUGE_BYTES     ((size_t)2 << 20)
+
 struct slab {
     struct slab *next;
-    max_align_t blocks[];
+    size_t bytes;
+    char *blocks;
 };
 
-static struct {
+/* Free blocks of one kind that are kept by no thread. */
+static struct shared {
     struct weft_lock lock;
-    struct weft_task_block *first; /* free, and kept by no thread */
+    struct weft_task_block *first;
     size_t count;
+    char *bump, *bump_end; /* the part of the newest slab that has never been used */
     struct slab *slabs;
-} shared;
+} shared[WEFT_BLOCK_KINDS];
 
+static size_t bytes_of(enum weft_block_kind kind)
+{
+    size_t bytes = kind == WEFT_BLOCK_SMALL ? WEFT_TASK_BYTES_SMALL : sizeof(struct weft_task);
+    return (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+}
+
+/* With room for `bytes` of blocks; NULL: no memory. */
 static struct slab *slab_new(size_t bytes)
 {
-    return malloc(sizeof(struct slab) + BATCH_COUNT * bytes);
+    bool is_huge = bytes == HUGE_BYTES;
+    size_t border = is_huge ? HUGE_BYTES : LINE_BYTES; /* what is before it is never touched */
+    struct slab *slab = malloc(sizeof *slab + border + bytes);
+    if (!slab)
+        return NULL;
+    char *after = (char *)(slab + 1);
+    slab->blocks = after + (border - (uintptr_t)after % border) % border;
+    slab->bytes = bytes;
+    if (is_huge)
+        (void)madvise(slab->blocks, bytes, MADV_HUGEPAGE); /* else there are small ones */
+    return slab;
 }
 
-/* Under the lock. */
-static void slab_add(struct slab *slab, size_t bytes)
+/* Under the lock. A batch of blocks that were never used, in order; or NULL. */
+static struct weft_task_block *carve(struct shared *s, size_t bytes, unsigned *ret_count)
 {
-    slab->next = shared.slabs;
-    shared.slabs = slab;
-    for (size_t i = BATCH_COUNT; i-- > 0;) {
-        struct weft_task_block *block = (void *)((char *)slab->blocks + i * bytes);
-        block->next = shared.first;
-        shared.first = block;
+    unsigned count = 0;
+    struct weft_task_block *first = NULL, **end = &first;
+    for (; count < BATCH_COUNT && (size_t)(s->bump_end - s->bump) >= bytes; count++) {
+        struct weft_task_block *block = (void *)s->bump;
+        s->bump += bytes;
+        *end = block;
+        end = &block->next;
     }
-    shared.count += BATCH_COUNT;
-}
-
-/* A batch of free blocks, or NULL. */
-static struct weft_task_block *fetch(size_t bytes, unsigned *ret_count)
-{
-    struct slab *slab = NULL;
-    weft_lock_acquire(&shared.lock);
-    if (shared.count == 0) {
-        weft_lock_release(&shared.lock); /* malloc may wait */
-        slab = slab_new(bytes);
-        weft_lock_acquire(&shared.lock);
-        if (slab)
-            slab_add(slab, bytes);
-    }
-    struct weft_task_block *first = shared.first, *last = first;
-    unsigned count = first ? 1 : 0;
-    for (; last && last->next && count < BATCH_COUNT; count++)
-        last = last->next;
-    if (last) {
-        shared.first = last->next;
-        last->next = NULL;
-    }
-    shared.count -= count;
-    weft_lock_release(&shared.lock);
+    *end = NULL;
     *ret_count = count;
     return first;
 }
 
-/* Puts `count` blocks, of which `last` is the last, back. */
-static void put_back(struct weft_task_block *first, struct weft_task_block *last, unsigned count)
+/* Takes a batch of free blocks, newest first; NULL: there are none. Under the lock. */
+static struct weft_task_block *take_batch(struct shared *s, unsigned *ret_count)
 {
-    weft_lock_acquire(&shared.lock);
-    last->next = shared.first;
-    shared.first = first;
-    shared.count += count;
-    weft_lock_release(&shared.lock);
+    struct weft_task_block *first = s->first, *last = first;
+    unsigned count = first ? 1 : 0;
+    for (; last && last->next && count < BATCH_COUNT; count++)
+        last = last->next;
+    if (last) {
+        s->first = last->next;
+        last->next = NULL;
+    }
+    s->count -= count;
+    *ret_count = count;
+    return first;
 }
 
-void *weft_task_block_take(struct weft_task_blocks *own, size_t bytes)
+/* Under the lock, which it lets go of meanwhile: malloc may wait. */
+static void slab_add(struct shared *s)
+{
+    size_t bytes = s->slabs ? s->slabs->bytes * 2 : SLAB_BYTES_MIN;
+    if (bytes > HUGE_BYTES)
+        bytes = HUGE_BYTES;
+    weft_lock_release(&s->lock);
+    struct slab *slab = slab_new(bytes);
+    weft_lock_acquire(&s->lock);
+    if (!slab)
+        return;
+    slab->next = s->slabs;
+    s->slabs = slab;
+    s->bump = slab->blocks; /* what was left of another is lost: less than a block, mostly */
+    s->bump_end = slab->blocks + bytes;
+}
+
+/* A batch of blocks, or NULL. */
+static struct weft_task_block *fetch(enum weft_block_kind kind, unsigned *ret_count)
+{
+    struct shared *s = &shared[kind];
+    weft_lock_acquire(&s->lock);
+    struct weft_task_block *first = take_batch(s, ret_count);
+    if (!first)
+        first = carve(s, bytes_of(kind), ret_count);
+    if (!first) {
+        slab_add(s);
+        first = carve(s, bytes_of(kind), ret_count);
+    }
+    weft_lock_release(&s->lock);
+    return first;
+}
+
+/* Puts `count` blocks, of which `last` is the last, back. */
+static void put_back(struct weft_task_block *first, struct weft_task_block *last, unsigned count,
+                     enum weft_block_kind kind)
+{
+    struct shared *s = &shared[kind];
+    weft_lock_acquire(&s->lock);
+    last->next = s->first;
+    s->first = first;
+    s->count += count;
+    weft_lock_release(&s->lock);
+}
+
+void *weft_task_block_take(struct weft_task_blocks *own, enum weft_block_kind kind)
 {
     if (WEFT_ASAN)
-        return malloc(bytes);
+        return malloc(bytes_of(kind));
     if (!own) { /* a plain thread keeps none */
         struct weft_task_blocks none = { 0 };
-        void *block = weft_task_block_take(&none, bytes);
+        void *block = weft_task_block_take(&none, kind);
         weft_task_blocks_fini(&none);
         return block;
     }
-    if (!own->first)
-        own->first = fetch(bytes, &own->count);
-    struct weft_task_block *block = own->first;
+    if (!own->kinds[kind].first)
+        own->kinds[kind].first = fetch(kind, &own->kinds[kind].count);
+    struct weft_task_block *block = own->kinds[kind].first, *next;
     if (!block)
         return NULL;
-    own->first = block->next;
-    own->count--;
-    if (own->first) { /* the next one will be written soon, and a locked step waits for that */
-        __builtin_prefetch(own->first, 1);
-        __builtin_prefetch((char *)own->first + 64, 1);
-        __builtin_prefetch((char *)own->first + 128, 1);
+    own->kinds[kind].first = next = block->next;
+    own->kinds[kind].count--;
+    if (next) { /* it will be written soon, and a locked step waits for that */
+        __builtin_prefetch(next, 1);
+        __builtin_prefetch((char *)next + LINE_BYTES, 1);
     }
     return block;
 }
 
-void weft_task_block_give(struct weft_task_blocks *own, void *memory)
+void weft_task_block_give(struct weft_task_blocks *own, void *memory, enum weft_block_kind kind)
 {
     if (WEFT_ASAN) {
         free(memory);
@@ -109,38 +164,45 @@ void weft_task_block_give(struct weft_task_blocks *own, void *memory)
     }
     struct weft_task_block *block = memory;
     if (!own) {
-        put_back(block, block, 1);
+        put_back(block, block, 1, kind);
         return;
     }
-    block->next = own->first;
-    own->first = block;
-    if (++own->count < OWN_MAX)
+    block->next = own->kinds[kind].first;
+    own->kinds[kind].first = block;
+    if (++own->kinds[kind].count < OWN_MAX)
         return;
     struct weft_task_block *last = block;
     for (unsigned i = 1; i < BATCH_COUNT; i++)
         last = last->next;
-    own->first = last->next;
-    own->count -= BATCH_COUNT;
-    put_back(block, last, BATCH_COUNT);
+    own->kinds[kind].first = last->next;
+    own->kinds[kind].count -= BATCH_COUNT;
+    put_back(block, last, BATCH_COUNT, kind);
 }
 
 void weft_task_blocks_fini(struct weft_task_blocks *own)
 {
-    struct weft_task_block *last = own->first;
-    while (last && last->next)
-        last = last->next;
-    if (last)
-        put_back(own->first, last, own->count);
+    for (int kind = 0; kind < WEFT_BLOCK_KINDS; kind++) {
+        struct weft_task_block *last = own->kinds[kind].first;
+        while (last && last->next)
+            last = last->next;
+        if (last)
+            put_back(own->kinds[kind].first, last, own->kinds[kind].count,
+                     (enum weft_block_kind)kind);
+    }
     *own = (struct weft_task_blocks){ 0 };
 }
 
 void weft_task_block_fini(void)
 {
-    while (shared.slabs) {
-        struct slab *slab = shared.slabs;
-        shared.slabs = slab->next;
-        free(slab);
+    for (int kind = 0; kind < WEFT_BLOCK_KINDS; kind++) {
+        struct shared *s = &shared[kind];
+        while (s->slabs) {
+            struct slab *slab = s->slabs;
+            s->slabs = slab->next;
+            free(slab);
+        }
+        s->first = NULL;
+        s->count = 0;
+        s->bump = s->bump_end = NULL;
     }
-    shared.first = NULL;
-    shared.count = 0;
 }

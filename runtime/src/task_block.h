@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory for coroutines' blocks: all of one size, kept by each thread and exchanged between them in
+ * Memory for coroutines' blocks: of two sizes, kept by each thread and exchanged between them in
  * batches, because who launches and who ends are often not the same. It is given back at the end.
  *
  * Under ASan each is an allocation of its own, so that it sees who uses one too long.
@@ -13,16 +13,20 @@ struct weft_task_block {
     struct weft_task_block *next;
 };
 
+enum weft_block_kind { WEFT_BLOCK_FULL, WEFT_BLOCK_SMALL, WEFT_BLOCK_KINDS };
+
 /* What one thread keeps. All-zero at first. */
 struct weft_task_blocks {
-    struct weft_task_block *first;
-    unsigned count;
+    struct {
+        struct weft_task_block *first;
+        unsigned count;
+    } kinds[WEFT_BLOCK_KINDS];
 };
 
-/* A block of `bytes` (always the same number), not zeroed; NULL: no memory. `own`: the calling
- * thread's, or NULL. */
-void *weft_task_block_take(struct weft_task_blocks *own, size_t bytes);
-void weft_task_block_give(struct weft_task_blocks *own, void *block);
+/* A block, on a cache line's border (but under ASan) and not zeroed; NULL: no memory. `own`: the
+ * calling thread's, or NULL. */
+void *weft_task_block_take(struct weft_task_blocks *own, enum weft_block_kind kind);
+void weft_task_block_give(struct weft_task_blocks *own, void *block, enum weft_block_kind kind);
 
 /* Returns what a thread keeps, for its end. */
 void weft_task_blocks_fini(struct weft_task_blocks *own);

@@ -54,5 +54,5 @@ const char *weft_fn_name_search(weft_fn given, char *buffer)
 
 const char *weft_task_name(const struct weft_task *task, char *buffer)
 {
-    return task->name ? task->name : weft_fn_name(task->fn, buffer);
+    return task->has_name ? task->name : weft_fn_name(task->fn, buffer);
 }

@@ -206,7 +206,7 @@ static const struct weft_trace_text *text_of(struct weft_trace_ring *ring, const
 
 static uint64_t what_name(struct weft_trace_ring *ring, const struct weft_task *task)
 {
-    const struct weft_trace_text *text = task->name ? text_of(ring, task->name) : NULL;
+    const struct weft_trace_text *text = task->has_name ? text_of(ring, task->name) : NULL;
     return text ? (uint64_t)(uintptr_t)text | WEFT_TRACE_IS_TEXT : (uint64_t)(uintptr_t)task->fn;
 }
 

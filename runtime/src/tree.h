@@ -77,17 +77,22 @@ struct __attribute__((may_alias)) weft_scope_state {
     const char *opened_by;
 };
 
-/* Somebody who is parked until `is_done`. Lies in the task's block, never on a stack. */
+/* Somebody who is parked until `is_done`. Lies in the task's block or on the heap, never on the
+ * stack of a compact coroutine. */
 struct weft_waiter {
     struct weft_waiter *next, *prev; /* in one queue */
     struct weft_task *task;
-    atomic_bool *is_done; /* set by who wakes */
-    atomic_size_t *left;  /* of weft_await_all(): how many have not ended well; else NULL */
+    atomic_bool *is_done;    /* set by who wakes */
+    union {                  /* by what it waits for */
+        atomic_size_t *left; /* the end of a task: of weft_await_all(), how many have not ended
+                              * well; else NULL */
+        const void *object;  /* inside a libc call: on which it is parked */
+        struct {
+            short events;
+            bool is_closed; /* by weft_fd_close() */
+        };                  /* a descriptor */
+    };
     bool is_queued;
-    bool is_closed; /* of a descriptor: by weft_fd_close() */
-    short events;   /* of a descriptor */
-    int fd;
-    const void *object; /* inside a libc call: on which it is parked */
 };
 
 /* All-zero is an empty queue. */
@@ -145,23 +150,42 @@ enum weft_after {
 #define weft_put(object, value) atomic_store_explicit((object), (value), memory_order_relaxed)
 #define weft_get(object)        atomic_load_explicit((object), memory_order_relaxed)
 
+/* A coroutine. Blocks come and go by the million, so what counts is how many cache lines a step
+ * touches: on x86-64 each of the first four groups is one line. A launch writes the first two, the
+ * first turn the third; whoever adds a field puts it where it is first needed, or gives it a flag.
+ *
+ * The last group is missing in a small block (`is_small`), which a compact coroutine without name
+ * and handle gets: there it must not be touched. Each field of it has a condition under which it is
+ * there, and valid; none is initialized before. */
 struct weft_task {
+    /* Written by the launch; all flags are 0 at first. */
     struct weft_turn turn;
     weft_fn fn;
-    void *arg;
-    struct weft_stack *stack; /* with its fiber; NULL before the first turn and after the end */
-    int8_t stack_class;       /* reserved; negative: not any more */
-    uint8_t start;            /* enum weft_start */
-    uint8_t after;            /* enum weft_after */
-    uint8_t intercept;        /* enum weft_intercept */
+    union {
+        void *arg;               /* until it has begun */
+        struct weft_waiter *box; /* if has_box: weft_task_waiter() */
+    };
+    int8_t stack_class; /* reserved; negative: not any more */
+    uint8_t start;      /* enum weft_start */
+    uint8_t after;      /* enum weft_after */
+    uint8_t intercept;  /* enum weft_intercept */
     _Atomic(uint8_t) park;
     _Atomic(uint8_t) phase;
     atomic_schar dropped_refs; /* of a dropped one: its queue, and who ends it */
     atomic_bool is_cancelled;  /* from outside */
 
     atomic_bool is_on_thread; /* for the dump */
-    bool has_handle;
-    bool has_own_block;     /* its memory is not of the common size */
+    atomic_bool has_timed_out;
+    atomic_bool is_done; /* what its waiter sets */
+    /* Fixed by the launch. */
+    bool has_handle : 1;
+    bool has_name : 1;
+    bool has_own_block : 1; /* its memory is not of one of the common sizes */
+    bool is_small : 1;      /* its block ends before the last group */
+    /* The coroutine's own. */
+    uint8_t : 0;
+    bool has_box : 1; /* its waiter lies on the heap */
+    bool has_lock_id : 1;
     bool is_compact;        /* it runs on the region of its seat, turn.seat */
     bool is_on_region;      /* it has begun there */
     bool is_pinned;         /* there: nobody else comes on it until this one goes on */
@@ -172,38 +196,57 @@ struct weft_task {
     uint8_t calls_in_a_row; /* such calls since it last let others run */
     uint8_t drained_count;  /* reads of drained streams (intercept_transfer.c) */
     uint8_t eager_count;    /* of them to be tried all the same */
-    int rc;                 /* of fn; before: of a move to another dispatcher */
-    int saved_errno;
+
     struct weft_tree *tree;
     struct weft_scope_state *scope; /* it is a child of; NULL: a root */
     struct berth_list_node node;    /* in scope->children */
-    struct weft_scope_state *outermost, *innermost;
-
-    struct weft_task *outer; /* who waits on this thread until it first parks, or NULL */
     _Atomic(struct weft_dispatcher *) dispatcher;
-    const char *_Atomic waits_for; /* for the dump; NULL: for nothing */
-    struct weft_field *fields;     /* the context it was launched with */
-    const char *name;              /* or NULL */
+    struct weft_field *fields; /* the context it was launched with */
+    struct weft_scope_state *innermost;
     uint64_t id;
+
+    /* Written when it begins: weft_task_begins(). Others look here only at one that has. */
+    int rc; /* of fn, or of its end without that; before: of a move to another dispatcher */
+    int saved_errno;
+    const char *_Atomic waits_for; /* for the dump; NULL: for nothing */
+    struct weft_stack *stack;      /* with its fiber; the region's if it is compact; NULL: none */
+    union {
+        struct weft_compact compact;        /* if it is */
+        struct weft_scope_state *outermost; /* else, if there is an innermost one */
+    };
+    struct weft_task *outer; /* who waits on this thread until it first parks, or NULL */
     _Atomic(struct weft_ticket *) ticket; /* while it moves to another dispatcher, else NULL */
     struct weft_interrupt *interrupt;     /* inside weft_interruptible(), under the lock; or NULL */
-    int lock_id; /* as the owner of pthread mutexes; 0: has had none (intercept_owner.h) */
 
-    /* From here on nothing is initialized before it is used: many coroutines end without having
-     * touched it. */
-    int call_errno;                  /* what errno was before an intercepted call */
-    struct weft_thread *call_thread; /* on which it parked first inside that call, or NULL */
-    struct weft_task *next;          /* in one list: of a walk, then of its reap */
-    struct weft_waiters awaiters;    /* if it has a handle */
-    uint64_t failed_order;           /* if it has a handle: the how-many-th failure; 0: none */
-    atomic_bool has_timed_out;
-    atomic_bool is_done;         /* what its waiter sets */
-    struct weft_compact compact; /* if it is */
+    /* Not initialized before it is used. */
     struct weft_timer timer;
-    struct weft_waiter waiter;
+    struct weft_task *next;          /* in one list: of a walk, then of its reap */
+    struct weft_thread *call_thread; /* on which it parked first inside that call, or NULL */
+    int call_errno;                  /* what errno was before an intercepted call */
+    int lock_id; /* if has_lock_id: as the owner of pthread mutexes (intercept_owner.h) */
+
+    /* Not in a small block. */
+    const char *name;             /* if has_name */
+    struct weft_waiters awaiters; /* if has_handle */
+    uint64_t failed_order;        /* if has_handle: the how-many-th failure; 0: none */
+    struct weft_waiter waiter;    /* weft_task_waiter() */
 
     max_align_t item[]; /* the copy of weft_launch_copy() */
 };
+
+#define WEFT_TASK_BYTES_SMALL offsetof(struct weft_task, name)
+
+/* What has to be there before others may take it for one that has begun. Not `rc`, which a
+ * canceller may be writing who has just dropped it. */
+static inline void weft_task_begins(struct weft_task *task)
+{
+    task->saved_errno = 0;
+    weft_put(&task->waits_for, NULL);
+    task->stack = NULL;
+    task->outer = NULL;
+    weft_put(&task->ticket, NULL);
+    task->interrupt = NULL;
+}
 
 /* The calling coroutine, or NULL. */
 struct weft_task *weft_self(void);
@@ -327,6 +370,25 @@ void weft_wake_go(struct weft_task *task);
 /* Queues of waiters, under the lock of what they wait for. join: the task's own waiter, at the
  * tail, not done. join_first: at the head. push: any waiter. leave: if still queued. wake: done,
  * unlinked, woken. */
+int weft_waiter_reserve_slow(struct weft_task *self);
+
+static inline bool weft_waiter_is_there(const struct weft_task *task)
+{
+    return !task->is_small || task->has_box;
+}
+
+/* The waiter of the calling coroutine has a place from now on: 0 or -ENOMEM. Before it joins a
+ * queue, without locks. A small block has none to begin with: those who only sleep need none. */
+static inline int weft_waiter_reserve(struct weft_task *self)
+{
+    return weft_waiter_is_there(self) ? 0 : weft_waiter_reserve_slow(self);
+}
+
+static inline struct weft_waiter *weft_task_waiter(struct weft_task *task)
+{
+    return task->has_box ? task->box : &task->waiter;
+}
+
 void weft_waiters_join(struct weft_waiters *waiters, struct weft_task *task);
 void weft_waiters_join_first(struct weft_waiters *waiters, struct weft_task *task);
 void weft_waiters_push(struct weft_waiters *waiters, struct weft_waiter *waiter);

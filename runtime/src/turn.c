@@ -81,6 +81,7 @@ static bool begin(struct weft_thread *thread, struct weft_task *task)
     uint8_t seen = atomic_load_explicit(&task->phase, memory_order_relaxed);
     if (seen == WEFT_PHASE_STARTED)
         return true;
+    weft_task_begins(task);
     if (seen != WEFT_PHASE_QUEUED ||
         !atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_STARTED)) {
         weft_task_free(task);

@@ -7,6 +7,7 @@
  * know of each other, and cancelling is seen first whatever else has happened.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "die.h"
 #include "trace.h"
@@ -109,13 +110,23 @@ void weft_wake(struct weft_task *task)
         weft_wake_go(task);
 }
 
+int weft_waiter_reserve_slow(struct weft_task *self)
+{
+    struct weft_waiter *box = malloc(sizeof *box);
+    if (!box)
+        return -ENOMEM;
+    *box = (struct weft_waiter){ .task = self };
+    self->box = box; /* in the place of its argument, which it has been given by now */
+    self->has_box = true;
+    return 0;
+}
+
 void weft_waiters_join(struct weft_waiters *waiters, struct weft_task *task)
 {
+    struct weft_waiter *waiter = weft_task_waiter(task);
     task->is_done = false;
-    task->waiter.task = task;
-    task->waiter.is_done = &task->is_done;
-    task->waiter.left = NULL;
-    weft_waiters_push(waiters, &task->waiter);
+    *waiter = (struct weft_waiter){ .task = task, .is_done = &task->is_done };
+    weft_waiters_push(waiters, waiter);
 }
 
 void weft_waiters_join_first(struct weft_waiters *waiters, struct weft_task *task)

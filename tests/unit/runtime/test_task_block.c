@@ -4,8 +4,10 @@
 #include "support/faulty.h"
 
 #include "task_block.h"
+#include "tree.h"
 
-#define BYTES  ((size_t)192)
+#define KIND   WEFT_BLOCK_SMALL
+#define BYTES  WEFT_TASK_BYTES_SMALL
 #define BLOCKS 1000
 
 static int compare(const void *a, const void *b)
@@ -17,7 +19,7 @@ static int compare(const void *a, const void *b)
 static void take_all(struct weft_task_blocks *own, void *blocks[], int count)
 {
     for (int i = 0; i < count; i++) {
-        blocks[i] = weft_task_block_take(own, BYTES);
+        blocks[i] = weft_task_block_take(own, KIND);
         assert_non_null(blocks[i]);
         memset(blocks[i], i, BYTES);
     }
@@ -26,7 +28,7 @@ static void take_all(struct weft_task_blocks *own, void *blocks[], int count)
 static void give_all(struct weft_task_blocks *own, void *blocks[], int count)
 {
     for (int i = 0; i < count; i++)
-        weft_task_block_give(own, blocks[i]);
+        weft_task_block_give(own, blocks[i], KIND);
 }
 
 static void blocks_in_use_are_apart_and_aligned(void **state)
@@ -54,10 +56,10 @@ static void a_block_that_was_just_given_is_the_next_one_taken(void **state)
     if (WEFT_ASAN)
         skip(); /* there it is quarantined */
     struct weft_task_blocks own = { 0 };
-    void *first = weft_task_block_take(&own, BYTES);
-    weft_task_block_give(&own, first);
-    assert_ptr_equal(weft_task_block_take(&own, BYTES), first);
-    weft_task_block_give(&own, first);
+    void *first = weft_task_block_take(&own, KIND);
+    weft_task_block_give(&own, first, KIND);
+    assert_ptr_equal(weft_task_block_take(&own, KIND), first);
+    weft_task_block_give(&own, first, KIND);
     weft_task_blocks_fini(&own);
     weft_task_block_fini();
 }
@@ -76,13 +78,53 @@ static void what_one_thread_gives_another_takes_without_new_memory(void **state)
     faulty_fail_at(1); /* and there is no more than what was given */
     for (int round = 0; round < 20; round++) {
         for (int i = 0; i < BLOCKS - 200; i++) /* what either keeps may be missing */
-            assert_non_null(blocks[i] = weft_task_block_take(&taker, BYTES));
+            assert_non_null(blocks[i] = weft_task_block_take(&taker, KIND));
         give_all(&giver, blocks, BLOCKS - 200);
     }
     assert_false(faulty_stop());
 
     weft_task_blocks_fini(&taker);
     weft_task_blocks_fini(&giver);
+    weft_task_block_fini();
+}
+
+/* A small block handed out as a full one would be written beyond its end. */
+static void the_two_sizes_are_never_mixed_up(void **state)
+{
+    (void)state;
+    struct weft_task_blocks own = { 0 };
+    void *small = weft_task_block_take(&own, WEFT_BLOCK_SMALL);
+    weft_task_block_give(&own, small, WEFT_BLOCK_SMALL);
+    void *full = weft_task_block_take(&own, WEFT_BLOCK_FULL);
+    assert_non_null(full);
+    assert_ptr_not_equal(full, small);
+    memset(full, 1, sizeof(struct weft_task));
+    weft_task_block_give(&own, full, WEFT_BLOCK_FULL);
+    weft_task_blocks_fini(&own);
+    weft_task_block_fini();
+}
+
+/* Slabs grow up to huge pages, and all of their blocks can be written. */
+static void a_hundred_thousand_blocks_are_apart(void **state)
+{
+    (void)state;
+    enum { MANY = 100000 };
+    struct weft_task_blocks own = { 0 };
+    uintptr_t **blocks = calloc(MANY, sizeof *blocks);
+    assert_non_null(blocks);
+    for (uintptr_t i = 0; i < MANY; i++) {
+        blocks[i] = weft_task_block_take(&own, KIND);
+        assert_non_null(blocks[i]);
+        blocks[i][0] = blocks[i][BYTES / sizeof(uintptr_t) - 1] = i;
+    }
+    size_t wrong = 0;
+    for (uintptr_t i = 0; i < MANY; i++)
+        wrong += blocks[i][0] != i || blocks[i][BYTES / sizeof(uintptr_t) - 1] != i;
+    assert_int_equal(wrong, 0);
+    for (uintptr_t i = 0; i < MANY; i++)
+        weft_task_block_give(&own, blocks[i], KIND);
+    free(blocks);
+    weft_task_blocks_fini(&own);
     weft_task_block_fini();
 }
 
@@ -100,17 +142,17 @@ static void without_memory_there_is_none_and_nothing_is_lost(void **state)
     (void)state;
     struct weft_task_blocks own = { 0 };
     faulty_fail_at(1);
-    void *with_own = weft_task_block_take(&own, BYTES);
+    void *with_own = weft_task_block_take(&own, KIND);
     assert_true(faulty_stop());
     faulty_fail_at(1);
-    void *without = weft_task_block_take(NULL, BYTES);
+    void *without = weft_task_block_take(NULL, KIND);
     assert_true(faulty_stop());
     assert_null(with_own);
     assert_null(without);
 
-    void *block = weft_task_block_take(&own, BYTES);
+    void *block = weft_task_block_take(&own, KIND);
     assert_non_null(block);
-    weft_task_block_give(&own, block);
+    weft_task_block_give(&own, block, KIND);
     weft_task_blocks_fini(&own);
     weft_task_block_fini();
 }
@@ -130,16 +172,16 @@ static void *take_and_give(void *arg)
         uintptr_t **place = &held[(i * 7) % HELD];
         if (*place) {
             mixed_up += **place != mark + (uintptr_t)*place;
-            weft_task_block_give(i % 5 == 0 ? NULL : &own, *place);
+            weft_task_block_give(i % 5 == 0 ? NULL : &own, *place, KIND);
         }
-        *place = weft_task_block_take(i % 3 == 0 ? NULL : &own, BYTES);
+        *place = weft_task_block_take(i % 3 == 0 ? NULL : &own, KIND);
         if (!*place)
             abort();
         **place = mark + (uintptr_t)*place;
     }
     for (int i = 0; i < HELD; i++) {
         if (held[i])
-            weft_task_block_give(&own, held[i]);
+            weft_task_block_give(&own, held[i], KIND);
     }
     weft_task_blocks_fini(&own);
     return NULL;
@@ -164,6 +206,8 @@ int main(void)
         cmocka_unit_test(blocks_in_use_are_apart_and_aligned),
         cmocka_unit_test(a_block_that_was_just_given_is_the_next_one_taken),
         cmocka_unit_test(what_one_thread_gives_another_takes_without_new_memory),
+        cmocka_unit_test(the_two_sizes_are_never_mixed_up),
+        cmocka_unit_test(a_hundred_thousand_blocks_are_apart),
         cmocka_unit_test(a_plain_thread_keeps_none),
         cmocka_unit_test(without_memory_there_is_none_and_nothing_is_lost),
         cmocka_unit_test(no_block_has_two_users_at_once),

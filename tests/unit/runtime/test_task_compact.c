@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "wefttest.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include "compact.h"
@@ -126,6 +127,58 @@ static void libc_calls_park_them_too(void **state)
     assert_int_equal(crowd.right, MANY);
 }
 
+/* Each of the three queues wants a place to stand in, which a small block has not. */
+static struct queues {
+    pthread_mutex_t mutex;
+    int pipe[2];
+    struct weft_task *slow;
+} queues = { .mutex = PTHREAD_MUTEX_INITIALIZER };
+
+static int slow(void *arg)
+{
+    (void)arg;
+    (void)weft_sleep_ms(20);
+    return 5;
+}
+
+static int stand_in_queues(void *arg)
+{
+    struct crowd *crowd = arg;
+    char byte = 0;
+    (void)pthread_mutex_lock(&queues.mutex);
+    /* sleeps: while it holds the mutex */
+    (void)usleep(100);
+    (void)pthread_mutex_unlock(&queues.mutex);
+    bool is_right = read(queues.pipe[0], &byte, 1) == 1 && byte == 'x';
+    if (is_right && weft_await(queues.slow) == 5)
+        crowd->right++;
+    return 0;
+}
+
+static int queue_up(void *arg)
+{
+    enum { COUNT = 20 };
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    queues.slow = weft_async(&scope, NULL, slow, NULL);
+    for (int i = 0; i < COUNT; i++)
+        weft_launch_opts(&scope, weft_virtual(), stand_in_queues, arg, &compact);
+    (void)weft_sleep_ms(10);
+    ssize_t written = write(queues.pipe[1], "xxxxxxxxxxxxxxxxxxxx", COUNT);
+    return weft_scope_close(&scope, written == COUNT ? 0 : -EIO);
+}
+
+static void they_can_stand_in_any_queue(void **state)
+{
+    (void)state;
+    struct crowd crowd = { .right = 0 };
+    assert_int_equal(pipe(queues.pipe), 0);
+    assert_int_equal(weft_run(queue_up, &crowd), 0);
+    assert_int_equal(crowd.right, 20);
+    (void)close(queues.pipe[0]);
+    (void)close(queues.pipe[1]);
+}
+
 static int sleep_long(void *arg)
 {
     struct crowd *crowd = arg;
@@ -222,6 +275,7 @@ int main(void)
         weft_unit_test(locals_are_there_again_after_each_park),
         weft_unit_test(they_can_wait_for_each_other),
         weft_unit_test(libc_calls_park_them_too),
+        weft_unit_test(they_can_stand_in_any_queue),
         weft_unit_test(cancelling_reaches_the_parked),
         weft_unit_test(one_stays_on_its_dispatcher),
         weft_unit_test(opening_a_scope_is_a_bug_that_is_named),
