@@ -26,6 +26,7 @@
 #include "tree.h"
 
 #define POLL_BITS    (POLLIN | POLLOUT | POLLPRI | POLLRDHUP)
+#define LINE_BYTES   64
 #define PAGE_RECORDS 1024
 #define PAGES        4096 /* numbers up to 4 million; the kernel's default maximum is 1,048,576 */
 
@@ -163,6 +164,22 @@ static int arm(struct record *record, int fd, uint32_t events)
     return rc;
 }
 
+/* Without the lock, for a hint: what is read may be out of date. */
+__attribute__((no_sanitize("thread"))) void weft_fd_fetch(int fd, bool is_next)
+{
+    const struct record *record = record_find(fd);
+    if (!is_next) {
+        __builtin_prefetch(record);
+        return;
+    }
+    const char *waiter = record ? (const char *)record->waiters.first : NULL;
+    if (!waiter)
+        return;
+    const char *task = waiter - offsetof(struct weft_task, waiter); /* nearly always */
+    for (size_t at = 0; at < sizeof(struct weft_task); at += LINE_BYTES)
+        __builtin_prefetch(task + at);
+}
+
 void weft_fd_report(int fd, uint32_t events)
 {
     struct record *record = record_find(fd);
@@ -262,9 +279,13 @@ int weft_fd_await(int fd, short poll_events, int64_t deadline_ns, enum weft_arm 
     if (rc != 0)
         return rc == -EPERM ? poll_events : rc; /* no epoll for it: always ready */
     rc = weft_wait(self, "descriptor", &self->is_done, deadline_ns);
-    weft_lock_acquire(&record->lock);
-    weft_waiters_leave(&record->waiters, waiter);
-    weft_lock_release(&record->lock);
+    /* Done: it was taken out by somebody who had the lock. He has let go of the waiter, too, if the
+     * lock has been free since. */
+    if (rc < 0 || !weft_lock_is_free(&record->lock)) {
+        weft_lock_acquire(&record->lock);
+        weft_waiters_leave(&record->waiters, waiter);
+        weft_lock_release(&record->lock);
+    }
     poller->waiting--;
     if (rc < 0)
         return rc;

@@ -60,8 +60,7 @@ ssize_t read(int fd, void *bytes, size_t count)
     struct weft_task *self = count > 0 ? weft_call_enter() : NULL;
     if (!self)
         return next_read()(fd, bytes, count);
-    const struct iovec part = { .iov_base = bytes, .iov_len = count };
-    return move(self, &(struct weft_transfer){ .fd = fd, .iov = &part, .iov_count = 1 }, false);
+    return weft_call_leave(self, weft_transfer_read(self, fd, bytes, count, 0, false));
 }
 
 ssize_t write(int fd, const void *bytes, size_t count)
@@ -69,8 +68,7 @@ ssize_t write(int fd, const void *bytes, size_t count)
     struct weft_task *self = count > 0 ? weft_call_enter() : NULL;
     if (!self)
         return next_write()(fd, bytes, count);
-    const struct iovec part = weft_part_of(bytes, count);
-    return move(self, &(struct weft_transfer){ .fd = fd, .iov = &part, .iov_count = 1 }, true);
+    return weft_call_leave(self, weft_transfer_write(self, fd, bytes, count, 0, false));
 }
 
 ssize_t readv(int fd, const struct iovec *parts, int part_count)

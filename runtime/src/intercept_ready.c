@@ -101,6 +101,15 @@ int weft_ready_wait(struct weft_ready *ready)
     return weft_sleep_until(weft_call_deadline(VAIN_NAP_NS)); /* no memory to wait by */
 }
 
+int weft_ready_more(struct weft_task *self, int fd)
+{
+    self->calls_in_a_row = 0;
+    int rc = weft_fd_await(fd, POLLIN, WEFT_NEVER, WEFT_ARM_KEPT);
+    if (rc >= 0)
+        return 0;
+    return rc == -ECANCELED || rc == -EBADF ? rc : -EAGAIN;
+}
+
 int weft_ready_fair(struct weft_task *self)
 {
     if (++self->calls_in_a_row < CALLS_IN_A_ROW)

@@ -27,6 +27,10 @@ int weft_ready_ask(struct weft_ready *ready);
  * is to return: -EAGAIN (non-blocking, or its time-out is over), -ECANCELED, -EBADF (closed). */
 int weft_ready_wait(struct weft_ready *ready);
 
+/* Parks until there may be more on a descriptor that is armed for good (WEFT_FD_IS_ARMED), blocks,
+ * and has no time-out: 0. Else -ECANCELED or -EBADF; or -EAGAIN: that takes weft_ready_wait(). */
+int weft_ready_more(struct weft_task *self, int fd);
+
 /* Before a try: after many calls that did not have to wait the coroutine goes to the tail of the
  * queue, so that one with a busy descriptor does not keep its thread for ever. 0 or -ECANCELED. */
 int weft_ready_fair(struct weft_task *self);

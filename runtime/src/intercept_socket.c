@@ -84,25 +84,12 @@ static struct weft_task *enter(int flags)
     return flags & NEVER_WAITS ? NULL : weft_call_enter();
 }
 
-static ssize_t move_bytes(struct weft_task *self, int fd, struct iovec part, int flags, bool is_out)
-{
-    const struct weft_transfer transfer = {
-        .fd = fd,
-        .iov = &part,
-        .iov_count = 1,
-        .flags = flags,
-        .is_socket = true,
-    };
-    return weft_call_leave(self, is_out ? weft_transfer_out(self, &transfer)
-                                        : weft_transfer_in(self, &transfer));
-}
-
 ssize_t recv(int fd, void *bytes, size_t count, int flags)
 {
     struct weft_task *self = enter(flags);
     if (!self)
         return next_recv()(fd, bytes, count, flags);
-    return move_bytes(self, fd, weft_part_of(bytes, count), flags, false);
+    return weft_call_leave(self, weft_transfer_read(self, fd, bytes, count, flags, true));
 }
 
 ssize_t send(int fd, const void *bytes, size_t count, int flags)
@@ -110,7 +97,7 @@ ssize_t send(int fd, const void *bytes, size_t count, int flags)
     struct weft_task *self = enter(flags);
     if (!self)
         return next_send()(fd, bytes, count, flags);
-    return move_bytes(self, fd, weft_part_of(bytes, count), flags, true);
+    return weft_call_leave(self, weft_transfer_write(self, fd, bytes, count, flags, true));
 }
 
 ssize_t recvfrom(int fd, void *bytes, size_t count, int flags, struct sockaddr *from,

@@ -27,7 +27,7 @@ WEFT_NEXT(ssize_t, send, int fd, const void *bytes, size_t count, int flags)
 WEFT_NEXT(ssize_t, recvmsg, int fd, struct msghdr *msg, int flags)
 WEFT_NEXT(ssize_t, sendmsg, int fd, const struct msghdr *msg, int flags)
 
-#define PROBE_EVERY 16
+#define PROBE_EVERY 64
 #define EAGER_COUNT 64
 
 /* How far a transfer has come. */
@@ -86,16 +86,18 @@ static int advance(struct progress *p, size_t count)
  *
  * libc's recv() and send() make themselves points of cancellation by two atomic operations, which
  * no thread of weft has a use for. */
-static __attribute__((noinline)) ssize_t try_bytes(int fd, const struct iovec *part, int flags,
-                                                   bool is_out)
+static __attribute__((noinline)) ssize_t try_in(int fd, void *bytes, size_t count, int flags)
 {
-    ssize_t rc;
-    if (WEFT_ASAN || WEFT_TSAN)
-        rc = is_out ? next_send()(fd, part->iov_base, part->iov_len, flags)
-                    : next_recv()(fd, part->iov_base, part->iov_len, flags);
-    else
-        rc = syscall(is_out ? SYS_sendto : SYS_recvfrom, fd, part->iov_base, part->iov_len, flags,
-                     NULL, NULL);
+    ssize_t rc = WEFT_ASAN || WEFT_TSAN
+                     ? next_recv()(fd, bytes, count, flags)
+                     : syscall(SYS_recvfrom, fd, bytes, count, flags, NULL, NULL);
+    return rc < 0 ? -errno : rc;
+}
+
+static __attribute__((noinline)) ssize_t try_out(int fd, const void *bytes, size_t count, int flags)
+{
+    ssize_t rc = WEFT_ASAN || WEFT_TSAN ? next_send()(fd, bytes, count, flags)
+                                        : syscall(SYS_sendto, fd, bytes, count, flags, NULL, 0);
     return rc < 0 ? -errno : rc;
 }
 
@@ -109,7 +111,9 @@ static __attribute__((noinline)) ssize_t try_socket(struct progress *p, bool is_
     if (t->msg && p->done == 0) {
         rc = is_out ? next_sendmsg()(t->fd, t->msg, flags) : next_recvmsg()(t->fd, t->msg, flags);
     } else if (p->part_count == 1) {
-        return try_bytes(t->fd, p->parts, flags, is_out);
+        const struct iovec *part = p->parts;
+        return is_out ? try_out(t->fd, part->iov_base, part->iov_len, flags)
+                      : try_in(t->fd, part->iov_base, part->iov_len, flags);
     } else {
         struct msghdr msg = { .msg_iovlen = (size_t)p->part_count };
         memcpy(&msg.msg_iov, &p->parts, sizeof msg.msg_iov); /* const is cast away: only read */
@@ -226,70 +230,114 @@ static ssize_t run_steps(struct weft_task *self, const struct weft_transfer *tra
     return p.done > 0 ? (ssize_t)p.done : why;
 }
 
+/* One piece and a socket, done at once: the usual case, in functions of their own that keep little
+ * on the stack. What is on a stack has left the processor's cache when the coroutine goes on, and
+ * each line of it costs as much as fifty instructions. ----------------------------------------- */
+
 /* A stream that last gave less than was asked for has most probably nothing yet: then the coroutine
  * parks without a try, which saves one system call of four in a dialogue. To park looks whether
  * there is something, so nothing is missed. Now and then it is tried all the same, and if there was
  * something after all, a while longer. */
-static bool is_empty(struct weft_task *self, const struct weft_transfer *t, unsigned bits)
+static bool is_empty(struct weft_task *self, int flags, unsigned bits)
 {
-    const unsigned blocks = WEFT_FD_IS_OWN | WEFT_FD_IS_DRAINED;
-    if ((bits & (blocks | WEFT_FD_IS_NONBLOCK | WEFT_FD_KIND)) != (blocks | WEFT_KIND_STREAM) ||
-        t->flags != 0 || weft_task_is_cancelled(self) || weft_test_here())
-        return false; /* a test run refuses to wait for what is real, but takes what is there */
+    const unsigned known = WEFT_FD_IS_OWN | WEFT_FD_IS_DRAINED | WEFT_FD_IS_ARMED;
+    const unsigned unlike = WEFT_FD_IS_NONBLOCK | WEFT_FD_HAS_TIMEOUT;
+    if ((bits & (known | unlike | WEFT_FD_KIND)) != (known | WEFT_KIND_STREAM) || flags != 0)
+        return false;
     if (self->eager_count > 0) {
         self->eager_count--;
         return false;
     }
+    if (weft_task_is_cancelled(self) || weft_test_here())
+        return false; /* a test run refuses to wait for what is real, but takes what is there */
     return ++self->drained_count % PROBE_EVERY != 0;
 }
 
-static void note_drained(struct weft_task *self, const struct weft_transfer *t, unsigned bits,
-                         ssize_t got, bool was_tried)
+static void note_drained(int fd, unsigned bits, bool is_drained)
 {
-    if (weft_kind(bits) != WEFT_KIND_STREAM || got <= 0)
-        return;
-    if ((bits & WEFT_FD_IS_DRAINED) != 0 && was_tried && self->eager_count == 0)
-        self->eager_count = EAGER_COUNT;
-    if ((size_t)got < t->iov->iov_len)
-        weft_fd_mark(t->fd, WEFT_FD_IS_DRAINED);
-    else
-        weft_fd_unmark(t->fd, WEFT_FD_IS_DRAINED);
+    bool was_drained = (bits & WEFT_FD_IS_DRAINED) != 0;
+    if (is_drained && !was_drained)
+        weft_fd_mark(fd, WEFT_FD_IS_DRAINED);
+    else if (was_drained && !is_drained)
+        weft_fd_unmark(fd, WEFT_FD_IS_DRAINED);
 }
 
-/* The usual case: one piece, a socket, and all is done at once. */
-static ssize_t run_simple(struct weft_task *self, const struct weft_transfer *t, bool is_out,
-                          unsigned bits)
+/* In all other cases. `first`: what the first try gave. */
+static __attribute__((noinline)) ssize_t run_piece(struct weft_task *self, int fd,
+                                                   struct iovec part, int flags, bool is_socket,
+                                                   bool is_out, ssize_t first)
 {
-    ssize_t first = -EAGAIN;
-    bool is_tried = is_out || !is_empty(self, t, bits);
-    if (is_tried)
-        first = try_bytes(t->fd, t->iov, (t->flags | MSG_DONTWAIT) & ~MSG_WAITALL, is_out);
-    bool is_all = first >= 0 && (size_t)first == t->iov->iov_len;
-    bool is_enough = first > 0 && !is_out && (t->flags & MSG_WAITALL) == 0;
-    ssize_t rc = first;
-    if (!is_all && first != 0 && !is_enough)
-        rc = run_steps(self, t, is_out, first == -ENOTSOCK && !t->is_socket ? -EINPROGRESS : first);
-    if (!is_out)
-        note_drained(self, t, bits, rc, is_tried && first > 0);
+    const struct weft_transfer transfer = {
+        .fd = fd,
+        .iov = &part,
+        .iov_count = 1,
+        .flags = flags,
+        .is_socket = is_socket,
+    };
+    return run_steps(self, &transfer, is_out,
+                     first == -ENOTSOCK && !is_socket ? -EINPROGRESS : first);
+}
+
+ssize_t weft_transfer_read(struct weft_task *self, int fd, void *bytes, size_t count, int flags,
+                           bool is_socket)
+{
+    ssize_t rc = weft_ready_fair(self);
+    if (rc < 0)
+        return rc;
+    unsigned bits = weft_fd_look(fd);
+    if (!weft_kind_is_socket(bits))
+        return run_piece(self, fd, weft_part_of(bytes, count), flags, is_socket, false,
+                         -EINPROGRESS);
+    bool was_empty = is_empty(self, flags, bits);
+    if (was_empty) {
+        rc = weft_ready_more(self, fd);
+        if (rc < 0 && rc != -EAGAIN)
+            return rc;
+    }
+    if (rc >= 0)
+        rc = try_in(fd, bytes, count, (flags | MSG_DONTWAIT) & ~MSG_WAITALL);
+    if (!was_empty && rc > 0 && (bits & WEFT_FD_IS_DRAINED) != 0 && self->eager_count == 0)
+        self->eager_count = EAGER_COUNT;
+    bool is_enough = rc == 0 || (rc > 0 && ((flags & MSG_WAITALL) == 0 || (size_t)rc == count));
+    if (!is_enough)
+        rc = run_piece(self, fd, weft_part_of(bytes, count), flags, is_socket, false, rc);
+    if (rc > 0 && weft_kind(bits) == WEFT_KIND_STREAM)
+        note_drained(fd, bits, (size_t)rc < count);
     return rc;
 }
 
-static ssize_t run(struct weft_task *self, const struct weft_transfer *t, bool is_out)
+ssize_t weft_transfer_write(struct weft_task *self, int fd, const void *bytes, size_t count,
+                            int flags, bool is_socket)
 {
-    int rc = weft_ready_fair(self);
+    ssize_t rc = weft_ready_fair(self);
     if (rc < 0)
         return rc;
-    unsigned bits = weft_fd_look(t->fd);
-    bool is_simple = t->iov_count == 1 && !t->msg && !t->has_offset && weft_kind_is_socket(bits);
-    return is_simple ? run_simple(self, t, is_out, bits) : run_steps(self, t, is_out, -EINPROGRESS);
+    rc = -EINPROGRESS;
+    if (weft_kind_is_socket(weft_fd_look(fd)))
+        rc = try_out(fd, bytes, count, (flags | MSG_DONTWAIT) & ~MSG_WAITALL);
+    if (rc >= 0 && (size_t)rc == count)
+        return rc;
+    return run_piece(self, fd, weft_part_of(bytes, count), flags, is_socket, true, rc);
 }
 
-ssize_t weft_transfer_in(struct weft_task *self, const struct weft_transfer *transfer)
+/* --------------------------------------------------------------------------------------------- */
+
+ssize_t weft_transfer_in(struct weft_task *self, const struct weft_transfer *t)
 {
-    return run(self, transfer, false);
+    const struct iovec *part = t->iov;
+    if (t->iov_count == 1 && !t->msg && !t->has_offset)
+        return weft_transfer_read(self, t->fd, part->iov_base, part->iov_len, t->flags,
+                                  t->is_socket);
+    int rc = weft_ready_fair(self);
+    return rc < 0 ? rc : run_steps(self, t, false, -EINPROGRESS);
 }
 
-ssize_t weft_transfer_out(struct weft_task *self, const struct weft_transfer *transfer)
+ssize_t weft_transfer_out(struct weft_task *self, const struct weft_transfer *t)
 {
-    return run(self, transfer, true);
+    const struct iovec *part = t->iov;
+    if (t->iov_count == 1 && !t->msg && !t->has_offset)
+        return weft_transfer_write(self, t->fd, part->iov_base, part->iov_len, t->flags,
+                                   t->is_socket);
+    int rc = weft_ready_fair(self);
+    return rc < 0 ? rc : run_steps(self, t, true, -EINPROGRESS);
 }

@@ -38,3 +38,9 @@ static inline struct iovec weft_part_of(const void *bytes, size_t count)
  * MSG_DONTWAIT, at most IOV_MAX parts, some bytes in all (a call of 0 bytes is passed through). */
 ssize_t weft_transfer_in(struct weft_task *self, const struct weft_transfer *transfer);
 ssize_t weft_transfer_out(struct weft_task *self, const struct weft_transfer *transfer);
+
+/* The same of one piece: read, write, recv, send. */
+ssize_t weft_transfer_read(struct weft_task *self, int fd, void *bytes, size_t count, int flags,
+                           bool is_socket);
+ssize_t weft_transfer_write(struct weft_task *self, int fd, const void *bytes, size_t count,
+                            int flags, bool is_socket);

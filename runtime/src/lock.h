@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 struct weft_lock {
     atomic_uint is_taken;
@@ -39,4 +40,10 @@ static inline void weft_lock_acquire(struct weft_lock *lock)
 static inline void weft_lock_release(struct weft_lock *lock)
 {
     atomic_store_explicit(&lock->is_taken, 0, memory_order_release);
+}
+
+/* Whether nobody has it just now; what the last one did is seen. */
+static inline bool weft_lock_is_free(struct weft_lock *lock)
+{
+    return atomic_load_explicit(&lock->is_taken, memory_order_acquire) == 0;
 }

@@ -40,9 +40,20 @@ int weft_poller_sleep(struct weft_poller *poller, struct epoll_event *events, in
     return weft_sys_epoll_wait(poller->epoll_fd, events, WEFT_POLLER_EVENTS_MAX, deadline_ns);
 }
 
+/* Many events come in one go. What the later ones will touch is brought into the cache meanwhile:
+ * first the record of the descriptor, then who waits. */
+static void look_ahead(const struct epoll_event *events, int count, int at)
+{
+    if (at + 4 < count && events[at + 4].data.u64 != EVENT_IS_WAKE)
+        weft_fd_fetch((int)events[at + 4].data.u64, false);
+    if (at + 2 < count && events[at + 2].data.u64 != EVENT_IS_WAKE)
+        weft_fd_fetch((int)events[at + 2].data.u64, true);
+}
+
 void weft_poller_report(struct weft_poller *poller, const struct epoll_event *events, int count)
 {
     for (int i = 0; i < count; i++) {
+        look_ahead(events, count, i);
         if (events[i].data.u64 != EVENT_IS_WAKE) {
             weft_fd_report((int)events[i].data.u64, events[i].events);
             continue;

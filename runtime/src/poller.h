@@ -39,6 +39,9 @@ void weft_poller_kick(struct weft_poller *poller);
 /* A descriptor of this poller is ready: wakes who waits on it. In fd.c. */
 void weft_fd_report(int fd, uint32_t events);
 
+/* A report on it will come soon, or next: hints for the processor. */
+void weft_fd_fetch(int fd, bool is_next);
+
 /* Wakes all who wait on a descriptor with -EBADF: it is about to be closed. Any thread. */
 void weft_fd_forget(int fd);
 

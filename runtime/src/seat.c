@@ -4,7 +4,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/container.h"
+
 #include "monitor.h"
+#include "tree.h"
+
+#define LINE_BYTES  64
+#define FRAME_LINES 10 /* of a stack: from where it stands up to the code that called libc */
 
 int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool)
 {
@@ -198,4 +204,30 @@ bool weft_seat_has_work(const struct weft_seat *seat)
 {
     return atomic_load(&seat->inbox) ||
            atomic_load_explicit(&seat->queued, memory_order_relaxed) > 0;
+}
+
+/* The stack of a bound turn's coroutine; NULL: it is no coroutine that has begun. */
+static const struct weft_stack *stack_of(const struct weft_turn *turn)
+{
+    if (turn->run != weft_task_turn)
+        return NULL;
+    return berth_container_of(turn, const struct weft_task, turn)->stack;
+}
+
+void weft_seat_fetch(const struct weft_turn *next)
+{
+    const struct weft_stack *stack = stack_of(next);
+    if (stack) {
+        const char *sp = weft_fiber_sp(&stack->fiber);
+        for (unsigned i = 0; i < FRAME_LINES; i++)
+            __builtin_prefetch(sp + (size_t)i * LINE_BYTES);
+    }
+    const struct weft_turn *second = next->next;
+    if (!second)
+        return;
+    __builtin_prefetch(stack_of(second));
+    const char *third = (const char *)second->next;
+    __builtin_prefetch(third);
+    __builtin_prefetch(third + LINE_BYTES);
+    __builtin_prefetch(third + 2 * (size_t)LINE_BYTES);
 }

@@ -135,6 +135,9 @@ static inline bool weft_seat_push(struct weft_thread *thread, struct weft_seat *
     return true;
 }
 
+/* Brings what the next bound turns will need into the cache, while the present one runs. Inside. */
+void weft_seat_fetch(const struct weft_turn *next);
+
 /* The next turn in order, bound ones and others by turns; NULL: none. The thread that sits there.
  */
 static inline struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct weft_seat *seat)
@@ -154,6 +157,8 @@ static inline struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct
     __builtin_prefetch(next); /* of NULL: nothing. One behind it may be run in no time */
     __builtin_prefetch(next + 64);
     __builtin_prefetch(next + 128);
+    if (seat->bound.first)
+        weft_seat_fetch(seat->bound.first);
     weft_seat_leave(thread, seat);
     return turn;
 }

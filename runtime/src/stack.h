@@ -8,9 +8,10 @@
  * in front of it each seat has a cache, which is its owner's alone.
  *
  * Guards: MADV_GUARD_INSTALL where the kernel has it (Linux 6.13): no mapping is split. Elsewhere
- * an mprotect'ed page, which costs two mappings, as long as a quarter of vm.max_map_count lasts;
- * beyond that a stack has no guard, and weft_stack_is_intact() looks instead whether it overflowed.
- * A guard is made when the stack is taken for the first time, and stays.
+ * by mprotect, which costs two mappings, as long as a quarter of vm.max_map_count lasts; beyond
+ * that there is only the gap, and weft_stack_is_intact() looks whether the stack overflowed into
+ * it. A guard is as large as its stack, but 64 KiB at least and 1 MiB at most, and a page; it is
+ * made when the stack is taken for the first time, and stays.
  *
  * Invariants
  * 1. Reserve at the door: whoever holds a reservation can take a stack without fail. Reserving

@@ -277,26 +277,53 @@ static void a_random_walk_over_caches_never_lacks_a_stack(void **state)
     weft_stack_fini();
 }
 
-static int touch_below(void *arg)
+static int touch(void *arg)
 {
-    volatile char *low = arg;
-    low[-1] = 1;
+    volatile char *at = arg;
+    *at = 1;
     return 0;
 }
 
-/* Whether touching the byte below the stack kills a process. */
-static bool has_guard(const struct weft_stack *stack)
+/* Whether touching a byte kills a process. */
+static bool is_guarded_at(char *at)
 {
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         (void)signal(SIGSEGV, SIG_DFL);
-        (void)touch_below(stack->low);
+        (void)touch(at);
         _exit(0);
     }
     int status = 0;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+}
+
+/* From the byte below the stack on. */
+static bool has_guard(const struct weft_stack *stack, size_t bytes)
+{
+    return is_guarded_at(stack->low - 1) && is_guarded_at(stack->low - bytes / 2) &&
+           is_guarded_at(stack->low - bytes);
+}
+
+static void a_guard_is_as_large_as_its_stack_within_limits(void **state)
+{
+    (void)state;
+    static const enum weft_stack_guard ways[] = { WEFT_GUARD_AUTO, WEFT_GUARD_MPROTECT };
+    static const size_t sizes[] = { 16 << 10, 64 << 10, 256 << 10, 4 << 20 };
+    static const size_t guards[] = { 64 << 10, 64 << 10, 256 << 10, 1 << 20 };
+    for (size_t w = 0; w < 2; w++) {
+        weft_stack_guard_set(ways[w]);
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            int size_class = reserve(sizes[i]);
+            struct weft_stack *stack = weft_stack_take(NULL, size_class, entry);
+            assert_true(has_guard(stack, guards[i]));
+            assert_ptr_equal(weft_stack_of_guard(stack->low - guards[i]), stack);
+            weft_stack_give(NULL, size_class, stack);
+            weft_stack_unreserve(NULL, size_class);
+        }
+        weft_stack_fini();
+    }
 }
 
 static void below_every_stack_is_a_guard(void **state)
@@ -311,8 +338,8 @@ static void below_every_stack_is_a_guard(void **state)
         struct weft_stack *second = weft_stack_take(NULL, size_class, entry);
         assert_true(first->is_guarded);
         assert_true(second->is_guarded);
-        assert_true(has_guard(first));
-        assert_true(has_guard(second));
+        assert_true(has_guard(first, 64 << 10));
+        assert_true(has_guard(second, 64 << 10));
         assert_ptr_equal(weft_stack_of_guard(first->low - 1), first);
         assert_null(weft_stack_of_guard(first->low));
         assert_null(weft_stack_of_guard(&first));
@@ -515,6 +542,7 @@ int main(void)
         stack_unit_test(a_cache_keeps_no_stack_without_a_reservation),
         stack_unit_test(an_unguarded_stack_that_was_trimmed_is_still_unguarded),
         stack_unit_test(a_random_walk_over_caches_never_lacks_a_stack),
+        stack_unit_test(a_guard_is_as_large_as_its_stack_within_limits),
         stack_unit_test(below_every_stack_is_a_guard),
         stack_unit_test(an_old_kernel_does_the_same_call_by_call),
         stack_unit_test(no_room_for_a_reservation_is_an_error),
