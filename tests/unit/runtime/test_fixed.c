@@ -16,7 +16,7 @@ struct pool_test {
     struct weft_dispatcher *pool, *on;
     int inside, inside_max;
     pthread_mutex_t lock;
-    atomic_int ended, cancelled, cleaned_on_io, strange_names;
+    atomic_int ended, cancelled, cleaned_on_io, disowned, strange_names;
     atomic_bool is_free, is_inside, is_parked;
     int rc;
     int pipe[2];
@@ -180,6 +180,14 @@ static int never(void *arg)
     return 0;
 }
 
+/* It owns its copy, so it runs in any case. */
+static int never_but_cancelled(void *arg)
+{
+    struct pool_test *t = *(struct pool_test **)arg;
+    t->disowned += weft_check() == -ECANCELED && weft_current() == weft_io();
+    return 0;
+}
+
 static int clean_up(struct pool_test *t, int rc)
 {
     if (rc == -ECANCELED)
@@ -247,6 +255,7 @@ static int close_full_pool(void *arg)
     struct weft_task *holder = weft_async(&scope, t->on, hold, t);
     is_ready = is_ready && test_await(&t->is_inside);
     struct weft_task *queued = weft_async(&scope, t->on, never, t);
+    (void)weft_launch_copy(&scope, t->on, never_but_cancelled, &t, sizeof t);
     weft_launch(&scope, weft_default(), free_it, t);
     weft_launch(&scope, weft_default(), close_it, t);
     int rc = is_ready ? weft_await(holder) : -ETIMEDOUT;
@@ -268,6 +277,7 @@ static void check_close(struct weft_dispatcher *pool, struct weft_dispatcher *on
     assert_int_equal(t.ended, 1);
     assert_int_equal(t.cancelled, 3);
     assert_int_equal(t.cleaned_on_io, 3);
+    assert_int_equal(t.disowned, 1);
     (void)close(t.pipe[0]);
     (void)close(t.pipe[1]);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "wefttest.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include "view.h"
@@ -156,9 +157,13 @@ struct counter {
     int count; /* plain: TSan tells if two turns are not in order */
 };
 
+/* With time enough in between for a second one to spoil it. */
 static int increment(void *arg)
 {
-    ++*(int *)arg;
+    volatile int *count = arg;
+    int seen = *count;
+    (void)sched_yield();
+    *count = seen + 1;
     return 0;
 }
 
