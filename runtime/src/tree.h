@@ -336,7 +336,9 @@ void weft_move_arrived(struct weft_task *task);
 const char *weft_task_name(const struct weft_task *task, char *buffer);
 const char *weft_fn_name(weft_fn fn, char *buffer);
 
-/* The same, and static functions, too: reads files, so not in a signal handler or under a lock. */
+/* The same, and static functions, too: read files, so not in a signal handler or under a lock. In a
+ * coroutine whose libc calls park they park. */
+const char *weft_task_name_search(const struct weft_task *task, char *buffer);
 const char *weft_fn_name_search(weft_fn fn, char *buffer);
 
 /* For a new coroutine, never used before: 1 and up. In dumps and recordings. */
