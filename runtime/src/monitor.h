@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * The monitor: an eye on the seats, on the service thread. It looks every 2 ms while any seat is
- * taken, and sleeps without limit when none is. What it does for a seat that has not moved since
- * its last look:
+ * The monitor: an eye on the seats, on the service thread. It looks every 3 to 5 ms while any
+ * seat is taken, and sleeps without limit when none is. What it does for a seat that has not moved
+ * since its last look:
  *
  * 1. Timers that are due and descriptors that are ready are served for it, so that a long
  *    calculation does not delay the sleepers of others.
  * 2. If turns wait there, and another seat of the pool is vacant, somebody is woken for them.
  * 3. On virtual: if its thread sleeps in the kernel, in a call that weft does not see, the seat is
  *    given to a spare thread (threads.c). The stuck one ends its turn without a seat. A call is so
- *    noticed by the second look.
+ *    noticed within 7 ms.
  *
  * While no thread can be had (threads.c) it serves the timers and descriptors of seats where nobody
  * is, and asks again for a thread when there are turns.

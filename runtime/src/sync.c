@@ -13,30 +13,31 @@
 
 #include "die.h"
 #include "handover.h"
+#include "lock.h"
 #include "tree.h"
 
 struct __attribute__((may_alias)) mutex_state {
     struct weft_waiters waiters;
     const void *owner; /* a task, or what stands for a plain thread; NULL: unlocked */
-    struct weft_bias lock;
+    struct weft_lock lock;
 };
 
 struct __attribute__((may_alias)) cond_state {
     struct weft_waiters waiters;
-    struct weft_bias lock;
+    struct weft_lock lock;
 };
 
 struct __attribute__((may_alias)) semaphore_state {
     struct weft_waiters waiters;
     unsigned permits; /* more than 0 only if nobody waits */
-    struct weft_bias lock;
+    struct weft_lock lock;
 };
 
 struct __attribute__((may_alias)) completion_state {
     struct weft_waiters waiters;
     int rc;
     bool is_set;
-    struct weft_bias lock;
+    struct weft_lock lock;
 };
 
 _Static_assert(sizeof(struct mutex_state) <= sizeof(struct weft_mutex), "it must fit");
@@ -45,16 +46,6 @@ _Static_assert(sizeof(struct semaphore_state) <= sizeof(struct weft_semaphore), 
 _Static_assert(sizeof(struct completion_state) <= sizeof(struct weft_completion), "it must fit");
 
 bool weft_handover_boxes_all;
-
-static inline void acquire(struct weft_bias *lock)
-{
-    weft_bias_acquire(lock, weft_holder(weft_thread_self()), WEFT_BIAS_OBJECT);
-}
-
-static inline void release(struct weft_bias *lock)
-{
-    weft_bias_release(lock, weft_holder(weft_thread_self()), WEFT_BIAS_OBJECT);
-}
 
 /* ---- parked calls ---------------------------------------------------------------------------- */
 
@@ -104,7 +95,7 @@ static struct weft_waiter *serve_all(struct weft_waiters *waiters, int rc)
 static void wake(struct call *call)
 {
     if (call)
-        weft_handover_wake(&call->handover, weft_thread_self());
+        weft_handover_wake(&call->handover);
 }
 
 static void wake_all(struct weft_waiter *waiter)
@@ -118,19 +109,16 @@ static void wake_all(struct weft_waiter *waiter)
 
 /* Without the lock. Waits until it is served, or something else happens first: *ret_is_served, and
  * what weft_wait() returned. */
-static int wait(struct weft_bias *lock, struct weft_waiters *waiters, struct call *call,
+static int wait(struct weft_lock *lock, struct weft_waiters *waiters, struct call *call,
                 const char *what, int64_t deadline_ns, bool *ret_is_served)
 {
-    struct weft_task *self = call->waiter.task;
-    int rc = deadline_ns == WEFT_NEVER
-                 ? weft_usual_wait(weft_thread_self(), self, what, &call->handover.is_done)
-                 : weft_wait(self, what, &call->handover.is_done, deadline_ns);
+    int rc = weft_wait(call->waiter.task, what, &call->handover.is_done, deadline_ns);
     bool is_served = rc == 0;
     if (!is_served) {
-        acquire(lock);
+        weft_lock_acquire(lock);
         is_served = !call->waiter.is_queued;
         weft_waiters_leave(waiters, &call->waiter);
-        release(lock);
+        weft_lock_release(lock);
     }
     if (is_served)
         weft_handover_settle(&call->handover);
@@ -152,7 +140,7 @@ static void mutex_pass_on(struct mutex_state *m)
 {
     struct call *next = serve_first(&m->waiters);
     m->owner = next ? next->waiter.task : NULL;
-    release(&m->lock);
+    weft_lock_release(&m->lock);
     wake(next);
 }
 
@@ -161,7 +149,7 @@ static int mutex_lock(struct mutex_state *m, struct weft_task *self, struct call
 {
     const void *me = owner_self(self);
     int rc = 0;
-    acquire(&m->lock);
+    weft_lock_acquire(&m->lock);
     bool must_wait = false;
     if (!m->owner)
         m->owner = me;
@@ -173,7 +161,7 @@ static int mutex_lock(struct mutex_state *m, struct weft_task *self, struct call
         must_wait = true;
     if (must_wait)
         join(&m->waiters, call, self);
-    release(&m->lock);
+    weft_lock_release(&m->lock);
     if (!must_wait)
         return rc;
 
@@ -183,7 +171,7 @@ static int mutex_lock(struct mutex_state *m, struct weft_task *self, struct call
         return rc;
     if (rc != -ECANCELED)
         return 0;
-    acquire(&m->lock);
+    weft_lock_acquire(&m->lock);
     mutex_pass_on(m);
     return rc;
 }
@@ -205,13 +193,13 @@ int weft_mutex_lock(struct weft_mutex *mutex, int64_t deadline_ns)
 /* Locks although cancelled. */
 static void mutex_lock_deaf(struct mutex_state *m, struct weft_task *self, struct call *call)
 {
-    acquire(&m->lock);
+    weft_lock_acquire(&m->lock);
     bool must_wait = m->owner;
     if (must_wait)
         join(&m->waiters, call, self);
     else
         m->owner = self;
-    release(&m->lock);
+    weft_lock_release(&m->lock);
     if (!must_wait)
         return;
     weft_wait_deaf(self, "mutex", &call->handover.is_done);
@@ -222,7 +210,7 @@ void weft_mutex_unlock(struct weft_mutex *mutex)
 {
     struct mutex_state *m = (struct mutex_state *)mutex;
     const void *me = owner_self(weft_self());
-    acquire(&m->lock);
+    weft_lock_acquire(&m->lock);
     WEFT_REQUIRE(m->owner == me, "weft_mutex_unlock: the caller has not locked it");
     mutex_pass_on(m);
 }
@@ -233,9 +221,9 @@ static int cond_wait(struct weft_cond *cond, struct weft_mutex *mutex, struct we
                      struct call *call, int64_t deadline_ns)
 {
     struct cond_state *c = (struct cond_state *)cond;
-    acquire(&c->lock);
+    weft_lock_acquire(&c->lock);
     join(&c->waiters, call, self);
-    release(&c->lock);
+    weft_lock_release(&c->lock);
     weft_mutex_unlock(mutex);
 
     bool is_signalled;
@@ -255,9 +243,9 @@ int weft_cond_wait(struct weft_cond *cond, struct weft_mutex *mutex, int64_t dea
     int rc = weft_wait_check(self, WEFT_NEVER);
     if (rc < 0)
         return rc;
-    acquire(&m->lock);
+    weft_lock_acquire(&m->lock);
     const void *owner = m->owner;
-    release(&m->lock);
+    weft_lock_release(&m->lock);
     WEFT_REQUIRE(owner == self, "weft_cond_wait: the caller has not locked the mutex");
     if (deadline_ns == 0)
         return -ETIMEDOUT;
@@ -272,18 +260,18 @@ int weft_cond_wait(struct weft_cond *cond, struct weft_mutex *mutex, int64_t dea
 void weft_cond_signal(struct weft_cond *cond)
 {
     struct cond_state *c = (struct cond_state *)cond;
-    acquire(&c->lock);
+    weft_lock_acquire(&c->lock);
     struct call *call = serve_first(&c->waiters);
-    release(&c->lock);
+    weft_lock_release(&c->lock);
     wake(call);
 }
 
 void weft_cond_broadcast(struct weft_cond *cond)
 {
     struct cond_state *c = (struct cond_state *)cond;
-    acquire(&c->lock);
+    weft_lock_acquire(&c->lock);
     struct weft_waiter *woken = serve_all(&c->waiters, 0);
-    release(&c->lock);
+    weft_lock_release(&c->lock);
     wake_all(woken);
 }
 
@@ -298,13 +286,13 @@ void weft_semaphore_init(struct weft_semaphore *semaphore, unsigned permits)
 static int semaphore_acquire(struct semaphore_state *s, struct weft_task *self, struct call *call,
                              int64_t deadline_ns)
 {
-    acquire(&s->lock);
+    weft_lock_acquire(&s->lock);
     bool has_permit = s->permits > 0;
     if (has_permit)
         s->permits--;
     else if (deadline_ns != 0)
         join(&s->waiters, call, self);
-    release(&s->lock);
+    weft_lock_release(&s->lock);
     if (has_permit)
         return 0;
     if (deadline_ns == 0)
@@ -336,11 +324,11 @@ int weft_semaphore_acquire(struct weft_semaphore *semaphore, int64_t deadline_ns
 void weft_semaphore_release(struct weft_semaphore *semaphore)
 {
     struct semaphore_state *s = (struct semaphore_state *)semaphore;
-    acquire(&s->lock);
+    weft_lock_acquire(&s->lock);
     struct call *call = serve_first(&s->waiters);
     if (!call)
         s->permits++;
-    release(&s->lock);
+    weft_lock_release(&s->lock);
     wake(call);
 }
 
@@ -349,7 +337,7 @@ void weft_semaphore_release(struct weft_semaphore *semaphore)
 int weft_completion_set(struct weft_completion *completion, int rc)
 {
     struct completion_state *c = (struct completion_state *)completion;
-    acquire(&c->lock);
+    weft_lock_acquire(&c->lock);
     bool was_set = c->is_set;
     struct weft_waiter *woken = NULL;
     if (!was_set) {
@@ -357,7 +345,7 @@ int weft_completion_set(struct weft_completion *completion, int rc)
         c->rc = rc;
         woken = serve_all(&c->waiters, rc);
     }
-    release(&c->lock);
+    weft_lock_release(&c->lock);
     wake_all(woken);
     return was_set ? -EALREADY : 0;
 }
@@ -365,12 +353,12 @@ int weft_completion_set(struct weft_completion *completion, int rc)
 static int completion_wait(struct completion_state *c, struct weft_task *self, struct call *call,
                            int64_t deadline_ns)
 {
-    acquire(&c->lock);
+    weft_lock_acquire(&c->lock);
     bool is_set = c->is_set;
     int rc = is_set ? c->rc : -ETIMEDOUT;
     if (!is_set && deadline_ns != 0)
         join(&c->waiters, call, self);
-    release(&c->lock);
+    weft_lock_release(&c->lock);
     if (is_set || deadline_ns == 0)
         return rc;
 
