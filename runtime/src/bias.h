@@ -67,7 +67,7 @@ struct weft_bias_holder {
 
 /* Of threads that are not the runtime's, and of those that have got none. It has no lock by bias,
  * and is never written. */
-extern struct weft_bias_holder weft_bias_nobody;
+extern struct weft_bias_holder weft_bias_nobody WEFT_INTERNAL;
 
 /* A holder for the calling thread, until it gives it back. */
 struct weft_bias_holder *weft_bias_holder_take(void);
@@ -86,7 +86,8 @@ static inline void weft_bias_acquire(struct weft_bias *lock, struct weft_bias_ho
         atomic_store_explicit(&holder->inside[kind], lock, memory_order_relaxed);
         /* The light fence: it is nothing more wherever there is an owner. */
         atomic_signal_fence(memory_order_seq_cst);
-        if (atomic_load_explicit(&lock->owner, memory_order_acquire) == holder->key)
+        if (__builtin_expect(
+                atomic_load_explicit(&lock->owner, memory_order_acquire) == holder->key, 1))
             return;
         atomic_store_explicit(&holder->inside[kind], NULL, memory_order_release);
     }

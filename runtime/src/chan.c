@@ -14,6 +14,11 @@
 #include "dead.h"
 #include "die.h"
 
+/* What is not the usual case is kept out of the functions in which the usual one stands, which
+ * would otherwise save and load registers for it. */
+#define RARELY(condition) __builtin_expect(!!(condition), 0)
+#define APART             __attribute__((noinline))
+
 static int send_boxed(struct weft_chan *chan, struct weft_task *self, const void *item,
                       int64_t deadline_ns);
 static int recv_boxed(struct weft_chan *chan, struct weft_task *self, void *ret_item,
@@ -31,7 +36,7 @@ static struct weft_chan_box *box_of(struct berth_list_node *link)
     return berth_container_of(link, struct weft_chan_box, link);
 }
 
-static void copy(const struct weft_chan *chan, void *to, const void *from)
+static inline void copy(const struct weft_chan *chan, void *to, const void *from)
 {
     if (chan->item_bytes == sizeof(uint64_t))
         memcpy(to, from, sizeof(uint64_t)); /* a single move: most items are an address */
@@ -123,10 +128,18 @@ static bool has_waiting(struct berth_list *queue)
     return link;
 }
 
-static void serve(struct weft_chan_node *node, int rc)
+static inline void serve(struct weft_chan_node *node, int rc)
 {
     node->rc = rc;
     weft_handover_give(&node->call->handover);
+}
+
+static inline void give(const struct weft_chan *chan, struct weft_chan_node *receiver,
+                        const void *item, uint64_t order)
+{
+    copy(chan, receiver->call->item, item);
+    receiver->call->order = order;
+    serve(receiver, 1);
 }
 
 static bool give_to_first(struct weft_chan *chan, const void *item, uint64_t order,
@@ -135,9 +148,7 @@ static bool give_to_first(struct weft_chan *chan, const void *item, uint64_t ord
     struct weft_chan_node *node = claim_first(&chan->receivers);
     if (!node)
         return false;
-    copy(chan, node->call->item, item);
-    node->call->order = order;
-    serve(node, 1);
+    give(chan, node, item, order);
     after->woken = node;
     return true;
 }
@@ -156,7 +167,7 @@ static void refill(struct weft_chan *chan, struct weft_chan_after *after)
 void weft_chan_after(struct weft_chan_after *after)
 {
     if (after->woken)
-        weft_handover_wake(&after->woken->call->handover);
+        weft_handover_wake(&after->woken->call->handover, weft_thread_self());
     free(after->emptied);
 }
 
@@ -217,15 +228,15 @@ static int wait_to_send(struct weft_chan *chan, struct weft_task *self, const vo
     *call = (struct weft_chan_call){ .handover.task = self };
     *node = (struct weft_chan_node){ .call = call, .item = item };
     berth_list_push_back(&chan->senders, &node->link);
-    weft_lock_release(&chan->lock);
+    weft_chan_unlock(chan);
 
     int rc = weft_wait(self, "send", &call->handover.is_done, deadline_ns);
     if (rc < 0) {
-        weft_lock_acquire(&chan->lock);
+        weft_chan_lock(chan);
         bool is_waiting = berth_list_is_linked(&node->link);
         if (is_waiting)
             berth_list_remove(&node->link);
-        weft_lock_release(&chan->lock);
+        weft_chan_unlock(chan);
         if (is_waiting)
             return rc;
     }
@@ -233,27 +244,46 @@ static int wait_to_send(struct weft_chan *chan, struct weft_task *self, const vo
     return rc == -ECANCELED && node->rc < 0 ? rc : node->rc; /* what was taken is sent */
 }
 
-int weft_chan_send(struct weft_chan *chan, const void *item, size_t item_bytes, int64_t deadline_ns)
+/* Under the lock, which it gives back: where nobody waits to receive, or a select does. */
+APART static int send_otherwise(struct weft_chan *chan, struct weft_task *self, const void *item,
+                                int64_t deadline_ns)
 {
-    struct weft_task *self = weft_self();
-    int rc = weft_wait_check(self, deadline_ns);
-    if (rc < 0)
-        return rc;
-    if (item_bytes != chan->item_bytes)
-        return weft_chan_misfit(chan, "weft_chan_send");
     struct weft_chan_after after = { 0 };
-    weft_lock_acquire(&chan->lock);
-    rc = weft_chan_put(chan, item, &after);
+    int rc = weft_chan_put(chan, item, &after);
     if (rc == -EAGAIN && deadline_ns != 0 && weft_lends_locals(self)) {
         struct weft_chan_call call;
         struct weft_chan_node node;
         return wait_to_send(chan, self, item, &call, &node, deadline_ns);
     }
-    weft_lock_release(&chan->lock);
+    weft_chan_unlock(chan);
     weft_chan_after(&after);
     if (rc != -EAGAIN)
         return rc;
     return deadline_ns == 0 ? -ETIMEDOUT : send_boxed(chan, self, item, deadline_ns);
+}
+
+int weft_chan_send(struct weft_chan *chan, const void *item, size_t item_bytes, int64_t deadline_ns)
+{
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_task *self = thread ? thread->current : NULL;
+    if (RARELY(!self || weft_task_is_cancelled(self))) {
+        int rc = weft_wait_check(self, deadline_ns);
+        if (rc < 0)
+            return rc;
+    }
+    if (RARELY(item_bytes != chan->item_bytes))
+        return weft_chan_misfit(chan, "weft_chan_send");
+    struct weft_bias_holder *holder = weft_holder(thread);
+    weft_bias_acquire(&chan->lock, holder, WEFT_BIAS_OBJECT);
+    struct berth_list_node *first = berth_list_first(&chan->receivers);
+    struct weft_chan_node *receiver = first ? node_of(first) : NULL;
+    if (RARELY(!receiver || receiver->call->is_select))
+        return send_otherwise(chan, self, item, deadline_ns);
+    berth_list_remove(first);
+    give(chan, receiver, item, chan->given++);
+    weft_bias_release(&chan->lock, holder, WEFT_BIAS_OBJECT);
+    weft_handover_wake(&receiver->call->handover, thread);
+    return 0;
 }
 
 struct boxed_call {
@@ -270,12 +300,12 @@ static int send_boxed(struct weft_chan *chan, struct weft_task *self, const void
         return -ENOMEM;
     copy(chan, box->item, item);
     struct weft_chan_after after = { 0 };
-    weft_lock_acquire(&chan->lock);
+    weft_chan_lock(chan);
     int rc = weft_chan_put(chan, item, &after);
     if (rc == -EAGAIN)
         rc = wait_to_send(chan, self, box->item, &box->call, &box->node, deadline_ns);
     else
-        weft_lock_release(&chan->lock);
+        weft_chan_unlock(chan);
     weft_chan_after(&after);
     free(box);
     return rc;
@@ -283,23 +313,16 @@ static int send_boxed(struct weft_chan *chan, struct weft_task *self, const void
 
 /* ---- receiving ------------------------------------------------------------------------------- */
 
-/* Under the lock, which it gives back: joins the queue and waits. */
-static int wait_to_recv(struct weft_chan *chan, struct weft_task *self, void *ret_item,
-                        struct weft_chan_call *call, struct weft_chan_node *node, void *item,
-                        int64_t deadline_ns)
+/* After a wait. */
+APART static int end_recv(struct weft_chan *chan, struct weft_chan_call *call,
+                          struct weft_chan_node *node, void *ret_item, int rc)
 {
-    *call = (struct weft_chan_call){ .handover.task = self, .item = item };
-    *node = (struct weft_chan_node){ .call = call };
-    berth_list_push_back(&chan->receivers, &node->link);
-    weft_lock_release(&chan->lock);
-
-    int rc = weft_wait(self, "receive", &call->handover.is_done, deadline_ns);
     if (rc < 0) {
-        weft_lock_acquire(&chan->lock);
+        weft_chan_lock(chan);
         bool is_waiting = berth_list_is_linked(&node->link);
         if (is_waiting)
             berth_list_remove(&node->link);
-        weft_lock_release(&chan->lock);
+        weft_chan_unlock(chan);
         if (is_waiting)
             return rc;
     }
@@ -307,33 +330,102 @@ static int wait_to_recv(struct weft_chan *chan, struct weft_task *self, void *re
     if (rc == -ECANCELED && (node->rc == 0 || weft_chan_put_back(chan, call)))
         return rc;
     if (node->rc == 1)
-        copy(chan, ret_item, item);
+        copy(chan, ret_item, call->item);
     return node->rc;
 }
 
-int weft_chan_recv(struct weft_chan *chan, void *ret_item, size_t item_bytes, int64_t deadline_ns)
+/* Under the lock: joins the queue. */
+static inline void join_receivers(struct weft_chan *chan, struct weft_task *self,
+                                  struct weft_chan_call *call, struct weft_chan_node *node,
+                                  void *item)
 {
-    struct weft_task *self = weft_self();
-    int rc = weft_wait_check(self, deadline_ns);
-    if (rc < 0)
-        return rc;
-    if (item_bytes != chan->item_bytes)
-        return weft_chan_misfit(chan, "weft_chan_recv");
+    call->handover.task = self;
+    weft_put(&call->handover.is_done, false);
+    weft_put(&call->handover.hold.is_taken, 0);
+    call->is_select = false;
+    call->item = item;
+    node->link.next = NULL;
+    node->call = call;
+    berth_list_push_back(&chan->receivers, &node->link);
+}
+
+/* Under the lock, which it gives back: joins the queue and waits. */
+static int wait_to_recv(struct weft_chan *chan, struct weft_task *self, void *ret_item,
+                        struct weft_chan_call *call, struct weft_chan_node *node, void *item,
+                        int64_t deadline_ns)
+{
+    join_receivers(chan, self, call, node, item);
+    weft_chan_unlock(chan);
+    int rc = weft_wait(self, "receive", &call->handover.is_done, deadline_ns);
+    return end_recv(chan, call, node, ret_item, rc);
+}
+
+/* A receiver that waits on a stack that can be lent. */
+struct lent_recv {
+    struct weft_chan_call call;
+    struct weft_chan_node node;
+    struct weft_chan *chan;
+    void *ret_item;
+    uint64_t item[WEFT_CHAN_INLINE_BYTES / sizeof(uint64_t)];
+};
+
+APART static int recv_lent(struct weft_chan *chan, struct weft_task *self, void *ret_item,
+                           int64_t deadline_ns)
+{
+    struct lent_recv lent;
+    return wait_to_recv(chan, self, ret_item, &lent.call, &lent.node, lent.item, deadline_ns);
+}
+
+/* Under the lock, which it gives back: where there is something, or the wait is not the usual one.
+ */
+APART static int recv_otherwise(struct weft_chan *chan, struct weft_task *self, void *ret_item,
+                                int64_t deadline_ns)
+{
     struct weft_chan_after after = { 0 };
-    weft_lock_acquire(&chan->lock);
-    rc = weft_chan_take(chan, ret_item, &after);
-    bool is_small = item_bytes <= WEFT_CHAN_INLINE_BYTES;
-    if (rc == -EAGAIN && deadline_ns != 0 && is_small && weft_lends_locals(self)) {
-        struct weft_chan_call call;
-        struct weft_chan_node node;
-        uint64_t item[WEFT_CHAN_INLINE_BYTES / sizeof(uint64_t)];
-        return wait_to_recv(chan, self, ret_item, &call, &node, item, deadline_ns);
-    }
-    weft_lock_release(&chan->lock);
+    int rc = weft_chan_take(chan, ret_item, &after);
+    bool is_small = chan->item_bytes <= WEFT_CHAN_INLINE_BYTES;
+    if (rc == -EAGAIN && deadline_ns != 0 && is_small && weft_lends_locals(self))
+        return recv_lent(chan, self, ret_item, deadline_ns);
+    weft_chan_unlock(chan);
     weft_chan_after(&after);
     if (rc != -EAGAIN)
         return rc;
     return deadline_ns == 0 ? -ETIMEDOUT : recv_boxed(chan, self, ret_item, deadline_ns);
+}
+
+/* Under the lock: whether a receiver will have to wait. */
+static inline bool is_empty(const struct weft_chan *chan)
+{
+    return chan->count + chan->box_count == 0 && !chan->is_closed &&
+           berth_list_is_empty(&chan->senders);
+}
+
+int weft_chan_recv(struct weft_chan *chan, void *ret_item, size_t item_bytes, int64_t deadline_ns)
+{
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_task *self = thread ? thread->current : NULL;
+    if (RARELY(!self || weft_task_is_cancelled(self))) {
+        int rc = weft_wait_check(self, deadline_ns);
+        if (rc < 0)
+            return rc;
+    }
+    if (RARELY(item_bytes != chan->item_bytes))
+        return weft_chan_misfit(chan, "weft_chan_recv");
+    weft_bias_acquire(&chan->lock, weft_holder(thread), WEFT_BIAS_OBJECT);
+    if (RARELY(!is_empty(chan) || deadline_ns != WEFT_NEVER || !self ||
+               item_bytes > WEFT_CHAN_INLINE_BYTES || !weft_lends_locals(self)))
+        return recv_otherwise(chan, self, ret_item, deadline_ns);
+
+    struct lent_recv lent;
+    lent.chan = chan;
+    lent.ret_item = ret_item;
+    join_receivers(chan, self, &lent.call, &lent.node, lent.item);
+    weft_bias_release(&chan->lock, thread->holder, WEFT_BIAS_OBJECT);
+    int rc = weft_usual_wait(thread, self, "receive", &lent.call.handover.is_done);
+    if (RARELY(rc < 0 || lent.node.rc != 1 || !weft_handover_is_settled(&lent.call.handover)))
+        return end_recv(lent.chan, &lent.call, &lent.node, lent.ret_item, rc);
+    copy(lent.chan, lent.ret_item, lent.item);
+    return 1;
 }
 
 static int recv_boxed(struct weft_chan *chan, struct weft_task *self, void *ret_item,
@@ -343,12 +435,12 @@ static int recv_boxed(struct weft_chan *chan, struct weft_task *self, void *ret_
     if (!box)
         return -ENOMEM;
     struct weft_chan_after after = { 0 };
-    weft_lock_acquire(&chan->lock);
+    weft_chan_lock(chan);
     int rc = weft_chan_take(chan, ret_item, &after);
     if (rc == -EAGAIN)
         rc = wait_to_recv(chan, self, ret_item, &box->call, &box->node, box->item, deadline_ns);
     else
-        weft_lock_release(&chan->lock);
+        weft_chan_unlock(chan);
     weft_chan_after(&after);
     free(box);
     return rc;
@@ -367,7 +459,7 @@ bool weft_chan_put_back(struct weft_chan *chan, const struct weft_chan_call *cal
 {
     struct weft_chan_box *box = malloc(sizeof *box + chan->item_bytes);
     struct weft_chan_after after = { 0 };
-    weft_lock_acquire(&chan->lock);
+    weft_chan_lock(chan);
     bool is_back = give_to_first(chan, call->item, call->order, &after);
     if (!is_back && box) {
         *box = (struct weft_chan_box){ .order = call->order };
@@ -376,7 +468,7 @@ bool weft_chan_put_back(struct weft_chan *chan, const struct weft_chan_call *cal
         box = NULL;
         is_back = true;
     }
-    weft_lock_release(&chan->lock);
+    weft_chan_unlock(chan);
     weft_chan_after(&after);
     free(box);
     return is_back;
@@ -391,6 +483,7 @@ static struct weft_chan_node **serve_all(struct berth_list *queue, int rc,
     struct weft_chan_node *node;
     while ((node = claim_first(queue)) != NULL) {
         *end = node;
+        node->next_woken = NULL;
         end = &node->next_woken;
         serve(node, rc);
     }
@@ -401,14 +494,14 @@ void weft_chan_close(struct weft_chan *chan)
 {
     require_alive(chan, "weft_chan_close");
     struct weft_chan_node *woken = NULL;
-    weft_lock_acquire(&chan->lock);
+    weft_chan_lock(chan);
     chan->is_closed = true;
     struct weft_chan_node **end = serve_all(&chan->receivers, 0, &woken);
     (void)serve_all(&chan->senders, -EPIPE, end);
-    weft_lock_release(&chan->lock);
+    weft_chan_unlock(chan);
     while (woken) {
         struct weft_chan_node *next = woken->next_woken;
-        weft_handover_wake(&woken->call->handover);
+        weft_handover_wake(&woken->call->handover, weft_thread_self());
         woken = next;
     }
 }

@@ -51,7 +51,7 @@ struct weft_chan_box {
 };
 
 struct weft_chan {
-    struct weft_lock lock;
+    struct weft_bias lock;
     bool is_closed;
     size_t item_bytes, capacity; /* item_bytes is WEFT_CHAN_FREED when it has been freed */
     size_t head, count;          /* in the ring */
@@ -66,6 +66,16 @@ struct weft_chan {
 /* For a call with the size of an item that is not the channel's: -EMSGSIZE. The program ends if
  * that is so because the channel has been freed. */
 int weft_chan_misfit(const struct weft_chan *chan, const char *call);
+
+static inline void weft_chan_lock(struct weft_chan *chan)
+{
+    weft_bias_acquire(&chan->lock, weft_holder(weft_thread_self()), WEFT_BIAS_OBJECT);
+}
+
+static inline void weft_chan_unlock(struct weft_chan *chan)
+{
+    weft_bias_release(&chan->lock, weft_holder(weft_thread_self()), WEFT_BIAS_OBJECT);
+}
 
 /* What is left to be done when the lock has been given back. All-zero: nothing. */
 struct weft_chan_after {

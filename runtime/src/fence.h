@@ -33,7 +33,7 @@ static inline void weft_fence_full(void)
 #endif
 
 /* Whether the light fence costs nothing. Set once, by weft_fence_open(). */
-extern bool weft_fence_is_unequal;
+extern bool weft_fence_is_unequal WEFT_INTERNAL;
 
 static inline void weft_fence_light(void)
 {

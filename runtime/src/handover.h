@@ -12,20 +12,23 @@
  *
  * Invariants
  * 1. A call is given something once at the most, by the one who unlinked it.
- * 2. From give until the coroutine is claimed for the wake the giver holds `hold`; the call does
- * not return before that is over. So neither the call's memory nor its coroutine is gone when the
- *    giver touches it, and the wake needs no lock.
+ * 2. Neither the call's memory nor its coroutine is gone before it has been woken, so the wake
+ * needs no lock. Usually the coroutine is down: then give claims it, and nobody else lets it go on.
+ *    If it is not (it is still on its way, or something else has woken it), the giver holds `hold`
+ *    from give until the wake has left its token, and the call does not return before.
  */
 #pragma once
 
 #include <stdlib.h>
 
 #include "lock.h"
+#include "trace.h"
 #include "tree.h"
+#include "turn.h"
 
 /* For tests: no coroutine lends its locals, so parked calls lie on the heap, as they must where a
  * stack is elsewhere while its coroutine is parked. */
-extern bool weft_handover_boxes_all;
+extern bool weft_handover_boxes_all WEFT_INTERNAL;
 
 /* Whether others may write into locals of the calling coroutine (NULL: plain thread) while it is
  * parked. */
@@ -54,25 +57,42 @@ struct weft_handover {
     struct weft_lock hold;
 };
 
+/* Under the object's lock, when what it gets has been written. */
 static inline void weft_handover_give(struct weft_handover *handover)
 {
-    atomic_store_explicit(&handover->hold.is_taken, 1, memory_order_relaxed);
+    uint8_t parked = WEFT_PARK_PARKED;
+    if (atomic_compare_exchange_strong(&handover->task->park, &parked, WEFT_PARK_RUNS)) {
+        weft_put(&handover->is_done, true);
+        return;
+    }
+    weft_put(&handover->hold.is_taken, 1);
     /* Enough, for a wake follows, and that and its taking are read-modify-writes of one word. */
     atomic_store_explicit(&handover->is_done, true, memory_order_release);
 }
 
-static inline void weft_handover_wake(struct weft_handover *handover)
+static inline __attribute__((always_inline)) void weft_handover_wake(struct weft_handover *handover,
+                                                                     struct weft_thread *thread)
 {
     struct weft_task *task = handover->task;
-    bool is_parked = weft_wake_claim(task);
-    weft_lock_release(&handover->hold); /* before it can run: it never finds it taken */
-    if (is_parked)
-        weft_wake_go(task);
+    if (__builtin_expect(weft_get(&handover->hold.is_taken) != 0, 0)) {
+        bool is_parked = weft_wake_claim(task);
+        weft_lock_release(&handover->hold); /* before it can run: it never finds it taken */
+        if (!is_parked)
+            return;
+    }
+    weft_trace_wake(task);
+    weft_usual_dispatch(thread, task);
 }
 
-/* Until the giver has let go. Once something was given. */
+/* Whether the giver has let go. Once something was given. */
+static inline bool weft_handover_is_settled(const struct weft_handover *handover)
+{
+    return atomic_load_explicit(&handover->hold.is_taken, memory_order_acquire) == 0;
+}
+
+/* Until it has. */
 static inline void weft_handover_settle(struct weft_handover *handover)
 {
-    if (atomic_load_explicit(&handover->hold.is_taken, memory_order_acquire) != 0)
+    if (!weft_handover_is_settled(handover))
         weft_lock_wait(&handover->hold);
 }

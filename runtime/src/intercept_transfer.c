@@ -165,14 +165,12 @@ static __attribute__((noinline)) bool is_open_for(int fd, bool is_out)
 
 /* Terminals and the like, and pipes where the kernel knows no RWF_NOWAIT for them (Linux 6.1):
  * asked whether they are ready; then by another thread, for somebody may be faster, and then the
- * call waits. Not asked if it would not wait in any case: for no bytes, or at an offset that none
- * of these has. */
+ * call waits. At an offset, which none of these has, it fails without waiting. */
 static ssize_t try_other(struct weft_task *self, struct progress *p, struct weft_ready *ready,
                          bool is_out)
 {
     struct pollfd pollfd = { .fd = p->transfer->fd, .events = ready->poll_events };
-    bool may_wait = p->total > 0 && !p->transfer->has_offset;
-    if (may_wait && weft_ready_ask(ready) == 0 && poll(&pollfd, 1, 0) == 0 &&
+    if (!p->transfer->has_offset && weft_ready_ask(ready) == 0 && poll(&pollfd, 1, 0) == 0 &&
         is_open_for(pollfd.fd, is_out))
         return -EAGAIN;
     return try_pooled(self, p, is_out);

@@ -92,6 +92,7 @@ struct weft_thread {
     void *next_arg;
     struct weft_turn *pending;     /* came from `next`, but has to run on the thread's own stack */
     struct weft_task *left;        /* has just left its stack; whoever arrives deals with it */
+    struct weft_task *parked;      /* the same, by the usual way of a park (turn.h) */
     struct weft_stack *left_stack; /* of one that has ended: whoever arrives gives it back */
     int left_stack_class;
     struct weft_stack_cache stacks;

@@ -65,13 +65,13 @@ static inline bool weft_seat_enter(struct weft_thread *thread, struct weft_seat 
 {
     if (weft_fence_is_unequal) {
         atomic_store_explicit(&thread->is_inside, 1, memory_order_relaxed);
-        weft_fence_light();
-        if (atomic_load_explicit(&seat->wanted, memory_order_acquire) != 0)
+        atomic_signal_fence(memory_order_seq_cst); /* the light fence, where they are unequal */
+        if (__builtin_expect(atomic_load_explicit(&seat->wanted, memory_order_acquire) != 0, 0))
             weft_seat_enter_slow(thread, seat);
     } else {
         weft_lock_acquire(&seat->guard);
     }
-    if (atomic_load_explicit(&thread->seat, memory_order_relaxed) == seat)
+    if (__builtin_expect(atomic_load_explicit(&thread->seat, memory_order_relaxed) == seat, 1))
         return true;
     if (weft_fence_is_unequal)
         atomic_store_explicit(&thread->is_inside, 0, memory_order_release);

@@ -165,13 +165,13 @@ static void sort_chans(struct select *select)
 static void lock_all(const struct select *select)
 {
     for (size_t i = 0; i < select->chan_count; i++)
-        weft_lock_acquire(&select->chans[i]->lock);
+        weft_chan_lock(select->chans[i]);
 }
 
 static void unlock_all(const struct select *select)
 {
     for (size_t i = 0; i < select->chan_count; i++)
-        weft_lock_release(&select->chans[i]->lock);
+        weft_chan_unlock(select->chans[i]);
 }
 
 static bool is_ready(const struct weft_case *c)
@@ -266,10 +266,10 @@ static void leave(struct select *select)
         struct berth_list_node *link = &select->nodes[i].chan.link;
         struct weft_task *task = select->cases[i].await;
         if (chan) {
-            weft_lock_acquire(&chan->lock);
+            weft_chan_lock(chan);
             if (berth_list_is_linked(link))
                 berth_list_remove(link);
-            weft_lock_release(&chan->lock);
+            weft_chan_unlock(chan);
         } else {
             weft_lock_acquire(&task->tree->lock);
             weft_waiters_leave(&task->awaiters, &select->nodes[i].task);

@@ -30,6 +30,9 @@
 #define WEFT_TSAN 0
 #endif
 
+/* On a variable: of this library alone, hence to be read without a detour through its table. */
+#define WEFT_INTERNAL __attribute__((visibility("hidden")))
+
 /* WEFT_FORCE_UCONTEXT comes from the build, for tests of the portable way. */
 #if !defined(WEFT_FORCE_UCONTEXT) && (defined(__x86_64__) || defined(__aarch64__))
 #define WEFT_UCONTEXT 0

@@ -13,31 +13,30 @@
 
 #include "die.h"
 #include "handover.h"
-#include "lock.h"
 #include "tree.h"
 
 struct __attribute__((may_alias)) mutex_state {
     struct weft_waiters waiters;
     const void *owner; /* a task, or what stands for a plain thread; NULL: unlocked */
-    struct weft_lock lock;
+    struct weft_bias lock;
 };
 
 struct __attribute__((may_alias)) cond_state {
     struct weft_waiters waiters;
-    struct weft_lock lock;
+    struct weft_bias lock;
 };
 
 struct __attribute__((may_alias)) semaphore_state {
     struct weft_waiters waiters;
     unsigned permits; /* more than 0 only if nobody waits */
-    struct weft_lock lock;
+    struct weft_bias lock;
 };
 
 struct __attribute__((may_alias)) completion_state {
     struct weft_waiters waiters;
     int rc;
     bool is_set;
-    struct weft_lock lock;
+    struct weft_bias lock;
 };
 
 _Static_assert(sizeof(struct mutex_state) <= sizeof(struct weft_mutex), "it must fit");
@@ -46,6 +45,16 @@ _Static_assert(sizeof(struct semaphore_state) <= sizeof(struct weft_semaphore), 
 _Static_assert(sizeof(struct completion_state) <= sizeof(struct weft_completion), "it must fit");
 
 bool weft_handover_boxes_all;
+
+static inline void acquire(struct weft_bias *lock)
+{
+    weft_bias_acquire(lock, weft_holder(weft_thread_self()), WEFT_BIAS_OBJECT);
+}
+
+static inline void release(struct weft_bias *lock)
+{
+    weft_bias_release(lock, weft_holder(weft_thread_self()), WEFT_BIAS_OBJECT);
+}
 
 /* ---- parked calls ---------------------------------------------------------------------------- */
 
@@ -95,7 +104,7 @@ static struct weft_waiter *serve_all(struct weft_waiters *waiters, int rc)
 static void wake(struct call *call)
 {
     if (call)
-        weft_handover_wake(&call->handover);
+        weft_handover_wake(&call->handover, weft_thread_self());
 }
 
 static void wake_all(struct weft_waiter *waiter)
@@ -109,16 +118,19 @@ static void wake_all(struct weft_waiter *waiter)
 
 /* Without the lock. Waits until it is served, or something else happens first: *ret_is_served, and
  * what weft_wait() returned. */
-static int wait(struct weft_lock *lock, struct weft_waiters *waiters, struct call *call,
+static int wait(struct weft_bias *lock, struct weft_waiters *waiters, struct call *call,
                 const char *what, int64_t deadline_ns, bool *ret_is_served)
 {
-    int rc = weft_wait(call->waiter.task, what, &call->handover.is_done, deadline_ns);
+    struct weft_task *self = call->waiter.task;
+    int rc = deadline_ns == WEFT_NEVER
+                 ? weft_usual_wait(weft_thread_self(), self, what, &call->handover.is_done)
+                 : weft_wait(self, what, &call->handover.is_done, deadline_ns);
     bool is_served = rc == 0;
     if (!is_served) {
-        weft_lock_acquire(lock);
+        acquire(lock);
         is_served = !call->waiter.is_queued;
         weft_waiters_leave(waiters, &call->waiter);
-        weft_lock_release(lock);
+        release(lock);
     }
     if (is_served)
         weft_handover_settle(&call->handover);
@@ -140,7 +152,7 @@ static void mutex_pass_on(struct mutex_state *m)
 {
     struct call *next = serve_first(&m->waiters);
     m->owner = next ? next->waiter.task : NULL;
-    weft_lock_release(&m->lock);
+    release(&m->lock);
     wake(next);
 }
 
@@ -149,7 +161,7 @@ static int mutex_lock(struct mutex_state *m, struct weft_task *self, struct call
 {
     const void *me = owner_self(self);
     int rc = 0;
-    weft_lock_acquire(&m->lock);
+    acquire(&m->lock);
     bool must_wait = false;
     if (!m->owner)
         m->owner = me;
@@ -161,7 +173,7 @@ static int mutex_lock(struct mutex_state *m, struct weft_task *self, struct call
         must_wait = true;
     if (must_wait)
         join(&m->waiters, call, self);
-    weft_lock_release(&m->lock);
+    release(&m->lock);
     if (!must_wait)
         return rc;
 
@@ -171,7 +183,7 @@ static int mutex_lock(struct mutex_state *m, struct weft_task *self, struct call
         return rc;
     if (rc != -ECANCELED)
         return 0;
-    weft_lock_acquire(&m->lock);
+    acquire(&m->lock);
     mutex_pass_on(m);
     return rc;
 }
@@ -193,13 +205,13 @@ int weft_mutex_lock(struct weft_mutex *mutex, int64_t deadline_ns)
 /* Locks although cancelled. */
 static void mutex_lock_deaf(struct mutex_state *m, struct weft_task *self, struct call *call)
 {
-    weft_lock_acquire(&m->lock);
+    acquire(&m->lock);
     bool must_wait = m->owner;
     if (must_wait)
         join(&m->waiters, call, self);
     else
         m->owner = self;
-    weft_lock_release(&m->lock);
+    release(&m->lock);
     if (!must_wait)
         return;
     weft_wait_deaf(self, "mutex", &call->handover.is_done);
@@ -210,7 +222,7 @@ void weft_mutex_unlock(struct weft_mutex *mutex)
 {
     struct mutex_state *m = (struct mutex_state *)mutex;
     const void *me = owner_self(weft_self());
-    weft_lock_acquire(&m->lock);
+    acquire(&m->lock);
     WEFT_REQUIRE(m->owner == me, "weft_mutex_unlock: the caller has not locked it");
     mutex_pass_on(m);
 }
@@ -221,9 +233,9 @@ static int cond_wait(struct weft_cond *cond, struct weft_mutex *mutex, struct we
                      struct call *call, int64_t deadline_ns)
 {
     struct cond_state *c = (struct cond_state *)cond;
-    weft_lock_acquire(&c->lock);
+    acquire(&c->lock);
     join(&c->waiters, call, self);
-    weft_lock_release(&c->lock);
+    release(&c->lock);
     weft_mutex_unlock(mutex);
 
     bool is_signalled;
@@ -243,9 +255,9 @@ int weft_cond_wait(struct weft_cond *cond, struct weft_mutex *mutex, int64_t dea
     int rc = weft_wait_check(self, WEFT_NEVER);
     if (rc < 0)
         return rc;
-    weft_lock_acquire(&m->lock);
+    acquire(&m->lock);
     const void *owner = m->owner;
-    weft_lock_release(&m->lock);
+    release(&m->lock);
     WEFT_REQUIRE(owner == self, "weft_cond_wait: the caller has not locked the mutex");
     if (deadline_ns == 0)
         return -ETIMEDOUT;
@@ -260,18 +272,18 @@ int weft_cond_wait(struct weft_cond *cond, struct weft_mutex *mutex, int64_t dea
 void weft_cond_signal(struct weft_cond *cond)
 {
     struct cond_state *c = (struct cond_state *)cond;
-    weft_lock_acquire(&c->lock);
+    acquire(&c->lock);
     struct call *call = serve_first(&c->waiters);
-    weft_lock_release(&c->lock);
+    release(&c->lock);
     wake(call);
 }
 
 void weft_cond_broadcast(struct weft_cond *cond)
 {
     struct cond_state *c = (struct cond_state *)cond;
-    weft_lock_acquire(&c->lock);
+    acquire(&c->lock);
     struct weft_waiter *woken = serve_all(&c->waiters, 0);
-    weft_lock_release(&c->lock);
+    release(&c->lock);
     wake_all(woken);
 }
 
@@ -286,13 +298,13 @@ void weft_semaphore_init(struct weft_semaphore *semaphore, unsigned permits)
 static int semaphore_acquire(struct semaphore_state *s, struct weft_task *self, struct call *call,
                              int64_t deadline_ns)
 {
-    weft_lock_acquire(&s->lock);
+    acquire(&s->lock);
     bool has_permit = s->permits > 0;
     if (has_permit)
         s->permits--;
     else if (deadline_ns != 0)
         join(&s->waiters, call, self);
-    weft_lock_release(&s->lock);
+    release(&s->lock);
     if (has_permit)
         return 0;
     if (deadline_ns == 0)
@@ -324,11 +336,11 @@ int weft_semaphore_acquire(struct weft_semaphore *semaphore, int64_t deadline_ns
 void weft_semaphore_release(struct weft_semaphore *semaphore)
 {
     struct semaphore_state *s = (struct semaphore_state *)semaphore;
-    weft_lock_acquire(&s->lock);
+    acquire(&s->lock);
     struct call *call = serve_first(&s->waiters);
     if (!call)
         s->permits++;
-    weft_lock_release(&s->lock);
+    release(&s->lock);
     wake(call);
 }
 
@@ -337,7 +349,7 @@ void weft_semaphore_release(struct weft_semaphore *semaphore)
 int weft_completion_set(struct weft_completion *completion, int rc)
 {
     struct completion_state *c = (struct completion_state *)completion;
-    weft_lock_acquire(&c->lock);
+    acquire(&c->lock);
     bool was_set = c->is_set;
     struct weft_waiter *woken = NULL;
     if (!was_set) {
@@ -345,7 +357,7 @@ int weft_completion_set(struct weft_completion *completion, int rc)
         c->rc = rc;
         woken = serve_all(&c->waiters, rc);
     }
-    weft_lock_release(&c->lock);
+    release(&c->lock);
     wake_all(woken);
     return was_set ? -EALREADY : 0;
 }
@@ -353,12 +365,12 @@ int weft_completion_set(struct weft_completion *completion, int rc)
 static int completion_wait(struct completion_state *c, struct weft_task *self, struct call *call,
                            int64_t deadline_ns)
 {
-    weft_lock_acquire(&c->lock);
+    acquire(&c->lock);
     bool is_set = c->is_set;
     int rc = is_set ? c->rc : -ETIMEDOUT;
     if (!is_set && deadline_ns != 0)
         join(&c->waiters, call, self);
-    weft_lock_release(&c->lock);
+    release(&c->lock);
     if (is_set || deadline_ns == 0)
         return rc;
 

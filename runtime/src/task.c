@@ -162,19 +162,18 @@ void weft_task_report(struct weft_task *self)
     if (self->rc == -ECANCELED && self->is_cancelled)
         return;
     int rc = self->rc == -ECANCELED ? WEFT_ECHILD : self->rc;
-    char buffer[WEFT_NAME_BYTES];
-    const char *name = weft_task_name(self, buffer);
+    char name[WEFT_NAME_BYTES];
     weft_lock_acquire(&self->tree->lock);
     void (*fn)(void *, const char *, int) = scope->on_failure;
     void *arg = scope->on_failure_arg;
     weft_lock_release(&self->tree->lock);
-    if (fn)
-        fn(arg, name, rc);
-    else
-        (void)fprintf(stderr, "weft: coroutine '%s' failed: %s (%d)\n", name, weft_strerror(rc),
-                      rc);
-    if (!fn)
+    if (fn) {
+        fn(arg, weft_task_name(self, name), rc);
+    } else {
+        (void)fprintf(stderr, "weft: coroutine '%s' failed: %s (%d)\n",
+                      weft_task_name_search(self, name), weft_strerror(rc), rc);
         weft_test_uncaught(rc);
+    }
     WEFT_REQUIRE(!self->innermost, "a scope is still open after on_failure; it was opened in %s()",
                  self->innermost->opened_by);
 }

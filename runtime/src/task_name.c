@@ -56,3 +56,8 @@ const char *weft_task_name(const struct weft_task *task, char *buffer)
 {
     return task->has_name ? task->name : weft_fn_name(task->fn, buffer);
 }
+
+const char *weft_task_name_search(const struct weft_task *task, char *buffer)
+{
+    return task->has_name ? task->name : weft_fn_name_search(task->fn, buffer);
+}

@@ -11,6 +11,7 @@
 #include "dead.h"
 #include "die.h"
 #include "random.h"
+#include "tree.h"
 
 static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
 static bool lane_is_here(struct weft_dispatcher *d);
@@ -154,7 +155,9 @@ int weft_test_foreign(const char *call, const struct weft_dispatcher *d)
 
 int weft_test_refuse(const char *what)
 {
-    weft_say("%s: refused in a test run, for it depends on real time", what);
+    char name[WEFT_NAME_BYTES];
+    weft_say("coroutine '%s': %s: refused in a test run, for it depends on real time",
+             weft_task_name_search(weft_self(), name), what);
     return -ENOTSUP;
 }
 

@@ -242,6 +242,6 @@ static void report(const struct weft_test *test, weft_fn fn, int rc)
     char name[WEFT_NAME_BYTES];
     weft_say("weft_test_run failed: %s (%d); to see it again: weft_test_run(%" PRIu64 ", %s, ...). "
              "It was at step %zu, %" PRId64 " ms after its beginning",
-             weft_strerror(rc), rc, test->seed, weft_fn_name(fn, name), test->step_count,
+             weft_strerror(rc), rc, test->seed, weft_fn_name_search(fn, name), test->step_count,
              (test->now_ns - WEFT_TEST_BEGIN_NS) / NS_PER_MS);
 }

@@ -14,10 +14,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "switch.h"
+
 struct weft_dispatcher;
 struct weft_task;
 
-extern atomic_uint weft_trace_session; /* trace.c's; 0: off */
+extern atomic_uint weft_trace_session WEFT_INTERNAL; /* trace.c's; 0: off */
 
 static inline bool weft_trace_is_on(void)
 {

@@ -186,13 +186,18 @@ struct weft_task {
     uint8_t : 0;
     bool has_box : 1; /* its waiter lies on the heap */
     bool has_lock_id : 1;
-    bool is_compact;        /* it runs on the region of its seat, turn.seat */
-    bool is_on_region;      /* it has begun there */
-    bool is_pinned;         /* there: nobody else comes on it until this one goes on */
-    bool has_elements;      /* its context has some: weft_elements_install() */
-    bool is_in_element;     /* inside such a call of the user's */
-    bool is_in_call;        /* inside an intercepted libc call: to be woken on the same thread */
-    bool is_told;           /* a pthread condition has woken it because it is cancelled */
+    bool is_on_region;  /* it has begun there */
+    bool is_pinned;     /* there: nobody else comes on it until this one goes on */
+    bool is_in_element; /* inside such a call of the user's */
+    union {
+        struct {
+            bool is_compact;   /* it runs on the region of its seat, turn.seat */
+            bool has_elements; /* its context has some: weft_elements_install() */
+            bool is_in_call;   /* inside an intercepted libc call: to wake on the same thread */
+            bool is_told;      /* a pthread condition has woken it because it is cancelled */
+        };
+        uint32_t unusual; /* any of these: it does not leave by the usual way (turn.h) */
+    };
     uint8_t calls_in_a_row; /* such calls since it last let others run */
     uint8_t drained_count;  /* reads of drained streams (intercept_transfer.c) */
     uint8_t eager_count;    /* of them to be tried all the same */
@@ -331,7 +336,9 @@ void weft_move_arrived(struct weft_task *task);
 const char *weft_task_name(const struct weft_task *task, char *buffer);
 const char *weft_fn_name(weft_fn fn, char *buffer);
 
-/* The same, and static functions, too: reads files, so not in a signal handler or under a lock. */
+/* The same, and static functions, too: read files, so not in a signal handler or under a lock. In a
+ * coroutine whose libc calls park they park. */
+const char *weft_task_name_search(const struct weft_task *task, char *buffer);
 const char *weft_fn_name_search(weft_fn fn, char *buffer);
 
 /* For a new coroutine, never used before: 1 and up. In dumps and recordings. */

@@ -12,11 +12,11 @@
 #include "stack.h"
 #include "trace.h"
 #include "tree.h"
+#include "turn.h"
 #include "unconfined.h"
 #include "view.h"
 
 static void stack_run(void);
-static void arrive(void);
 static void after_park(struct weft_task *task);
 static void check_overflow(const struct weft_task *task, const void *sp);
 
@@ -121,7 +121,7 @@ switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *
         weft_put(&thread->runs_compact, false);
     set_current(thread, next);
     weft_fiber_switch(fiber_of(self), next ? fiber_of(next) : &thread->fiber);
-    arrive();
+    weft_arrive(weft_thread_self());
 }
 
 void weft_task_resume(struct weft_thread *thread, struct weft_task *task)
@@ -144,7 +144,7 @@ void weft_task_resume(struct weft_thread *thread, struct weft_task *task)
     }
     set_current(thread, task);
     weft_fiber_switch(&thread->fiber, fiber_of(task));
-    arrive();
+    weft_arrive(weft_thread_self());
 }
 
 void weft_task_turn(struct weft_turn *turn)
@@ -222,17 +222,8 @@ void weft_task_leave(struct weft_task *self, enum weft_after after)
         weft_elements_install(self);
 }
 
-/* On the stack that a thread has just switched to: deals with the one that it came from. That may
- * be running elsewhere as soon as it has been parked or dispatched: it is not touched after that.
- */
-static void arrive(void)
+void weft_turn_arrive(struct weft_thread *thread)
 {
-    struct weft_thread *thread = weft_thread_self();
-    if (thread->inside) {
-        weft_seat_leave(thread, thread->inside);
-        thread->inside = NULL;
-        return;
-    }
     struct weft_stack *stack = thread->left_stack;
     if (stack) {
         thread->left_stack = NULL;
@@ -271,9 +262,13 @@ void weft_task_dispatch(struct weft_task *task)
 static void after_park(struct weft_task *task)
 {
     uint8_t seen = WEFT_PARK_RUNS;
-    if (atomic_compare_exchange_strong(&task->park, &seen, WEFT_PARK_PARKED))
-        return;
-    (void)atomic_exchange(&task->park, WEFT_PARK_RUNS); /* woken before it was down */
+    if (!atomic_compare_exchange_strong(&task->park, &seen, WEFT_PARK_PARKED))
+        weft_turn_woken_early(task);
+}
+
+void weft_turn_woken_early(struct weft_task *task)
+{
+    (void)atomic_exchange(&task->park, WEFT_PARK_RUNS);
     weft_trace_wake(task);
     weft_task_dispatch(task);
 }
@@ -320,7 +315,7 @@ static void end(struct weft_task *self)
     if (next && next->stack == stack)
         return;
     weft_fiber_switch(&stack->fiber, next ? fiber_of(next) : &thread->fiber);
-    arrive();
+    weft_arrive(weft_thread_self());
 }
 
 /* All that ever runs on a stack: one coroutine after the other. In between the stack rests in the
@@ -328,7 +323,7 @@ static void end(struct weft_task *self)
 static void stack_run(void)
 {
     weft_fiber_entered(fiber_of(weft_self()));
-    arrive();
+    weft_arrive(weft_thread_self());
     for (;;) {
         struct weft_task *self = weft_self();
         if (self->has_elements)
@@ -344,37 +339,25 @@ static void stack_run(void)
     }
 }
 
-/* The usual way of a yield: to the next turn of the seat if that is a coroutine's which has begun.
- * The thread stays inside its seat until it has arrived on the other stack: so no thief can run the
- * one whose stack it is still leaving. */
-static bool rotate(struct weft_thread *thread, struct weft_task *self)
+/* The usual way of a yield. The thread stays inside its seat until it has arrived on the other
+ * stack: so no thief can run the one whose stack it is still leaving. */
+static inline __attribute__((always_inline)) bool rotate(struct weft_thread *thread,
+                                                         struct weft_task *self)
 {
-    struct weft_seat *seat = weft_get(&thread->seat);
-    bool is_usual = seat && thread->budget > 0 && !thread->loop && !self->outer &&
-                    !self->has_elements && !self->is_in_call && !self->is_compact &&
-                    !weft_trace_is_on() && !thread->unconfined.first && thread->next &&
-                    self->stack->is_guarded && &seat->pool->base == weft_get(&self->dispatcher) &&
-                    !weft_get(&seat->is_asked_to_look);
-    if (!is_usual || !weft_seat_enter(thread, seat))
+    struct weft_seat *seat = weft_usual_seat(thread, self);
+    if (!seat || &seat->pool->base != weft_get(&self->dispatcher) || !weft_seat_enter(thread, seat))
         return false;
-    struct weft_turn *first = seat->queue.first;
-    struct weft_task *next = first ? task_of(first) : NULL;
-    if (!first || seat->bound.first || first->run != weft_task_turn || next->is_compact ||
-        weft_get(&next->phase) != WEFT_PHASE_STARTED) {
+    struct weft_task *next = weft_usual_next(seat);
+    if (!next) {
         weft_seat_leave(thread, seat);
         return false;
     }
-    seat->queue.first = first->next;
+    seat->queue.first = next->turn.next;
     weft_turns_push(&seat->queue, &self->turn);
-    weft_put(&seat->turns, weft_get(&seat->turns) + 1);
-    thread->budget--;
+    weft_usual_count(thread, seat);
     thread->inside = seat;
     self->after = WEFT_AFTER_YIELD;
-    self->saved_errno = *thread->errno_at;
-    weft_put(&self->is_on_thread, false);
-    set_current(thread, next);
-    weft_fiber_switch(&self->stack->fiber, &next->stack->fiber);
-    arrive();
+    weft_usual_switch(thread, self, next);
     return true;
 }
 

@@ -12,6 +12,7 @@
 #include "die.h"
 #include "trace.h"
 #include "tree.h"
+#include "turn.h"
 
 static void park(struct weft_task *self);
 static void on_deadline(struct weft_timer *timer);
@@ -86,7 +87,8 @@ static void park(struct weft_task *self)
     bool has_token = atomic_load_explicit(&self->park, memory_order_relaxed) == WEFT_PARK_TOKEN;
     if (has_token && atomic_exchange(&self->park, WEFT_PARK_RUNS) == WEFT_PARK_TOKEN)
         return; /* by an exchange: what whoever left it had written is seen */
-    weft_task_leave(self, WEFT_AFTER_PARK);
+    if (!weft_usual_park(weft_thread_self(), self))
+        weft_task_leave(self, WEFT_AFTER_PARK);
 }
 
 bool weft_wake_claim(struct weft_task *task)

@@ -395,10 +395,41 @@ static void sources_of_real_time_are_refused_by_name(void **state)
     assert_int_equal(ends.rc_interruptible, -ENOTSUP);
     assert_int_equal(ends.rc_read, -1);
     assert_int_equal(ends.errno_read, ENOTSUP);
-    assert_says(capture, "waiting for a descriptor: refused in a test run");
-    assert_says(capture, "weft_interruptible: refused in a test run");
+    assert_says(capture, "'use_real_time': waiting for a descriptor: refused in a test run");
+    assert_says(capture, "'use_real_time': weft_interruptible: refused in a test run");
     (void)close(ends.fds[0]);
     (void)close(ends.fds[1]);
+}
+
+static int fail_alone(void *arg)
+{
+    (void)arg;
+    return -EDOM;
+}
+
+static int have_it_fail(void *d)
+{
+    struct weft_scope scope;
+    weft_supervisor_open(&scope);
+    weft_launch(&scope, d, fail_alone, NULL);
+    return weft_scope_close(&scope, 0);
+}
+
+/* Not of test runs alone, but here is what can hear it. */
+static void a_failure_of_which_nobody_hears_is_a_line_with_the_functions_name(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *const ways[] = { weft_default(), weft_virtual() };
+    for (int i = 0; i < 2; i++) {
+        struct capture capture;
+        capture_begin(&capture);
+
+        int rc = weft_run(have_it_fail, ways[i]);
+
+        (void)capture_end(&capture);
+        assert_int_equal(rc, 0);
+        assert_says(capture, "weft: coroutine 'fail_alone' failed: Numerical argument out of");
+    }
 }
 
 static void *set_completion(void *arg)
@@ -455,6 +486,7 @@ int main(void)
         weft_unit_test(dispatchers_from_outside_are_refused_by_name),
         weft_unit_test(immediates_run_in_place_only_inside_their_dispatcher),
         weft_unit_test(sources_of_real_time_are_refused_by_name),
+        weft_unit_test(a_failure_of_which_nobody_hears_is_a_line_with_the_functions_name),
         weft_unit_test(a_wake_by_another_thread_comes_but_fails_the_run),
     };
     return berth_test_main(tests, NULL, NULL);

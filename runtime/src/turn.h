@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The usual way from one coroutine to the next, in line: the one that runs is an ordinary one,
+ * called by nobody, on a seat whose next turn is of another such that has begun already; nothing is
+ * traced, and the thread need not look at timers and descriptors. Whatever is not so goes by
+ * weft_task_leave() (turn.c), which this has to agree with.
+ *
+ * In line because a park is a few instructions when nothing is unusual, and each function in
+ * between costs as many again; and a return that follows a switch is mispredicted (switch.h).
+ */
+#pragma once
+
+#include "base/container.h"
+
+#include "seat.h"
+#include "trace.h"
+#include "tree.h"
+
+/* On the stack that a thread has just switched to: deals with the one that it came from. The slow
+ * way, for all that is not done in line. */
+void weft_turn_arrive(struct weft_thread *thread);
+
+/* It was woken before it was down: to be queued again. */
+void weft_turn_woken_early(struct weft_task *task);
+
+/* Whoever was left may be running elsewhere as soon as it has been parked, or its seat has been
+ * left: it is not touched after that. */
+static inline void weft_arrive(struct weft_thread *thread)
+{
+    struct weft_task *parked = thread->parked;
+    if (__builtin_expect(parked != NULL, 1)) {
+        thread->parked = NULL;
+        uint8_t seen = WEFT_PARK_RUNS;
+        if (__builtin_expect(
+                !atomic_compare_exchange_strong(&parked->park, &seen, WEFT_PARK_PARKED), 0))
+            weft_turn_woken_early(parked);
+    } else if (thread->inside) {
+        weft_seat_leave(thread, thread->inside);
+        thread->inside = NULL;
+    } else {
+        weft_turn_arrive(thread);
+    }
+}
+
+/* The seat on which the coroutine may leave by the usual way; NULL: it may not. */
+static inline struct weft_seat *weft_usual_seat(const struct weft_thread *thread,
+                                                const struct weft_task *self)
+{
+    struct weft_seat *seat = weft_get(&thread->seat);
+    if (!seat || thread->budget == 0 || !thread->next)
+        return NULL;
+    /* One test of what is hardly ever so. */
+    uintptr_t odd = (uintptr_t)thread->loop | (uintptr_t)thread->unconfined.first |
+                    (uintptr_t)self->outer | self->unusual | weft_get(&weft_trace_session) |
+                    weft_get(&seat->is_asked_to_look);
+    return __builtin_expect(odd == 0 && self->stack->is_guarded, 1) ? seat : NULL;
+}
+
+/* Inside the seat: the next turn, still in its queue, if it is one to which a coroutine may switch;
+ * else NULL. */
+static inline struct weft_task *weft_usual_next(const struct weft_seat *seat)
+{
+    struct weft_turn *first = seat->queue.first;
+    if (!first || seat->bound.first || first->run != weft_task_turn)
+        return NULL;
+    struct weft_task *next = berth_container_of(first, struct weft_task, turn);
+    return !next->is_compact && weft_get(&next->phase) == WEFT_PHASE_STARTED ? next : NULL;
+}
+
+static inline void weft_usual_count(struct weft_thread *thread, struct weft_seat *seat)
+{
+    weft_put(&seat->turns, weft_get(&seat->turns) + 1);
+    thread->budget--;
+}
+
+/* Switches, and comes back with its next turn: on which thread. (What is known before is best asked
+ * for again afterwards: no register survives.) */
+static inline __attribute__((always_inline)) struct weft_thread *
+weft_usual_switch(struct weft_thread *thread, struct weft_task *self, struct weft_task *next)
+{
+    self->saved_errno = *thread->errno_at;
+    weft_put(&self->is_on_thread, false);
+    thread->current = next;
+    weft_put(&next->is_on_thread, true);
+    *thread->errno_at = next->saved_errno;
+    weft_fiber_switch(&self->stack->fiber, &next->stack->fiber);
+    thread = weft_thread_self();
+    weft_arrive(thread);
+    return thread;
+}
+
+/* Parks the calling coroutine, and comes back when it has been woken: on which thread. Or NULL, at
+ * once: it is not the usual case. */
+static inline __attribute__((always_inline)) struct weft_thread *
+weft_usual_park(struct weft_thread *thread, struct weft_task *self)
+{
+    struct weft_seat *seat = weft_usual_seat(thread, self);
+    if (!seat || !weft_seat_enter(thread, seat))
+        return NULL;
+    struct weft_task *next = weft_usual_next(seat);
+    if (__builtin_expect(!next, 0)) {
+        weft_seat_leave(thread, seat);
+        return NULL;
+    }
+    seat->queue.first = next->turn.next;
+    weft_seat_count_add(seat, -1U);
+    weft_usual_count(thread, seat);
+    weft_seat_leave(thread, seat);
+    __builtin_prefetch(next->turn.next); /* it may be next in no time */
+    self->after = WEFT_AFTER_PARK;
+    thread->parked = self;
+    return weft_usual_switch(thread, self, next);
+}
+
+/* Waits as weft_wait() does, without a deadline: in line if it is the usual case, which ends with
+ * the first wake. */
+static inline __attribute__((always_inline)) int weft_usual_wait(struct weft_thread *thread,
+                                                                 struct weft_task *self,
+                                                                 const char *what,
+                                                                 const atomic_bool *is_done)
+{
+    weft_put(&self->waits_for, what);
+    thread = weft_usual_park(thread, self);
+    if (thread)
+        self = thread->current;
+    weft_put(&self->waits_for, NULL);
+    if (__builtin_expect(thread && *is_done && !weft_task_is_cancelled(self), 1))
+        return 0;
+    return weft_wait(self, what, is_done, WEFT_NEVER);
+}
+
+/* Queues a coroutine that goes on, as weft_task_dispatch() does. */
+static inline void weft_usual_dispatch(struct weft_thread *thread, struct weft_task *task)
+{
+    if (!weft_pool_push(thread, weft_get(&task->dispatcher), &task->turn))
+        weft_task_dispatch(task);
+}
