@@ -39,22 +39,22 @@ int weft_await_until(struct weft_task *task, int64_t deadline_ns)
         release(task);
 
     struct weft_tree *tree = task->tree;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     bool has_ended = task->phase == WEFT_PHASE_ENDED;
     if (!has_ended && deadline_ns != 0)
         weft_waiters_join(&task->awaiters, self);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     if (has_ended)
         return weft_task_result(task);
     if (deadline_ns == 0)
         return -ETIMEDOUT;
 
     rc = weft_wait(self, "await", &self->is_done, deadline_ns);
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     weft_waiters_leave(&task->awaiters, weft_task_waiter(self));
     if (rc != -ECANCELED && task->phase == WEFT_PHASE_ENDED)
         rc = weft_task_result(task);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     return rc;
 }
 
@@ -92,7 +92,7 @@ static int await_each(struct weft_task *self, struct weft_task *const *tasks, si
     for (size_t i = 0; i < count; i++) {
         struct weft_task *task = tasks[i];
         release(task);
-        weft_lock_acquire(&task->tree->lock);
+        weft_tree_lock(task->tree);
         if (task->phase != WEFT_PHASE_ENDED) {
             waiters[i].task = self;
             waiters[i].is_done = &self->is_done;
@@ -103,15 +103,15 @@ static int await_each(struct weft_task *self, struct weft_task *const *tasks, si
         } else {
             has_failed = true;
         }
-        weft_lock_release(&task->tree->lock);
+        weft_tree_unlock(task->tree);
     }
     int rc = 0;
     if (!has_failed && left > 0)
         rc = weft_wait(self, "await all", &self->is_done, WEFT_NEVER);
     for (size_t i = 0; i < count; i++) {
-        weft_lock_acquire(&tasks[i]->tree->lock);
+        weft_tree_lock(tasks[i]->tree);
         weft_waiters_leave(&tasks[i]->awaiters, &waiters[i]);
-        weft_lock_release(&tasks[i]->tree->lock);
+        weft_tree_unlock(tasks[i]->tree);
     }
     return rc < 0 ? rc : first_failure(tasks, count);
 }
@@ -121,9 +121,9 @@ static int first_failure(struct weft_task *const *tasks, size_t count)
     const struct weft_task *first = NULL;
     for (size_t i = 0; i < count; i++) {
         struct weft_tree *tree = tasks[i]->tree;
-        weft_lock_acquire(&tree->lock);
+        weft_tree_lock(tree);
         uint64_t order = tasks[i]->phase == WEFT_PHASE_ENDED ? tasks[i]->failed_order : 0;
-        weft_lock_release(&tree->lock);
+        weft_tree_unlock(tree);
         if (order > 0 && (!first || order < first->failed_order))
             first = tasks[i];
     }
@@ -133,12 +133,14 @@ static int first_failure(struct weft_task *const *tasks, size_t count)
 /* Queues a held task. */
 static void release(struct weft_task *task)
 {
-    weft_lock_acquire(&task->tree->lock);
+    weft_tree_lock(task->tree);
     bool is_held = task->phase == WEFT_PHASE_HELD;
-    if (is_held)
+    if (is_held) {
         task->scope->held--;
+        task->phase = WEFT_PHASE_QUEUED;
+    }
     int rc = is_held ? weft_task_start(task) : 0;
-    weft_lock_release(&task->tree->lock);
+    weft_tree_unlock(task->tree);
     if (rc < 0)
         weft_task_refused(task, rc);
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "die.h"
+#include "fence.h"
 #include "interrupt.h"
 #include "tree.h"
 
@@ -69,50 +70,63 @@ static void tell(struct weft_task *task)
         weft_wake(task);
 }
 
+static bool has_begun(const struct weft_task *task)
+{
+    return atomic_load_explicit(&task->has_begun, memory_order_acquire);
+}
+
+static bool may_be_dropped(const struct weft_task *task)
+{
+    return task->phase == WEFT_PHASE_QUEUED && task->start != WEFT_START_ATOMIC && !has_begun(task);
+}
+
 /* Whether a task was still in the queue for its first turn, and will not run any more. */
 static bool drop(struct weft_task *task)
 {
-    uint8_t seen = WEFT_PHASE_QUEUED;
-    if (task->start == WEFT_START_ATOMIC)
+    uint8_t open = WEFT_FATE_OPEN;
+    if (!may_be_dropped(task))
         return false;
-    task->dropped_refs = 2;
-    if (atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_DROPPED))
-        return true;
-    task->dropped_refs = 0;
-    return false;
+    return atomic_compare_exchange_strong(&task->fate, &open, WEFT_FATE_DROPPED);
 }
 
-static void cancel_one(struct weft_task *task, struct weft_task **todo, struct weft_reap *reap)
+static void cancel_one(struct weft_task *task, struct weft_reap *reap)
 {
-    bool will_not_run = false;
-    switch ((enum weft_phase)task->phase) {
-    case WEFT_PHASE_HELD:
+    bool is_held = task->phase == WEFT_PHASE_HELD;
+    if (is_held) {
         task->scope->held--;
         task->phase = WEFT_PHASE_QUEUED; /* nobody can release it any more */
-        will_not_run = true;
-        break;
-    case WEFT_PHASE_QUEUED: will_not_run = drop(task); break;
-    case WEFT_PHASE_STARTED:
-        if (task->innermost && task->outermost->kind != WEFT_SHIELD)
-            mark_scopes(task->outermost, todo);
-        tell(task);
-        return;
-    case WEFT_PHASE_DROPPED:
-    case WEFT_PHASE_GONE:
-    case WEFT_PHASE_ENDED: return;
     }
-    if (will_not_run) {
+    if (is_held || drop(task)) {
         task->next = reap->ended;
         reap->ended = task;
+    } else if (has_begun(task)) {
+        tell(task);
     }
 }
 
+/* First all that can be found from the ones in `todo` is marked. One that begins meanwhile sees
+ * that, or is seen, after the fence, to have begun. */
 static void walk(struct weft_task *todo, struct weft_reap *reap)
 {
+    struct weft_task *found = NULL, **end = &found;
+    bool needs_fence = false;
     while (todo) {
         struct weft_task *task = todo;
         todo = task->next;
-        cancel_one(task, &todo, reap);
+        *end = task;
+        end = &task->next;
+        needs_fence = needs_fence || may_be_dropped(task);
+        struct weft_scope_state *outermost = weft_task_scopes(task);
+        if (outermost && outermost->kind != WEFT_SHIELD)
+            mark_scopes(outermost, &todo);
+    }
+    *end = NULL;
+    if (needs_fence)
+        weft_fence_heavy();
+    while (found) {
+        struct weft_task *task = found;
+        found = task->next;
+        cancel_one(task, reap);
     }
 }
 
@@ -171,8 +185,8 @@ void weft_cancel_now(struct weft_task *task)
 {
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = task->tree;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     weft_cancel_task(task, &reap);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     weft_reap(&reap);
 }

@@ -173,12 +173,14 @@ static enum state state_of(const struct weft_task *task)
 {
     switch ((enum weft_phase)task->phase) {
     case WEFT_PHASE_HELD: return HELD;
-    case WEFT_PHASE_QUEUED: return QUEUED;
-    case WEFT_PHASE_STARTED: break;
-    case WEFT_PHASE_DROPPED:
+    case WEFT_PHASE_QUEUED: break;
     case WEFT_PHASE_GONE:
     case WEFT_PHASE_ENDED: return ENDED;
     }
+    if (task->fate >= WEFT_FATE_DROPPED_LAST)
+        return ENDED;
+    if (!task->has_begun)
+        return QUEUED;
     if (task->is_on_thread)
         return RUNNING;
     return task->park == WEFT_PARK_PARKED ? PARKED : READY;
@@ -218,7 +220,8 @@ static void look_at(struct dump *d, const struct weft_task *task, unsigned depth
     entry->depth = depth;
     entry->state = state_of(task);
     entry->is_cancelled = task->is_cancelled;
-    entry->waits_for = entry->state > PARKED ? NULL : task->waits_for;
+    bool has_begun = entry->state == RUNNING || entry->state == PARKED || entry->state == READY;
+    entry->waits_for = has_begun ? task->waits_for : NULL;
     copy_name(entry->name, task->has_name ? task->name : "");
     const struct weft_dispatcher *place = task->dispatcher;
     copy_name(entry->place,
@@ -240,7 +243,7 @@ static struct weft_task *first_child(const struct weft_scope_state *scope)
 
 struct weft_task *weft_task_walk(struct weft_task *task, unsigned *depth)
 {
-    struct weft_task *child = first_child(task->innermost ? task->outermost : NULL);
+    struct weft_task *child = first_child(weft_task_scopes(task));
     if (child) {
         ++*depth;
         return child;
@@ -310,7 +313,7 @@ static bool look(struct dump *d, struct weft_tree *tree, bool has_mark)
 {
     unsigned depth = 1;
     d->entry_count = 0;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     struct weft_task *task = has_mark ? mark_take(d, tree, &depth) : tree->root;
     for (size_t i = 0; task && i < LOOKED_AT; i++) {
         if (task->fn) /* no mark of another dump */
@@ -319,7 +322,7 @@ static bool look(struct dump *d, struct weft_tree *tree, bool has_mark)
     }
     if (task)
         mark_set(d, task, depth);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     return task != NULL;
 }
 
@@ -333,9 +336,9 @@ static void put_tree(struct dump *d, struct weft_tree *tree)
     } while (has_more && d->rc == 0);
     if (has_more) {
         unsigned depth;
-        weft_lock_acquire(&tree->lock);
+        weft_tree_lock(tree);
         (void)mark_take(d, tree, &depth);
-        weft_lock_release(&tree->lock);
+        weft_tree_unlock(tree);
     }
 }
 

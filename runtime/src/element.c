@@ -100,9 +100,9 @@ void weft_scope_element(struct weft_scope *scope, const struct weft_element *ele
     }
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = s->owner->tree;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     weft_scope_fail(s, rc, &reap);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     weft_reap(&reap);
 }
 

@@ -30,9 +30,9 @@ void weft_fields_push(struct weft_scope_state *s, struct weft_field *field)
     field->next = s->fields;
     field->elements = field->element ? field : weft_elements_first(s->fields);
     struct weft_tree *tree = s->owner->tree;
-    weft_lock_acquire(&tree->lock); /* a child may be launching another one */
+    weft_tree_lock(tree); /* a child may be launching another one */
     s->fields = field;
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
 }
 
 int weft_scope_field(struct weft_scope *scope, const char *key, const char *value)

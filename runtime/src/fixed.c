@@ -193,9 +193,9 @@ static void cancel_parked(const struct weft_pool *pool)
 {
     for (struct weft_tree *tree = weft_tree_next(NULL); tree; tree = weft_tree_next(tree)) {
         struct weft_reap reap = { 0 };
-        weft_lock_acquire(&tree->lock);
+        weft_tree_lock(tree);
         cancel_in_tree(tree, pool, &reap);
-        weft_lock_release(&tree->lock);
+        weft_tree_unlock(tree);
         weft_reap(&reap);
     }
 }

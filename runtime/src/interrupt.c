@@ -122,20 +122,20 @@ static int arm(struct weft_interrupt *interrupt)
 static int enter(struct weft_task *self, struct weft_interrupt *interrupt)
 {
     struct weft_tree *tree = self->tree;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     int rc = weft_task_is_cancelled(self) ? -ECANCELED : 0;
     if (rc == 0)
         self->interrupt = interrupt;
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     return rc;
 }
 
 static void leave(struct weft_task *self)
 {
     struct weft_tree *tree = self->tree;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     self->interrupt = NULL;
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
 }
 
 static void disarm(struct weft_interrupt *interrupt)

@@ -7,14 +7,17 @@
 
 #include "die.h"
 #include "immediate.h"
+#include "seat.h"
+#include "stack.h"
+#include "task_block.h"
 #include "test_run.h"
+#include "trace.h"
 #include "tree.h"
 
 static const struct weft_task_opts no_opts;
 
 static int start(struct weft_scope *scope, struct weft_task_spec *spec, const char *call,
                  struct weft_task **ret_task);
-static int enter(struct weft_scope_state *s, struct weft_task *task, bool is_here);
 
 static int spec_of(const struct weft_task_opts *opts, struct weft_task_spec *spec)
 {
@@ -40,17 +43,11 @@ static int fail(struct weft_scope *scope, const char *call, int rc)
         return rc;
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = s->owner->tree;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     weft_scope_fail(s, rc, &reap);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     weft_reap(&reap);
     return rc;
-}
-
-int weft_launch(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn, void *arg)
-{
-    struct weft_task_spec spec = { .dispatcher = d, .fn = fn, .arg = arg };
-    return start(scope, &spec, "weft_launch", NULL);
 }
 
 int weft_launch_opts(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn, void *arg,
@@ -96,11 +93,41 @@ struct weft_task *weft_async_opts(struct weft_scope *scope, struct weft_dispatch
     return rc < 0 ? NULL : task;
 }
 
+/* Links the task into the scope, unless that is cancelled. */
+static inline __attribute__((always_inline)) int
+enter(const struct weft_thread *thread, struct weft_scope_state *s, struct weft_task *task)
+{
+    struct weft_tree *tree = s->owner->tree;
+    task->tree = tree;
+    task->scope = s;
+    weft_tree_lock_by(thread, tree);
+    bool is_open = !weft_get(&s->is_cancelled);
+    if (is_open) {
+        task->fields = s->fields;
+        task->has_elements = weft_elements_are_in(s->fields);
+        berth_list_push_back(&s->children, &task->node);
+        s->live++;
+        s->held += task->start == WEFT_START_HELD;
+    }
+    weft_tree_unlock_by(thread, tree);
+    return is_open ? 0 : -ECANCELED;
+}
+
+/* It is in its scope: whoever cancels may drop it before it is queued, which does no harm. */
+static int queue(struct weft_task *task)
+{
+    int rc = weft_task_start(task);
+    if (rc < 0)
+        weft_task_refused(task, rc);
+    return rc;
+}
+
 static int start(struct weft_scope *scope, struct weft_task_spec *spec, const char *call,
                  struct weft_task **ret_task)
 {
     struct weft_scope_state *s = weft_scope_state(scope, call);
-    const struct weft_task *self = weft_self();
+    struct weft_thread *thread = weft_thread_self();
+    const struct weft_task *self = thread ? thread->current : NULL;
     WEFT_REQUIRE(self && self->tree == s->owner->tree,
                  "%s: the caller is not inside the scope that %s() opened", call, s->opened_by);
     if (!spec->dispatcher)
@@ -115,38 +142,67 @@ static int start(struct weft_scope *scope, struct weft_task_spec *spec, const ch
         return fail(scope, call, rc);
     if (ret_task)
         *ret_task = task; /* before it can run: it may be asked about by then */
-    rc = enter(s, task, is_here);
-    if (rc == 0 && is_here)
+    rc = enter(thread, s, task);
+    if (rc < 0) {
+        weft_task_free(task);
+        return rc;
+    }
+    if (is_here)
         weft_start_here(task);
-    if (rc == 0)
-        return 0;
-    weft_task_free(task);
-    return rc == -ECANCELED ? rc : fail(scope, call, rc);
+    else if (spec->start != WEFT_START_HELD)
+        rc = queue(task);
+    return rc;
 }
 
-/* Links the task into the scope and queues it, unless it is held or starts here. */
-static int enter(struct weft_scope_state *s, struct weft_task *task, bool is_here)
+/* What the calling thread has at hand for an ordinary coroutine; NULL: something is missing. */
+static inline struct weft_task *take_usual(struct weft_thread *thread, struct weft_dispatcher *d,
+                                           weft_fn fn, void *arg)
 {
-    struct weft_tree *tree = s->owner->tree;
-    weft_lock_acquire(&tree->lock);
-    if (s->is_cancelled) {
-        weft_lock_release(&tree->lock);
-        return -ECANCELED;
-    }
-    task->tree = tree;
-    task->scope = s;
-    task->fields = s->fields;
-    task->has_elements = weft_elements_are_in(s->fields);
-    berth_list_push_back(&s->children, &task->node);
-    s->live++;
-    s->held += task->start == WEFT_START_HELD;
-    int rc = 0;
-    if (!is_here && task->start != WEFT_START_HELD)
-        rc = weft_task_start(task);
-    if (rc < 0) {
-        berth_list_remove(&task->node);
-        s->live--;
-    }
-    weft_lock_release(&tree->lock);
+    struct weft_stack_cache *stacks = &thread->stacks;
+    bool has_all = thread->blocks.kinds[WEFT_BLOCK_FULL].count > 1 &&
+                   stacks->credits > stacks->count && thread->id_next != thread->id_end;
+    if (!has_all || weft_get(&weft_tasks_are_limited) || weft_trace_is_on())
+        return NULL;
+    struct weft_task *task = weft_task_block_take_own(&thread->blocks);
+    stacks->credits--;
+    weft_task_init(task, d, fn, arg, stacks->size_class);
+    task->id = thread->id_next++;
+    return task;
+}
+
+/* The usual launch: into a scope of the caller's tree, on a dispatcher that always queues. NULL: it
+ * may be another one, and nothing was done. */
+static inline struct weft_task *new_usual(struct weft_thread *thread,
+                                          const struct weft_scope_state *s,
+                                          struct weft_dispatcher *d, weft_fn fn, void *arg)
+{
+    const struct weft_task *self = thread ? thread->current : NULL;
+    if (!self || !s || s->magic != WEFT_SCOPE_MAGIC || !fn || self->tree != s->owner->tree)
+        return NULL;
+    d = d ? d : s->dispatcher;
+    if (weft_is_immediate(d) || d == &weft_unconfined_dispatcher || d->test || self->tree->test)
+        return NULL;
+    return take_usual(thread, d, fn, arg);
+}
+
+static __attribute__((noinline)) int launch_other(struct weft_scope *scope,
+                                                  struct weft_dispatcher *d, weft_fn fn, void *arg)
+{
+    struct weft_task_spec spec = { .dispatcher = d, .fn = fn, .arg = arg };
+    return start(scope, &spec, "weft_launch", NULL);
+}
+
+int weft_launch(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn, void *arg)
+{
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_scope_state *s = (struct weft_scope_state *)(void *)scope;
+    struct weft_task *task = new_usual(thread, s, d, fn, arg);
+    if (!task)
+        return launch_other(scope, d, fn, arg);
+    int rc = enter(thread, s, task);
+    if (rc < 0)
+        weft_task_free(task);
+    else if (!weft_pool_push(thread, weft_get(&task->dispatcher), &task->turn))
+        rc = queue(task);
     return rc;
 }

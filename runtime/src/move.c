@@ -32,7 +32,7 @@ static void ticket_turn(struct weft_turn *turn)
 void weft_move_arrived(struct weft_task *task)
 {
     struct weft_tree *tree = task->tree;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     struct weft_ticket *ticket = atomic_load_explicit(&task->ticket, memory_order_relaxed);
     if (!ticket) {
         weft_task_dispatch(task);
@@ -44,7 +44,7 @@ void weft_move_arrived(struct weft_task *task)
         if (rc < 0)
             go_back(task, rc);
     }
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
 }
 
 /* Under the tree's lock: it will not come where it wanted to go. */
@@ -81,20 +81,18 @@ static void refused_turn(struct weft_turn *turn)
 {
     struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
     turn->run = weft_task_turn;
-    uint8_t seen = WEFT_PHASE_QUEUED;
-    if (weft_get(&task->phase) == WEFT_PHASE_QUEUED)
-        weft_task_begins(task);
-    if (task->start != WEFT_START_ATOMIC &&
-        atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_STARTED)) {
+    if (!task->has_begun && task->start != WEFT_START_ATOMIC) {
+        if (weft_task_claim(task) == WEFT_CLAIM_DROPPED) {
+            weft_task_free(task);
+            return;
+        }
         task->is_cancelled = true;
         task->rc = -ECANCELED;
         weft_task_finish(task);
         return;
     }
-    if (seen != WEFT_PHASE_DROPPED && seen != WEFT_PHASE_ENDED) {
-        task->dispatcher = weft_io();
-        weft_cancel_now(task);
-    }
+    task->dispatcher = weft_io();
+    weft_cancel_now(task);
     weft_task_turn(turn);
 }
 
@@ -108,18 +106,18 @@ static void ticket_refused_turn(struct weft_turn *turn)
         return;
     }
     struct weft_tree *tree = task->tree;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     go_back(task, ticket->rc);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
 }
 
 /* It has come where it wanted to go. */
 static void ticket_drop(struct weft_task *self)
 {
-    weft_lock_acquire(&self->tree->lock);
+    weft_tree_lock(self->tree);
     struct weft_ticket *ticket = atomic_load_explicit(&self->ticket, memory_order_relaxed);
     atomic_store_explicit(&self->ticket, NULL, memory_order_relaxed);
-    weft_lock_release(&self->tree->lock);
+    weft_tree_unlock(self->tree);
     free(ticket);
 }
 

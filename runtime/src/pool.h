@@ -23,6 +23,7 @@
 #include "task_block.h"
 
 struct weft_lane;
+struct weft_scope_state;
 struct weft_seat;
 struct weft_task;
 struct weft_test;
@@ -97,6 +98,11 @@ struct weft_thread {
     int left_stack_class;
     struct weft_stack_cache stacks;
     struct weft_task_blocks blocks;
+    /* Coroutines that have ended here, children of one scope, which has not been told so far: as
+     * long as another child of it runs here it could not close anyhow. See weft_tasks_settle(). */
+    struct weft_turns ended;
+    struct weft_scope_state *ended_scope;
+    unsigned ended_count;
     uint64_t id_next, id_end;         /* numbers for new coroutines */
     int *errno_at;                    /* its errno */
     struct weft_bias_holder *holder;  /* for biased locks */

@@ -118,6 +118,7 @@ static int start(void)
         runtime.opts.stack_bytes > 0 ? runtime.opts.stack_bytes : STACK_BYTES_DEFAULT;
     runtime.stack_class = weft_stack_class(runtime.stack_bytes);
     runtime.tasks_max = runtime.opts.tasks_max > 0 ? runtime.opts.tasks_max : SIZE_MAX;
+    weft_tasks_are_limited = runtime.opts.tasks_max > 0;
     weft_fence_open();
     int rc = weft_service_open();
     if (rc < 0)
@@ -177,6 +178,8 @@ int weft_shutdown(void)
     (void)pthread_mutex_unlock(&runtime.lock);
     return rc;
 }
+
+atomic_bool weft_tasks_are_limited;
 
 int weft_tasks_enter(void)
 {
@@ -287,9 +290,9 @@ struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *ar
         weft_start_here(root);
         return root;
     }
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     int rc = weft_task_start(root);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     if (rc < 0) {
         tree_free(tree);
         return NULL;
@@ -303,8 +306,8 @@ static void block_until_end(struct weft_task *root)
     struct weft_tree *tree = root->tree;
     while (!tree->has_ended)
         weft_sys_futex_wait(&tree->has_ended, 0);
-    weft_lock_acquire(&tree->lock); /* whoever ended it is out of there */
-    weft_lock_release(&tree->lock);
+    weft_tree_lock(tree); /* whoever ended it is out of there */
+    weft_tree_unlock(tree);
 }
 
 static int take_result(struct weft_task *root)
@@ -331,9 +334,9 @@ int weft_root_close(struct weft_task *root)
     }
     /* Its result may be any number: only the phase says whether it has ended. */
     int rc = weft_await(root);
-    weft_lock_acquire(&root->tree->lock);
+    weft_tree_lock(root->tree);
     bool has_ended = root->phase == WEFT_PHASE_ENDED;
-    weft_lock_release(&root->tree->lock);
+    weft_tree_unlock(root->tree);
     return rc != -ECANCELED && has_ended ? take_result(root) : rc;
 }
 
@@ -341,19 +344,19 @@ int weft_root_close(struct weft_task *root)
 static void park_until_end(struct weft_task *self, struct weft_task *root)
 {
     struct weft_tree *tree = root->tree;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     bool has_ended = root->phase == WEFT_PHASE_ENDED;
     if (!has_ended)
         weft_waiters_join(&root->awaiters, self);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     if (has_ended)
         return;
     if (weft_wait(self, "run", &self->is_done, WEFT_NEVER) == -ECANCELED) {
         weft_cancel(root);
         weft_wait_deaf(self, "run", &self->is_done);
     }
-    weft_lock_acquire(&tree->lock); /* the waker is out of there */
-    weft_lock_release(&tree->lock);
+    weft_tree_lock(tree); /* the waker is out of there */
+    weft_tree_unlock(tree);
 }
 
 int weft_run(weft_fn fn, void *arg)

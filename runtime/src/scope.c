@@ -63,14 +63,14 @@ static struct weft_scope_state *open_scope(struct weft_scope *scope, enum weft_s
     };
     s->fields_outer = s->fields;
     berth_list_init(&s->children);
-    weft_lock_acquire(&self->tree->lock);
+    weft_tree_lock(self->tree);
     s->is_cancelled = kind != WEFT_SHIELD && weft_task_is_cancelled(self);
     if (outer)
         outer->inner = s;
     else
         self->outermost = s;
     self->innermost = s;
-    weft_lock_release(&self->tree->lock);
+    weft_tree_unlock(self->tree);
     return s;
 }
 
@@ -114,7 +114,7 @@ int weft_scope_close(struct weft_scope *scope, int rc)
                  "still open",
                  self->innermost->opened_by);
     struct weft_reap reap = { 0 };
-    weft_lock_acquire(&self->tree->lock);
+    weft_tree_lock(self->tree);
     if (rc < 0 && rc != -ECANCELED && s->cause == 0)
         s->cause = rc;
     if (rc < 0)
@@ -124,7 +124,7 @@ int weft_scope_close(struct weft_scope *scope, int rc)
     s->is_closing = true;
     s->is_done = s->live == 0;
     weft_put(&self->is_done, s->is_done);
-    weft_lock_release(&self->tree->lock);
+    weft_tree_unlock(self->tree);
     weft_reap(&reap);
     weft_wait_deaf(self, "children", &self->is_done);
     return leave(s, rc);
@@ -138,7 +138,7 @@ static int leave(struct weft_scope_state *s, int rc)
         weft_elements_leave(s);
     if (s->deadline_ns != WEFT_NEVER)
         weft_timer_cancel(&s->timer);
-    weft_lock_acquire(&self->tree->lock);
+    weft_tree_lock(self->tree);
     if (self->tree->marks)
         weft_marks_leave(s);
     self->innermost = s->outer;
@@ -147,7 +147,7 @@ static int leave(struct weft_scope_state *s, int rc)
     else
         self->outermost = NULL;
     s->magic = 0;
-    weft_lock_release(&self->tree->lock);
+    weft_tree_unlock(self->tree);
     while (!berth_list_is_empty(&s->children)) {
         struct berth_list_node *node = berth_list_pop_front(&s->children);
         weft_task_free(berth_container_of(node, struct weft_task, node));
@@ -177,7 +177,13 @@ void weft_scope_child_ended(struct weft_scope_state *scope, struct weft_task *ch
         scope->is_cut = scope->is_cut || scope->is_cancelled;
     else if (child->rc < 0 && scope->kind != WEFT_SUPERVISOR)
         weft_scope_fail(scope, weft_task_result(child), reap);
-    scope->live--;
+    weft_scope_children_left(scope, 1, reap);
+}
+
+void weft_scope_children_left(struct weft_scope_state *scope, unsigned count,
+                              struct weft_reap *reap)
+{
+    scope->live -= count;
     /* Held ones that came after close began: nobody is left who could release them. */
     if (scope->is_closing && scope->live > 0 && scope->live == scope->held)
         weft_cancel_held(scope, reap);
@@ -200,9 +206,9 @@ void weft_scope_deadline(struct weft_scope *scope, int64_t deadline_ns)
         return;
     }
     struct weft_reap reap = { 0 };
-    weft_lock_acquire(&s->owner->tree->lock);
+    weft_tree_lock(s->owner->tree);
     weft_scope_fail(s, -ETIMEDOUT, &reap);
-    weft_lock_release(&s->owner->tree->lock);
+    weft_tree_unlock(s->owner->tree);
     weft_reap(&reap);
 }
 
@@ -211,9 +217,9 @@ static void on_deadline(struct weft_timer *timer)
     struct weft_scope_state *s = berth_container_of(timer, struct weft_scope_state, timer);
     struct weft_tree *tree = s->owner->tree;
     struct weft_reap reap = { 0 };
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     weft_scope_fail(s, -ETIMEDOUT, &reap);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     weft_reap(&reap);
 }
 
@@ -222,11 +228,11 @@ void weft_scope_cancel(struct weft_scope *scope)
     struct weft_scope_state *s = weft_scope_state(scope, "weft_scope_cancel");
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = s->owner->tree;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     if (s->owner == weft_self() && !s->is_cancelled)
         s->is_cancelled_by_body = true;
     weft_cancel_scope(s, &reap);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     weft_reap(&reap);
 }
 
@@ -235,9 +241,9 @@ void weft_scope_cancel_children(struct weft_scope *scope)
     struct weft_scope_state *s = weft_scope_state(scope, "weft_scope_cancel_children");
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = s->owner->tree;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     weft_cancel_children(s, &reap);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     weft_reap(&reap);
 }
 
@@ -245,10 +251,10 @@ void weft_scope_on_failure(struct weft_scope *scope,
                            void (*fn)(void *arg, const char *task, int rc), void *arg)
 {
     struct weft_scope_state *s = own_state(scope, "weft_scope_on_failure");
-    weft_lock_acquire(&s->owner->tree->lock);
+    weft_tree_lock(s->owner->tree);
     s->on_failure = fn;
     s->on_failure_arg = arg;
-    weft_lock_release(&s->owner->tree->lock);
+    weft_tree_unlock(s->owner->tree);
 }
 
 int weft_timeout_ms(int64_t ms, weft_fn fn, void *arg)

@@ -138,6 +138,21 @@ static inline bool weft_seat_push(struct weft_thread *thread, struct weft_seat *
 /* Brings what the next bound turns will need into the cache, while the present one runs. Inside. */
 void weft_seat_fetch(const struct weft_turn *next);
 
+/* Inside: takes the first that may run anywhere. There is one, and none is bound. */
+static inline void weft_seat_take_first(struct weft_seat *seat)
+{
+    seat->queue.first = seat->queue.first->next;
+    seat->bound_was_last = false;
+    weft_seat_count_add(seat, -1U);
+    atomic_store_explicit(&seat->turns,
+                          atomic_load_explicit(&seat->turns, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    const char *next = (const char *)seat->queue.first;
+    __builtin_prefetch(next); /* of NULL: nothing. One behind it may be run in no time */
+    __builtin_prefetch(next + 64);
+    __builtin_prefetch(next + 128);
+}
+
 /* The next turn in order, bound ones and others by turns; NULL: none. The thread that sits there.
  */
 static inline struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct weft_seat *seat)

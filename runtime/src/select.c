@@ -249,12 +249,12 @@ static void join_tasks(struct select *select)
         *waiter = (struct weft_waiter){ .task = select->self, .is_done = is_done };
         if (!task)
             continue;
-        weft_lock_acquire(&task->tree->lock);
+        weft_tree_lock(task->tree);
         if (task->phase == WEFT_PHASE_ENDED)
             *is_done = true;
         else
             weft_waiters_push(&task->awaiters, waiter);
-        weft_lock_release(&task->tree->lock);
+        weft_tree_unlock(task->tree);
     }
 }
 
@@ -271,9 +271,9 @@ static void leave(struct select *select)
                 berth_list_remove(link);
             weft_chan_unlock(chan);
         } else {
-            weft_lock_acquire(&task->tree->lock);
+            weft_tree_lock(task->tree);
             weft_waiters_leave(&task->awaiters, &select->nodes[i].task);
-            weft_lock_release(&task->tree->lock);
+            weft_tree_unlock(task->tree);
         }
     }
 }

@@ -51,15 +51,11 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
         weft_tasks_leave();
         return -ENOMEM;
     }
-    memset(task, 0, offsetof(struct weft_task, rc));
-    task->turn.run = weft_task_turn;
-    task->stack_class = (int8_t)stack_class;
-    weft_put(&task->dispatcher, spec->dispatcher);
-    task->fn = spec->fn;
-    task->arg = spec->arg;
+    weft_task_init(task, spec->dispatcher, spec->fn, spec->arg, stack_class);
     task->id = weft_task_id_new(thread);
     task->start = (uint8_t)spec->start;
-    weft_put(&task->phase, spec->start == WEFT_START_HELD ? WEFT_PHASE_HELD : WEFT_PHASE_QUEUED);
+    if (spec->start == WEFT_START_HELD)
+        weft_put(&task->phase, WEFT_PHASE_HELD);
     task->has_own_block = spec->item;
     task->is_compact = spec->is_compact;
     task->is_small = is_small;
@@ -83,7 +79,8 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
 
 void weft_task_free(struct weft_task *task)
 {
-    if (weft_get(&task->dropped_refs) > 0 && atomic_fetch_sub(&task->dropped_refs, 1) > 1)
+    if (weft_get(&task->fate) >= WEFT_FATE_DROPPED_LAST &&
+        atomic_fetch_sub(&task->fate, 1) == WEFT_FATE_DROPPED)
         return;
     if (task->has_handle)
         weft_put(&task->phase, WEFT_PHASE_GONE);
@@ -104,7 +101,6 @@ void weft_task_free(struct weft_task *task)
 int weft_task_start(struct weft_task *task)
 {
     struct weft_dispatcher *d = weft_get(&task->dispatcher);
-    weft_put(&task->phase, WEFT_PHASE_QUEUED);
     if (weft_pool_push(weft_thread_self(), d, &task->turn))
         return 0;
     return d->ops->dispatch(d, &task->turn);
@@ -112,8 +108,29 @@ int weft_task_start(struct weft_task *task)
 
 void weft_task_refused(struct weft_task *task, int rc)
 {
+    if (weft_task_claim(task) == WEFT_CLAIM_DROPPED) {
+        weft_task_free(task);
+        return;
+    }
     task->rc = rc;
     weft_task_finish(task);
+}
+
+void weft_tasks_settle(struct weft_thread *thread)
+{
+    struct weft_reap reap = { 0 };
+    struct weft_scope_state *scope = thread->ended_scope;
+    struct weft_tree *tree = scope->owner->tree;
+    weft_tree_lock_by(thread, tree);
+    for (const struct weft_turn *turn = thread->ended.first; turn; turn = turn->next)
+        berth_list_remove(&berth_container_of(turn, struct weft_task, turn)->node);
+    weft_scope_children_left(scope, thread->ended_count, &reap);
+    weft_tree_unlock_by(thread, tree);
+    for (struct weft_turn *turn; (turn = weft_turns_pop(&thread->ended));)
+        weft_task_block_give(&thread->blocks, berth_container_of(turn, struct weft_task, turn),
+                             WEFT_BLOCK_FULL);
+    thread->ended_count = 0;
+    weft_reap(&reap);
 }
 
 void weft_task_finish(struct weft_task *task)
@@ -128,7 +145,7 @@ void weft_task_finish(struct weft_task *task)
     struct weft_reap reap = { 0 };
     struct weft_tree *tree = task->tree;
     bool has_handle = task->has_handle;
-    weft_lock_acquire(&tree->lock);
+    weft_tree_lock(tree);
     weft_put(&task->phase, WEFT_PHASE_ENDED);
     if (has_handle && task->rc < 0)
         task->failed_order = ++failures;
@@ -146,7 +163,7 @@ void weft_task_finish(struct weft_task *task)
         tree->has_ended = 1;
     else
         weft_scope_child_ended(task->scope, task, &reap);
-    weft_lock_release(&tree->lock);
+    weft_tree_unlock(tree);
     if (is_root)
         weft_sys_futex_wake(&tree->has_ended);
     if (!has_handle)
@@ -163,10 +180,10 @@ void weft_task_report(struct weft_task *self)
         return;
     int rc = self->rc == -ECANCELED ? WEFT_ECHILD : self->rc;
     char name[WEFT_NAME_BYTES];
-    weft_lock_acquire(&self->tree->lock);
+    weft_tree_lock(self->tree);
     void (*fn)(void *, const char *, int) = scope->on_failure;
     void *arg = scope->on_failure_arg;
-    weft_lock_release(&self->tree->lock);
+    weft_tree_unlock(self->tree);
     if (fn) {
         fn(arg, weft_task_name(self, name), rc);
     } else {

@@ -28,6 +28,18 @@ struct weft_task_blocks {
 void *weft_task_block_take(struct weft_task_blocks *own, enum weft_block_kind kind);
 void weft_task_block_give(struct weft_task_blocks *own, void *block, enum weft_block_kind kind);
 
+/* The same for a full one, if the thread has more than one of these. */
+static inline void *weft_task_block_take_own(struct weft_task_blocks *own)
+{
+    struct weft_task_block *block = own->kinds[WEFT_BLOCK_FULL].first;
+    const char *next = (const char *)block->next;
+    own->kinds[WEFT_BLOCK_FULL].first = block->next;
+    own->kinds[WEFT_BLOCK_FULL].count--;
+    __builtin_prefetch(next, 1); /* it will be written soon */
+    __builtin_prefetch(next + 64, 1);
+    return block;
+}
+
 /* Returns what a thread keeps, for its end. */
 void weft_task_blocks_fini(struct weft_task_blocks *own);
 

@@ -21,11 +21,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <weft/weft.h>
 
 #include "base/list.h"
 
+#include "bias.h"
 #include "compact.h"
 #include "die.h"
 #include "lock.h"
@@ -40,7 +42,7 @@ struct weft_stack;
 struct weft_mark;
 
 struct weft_tree {
-    struct weft_lock lock;
+    struct weft_bias lock;
     struct weft_mark *marks; /* where dumps stand that let go of the lock */
     atomic_uint has_ended;   /* the root: a futex for plain threads in weft_root_close() */
     struct weft_task *root;
@@ -48,6 +50,27 @@ struct weft_tree {
     unsigned refs;               /* under the lock of that list: the root's handle, a dump */
     struct weft_test *test;      /* the test run to which it belongs, or NULL */
 };
+
+/* By a thread of the runtime, weft_thread_self(), which may be NULL. */
+static inline void weft_tree_lock_by(const struct weft_thread *thread, struct weft_tree *tree)
+{
+    weft_bias_acquire(&tree->lock, weft_holder(thread), WEFT_BIAS_TREE);
+}
+
+static inline void weft_tree_unlock_by(const struct weft_thread *thread, struct weft_tree *tree)
+{
+    weft_bias_release(&tree->lock, weft_holder(thread), WEFT_BIAS_TREE);
+}
+
+static inline void weft_tree_lock(struct weft_tree *tree)
+{
+    weft_tree_lock_by(weft_thread_self(), tree);
+}
+
+static inline void weft_tree_unlock(struct weft_tree *tree)
+{
+    weft_tree_unlock_by(weft_thread_self(), tree);
+}
 
 enum weft_scope_kind { WEFT_SCOPE, WEFT_SUPERVISOR, WEFT_SHIELD };
 
@@ -100,13 +123,24 @@ struct weft_waiters {
     struct weft_waiter *first, *last;
 };
 
+/* Whether a coroutine has begun is a flag of its own, which is set without a lock: has_begun. */
 enum weft_phase {
     WEFT_PHASE_HELD,
-    WEFT_PHASE_QUEUED,  /* for the first time */
-    WEFT_PHASE_DROPPED, /* cancelled in that queue: will not run, and is being ended */
-    WEFT_PHASE_STARTED,
+    WEFT_PHASE_QUEUED, /* for the first time, or begun since */
     WEFT_PHASE_ENDED,
     WEFT_PHASE_GONE, /* freed; of one with a handle, and only until its memory is used again */
+};
+
+/* What becomes of a task that is cancelled while it waits for its first turn. Who gives that turn
+ * sets has_begun and then looks at is_cancelled; who cancels does the reverse, with a heavy fence
+ * in between, once for all that it cancels. So mostly only one of the two sees the other; if both
+ * do, the first to write here decides. */
+enum weft_fate {
+    WEFT_FATE_OPEN,
+    WEFT_FATE_RUNS,
+    /* Will not run, and is ended by who cancels; his and the queue's, then that of one of them. */
+    WEFT_FATE_DROPPED_LAST,
+    WEFT_FATE_DROPPED,
 };
 
 /* A coroutine's place in the queue of another dispatcher, to which it is moving. It is new until
@@ -171,8 +205,9 @@ struct weft_task {
     uint8_t intercept;  /* enum weft_intercept */
     _Atomic(uint8_t) park;
     _Atomic(uint8_t) phase;
-    atomic_schar dropped_refs; /* of a dropped one: its queue, and who ends it */
-    atomic_bool is_cancelled;  /* from outside */
+    _Atomic(uint8_t) fate;
+    atomic_bool has_begun;    /* its first turn, or that has found it dropped */
+    atomic_bool is_cancelled; /* from outside */
 
     atomic_bool is_on_thread; /* for the dump */
     atomic_bool has_timed_out;
@@ -256,6 +291,16 @@ static inline void weft_task_begins(struct weft_task *task)
 /* The calling coroutine, or NULL. */
 struct weft_task *weft_self(void);
 
+/* Its scopes, outermost first. Under the tree's lock. */
+static inline struct weft_scope_state *weft_task_scopes(const struct weft_task *task)
+{
+    bool has_begun = atomic_load_explicit(&task->has_begun, memory_order_acquire);
+    return has_begun && task->innermost ? task->outermost : NULL;
+}
+
+/* Runs a turn of a coroutine: what task->turn.run is. In turn.c. */
+void weft_task_turn(struct weft_turn *turn);
+
 /* task.c ------------------------------------------------------------------------------------ */
 
 struct weft_task_spec {
@@ -269,6 +314,26 @@ struct weft_task_spec {
     size_t stack_bytes;
     bool has_handle, is_compact;
 };
+
+/* What the launch writes, but for its number. */
+static inline void weft_task_init(struct weft_task *task, struct weft_dispatcher *d, weft_fn fn,
+                                  void *arg, int stack_class)
+{
+    /* Not all of it at once: that compiles to `rep stos`, which costs 10 ns before it begins. */
+    memset(&task->stack_class, 0,
+           offsetof(struct weft_task, tree) - offsetof(struct weft_task, stack_class));
+    task->turn = (struct weft_turn){ .run = weft_task_turn };
+    task->fn = fn;
+    task->arg = arg;
+    task->stack_class = (int8_t)stack_class;
+    task->tree = NULL;
+    task->scope = NULL;
+    task->node = (struct berth_list_node){ .next = NULL };
+    weft_put(&task->dispatcher, d);
+    task->fields = NULL;
+    task->innermost = NULL;
+    weft_put(&task->phase, WEFT_PHASE_QUEUED);
+}
 
 /* Reserves all that its life needs. 0, -ENOMEM or -EINVAL. Neither queued nor in a scope yet. */
 int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task);
@@ -285,9 +350,14 @@ static inline void weft_task_check(const struct weft_task *task, const char *cal
 /* A dropped one goes with the second call: it is still in its queue. */
 void weft_task_free(struct weft_task *task);
 
-/* Queues a task for its first turn. Under the tree's lock, so that cancelling finds it either
- * before it is linked or in its queue. A refused one is still the caller's. */
+/* Queues a task for its first turn. If it is refused (negative) and linked into its scope, then
+ * weft_task_refused(), without the tree's lock. */
 int weft_task_start(struct weft_task *task);
+
+/* Tells a scope of the children that thread->ended holds. Before anything runs on the thread that
+ * is not a child of that scope; the thread itself, without locks, if thread->ended_count > 0. */
+#define WEFT_ENDED_MAX 32
+void weft_tasks_settle(struct weft_thread *thread);
 
 /* The end of a task that will not run (any more): task->rc is set. Frees it unless it has a handle.
  * Call without locks (but that of the timers). */
@@ -302,7 +372,8 @@ static inline bool weft_task_is_cancelled(const struct weft_task *task)
 /* What a waiting coroutine gets to see of an ended task. */
 int weft_task_result(const struct weft_task *task);
 
-/* What a start that was refused does to a task that is linked already. Without the lock. */
+/* What a start that was refused does to a task that is linked already: it fails, unless it was
+ * dropped meanwhile. Without the lock. */
 void weft_task_refused(struct weft_task *task, int rc);
 
 /* In a supervisor nobody else hears of a launch that failed. As the last act of the child itself,
@@ -311,8 +382,10 @@ void weft_task_report(struct weft_task *self);
 
 /* turn.c ------------------------------------------------------------------------------------ */
 
-/* Runs a turn of a coroutine: what task->turn.run is. */
-void weft_task_turn(struct weft_turn *turn);
+/* For who holds the turn of a coroutine, before it can go on: FIRST: it has not run so far.
+ * DROPPED: it will not, and is not to be touched but by weft_task_free(). */
+enum weft_claim { WEFT_CLAIM_FIRST, WEFT_CLAIM_GOES_ON, WEFT_CLAIM_DROPPED };
+enum weft_claim weft_task_claim(struct weft_task *task);
 
 /* Goes over to a coroutine that has begun; comes back when that leaves: at once, if the caller is a
  * coroutine, too; on the thread's own stack when there is no next one. */
@@ -429,6 +502,10 @@ void weft_scope_fail(struct weft_scope_state *scope, int rc, struct weft_reap *r
 void weft_scope_child_ended(struct weft_scope_state *scope, struct weft_task *child,
                             struct weft_reap *reap);
 
+/* The same for some that have ended well, and are not in its list any more. */
+void weft_scope_children_left(struct weft_scope_state *scope, unsigned count,
+                              struct weft_reap *reap);
+
 /* The scope behind the public struct; dies unless it is open. `call`: for the message. */
 struct weft_scope_state *weft_scope_state(struct weft_scope *scope, const char *call);
 
@@ -478,6 +555,7 @@ int weft_dump_until(int fd, int stop_fd);
 int weft_runtime_start(void);
 
 /* Counts coroutines against tasks_max: 0 or -ENOMEM. */
+extern atomic_bool weft_tasks_are_limited __attribute__((visibility("hidden")));
 int weft_tasks_enter(void);
 void weft_tasks_leave(void);
 size_t weft_stack_bytes_default(void);

@@ -4,8 +4,10 @@
  * stack was left.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "die.h"
+#include "fence.h"
 #include "field.h"
 #include "intercept.h"
 #include "seat.h"
@@ -74,18 +76,32 @@ static bool enter_region(struct weft_task *task)
     return rc == 0;
 }
 
+static inline enum weft_claim claim(struct weft_task *task)
+{
+    if (weft_get(&task->has_begun))
+        return WEFT_CLAIM_GOES_ON;
+    weft_task_begins(task);
+    atomic_store_explicit(&task->has_begun, true, memory_order_release);
+    weft_fence_light();
+    uint8_t open = WEFT_FATE_OPEN;
+    bool is_free = !weft_get(&task->is_cancelled) || task->start == WEFT_START_ATOMIC ||
+                   atomic_compare_exchange_strong(&task->fate, &open, WEFT_FATE_RUNS);
+    return is_free ? WEFT_CLAIM_FIRST : WEFT_CLAIM_DROPPED;
+}
+
+enum weft_claim weft_task_claim(struct weft_task *task)
+{
+    return claim(task);
+}
+
 /* Makes a task ready to be switched to. The first turn gets its stack only now: a task that waits
  * in a queue has none. False: it was dropped, and is gone. */
 static bool begin(struct weft_thread *thread, struct weft_task *task)
 {
-    uint8_t seen = atomic_load_explicit(&task->phase, memory_order_relaxed);
-    if (seen == WEFT_PHASE_STARTED)
-        return true;
-    weft_task_begins(task);
-    if (seen != WEFT_PHASE_QUEUED ||
-        !atomic_compare_exchange_strong(&task->phase, &seen, WEFT_PHASE_STARTED)) {
-        weft_task_free(task);
-        return false;
+    switch (claim(task)) {
+    case WEFT_CLAIM_GOES_ON: return true;
+    case WEFT_CLAIM_DROPPED: weft_task_free(task); return false;
+    case WEFT_CLAIM_FIRST: break;
     }
     if (task->is_compact && begin_compact(thread, task))
         return true;
@@ -205,6 +221,8 @@ void weft_task_leave(struct weft_task *self, enum weft_after after)
     if (self->has_elements)
         weft_elements_uninstall(self);
     struct weft_thread *thread = weft_thread_self();
+    if (thread->ended_count > 0)
+        weft_tasks_settle(thread);
     struct weft_task *outer = self->outer;
     self->outer = NULL;
     self->after = (uint8_t)after;
@@ -289,28 +307,112 @@ __attribute__((noinline, noreturn)) static void die_of_open_scope(const struct w
              weft_task_name(self, name), self->innermost->opened_by);
 }
 
-/* Ends the coroutine whose stack this is. Returns when the stack has its next user: at once, if the
- * next turn on this thread is the first of another one. */
-static void end(struct weft_task *self)
+/* Whether its scope need not be told at once. */
+static inline bool ends_as_usual(const struct weft_task *self)
 {
-    struct weft_thread *thread = weft_thread_self();
+    return self->rc >= 0 && !self->has_handle && !self->has_elements && !self->has_own_block &&
+           !self->outer && self->scope && !self->is_compact && !self->has_box &&
+           self->stack->is_guarded && !weft_trace_is_on() && !weft_get(&weft_tasks_are_limited);
+}
+
+/* A coroutine has ended as usual: the thread keeps it. */
+static inline void keep_ended(struct weft_thread *thread, struct weft_task *self)
+{
+    bool is_full = thread->ended_count == WEFT_ENDED_MAX || thread->ended_scope != self->scope;
+    if (is_full && thread->ended_count > 0)
+        weft_tasks_settle(thread);
+    weft_put(&self->is_on_thread, false);
+    weft_put(&self->phase, WEFT_PHASE_ENDED);
+    weft_turns_push(&thread->ended, &self->turn);
+    thread->ended_scope = self->scope;
+    thread->ended_count++;
+}
+
+/* For those that the thread keeps: whether their scope is still kept open by whoever comes. */
+static inline bool is_sibling(const struct weft_thread *thread, const struct weft_task *next,
+                              const struct weft_stack *stack)
+{
+    return next && next->stack == stack && next->scope == thread->ended_scope;
+}
+
+/* The usual successor: the next turn of the seat if that is the first of a sibling. NULL: it is
+ * another one. */
+static inline struct weft_task *next_sibling(struct weft_thread *thread)
+{
+    struct weft_seat *seat = weft_get(&thread->seat);
+    bool is_usual = seat && thread->budget > 0 && !thread->loop && !thread->unconfined.first &&
+                    thread->next && !weft_get(&seat->is_asked_to_look);
+    if (!is_usual || !weft_seat_enter(thread, seat))
+        return NULL;
+    struct weft_turn *turn = seat->queue.first;
+    struct weft_task *task = turn ? task_of(turn) : NULL;
+    bool is_it = turn && turn->run == weft_task_turn && task->scope == thread->ended_scope &&
+                 !weft_get(&task->has_begun) && !task->is_compact &&
+                 task->stack_class == thread->left_stack_class && !seat->bound.first;
+    if (is_it)
+        weft_seat_take_first(seat);
+    weft_seat_leave(thread, seat);
+    if (!is_it)
+        return NULL;
+    thread->budget--;
+    if (claim(task) == WEFT_CLAIM_DROPPED) {
+        weft_task_free(task);
+        return NULL;
+    }
+    task->stack = thread->left_stack;
+    thread->left_stack = NULL;
+    weft_stack_unreserve(&thread->stacks, task->stack_class);
+    return task;
+}
+
+enum ending {
+    ENDING_NEXT_IS_HERE, /* and is the current one */
+    ENDING_KEPT,
+    ENDING_TO_BE_TOLD,
+};
+
+/* The usual end: its scope need not be told at once, and mostly a sibling comes next, which has its
+ * stack. A function of its own, for around a swap the compiler has no registers. */
+static __attribute__((noinline)) enum ending end_usual(struct weft_thread *thread,
+                                                       struct weft_task *self)
+{
+    if (!ends_as_usual(self))
+        return ENDING_TO_BE_TOLD;
+    keep_ended(thread, self);
+    thread->left_stack = self->stack;
+    thread->left_stack_class = self->stack_class;
+    struct weft_task *next = next_sibling(thread);
+    set_current(thread, next);
+    return next ? ENDING_NEXT_IS_HERE : ENDING_KEPT;
+}
+
+/* Ends the coroutine whose stack this is. Returns when the stack has its next user. */
+static __attribute__((noinline)) void end(struct weft_thread *thread, struct weft_task *self,
+                                          bool is_kept)
+{
+    if (!is_kept && thread->ended_count > 0)
+        weft_tasks_settle(thread);
+    struct weft_task *outer = self->outer;
     if (self->is_compact) {
         self->after = WEFT_AFTER_END;
-        switch_to(thread, self, next_task(thread, self->outer));
+        switch_to(thread, self, next_task(thread, outer));
     }
     struct weft_stack *stack = self->stack;
-    struct weft_task *outer = self->outer;
-    if (!stack->is_guarded)
-        check_overflow(self, weft_fiber_sp(&stack->fiber));
-    thread->left_stack = stack;
-    thread->left_stack_class = self->stack_class;
-    self->stack = NULL;
-    self->stack_class = -1;
-    thread->current = NULL;
-    self->after = WEFT_AFTER_END;
-    weft_trace_turn_end(self);
-    weft_task_finish(self);
+    if (!is_kept) {
+        if (!stack->is_guarded)
+            check_overflow(self, weft_fiber_sp(&stack->fiber));
+        thread->left_stack = stack;
+        thread->left_stack_class = self->stack_class;
+        self->stack = NULL;
+        self->stack_class = -1;
+        thread->current = NULL;
+        self->after = WEFT_AFTER_END;
+        weft_trace_turn_end(self);
+        weft_task_finish(self);
+    }
     struct weft_task *next = next_task(thread, outer);
+    if (thread->ended_count > 0 && !is_sibling(thread, next, stack))
+        weft_tasks_settle(thread);
     set_current(thread, next);
     if (next && next->stack == stack)
         return;
@@ -328,14 +430,21 @@ static void stack_run(void)
         struct weft_task *self = weft_self();
         if (self->has_elements)
             weft_elements_install(self);
-        self->rc = self->fn(self->arg);
-        self = weft_self();
+        int rc = self->fn(self->arg);
+        struct weft_thread *thread = weft_thread_self();
+        self = thread->current;
+        self->rc = rc;
         if (self->innermost)
             die_of_open_scope(self);
-        weft_task_report(self);
+        if (rc < 0) {
+            weft_task_report(self);
+            thread = weft_thread_self();
+        }
         if (self->has_elements)
             weft_elements_uninstall(self);
-        end(self);
+        enum ending ending = end_usual(thread, self);
+        if (ending != ENDING_NEXT_IS_HERE)
+            end(thread, self, ending == ENDING_KEPT);
     }
 }
 

@@ -2,8 +2,8 @@
  *
  * The usual way from one coroutine to the next, in line: the one that runs is an ordinary one,
  * called by nobody, on a seat whose next turn is of another such that has begun already; nothing is
- * traced, and the thread need not look at timers and descriptors. Whatever is not so goes by
- * weft_task_leave() (turn.c), which this has to agree with.
+ * traced, and the thread need not look at timers and descriptors, nor tell a scope. Whatever is not
+ * so goes by weft_task_leave() (turn.c), which this has to agree with.
  *
  * In line because a park is a few instructions when nothing is unusual, and each function in
  * between costs as many again; and a return that follows a switch is mispredicted (switch.h).
@@ -52,7 +52,7 @@ static inline struct weft_seat *weft_usual_seat(const struct weft_thread *thread
     /* One test of what is hardly ever so. */
     uintptr_t odd = (uintptr_t)thread->loop | (uintptr_t)thread->unconfined.first |
                     (uintptr_t)self->outer | self->unusual | weft_get(&weft_trace_session) |
-                    weft_get(&seat->is_asked_to_look);
+                    weft_get(&seat->is_asked_to_look) | thread->ended_count;
     return __builtin_expect(odd == 0 && self->stack->is_guarded, 1) ? seat : NULL;
 }
 
@@ -64,7 +64,7 @@ static inline struct weft_task *weft_usual_next(const struct weft_seat *seat)
     if (!first || seat->bound.first || first->run != weft_task_turn)
         return NULL;
     struct weft_task *next = berth_container_of(first, struct weft_task, turn);
-    return !next->is_compact && weft_get(&next->phase) == WEFT_PHASE_STARTED ? next : NULL;
+    return !next->is_compact && weft_get(&next->has_begun) ? next : NULL;
 }
 
 static inline void weft_usual_count(struct weft_thread *thread, struct weft_seat *seat)

@@ -38,13 +38,13 @@ static const struct weft_task *task_of(struct weft_turn *turn)
 static bool is_start(struct weft_turn *turn)
 {
     const struct weft_task *task = task_of(turn);
-    return task && task->phase != WEFT_PHASE_STARTED;
+    return task && !task->has_begun;
 }
 
 static bool has_yielded(struct weft_turn *turn)
 {
     const struct weft_task *task = task_of(turn);
-    return task && task->phase == WEFT_PHASE_STARTED && task->after == WEFT_AFTER_YIELD;
+    return task && task->has_begun && task->after == WEFT_AFTER_YIELD;
 }
 
 static int unconfined_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)

@@ -34,6 +34,16 @@ static struct weft_view *view_of(struct weft_dispatcher *d)
     return berth_container_of(d, struct weft_view, base);
 }
 
+static void lock(struct weft_view *view)
+{
+    weft_bias_acquire(&view->lock, weft_holder(weft_thread_self()), WEFT_BIAS_VIEW);
+}
+
+static void unlock(struct weft_view *view)
+{
+    weft_bias_release(&view->lock, weft_holder(weft_thread_self()), WEFT_BIAS_VIEW);
+}
+
 static int view_new(const char *call, struct weft_dispatcher *parent, int limit, const char *name,
                     struct weft_dispatcher **ret_view)
 {
@@ -139,12 +149,12 @@ bool weft_view_look(size_t index, struct weft_view_state *ret_state)
         *ret_state = (struct weft_view_state){ .limit = view->limit };
         (void)snprintf(ret_state->name, sizeof ret_state->name, "%s", view->base.name);
         (void)snprintf(ret_state->parent, sizeof ret_state->parent, "%s", view->parent->name);
-        weft_lock_acquire(&view->lock);
+        lock(view);
         ret_state->running = view->running;
         for (const struct weft_turn *turn = view->queue.first;
              turn && ret_state->queued < WEFT_VIEW_QUEUED_SHOWN_MAX; turn = turn->next)
             ret_state->queued++;
-        weft_lock_release(&view->lock);
+        unlock(view);
     }
     weft_lock_release(&all_lock);
     return view;
@@ -153,10 +163,10 @@ bool weft_view_look(size_t index, struct weft_view_state *ret_state)
 static int view_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
 {
     struct weft_view *view = view_of(d);
-    weft_lock_acquire(&view->lock);
+    lock(view);
     weft_turns_push(&view->queue, turn);
     bool must_send = loop_wanted(view);
-    weft_lock_release(&view->lock);
+    unlock(view);
     return must_send ? loop_send(view, turn) : 0;
 }
 
@@ -191,7 +201,7 @@ static bool place_lost(struct weft_view *view, bool was_starter, const struct we
                        int rc)
 {
     struct weft_turns taken = { 0 }, queue = { 0 };
-    weft_lock_acquire(&view->lock);
+    lock(view);
     if (was_starter)
         view->is_starting = false;
     view->running--;
@@ -200,7 +210,7 @@ static bool place_lost(struct weft_view *view, bool was_starter, const struct we
         queue = view->queue;
         view->taken = view->queue = (struct weft_turns){ 0 };
     }
-    weft_lock_release(&view->lock);
+    unlock(view);
     (void)refuse_all(&taken, NULL, rc);
     return refuse_all(&queue, turn, rc);
 }
@@ -277,11 +287,11 @@ static void give_way(struct weft_view_loop *loop)
 {
     struct weft_view *view = loop->view;
     loop_leave(loop);
-    weft_lock_acquire(&view->lock);
+    lock(view);
     view->running--;
     bool has_more = view->taken.first || view->queue.first;
     bool must_send = has_more && loop_wanted(view);
-    weft_lock_release(&view->lock);
+    unlock(view);
     if (must_send)
         (void)loop_send(view, NULL);
 }
@@ -298,11 +308,11 @@ struct weft_turn *weft_view_next(struct weft_view_loop *loop)
     }
     if (view->limit == 1 && view->taken.first)
         return here(loop, weft_turns_pop(&view->taken));
-    weft_lock_acquire(&view->lock);
+    lock(view);
     struct weft_turn *turn = pop(view);
     if (!turn)
         view->running--;
-    weft_lock_release(&view->lock);
+    unlock(view);
     if (turn)
         return here(loop, turn);
     loop_leave(loop);
@@ -313,10 +323,10 @@ struct weft_turn *weft_view_next(struct weft_view_loop *loop)
 static struct weft_turn *loop_begin(struct weft_view_loop *loop)
 {
     struct weft_view *view = loop->view;
-    weft_lock_acquire(&view->lock);
+    lock(view);
     view->is_starting = false;
     bool must_send = view->queue.first && view->queue.first->next && loop_wanted(view);
-    weft_lock_release(&view->lock);
+    unlock(view);
     if (must_send)
         (void)loop_send(view, NULL);
     return weft_view_next(loop);

@@ -19,7 +19,7 @@
 
 #include <stdbool.h>
 
-#include "lock.h"
+#include "bias.h"
 #include "pool.h"
 
 #define WEFT_VIEW_LIMIT_MAX 65535
@@ -30,7 +30,7 @@ struct weft_view {
     struct weft_dispatcher *parent;
     struct weft_view *next; /* in the list of all */
     unsigned limit;
-    struct weft_lock lock; /* of what follows */
+    struct weft_bias lock; /* of what follows */
     unsigned running;
     bool is_starting;        /* `starter` is in the parent's queue, or on its way */
     struct weft_turns queue; /* in order of arrival */
