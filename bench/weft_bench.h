@@ -27,13 +27,14 @@ struct bench_args {
 };
 
 /* The tests. 0, or negative: what weft returned. */
-int bench_table(const struct bench_args *args);  /* r1 */
-int bench_crowd(const struct bench_args *args);  /* r2 */
-int bench_spawn(const struct bench_args *args);  /* r3 */
-int bench_switch(const struct bench_args *args); /* r4 */
-int bench_serial(const struct bench_args *args); /* r5 */
-int bench_timers(const struct bench_args *args); /* r6 */
-int bench_echo(const struct bench_args *args);   /* echo; does not return while it can serve */
+int bench_table(const struct bench_args *args);    /* r1 */
+int bench_crowd(const struct bench_args *args);    /* r2 */
+int bench_spawn(const struct bench_args *args);    /* r3 */
+int bench_switch(const struct bench_args *args);   /* r4 */
+int bench_serial(const struct bench_args *args);   /* r5 */
+int bench_timers(const struct bench_args *args);   /* r6 */
+int bench_recorder(const struct bench_args *args); /* r7 */
+int bench_echo(const struct bench_args *args);     /* echo; does not return while it can serve */
 
 /* Runs fn(arg) in a runtime whose default dispatcher has `threads` (0: weft's own), and ends that
  * runtime. The result of fn, or of what failed. */

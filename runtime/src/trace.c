@@ -180,12 +180,18 @@ static void leave(struct weft_trace_ring *ring)
     atomic_store_explicit(&ring->is_busy, 0, memory_order_release);
 }
 
-static void put(struct weft_trace_ring *ring, enum weft_trace_kind kind, uint64_t id, uint64_t what)
+static void put_at(struct weft_trace_ring *ring, uint64_t ticks, enum weft_trace_kind kind,
+                   uint64_t id, uint64_t what)
 {
     struct weft_trace_event *event = &ring->events[ring->put++ & (ring->capacity - 1)];
-    event->ticks = clock_ticks();
+    event->ticks = ticks;
     event->id_kind = id << WEFT_TRACE_KIND_BITS | kind;
     event->what = what;
+}
+
+static void put(struct weft_trace_ring *ring, enum weft_trace_kind kind, uint64_t id, uint64_t what)
+{
+    put_at(ring, clock_ticks(), kind, id, what);
 }
 
 /* ---- what an event says ---- */
@@ -240,18 +246,6 @@ void weft_trace_put_finish(const struct weft_task *task)
     put_named(WEFT_TRACE_FINISH, task);
 }
 
-void weft_trace_put_turn_begin(const struct weft_task *task)
-{
-    struct weft_trace_ring *ring = enter();
-    if (!ring)
-        return;
-    bool is_same_wake = task->after == WEFT_AFTER_YIELD || task->after == WEFT_AFTER_MOVE ||
-                        task->after == WEFT_AFTER_CALL;
-    uint64_t what = what_name(ring, task) | what_place(ring, task->dispatcher);
-    put(ring, is_same_wake ? WEFT_TRACE_AGAIN : WEFT_TRACE_TURN, task->id, what);
-    leave(ring);
-}
-
 static enum weft_trace_kind kind_of(enum weft_after after)
 {
     switch (after) {
@@ -264,15 +258,35 @@ static enum weft_trace_kind kind_of(enum weft_after after)
     return WEFT_TRACE_ENDS;
 }
 
+static void put_turn_end(struct weft_trace_ring *ring, uint64_t ticks, const struct weft_task *task)
+{
+    enum weft_trace_kind kind = kind_of(task->after);
+    uint64_t what = kind == WEFT_TRACE_MOVES ? what_place(ring, task->dispatcher)
+                                             : (uint64_t)(uintptr_t)task->waits_for;
+    put_at(ring, ticks, kind, task->id, what);
+}
+
 void weft_trace_put_turn_end(const struct weft_task *task)
 {
     struct weft_trace_ring *ring = enter();
     if (!ring)
         return;
-    enum weft_trace_kind kind = kind_of(task->after);
-    uint64_t what = kind == WEFT_TRACE_MOVES ? what_place(ring, task->dispatcher)
-                                             : (uint64_t)(uintptr_t)task->waits_for;
-    put(ring, kind, task->id, what);
+    put_turn_end(ring, clock_ticks(), task);
+    leave(ring);
+}
+
+void weft_trace_put_turn_begin(const struct weft_task *task, const struct weft_task *left)
+{
+    struct weft_trace_ring *ring = enter();
+    if (!ring)
+        return;
+    uint64_t ticks = clock_ticks();
+    if (left)
+        put_turn_end(ring, ticks, left);
+    bool is_same_wake = task->after == WEFT_AFTER_YIELD || task->after == WEFT_AFTER_MOVE ||
+                        task->after == WEFT_AFTER_CALL;
+    uint64_t what = what_name(ring, task) | what_place(ring, task->dispatcher);
+    put_at(ring, ticks, is_same_wake ? WEFT_TRACE_AGAIN : WEFT_TRACE_TURN, task->id, what);
     leave(ring);
 }
 

@@ -30,7 +30,7 @@ static inline bool weft_trace_is_on(void)
 /* The slow ways. */
 void weft_trace_put_launch(const struct weft_task *task);
 void weft_trace_put_wake(const struct weft_task *task);
-void weft_trace_put_turn_begin(const struct weft_task *task);
+void weft_trace_put_turn_begin(const struct weft_task *task, const struct weft_task *left);
 void weft_trace_put_turn_end(const struct weft_task *task);
 void weft_trace_put_finish(const struct weft_task *task);
 void weft_trace_put_loop_begin(const struct weft_dispatcher *view);
@@ -51,11 +51,13 @@ static inline void weft_trace_wake(const struct weft_task *task)
         weft_trace_put_wake(task);
 }
 
-/* This thread goes over to it; task->after still says how the last turn ended (PARK: or none). */
-static inline void weft_trace_turn_begin(const struct weft_task *task)
+/* This thread goes over to it; task->after still says how the last turn ended (PARK: or none).
+ * `left`: who leaves for it, as in turn_end, at this same moment: the clock is read once; or NULL.
+ */
+static inline void weft_trace_turn_begin(const struct weft_task *task, const struct weft_task *left)
 {
     if (weft_trace_is_on())
-        weft_trace_put_turn_begin(task);
+        weft_trace_put_turn_begin(task, left);
 }
 
 /* It has left, and nobody else has it yet; task->after and task->waits_for say why. */

@@ -120,7 +120,7 @@ static void set_current(struct weft_thread *thread, struct weft_task *task)
     thread->current = task;
     if (task) {
         atomic_store_explicit(&task->is_on_thread, true, memory_order_relaxed);
-        weft_trace_turn_begin(task);
+        weft_trace_turn_begin(task, thread->left);
         *thread->errno_at = task->saved_errno;
     }
 }
@@ -131,7 +131,8 @@ switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *
 {
     self->saved_errno = *thread->errno_at;
     atomic_store_explicit(&self->is_on_thread, false, memory_order_relaxed);
-    weft_trace_turn_end(self);
+    if (!next) /* else with the beginning of the next one's */
+        weft_trace_turn_end(self);
     thread->left = self;
     if (self->is_compact)
         weft_put(&thread->runs_compact, false);
