@@ -14,12 +14,16 @@ extern "C" {
 
 /* Writes all coroutines to `fd`, as trees, a line each, children further in than their parent:
  *
- *     weft: 2 threads, 1 idle, 0 replaced; default: 1 of 2 running, 0 queued; io: 0 of 64 ...
- *       #1 'main' on default: parked, waits for children
- *         #2 'fetch' on io: running
- *         #3 'tick' on default: parked, waits for sleep, cancelled
+ *     weft: 3 threads, 2 idle, 0 replaced; default: 0 of 2 running, 0 queued; io: 1 of 64 running,
+ *         0 queued; virtual: 0 of 2 running, 0 queued; blocking: 0 of 4030 running, 0 queued
+ *     weft: view 'newsletter' of io: 0 of 5 running, 0 queued
+ *       #1 'body' on default: parked, waits for children
+ *         #2 'tick' on default: parked, waits for sleep
+ *         #3 'fetch' on io: running
  *     weft: 3 coroutines: 1 running, 2 parked; waiting for children 1, sleep 1
  *
+ * (The first line is one line.) "blocking" are pooled calls and independent views. A coroutine that
+ * is cancelled has ", cancelled" behind its reason.
  * The states: held (not released yet), queued (for its first turn), ready (for the next), running,
  * parked, ended (and somebody may still ask for its result). The number is the one in recordings.
  * Replaced: threads of virtual that were stuck, and whose seat went to another.
