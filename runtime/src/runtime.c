@@ -251,25 +251,27 @@ static void tree_free(struct weft_tree *tree)
     (void)pthread_mutex_unlock(&runtime.lock);
 }
 
-/* Makes the tree and its root, and puts it among the others. */
-static struct weft_tree *tree_open(const struct weft_task_spec *spec)
+/* Makes the tree and its root, and puts it among the others. 0 or -errno. */
+static int tree_open(const struct weft_task_spec *spec, struct weft_tree **ret_tree)
 {
     (void)pthread_mutex_lock(&runtime.lock);
-    struct weft_tree *tree = start() == 0 ? tree_new() : NULL;
-    if (tree && weft_task_new(spec, &tree->root) < 0) {
-        tree_unref(tree);
-        tree = NULL;
-    }
-    if (tree) {
+    int rc = start();
+    struct weft_tree *tree = rc == 0 ? tree_new() : NULL;
+    if (rc == 0)
+        rc = tree ? weft_task_new(spec, &tree->root) : -ENOMEM;
+    if (rc == 0) {
         tree->root->tree = tree;
         tree->test = weft_test_here();
         berth_list_push_back(&runtime.trees, &tree->node);
+        *ret_tree = tree;
+    } else if (tree) {
+        tree_unref(tree);
     }
     (void)pthread_mutex_unlock(&runtime.lock);
-    return tree;
+    return rc;
 }
 
-struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *arg)
+static int root_start(struct weft_dispatcher *d, weft_fn fn, void *arg, struct weft_task **ret_root)
 {
     struct weft_task_spec spec = {
         .dispatcher = d ? d : weft_default(),
@@ -278,25 +280,44 @@ struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *ar
         .has_handle = true,
     };
     bool is_here = weft_starts_here(&spec.dispatcher);
-    if (!weft_test_fits(weft_test_here(), spec.dispatcher)) {
-        (void)weft_test_foreign("weft_root_open", spec.dispatcher);
-        return NULL;
-    }
-    struct weft_tree *tree = tree_open(&spec);
-    if (!tree)
-        return NULL;
+    if (!weft_test_fits(weft_test_here(), spec.dispatcher))
+        return weft_test_foreign("weft_root_open", spec.dispatcher);
+    struct weft_tree *tree;
+    int rc = tree_open(&spec, &tree);
+    if (rc < 0)
+        return rc;
     struct weft_task *root = tree->root;
     if (is_here) {
         weft_start_here(root);
-        return root;
+        *ret_root = root;
+        return 0;
     }
     weft_tree_lock(tree);
-    int rc = weft_task_start(root);
+    rc = weft_task_start(root);
     weft_tree_unlock(tree);
-    if (rc < 0) {
+    if (rc < 0)
         tree_free(tree);
-        return NULL;
-    }
+    else
+        *ret_root = root;
+    return rc;
+}
+
+/* Why the last weft_root_open() of a thread failed, for weft_root_close(NULL). Never inlined: a
+ * coroutine may come back on another thread. */
+__attribute__((noinline)) static int swap_refusal(int next)
+{
+    static _Thread_local int refusal;
+    int last = refusal;
+    refusal = next;
+    return last;
+}
+
+struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *arg)
+{
+    struct weft_task *root = NULL;
+    int rc = root_start(d, fn, arg, &root);
+    if (rc < 0)
+        (void)swap_refusal(rc);
     return root;
 }
 
@@ -319,8 +340,10 @@ static int take_result(struct weft_task *root)
 
 int weft_root_close(struct weft_task *root)
 {
-    if (!root)
-        return -ENOMEM;
+    if (!root) {
+        int rc = swap_refusal(0);
+        return rc < 0 ? rc : -ENOMEM;
+    }
     weft_task_check(root, "weft_root_close");
     WEFT_REQUIRE(!root->scope,
                  "weft_root_close: not a root, but a task of the scope that %s() opened",
@@ -365,9 +388,10 @@ int weft_run(weft_fn fn, void *arg)
     int rc = self ? weft_waiter_reserve(self) : 0;
     if (rc < 0)
         return rc;
-    struct weft_task *root = weft_root_open(weft_default(), fn, arg);
-    if (!root)
-        return fn ? -ENOMEM : -EINVAL;
+    struct weft_task *root;
+    rc = root_start(weft_default(), fn, arg, &root);
+    if (rc < 0)
+        return rc;
     if (self)
         park_until_end(self, root);
     else

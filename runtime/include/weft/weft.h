@@ -36,8 +36,9 @@ struct weft_opts {
 int weft_configure(const struct weft_opts *opts);
 
 /* Runs fn as a coroutine on weft_default() and blocks this thread until it has ended; its result,
- * or WEFT_ECHILD for -ECANCELED (nobody cancelled the caller), or -ENOMEM if it could not start.
- * Called in a coroutine it parks that coroutine instead of its thread, and cancelling reaches fn.
+ * or WEFT_ECHILD for -ECANCELED (nobody cancelled the caller), or why it could not start: -ENOMEM,
+ * -EMFILE and the like. Called in a coroutine it parks that coroutine instead of its thread, and
+ * cancelling reaches fn.
  */
 int weft_run(weft_fn fn, void *arg);
 
@@ -50,8 +51,9 @@ int weft_main_run(weft_fn fn, void *arg);
 struct weft_task *weft_root_open(struct weft_dispatcher *d, weft_fn fn, void *arg);
 
 /* Waits (blocks a plain thread) for the end of a root, and frees it; its result as weft_await()
- * gives it. To hurry: weft_cancel() first. -EDEADLK: itself. NULL: -ENOMEM. Whether it would have
- * to wait says weft_await_until(root, 0), on any thread. */
+ * gives it. To hurry: weft_cancel() first. -EDEADLK: itself. NULL: why weft_root_open() failed, if
+ * it was the last one of this thread; else -ENOMEM. Whether it would have to wait says
+ * weft_await_until(root, 0), on any thread. */
 int weft_root_close(struct weft_task *root);
 
 /* Ends all threads of weft and gives its memory back, for leak checkers; after it everything,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "wefttest.h"
 
+#include <sys/resource.h>
+
 struct seen {
     atomic_bool is_ready, is_free;
     int rc, other_rc;
@@ -72,6 +74,29 @@ static void options_come_before_the_first_use_and_again_after_shutdown(void **st
     assert_int_equal(weft_shutdown(), 0); /* nothing to do */
     assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 3 }), 0);
     assert_int_equal(weft_run(nothing, NULL), 0);
+}
+
+/* Each of the descriptors that a start takes is refused once. */
+static void want_of_descriptors_is_told_as_that(void **state)
+{
+    (void)state;
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int rc = -EMFILE;
+    unsigned refused = 0;
+    for (rlim_t count = 3; rc == -EMFILE && count < 64; count++) {
+        struct rlimit few = { .rlim_cur = count, .rlim_max = before.rlim_max };
+        assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 2 }), 0);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        rc = weft_run(nothing, NULL);
+        int root_rc = weft_root_close(weft_root_open(NULL, nothing, NULL));
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        assert_int_equal(root_rc, rc);
+        assert_int_equal(weft_shutdown(), 0);
+        refused += rc == -EMFILE;
+    }
+    assert_int_equal(rc, 0);
+    assert_true(refused >= 8); /* two for each of two seats, twice, at the least */
 }
 
 /* ---- roots ----------------------------------------------------------------------------------- */
@@ -183,6 +208,8 @@ static void no_fn_is_no_root(void **state)
 {
     (void)state;
     assert_null(weft_root_open(NULL, NULL, NULL));
+    assert_int_equal(weft_root_close(NULL), -EINVAL); /* why it was not opened */
+    assert_int_equal(weft_root_close(NULL), -ENOMEM);
     assert_int_equal(weft_run(NULL, NULL), -EINVAL);
 }
 
@@ -307,6 +334,7 @@ int main(void)
         weft_unit_test(options_that_cannot_be_are_refused),
         weft_unit_test(no_coroutine_can_shut_its_runtime_down),
         weft_unit_test(options_come_before_the_first_use_and_again_after_shutdown),
+        weft_unit_test(want_of_descriptors_is_told_as_that),
         weft_unit_test(a_root_is_opened_without_waiting_and_closed_for_its_result),
         weft_unit_test(a_root_can_be_cancelled_from_any_thread),
         weft_unit_test(a_root_cancelled_before_it_starts_never_runs_and_has_ended_at_once),
