@@ -282,7 +282,7 @@ static int root_start(struct weft_dispatcher *d, weft_fn fn, void *arg, struct w
     bool is_here = weft_starts_here(&spec.dispatcher);
     if (!weft_test_fits(weft_test_here(), spec.dispatcher))
         return weft_test_foreign("weft_root_open", spec.dispatcher);
-    struct weft_tree *tree;
+    struct weft_tree *tree = NULL;
     int rc = tree_open(&spec, &tree);
     if (rc < 0)
         return rc;
