@@ -86,7 +86,11 @@ static void context_make(struct weft_fiber *fiber, char *low, size_t bytes, void
 #if HAS_OWN_SWITCH
 static void context_switch(struct weft_fiber *from, struct weft_fiber *to)
 {
+#if defined(__x86_64__)
+    (void)weft_switch_stack(&from->sp, to->sp, NULL);
+#else
     weft_switch_stack(&from->sp, to->sp);
+#endif
 }
 #endif
 

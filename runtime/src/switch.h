@@ -55,6 +55,9 @@ struct weft_fiber {
 #if WEFT_TSAN
     void *tsan;
 #endif
+#if WEFT_UCONTEXT || !defined(__x86_64__) || WEFT_ASAN || WEFT_TSAN
+    void *carried; /* by the one who switches to it */
+#endif
 };
 
 /* Makes `fiber` stand for the calling thread's own stack. Its end needs no call. */
@@ -75,7 +78,8 @@ void weft_fiber_fini(struct weft_fiber *fiber);
  * costs about 45 ns and they hardly ever do; the low six bits of mxcsr are sticky flags, not
  * control. It writes
  * below the stack pointer: whoever uses it is compiled with -mno-red-zone. */
-static inline __attribute__((always_inline)) void weft_switch_stack(void **ret_sp, void *sp)
+static inline __attribute__((always_inline)) void *weft_switch_stack(void **ret_sp, void *sp,
+                                                                     void *carried)
 {
     __asm__ volatile("pushq %%rbp\n\t"
                      "leaq 1f(%%rip), %%rax\n\t"
@@ -105,25 +109,41 @@ static inline __attribute__((always_inline)) void weft_switch_stack(void **ret_s
                      "jmp 4b\n"
                      "1:\n\t"
                      "popq %%rbp"
-                     : "+D"(ret_sp), "+S"(sp)
+                     : "+D"(ret_sp), "+S"(sp), "+d"(carried)
                      :
-                     : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-                       "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-                       "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "mm0",
-                       "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7", "st", "st(1)", "st(2)",
-                       "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "cc", "memory");
+                     : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+                       "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+                       "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "mm0", "mm1",
+                       "mm2", "mm3", "mm4", "mm5", "mm6", "mm7", "st", "st(1)", "st(2)", "st(3)",
+                       "st(4)", "st(5)", "st(6)", "st(7)", "cc", "memory");
+    return carried; /* the register as the one who switched back left it */
 }
 #endif
 
-/* Swaps; returns when somebody swaps back, perhaps on another thread. */
+/* Swaps; returns when somebody swaps back, perhaps on another thread, and returns what that one
+ * carries along. */
 #if !WEFT_UCONTEXT && defined(__x86_64__) && !WEFT_ASAN && !WEFT_TSAN
+static inline __attribute__((always_inline)) void *
+weft_fiber_switch_with(struct weft_fiber *from, struct weft_fiber *to, void *carried)
+{
+    return weft_switch_stack(&from->sp, to->sp, carried);
+}
+
 static inline __attribute__((always_inline)) void weft_fiber_switch(struct weft_fiber *from,
                                                                     struct weft_fiber *to)
 {
-    weft_switch_stack(&from->sp, to->sp);
+    (void)weft_fiber_switch_with(from, to, NULL);
 }
 #else
 void weft_fiber_switch(struct weft_fiber *from, struct weft_fiber *to);
+
+static inline void *weft_fiber_switch_with(struct weft_fiber *from, struct weft_fiber *to,
+                                           void *carried)
+{
+    to->carried = carried;
+    weft_fiber_switch(from, to);
+    return from->carried;
+}
 #endif
 
 /* How deep a fiber stands that is not running: its stack pointer. */

@@ -137,8 +137,8 @@ switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *
     if (self->is_compact)
         weft_put(&thread->runs_compact, false);
     set_current(thread, next);
-    weft_fiber_switch(fiber_of(self), next ? fiber_of(next) : &thread->fiber);
-    weft_arrive(weft_thread_self());
+    weft_arrive(
+        weft_fiber_switch_with(fiber_of(self), next ? fiber_of(next) : &thread->fiber, thread));
 }
 
 void weft_task_resume(struct weft_thread *thread, struct weft_task *task)
@@ -160,8 +160,7 @@ void weft_task_resume(struct weft_thread *thread, struct weft_task *task)
         return;
     }
     set_current(thread, task);
-    weft_fiber_switch(&thread->fiber, fiber_of(task));
-    weft_arrive(weft_thread_self());
+    weft_arrive(weft_fiber_switch_with(&thread->fiber, fiber_of(task), thread));
 }
 
 void weft_task_turn(struct weft_turn *turn)
@@ -417,8 +416,8 @@ static __attribute__((noinline)) void end(struct weft_thread *thread, struct wef
     set_current(thread, next);
     if (next && next->stack == stack)
         return;
-    weft_fiber_switch(&stack->fiber, next ? fiber_of(next) : &thread->fiber);
-    weft_arrive(weft_thread_self());
+    weft_arrive(
+        weft_fiber_switch_with(&stack->fiber, next ? fiber_of(next) : &thread->fiber, thread));
 }
 
 /* All that ever runs on a stack: one coroutine after the other. In between the stack rests in the
@@ -449,26 +448,26 @@ static void stack_run(void)
     }
 }
 
-/* The usual way of a yield. The thread stays inside its seat until it has arrived on the other
- * stack: so no thief can run the one whose stack it is still leaving. */
-static inline __attribute__((always_inline)) bool rotate(struct weft_thread *thread,
-                                                         struct weft_task *self)
+/* The usual way of a yield: on which thread it goes on, or NULL. The thread stays inside its seat
+ * until it has arrived on the other stack: so no thief can run the one whose stack it is still
+ * leaving. */
+static inline __attribute__((always_inline)) struct weft_thread *rotate(struct weft_thread *thread,
+                                                                        struct weft_task *self)
 {
     struct weft_seat *seat = weft_usual_seat(thread, self);
     if (!seat || &seat->pool->base != weft_get(&self->dispatcher) || !weft_seat_enter(thread, seat))
-        return false;
+        return NULL;
     struct weft_task *next = weft_usual_next(seat);
-    if (!next) {
+    if (__builtin_expect(!next, 0)) {
         weft_seat_leave(thread, seat);
-        return false;
+        return NULL;
     }
     seat->queue.first = next->turn.next;
     weft_turns_push(&seat->queue, &self->turn);
     weft_usual_count(thread, seat);
     thread->inside = seat;
     self->after = WEFT_AFTER_YIELD;
-    weft_usual_switch(thread, self, next);
-    return true;
+    return weft_usual_switch(thread, self, next);
 }
 
 int weft_yield(void)
@@ -479,7 +478,10 @@ int weft_yield(void)
         return -EPERM;
     if (weft_task_is_cancelled(self))
         return -ECANCELED;
-    if (!rotate(thread, self))
+    thread = rotate(thread, self);
+    if (thread)
+        self = thread->current;
+    else
         weft_task_leave(self, WEFT_AFTER_YIELD);
     return weft_task_is_cancelled(self) ? -ECANCELED : 0;
 }

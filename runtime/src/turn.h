@@ -78,13 +78,13 @@ static inline void weft_usual_count(struct weft_thread *thread, struct weft_seat
 static inline __attribute__((always_inline)) struct weft_thread *
 weft_usual_switch(struct weft_thread *thread, struct weft_task *self, struct weft_task *next)
 {
-    self->saved_errno = *thread->errno_at;
+    int *errno_at = thread->errno_at;
+    self->saved_errno = *errno_at;
     weft_put(&self->is_on_thread, false);
     thread->current = next;
     weft_put(&next->is_on_thread, true);
-    *thread->errno_at = next->saved_errno;
-    weft_fiber_switch(&self->stack->fiber, &next->stack->fiber);
-    thread = weft_thread_self();
+    *errno_at = next->saved_errno;
+    thread = weft_fiber_switch_with(&self->stack->fiber, &next->stack->fiber, thread);
     weft_arrive(thread);
     return thread;
 }
