@@ -185,7 +185,7 @@ void weft_task_report(struct weft_task *self)
     void *arg = scope->on_failure_arg;
     weft_tree_unlock(self->tree);
     if (fn) {
-        fn(arg, weft_task_name(self, name), rc);
+        fn(arg, weft_task_name_search(self, name), rc);
     } else {
         (void)fprintf(stderr, "weft: coroutine '%s' failed: %s (%d)\n",
                       weft_task_name_search(self, name), weft_strerror(rc), rc);

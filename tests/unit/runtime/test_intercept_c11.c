@@ -106,8 +106,8 @@ static void answers_are_those_of_threads_h(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        weft_unit_test(mutexes_and_conditions_park),
-        weft_unit_test(answers_are_those_of_threads_h),
+        parking_unit_test(mutexes_and_conditions_park),
+        parking_unit_test(answers_are_those_of_threads_h),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

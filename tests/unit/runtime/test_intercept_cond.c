@@ -16,7 +16,7 @@ static int one_thread(void **state)
     return weft_configure(&(struct weft_opts){ .threads = 1 });
 }
 
-#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_test_teardown)
+#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_parking_teardown)
 
 static int run_virtual(weft_fn fn, void *arg)
 {
@@ -372,7 +372,7 @@ int main(void)
         one_thread_test(a_plain_thread_wakes_coroutines),
         one_thread_test(a_coroutine_wakes_plain_threads),
         one_thread_test(two_coroutines_of_one_thread_play_to_and_fro),
-        weft_unit_test(a_coroutine_and_a_plain_thread_play_to_and_fro),
+        parking_unit_test(a_coroutine_and_a_plain_thread_play_to_and_fro),
         one_thread_test(a_mutex_given_back_by_a_wait_in_libc_is_found),
         one_thread_test(waiting_ends_in_time_by_the_conditions_own_clock),
         one_thread_test(without_the_mutex_there_is_no_wait),

@@ -132,8 +132,8 @@ static void who_sends_a_file_keeps_no_thread_of_virtual(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        weft_unit_test(copies_are_as_on_a_plain_thread),
-        weft_unit_test(who_sends_a_file_keeps_no_thread_of_virtual),
+        parking_unit_test(copies_are_as_on_a_plain_thread),
+        parking_unit_test(who_sends_a_file_keeps_no_thread_of_virtual),
     };
     return berth_test_main(tests, NULL, NULL);
 }

@@ -649,20 +649,21 @@ static void writing_to_nobody_ends_a_program_that_does_not_ignore_it(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        weft_unit_test(readers_wait_together_for_one_writer),
-        weft_unit_test(writing_on_a_blocking_stream_writes_everything),
-        weft_unit_test(what_does_not_wait_is_as_on_a_plain_thread),
-        weft_unit_test(a_parked_read_ends_when_cancelled_closed_or_hung_up),
-        weft_unit_test(what_a_child_closes_is_still_open_here),
-        weft_unit_test(the_time_out_of_a_socket_is_kept),
-        weft_unit_test(a_short_read_hides_neither_what_follows_nor_the_end),
-        weft_unit_test(a_number_may_come_to_mean_something_else),
-        weft_unit_test(nonblock_stays_as_its_owner_set_it),
-        weft_unit_test(timers_of_the_kernel_are_awaited_together),
-        weft_unit_test(what_a_plain_thread_did_before_it_wrote_is_done_when_a_coroutine_has_read),
-        weft_unit_test(a_descriptor_that_a_child_shares_is_asked_each_time),
-        weft_unit_test(writing_to_nobody_ends_a_program_that_does_not_ignore_it),
-        weft_unit_test(who_never_has_to_wait_lets_others_run_and_hears_of_cancelling),
+        parking_unit_test(readers_wait_together_for_one_writer),
+        parking_unit_test(writing_on_a_blocking_stream_writes_everything),
+        parking_unit_test(what_does_not_wait_is_as_on_a_plain_thread),
+        parking_unit_test(a_parked_read_ends_when_cancelled_closed_or_hung_up),
+        parking_unit_test(what_a_child_closes_is_still_open_here),
+        parking_unit_test(the_time_out_of_a_socket_is_kept),
+        parking_unit_test(a_short_read_hides_neither_what_follows_nor_the_end),
+        parking_unit_test(a_number_may_come_to_mean_something_else),
+        parking_unit_test(nonblock_stays_as_its_owner_set_it),
+        parking_unit_test(timers_of_the_kernel_are_awaited_together),
+        parking_unit_test(
+            what_a_plain_thread_did_before_it_wrote_is_done_when_a_coroutine_has_read),
+        parking_unit_test(a_descriptor_that_a_child_shares_is_asked_each_time),
+        parking_unit_test(writing_to_nobody_ends_a_program_that_does_not_ignore_it),
+        parking_unit_test(who_never_has_to_wait_lets_others_run_and_hears_of_cancelling),
     };
     return berth_test_main(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -38,7 +39,7 @@ static int teardown(void **state)
     (void)unlink(seen->path);
     free(seen->bytes);
     free(seen);
-    return weft_shutdown();
+    return weft_parking_teardown(state);
 }
 
 static void note(struct seen *seen, ssize_t result)
@@ -100,6 +101,73 @@ static void a_file_is_as_on_a_plain_thread(void **state)
     assert_int_equal(plain.count, seen->count);
     for (size_t i = 0; i < plain.count; i++)
         assert_int_equal(plain.results[i], seen->results[i]);
+}
+
+#define WRITES 8
+
+struct write {
+    struct seen *seen;
+    int how, other_fd;
+    atomic_int *done;
+};
+
+static int write_somehow(void *arg)
+{
+    struct write *w = arg;
+    char bytes[10] = "";
+    const struct iovec part = { .iov_base = bytes, .iov_len = sizeof bytes };
+    int fd = w->seen->fd;
+    ssize_t rc = -1;
+    switch (w->how) {
+    case 0: rc = write(fd, bytes, sizeof bytes); break;
+    case 1: rc = pwrite(fd, bytes, sizeof bytes, 0); break;
+    case 2: rc = writev(fd, &part, 1); break;
+    case 3: rc = pwritev(fd, &part, 1, 0); break;
+    case 4: rc = fsync(fd) == 0 ? 10 : -1; break;
+    case 5: rc = fdatasync(fd) == 0 ? 10 : -1; break;
+    case 6: rc = copy_file_range(fd, &(off_t){ 0 }, w->other_fd, &(off_t){ 0 }, 10, 0); break;
+    case 7: rc = sendfile(w->other_fd, fd, &(off_t){ 0 }, 10); break;
+    }
+    ++*w->done;
+    return rc == 10 ? 0 : -EIO;
+}
+
+static int write_in_all_ways(void *arg)
+{
+    struct write *writes = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < WRITES; i++)
+        weft_launch(&scope, NULL, write_somehow, &writes[i]);
+    return weft_scope_close(&scope, 0);
+}
+
+/* Nobody can see a disk being slow here. But what is pooled waits for io, and what is not does not.
+ */
+static void what_may_wait_for_the_disk_is_done_on_io(void **state)
+{
+    struct seen *seen = *state;
+    atomic_int done = 0;
+    char other[] = "/tmp/weft-other-XXXXXX";
+    int other_fd = mkstemp(other);
+    assert_true(other_fd >= 0);
+    (void)unlink(other);
+    assert_int_equal(pwrite(seen->fd, other, 10, 0), 10);
+    struct write writes[WRITES];
+    for (int i = 0; i < WRITES; i++)
+        writes[i] = (struct write){ .seen = seen, .how = i, .other_fd = other_fd, .done = &done };
+    struct io_block block = { .is_free = false };
+    assert_int_equal(weft_configure(&(struct weft_opts){ .io_threads = 1 }), 0);
+    io_block(&block);
+
+    struct weft_task *root = weft_root_open(weft_virtual(), write_in_all_ways, writes);
+
+    (void)usleep(20000); /* sleeps: that nothing happens shows only in time */
+    assert_int_equal(done, 0);
+    io_free(&block);
+    assert_int_equal(weft_root_close(root), 0);
+    assert_int_equal(done, WRITES);
+    (void)close(other_fd);
 }
 
 struct locks {
@@ -236,9 +304,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         file_unit_test(a_file_is_as_on_a_plain_thread),
+        file_unit_test(what_may_wait_for_the_disk_is_done_on_io),
         file_unit_test(who_waits_for_a_file_lock_keeps_no_thread_of_virtual),
         file_unit_test(who_waits_for_a_range_of_a_file_keeps_no_thread_of_virtual),
-        weft_unit_test(readers_of_a_terminal_keep_no_thread_of_virtual),
+        parking_unit_test(readers_of_a_terminal_keep_no_thread_of_virtual),
     };
     return berth_test_main(tests, NULL, NULL);
 }

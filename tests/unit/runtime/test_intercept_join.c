@@ -56,7 +56,7 @@ static void joining_holds_nobody_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        weft_unit_test(joining_holds_nobody_up),
+        parking_unit_test(joining_holds_nobody_up),
     };
     return berth_test_main(tests, NULL, NULL);
 }

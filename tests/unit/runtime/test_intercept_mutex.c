@@ -17,7 +17,7 @@ static int one_thread(void **state)
     return weft_configure(&(struct weft_opts){ .threads = 1 });
 }
 
-#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_test_teardown)
+#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_parking_teardown)
 
 static int run_virtual(weft_fn fn, void *arg)
 {
@@ -434,13 +434,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         one_thread_test(held_over_a_wait_it_keeps_out_those_of_the_same_thread),
-        weft_unit_test(so_it_does_with_several_threads),
+        parking_unit_test(so_it_does_with_several_threads),
         one_thread_test(a_recursive_mutex_lets_in_its_coroutine_only),
         one_thread_test(an_error_checking_mutex_answers_its_coroutine_only),
         one_thread_test(switching_off_between_lock_and_unlock_changes_nothing),
         one_thread_test(a_coroutine_parks_while_a_plain_thread_holds_it),
         one_thread_test(a_plain_thread_blocks_while_a_coroutine_holds_it),
-        weft_unit_test(coroutines_and_threads_exclude_one_another),
+        parking_unit_test(coroutines_and_threads_exclude_one_another),
         one_thread_test(waiting_ends_in_time),
         one_thread_test(cancelling_does_not_end_the_wait),
         one_thread_test(a_robust_mutex_is_exclusive_too),

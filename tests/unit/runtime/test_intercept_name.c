@@ -171,10 +171,10 @@ static void others_of_the_thread_run_meanwhile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        weft_unit_test(addresses_and_names_are_found),
-        weft_unit_test(the_old_calls_work_and_fill_the_callers_buffer),
-        weft_unit_test(h_errno_comes_from_the_other_thread),
-        weft_unit_test(others_of_the_thread_run_meanwhile),
+        parking_unit_test(addresses_and_names_are_found),
+        parking_unit_test(the_old_calls_work_and_fill_the_callers_buffer),
+        parking_unit_test(h_errno_comes_from_the_other_thread),
+        parking_unit_test(others_of_the_thread_run_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

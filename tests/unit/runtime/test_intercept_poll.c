@@ -310,11 +310,11 @@ static void a_descriptor_may_be_there_twice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        weft_unit_test(watchers_wait_together_for_one_of_several),
-        weft_unit_test(time_outs_pass_together),
-        weft_unit_test(watching_ends_when_cancelled),
-        weft_unit_test(what_need_not_wait_is_as_on_a_plain_thread),
-        weft_unit_test(a_descriptor_may_be_there_twice),
+        parking_unit_test(watchers_wait_together_for_one_of_several),
+        parking_unit_test(time_outs_pass_together),
+        parking_unit_test(watching_ends_when_cancelled),
+        parking_unit_test(what_need_not_wait_is_as_on_a_plain_thread),
+        parking_unit_test(a_descriptor_may_be_there_twice),
     };
     return berth_test_main(tests, NULL, NULL);
 }

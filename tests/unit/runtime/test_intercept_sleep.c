@@ -183,9 +183,10 @@ static void bad_times_and_none_are_as_on_a_plain_thread(void **state)
 
 static int spin(void *arg)
 {
-    atomic_int *turn = arg;
+    atomic_int *spinning = arg;
+    ++*spinning;
     for (int64_t end_ns = weft_deadline_ms(TEST_WAIT_MS); weft_now_ns() < end_ns;) {
-        if (++*turn > 3 * CROWD)
+        if (*spinning == CROWD) /* more than there are threads */
             return 0;
         (void)sched_yield();
     }
@@ -195,8 +196,8 @@ static int spin(void *arg)
 static void sched_yield_lets_other_coroutines_of_the_thread_run(void **state)
 {
     (void)state;
-    atomic_int turn = 0;
-    struct crowd crowd = { .wait = spin, .arg = &turn, .count = CROWD };
+    atomic_int spinning = 0;
+    struct crowd crowd = { .wait = spin, .arg = &spinning, .count = CROWD };
 
     assert_int_equal(crowd_run(&crowd), 0);
 }
@@ -204,10 +205,10 @@ static void sched_yield_lets_other_coroutines_of_the_thread_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        weft_unit_test(sleepers_share_their_threads),
-        weft_unit_test(a_cancelled_sleep_ends_and_tells_what_is_left),
-        weft_unit_test(bad_times_and_none_are_as_on_a_plain_thread),
-        weft_unit_test(sched_yield_lets_other_coroutines_of_the_thread_run),
+        parking_unit_test(sleepers_share_their_threads),
+        parking_unit_test(a_cancelled_sleep_ends_and_tells_what_is_left),
+        parking_unit_test(bad_times_and_none_are_as_on_a_plain_thread),
+        parking_unit_test(sched_yield_lets_other_coroutines_of_the_thread_run),
     };
     return berth_test_main(tests, NULL, NULL);
 }

@@ -551,15 +551,16 @@ static void what_cannot_wait_fails_as_on_a_plain_thread(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        weft_unit_test(receivers_wait_together_for_one_sender),
-        weft_unit_test(a_datagram_tells_who_sent_it),
-        weft_unit_test(waitall_waits_for_all_and_peek_takes_nothing),
-        weft_unit_test(ancillary_data_arrives),
-        weft_unit_test(accepters_wait_together_and_each_gets_a_connection),
+        parking_unit_test(receivers_wait_together_for_one_sender),
+        parking_unit_test(a_datagram_tells_who_sent_it),
+        parking_unit_test(waitall_waits_for_all_and_peek_takes_nothing),
+        parking_unit_test(ancillary_data_arrives),
+        parking_unit_test(accepters_wait_together_and_each_gets_a_connection),
+        /* To this machine the first tick of connect() is not pooled, and may be compensated. */
         weft_unit_test(who_connects_keeps_no_thread_of_virtual),
         weft_unit_test(connect_and_accept_end_when_cancelled),
         weft_unit_test(connect_keeps_the_time_out_and_the_flags_of_its_owner),
-        weft_unit_test(what_cannot_wait_fails_as_on_a_plain_thread),
+        parking_unit_test(what_cannot_wait_fails_as_on_a_plain_thread),
     };
     return berth_test_main(tests, NULL, NULL);
 }

@@ -7,6 +7,8 @@
 
 #include "support/await.h"
 
+#include "threads.h"
+
 #define OUTPUT_BYTES 4096
 
 bool test_await(const atomic_bool *is_true)
@@ -15,6 +17,16 @@ bool test_await(const atomic_bool *is_true)
     while (!*is_true && weft_now_ns() < deadline_ns && weft_sleep_ms(1) == 0) {
     }
     return *is_true;
+}
+
+int weft_parking_teardown(void **state)
+{
+    struct weft_pool_state seen;
+    weft_threads_look(&seen);
+    if (seen.replaced > 0)
+        print_error("%u threads were stuck in a call that should have parked\n", seen.replaced);
+    int rc = weft_test_teardown(state);
+    return seen.replaced > 0 ? -1 : rc;
 }
 
 static bool is_set(void *arg)

@@ -33,6 +33,12 @@ static inline int weft_test_teardown(void **state)
 
 #define weft_unit_test(f) cmocka_unit_test_teardown(f, weft_test_teardown)
 
+/* Ends a test of libc's calls that park or are pooled. One that holds its thread instead would be
+ * compensated, and the test would pass: so nobody may have been. */
+int weft_parking_teardown(void **state);
+
+#define parking_unit_test(f) cmocka_unit_test_teardown(f, weft_parking_teardown)
+
 /* Coroutine: waits until another one has set the flag; false after TEST_WAIT_MS. Deaf to cancelling
  * in that it then gives up at once. */
 bool test_await(const atomic_bool *is_true);
