@@ -21,7 +21,7 @@ static int one_thread(void **state)
     return weft_configure(&(struct weft_opts){ .threads = 1 });
 }
 
-#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_parking_teardown)
+#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_test_teardown)
 
 static int run_virtual(weft_fn fn, void *arg)
 {

