@@ -116,7 +116,8 @@ enter(const struct weft_thread *thread, struct weft_scope_state *s, struct weft_
 /* It is in its scope: whoever cancels may drop it before it is queued, which does no harm. */
 static int queue(struct weft_task *task)
 {
-    int rc = weft_task_start(task);
+    struct weft_dispatcher *d = weft_get(&task->dispatcher);
+    int rc = d->ops->dispatch(d, &task->turn);
     if (rc < 0)
         weft_task_refused(task, rc);
     return rc;

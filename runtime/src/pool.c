@@ -79,13 +79,6 @@ void weft_pool_fini(struct weft_pool *pool)
     pool->seat_count = 0;
 }
 
-bool weft_pool_must_leave(const struct weft_thread *thread)
-{
-    const struct weft_seat *sat = thread->sat;
-    return atomic_load_explicit(&thread->seat, memory_order_relaxed) != sat ||
-           (sat && atomic_load_explicit(&sat->pool->is_closed, memory_order_relaxed));
-}
-
 static int pool_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
 {
     struct weft_pool *pool = pool_of(d);

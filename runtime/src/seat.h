@@ -103,6 +103,15 @@ bool weft_seat_vacate(struct weft_thread *thread);
  */
 bool weft_seat_wrest(struct weft_seat *seat, struct weft_thread *thread, unsigned turns);
 
+/* Whether the thread is to end its turn, and no more: it has lost its seat, or the pool is being
+ * closed. The thread itself. */
+static inline bool weft_pool_must_leave(const struct weft_thread *thread)
+{
+    const struct weft_seat *sat = thread->sat;
+    return atomic_load_explicit(&thread->seat, memory_order_relaxed) != sat ||
+           (sat && atomic_load_explicit(&sat->pool->is_closed, memory_order_relaxed));
+}
+
 static inline bool weft_seat_is_of(const struct weft_seat *seat, const struct weft_pool *pool)
 {
     return seat->pool == pool;
@@ -147,10 +156,7 @@ static inline void weft_seat_take_first(struct weft_seat *seat)
     atomic_store_explicit(&seat->turns,
                           atomic_load_explicit(&seat->turns, memory_order_relaxed) + 1,
                           memory_order_relaxed);
-    const char *next = (const char *)seat->queue.first;
-    __builtin_prefetch(next); /* of NULL: nothing. One behind it may be run in no time */
-    __builtin_prefetch(next + 64);
-    __builtin_prefetch(next + 128);
+    weft_turns_prefetch(&seat->queue);
 }
 
 /* The next turn in order, bound ones and others by turns; NULL: none. The thread that sits there.
@@ -168,10 +174,7 @@ static inline struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct
         atomic_store_explicit(&seat->turns,
                               atomic_load_explicit(&seat->turns, memory_order_relaxed) + 1,
                               memory_order_relaxed);
-    const char *next = (const char *)seat->queue.first;
-    __builtin_prefetch(next); /* of NULL: nothing. One behind it may be run in no time */
-    __builtin_prefetch(next + 64);
-    __builtin_prefetch(next + 128);
+    weft_turns_prefetch(&seat->queue);
     if (seat->bound.first)
         weft_seat_fetch(seat->bound.first);
     weft_seat_leave(thread, seat);

@@ -118,6 +118,8 @@ void weft_task_refused(struct weft_task *task, int rc)
 
 void weft_tasks_settle(struct weft_thread *thread)
 {
+    _Static_assert(offsetof(struct weft_task, turn) == 0 && offsetof(struct weft_turn, next) == 0,
+                   "turns in a list are blocks in a list");
     struct weft_reap reap = { 0 };
     struct weft_scope_state *scope = thread->ended_scope;
     struct weft_tree *tree = scope->owner->tree;
@@ -126,9 +128,11 @@ void weft_tasks_settle(struct weft_thread *thread)
         berth_list_remove(&berth_container_of(turn, struct weft_task, turn)->node);
     weft_scope_children_left(scope, thread->ended_count, &reap);
     weft_tree_unlock_by(thread, tree);
-    for (struct weft_turn *turn; (turn = weft_turns_pop(&thread->ended));)
-        weft_task_block_give(&thread->blocks, berth_container_of(turn, struct weft_task, turn),
-                             WEFT_BLOCK_FULL);
+    if (!weft_task_block_give_own(&thread->blocks, thread->ended.first, thread->ended.last,
+                                  thread->ended_count))
+        for (struct weft_turn *turn; (turn = weft_turns_pop(&thread->ended));)
+            weft_task_block_give(&thread->blocks, turn, WEFT_BLOCK_FULL);
+    thread->ended.first = NULL;
     thread->ended_count = 0;
     weft_reap(&reap);
 }

@@ -9,7 +9,6 @@
 #include "tree.h"
 
 #define BATCH_COUNT 64
-#define OWN_MAX     (2 * BATCH_COUNT)
 #define LINE_BYTES  64
 
 /* Slabs double, so that a few coroutines cost little and a million few mappings. From HUGE_BYTES on
@@ -17,6 +16,8 @@
  * million blocks that are visited in any order find their translations in the TLB. */
 #define SLAB_BYTES_MIN ((size_t)32 << 10)
 #define HUGE_BYTES     ((size_t)2 << 20)
+
+_Static_assert(WEFT_BLOCKS_OWN_MAX >= 2 * BATCH_COUNT, "a batch stays when one goes");
 
 struct slab {
     struct slab *next;
@@ -169,7 +170,7 @@ void weft_task_block_give(struct weft_task_blocks *own, void *memory, enum weft_
     }
     block->next = own->kinds[kind].first;
     own->kinds[kind].first = block;
-    if (++own->kinds[kind].count < OWN_MAX)
+    if (++own->kinds[kind].count < WEFT_BLOCKS_OWN_MAX)
         return;
     struct weft_task_block *last = block;
     for (unsigned i = 1; i < BATCH_COUNT; i++)

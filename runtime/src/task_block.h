@@ -7,6 +7,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
+#include "switch.h"
+
 #include <stddef.h>
 
 struct weft_task_block {
@@ -14,6 +18,8 @@ struct weft_task_block {
 };
 
 enum weft_block_kind { WEFT_BLOCK_FULL, WEFT_BLOCK_SMALL, WEFT_BLOCK_KINDS };
+
+#define WEFT_BLOCKS_OWN_MAX 128
 
 /* What one thread keeps. All-zero at first. */
 struct weft_task_blocks {
@@ -32,12 +38,24 @@ void weft_task_block_give(struct weft_task_blocks *own, void *block, enum weft_b
 static inline void *weft_task_block_take_own(struct weft_task_blocks *own)
 {
     struct weft_task_block *block = own->kinds[WEFT_BLOCK_FULL].first;
-    const char *next = (const char *)block->next;
+    const char *second = (const char *)block->next->next;
     own->kinds[WEFT_BLOCK_FULL].first = block->next;
     own->kinds[WEFT_BLOCK_FULL].count--;
-    __builtin_prefetch(next, 1); /* it will be written soon */
-    __builtin_prefetch(next + 64, 1);
+    __builtin_prefetch(second, 1); /* it will be written soon; of NULL: nothing */
+    __builtin_prefetch(second + 64, 1);
     return block;
+}
+
+/* Gives `count` full ones at once, which are linked, if the thread can keep them. */
+static inline bool weft_task_block_give_own(struct weft_task_blocks *own, void *first, void *last,
+                                            unsigned count)
+{
+    if (WEFT_ASAN || own->kinds[WEFT_BLOCK_FULL].count + count > WEFT_BLOCKS_OWN_MAX)
+        return false;
+    ((struct weft_task_block *)last)->next = own->kinds[WEFT_BLOCK_FULL].first;
+    own->kinds[WEFT_BLOCK_FULL].first = first;
+    own->kinds[WEFT_BLOCK_FULL].count += count;
+    return true;
 }
 
 /* Returns what a thread keeps, for its end. */

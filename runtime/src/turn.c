@@ -335,26 +335,50 @@ static inline bool is_sibling(const struct weft_thread *thread, const struct wef
     return next && next->stack == stack && next->scope == thread->ended_scope;
 }
 
-/* The usual successor: the next turn of the seat if that is the first of a sibling. NULL: it is
- * another one. */
+/* Whether a turn is the first of an ordinary sibling, which can have the stack that is left. */
+static inline bool is_first_of_sibling(const struct weft_thread *thread, struct weft_turn *turn)
+{
+    if (!turn || turn->run != weft_task_turn)
+        return false;
+    const struct weft_task *task = task_of(turn);
+    return task->scope == thread->ended_scope && !weft_get(&task->has_begun) && !task->is_compact &&
+           task->stack_class == thread->left_stack_class;
+}
+
+/* Takes the next turn of the serial view, or else of the seat, if it is such a one; else NULL. */
+static inline struct weft_turn *take_sibling(struct weft_thread *thread)
+{
+    struct weft_turn *turn;
+    if (thread->loop) {
+        turn = weft_view_first(thread->loop);
+        if (!is_first_of_sibling(thread, turn))
+            return NULL;
+        weft_view_take_first(thread->loop);
+        return turn;
+    }
+    struct weft_seat *seat = weft_get(&thread->seat);
+    if (!seat || thread->budget == 0 || !thread->next || weft_get(&seat->is_asked_to_look))
+        return NULL;
+    if (!weft_seat_enter(thread, seat))
+        return NULL;
+    turn = seat->bound.first ? NULL : seat->queue.first;
+    if (is_first_of_sibling(thread, turn)) {
+        weft_seat_take_first(seat);
+        thread->budget--;
+    } else {
+        turn = NULL;
+    }
+    weft_seat_leave(thread, seat);
+    return turn;
+}
+
+/* The usual successor; NULL: it is another one. */
 static inline struct weft_task *next_sibling(struct weft_thread *thread)
 {
-    struct weft_seat *seat = weft_get(&thread->seat);
-    bool is_usual = seat && thread->budget > 0 && !thread->loop && !thread->unconfined.first &&
-                    thread->next && !weft_get(&seat->is_asked_to_look);
-    if (!is_usual || !weft_seat_enter(thread, seat))
+    struct weft_turn *turn = thread->unconfined.first ? NULL : take_sibling(thread);
+    if (!turn)
         return NULL;
-    struct weft_turn *turn = seat->queue.first;
-    struct weft_task *task = turn ? task_of(turn) : NULL;
-    bool is_it = turn && turn->run == weft_task_turn && task->scope == thread->ended_scope &&
-                 !weft_get(&task->has_begun) && !task->is_compact &&
-                 task->stack_class == thread->left_stack_class && !seat->bound.first;
-    if (is_it)
-        weft_seat_take_first(seat);
-    weft_seat_leave(thread, seat);
-    if (!is_it)
-        return NULL;
-    thread->budget--;
+    struct weft_task *task = task_of(turn);
     if (claim(task) == WEFT_CLAIM_DROPPED) {
         weft_task_free(task);
         return NULL;

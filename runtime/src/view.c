@@ -163,10 +163,11 @@ bool weft_view_look(size_t index, struct weft_view_state *ret_state)
 static int view_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
 {
     struct weft_view *view = view_of(d);
-    lock(view);
+    struct weft_bias_holder *holder = weft_holder(weft_thread_self());
+    weft_bias_acquire(&view->lock, holder, WEFT_BIAS_VIEW);
     weft_turns_push(&view->queue, turn);
     bool must_send = loop_wanted(view);
-    unlock(view);
+    weft_bias_release(&view->lock, holder, WEFT_BIAS_VIEW);
     return must_send ? loop_send(view, turn) : 0;
 }
 

@@ -21,6 +21,7 @@
 
 #include "bias.h"
 #include "pool.h"
+#include "seat.h"
 
 #define WEFT_VIEW_LIMIT_MAX 65535
 #define WEFT_VIEW_TURNS_MAX 16
@@ -50,6 +51,22 @@ struct weft_view_loop {
 /* The turn that the loop is to run next, when the last one is over; on its thread. NULL: it has
  * ended and given up its place. */
 struct weft_turn *weft_view_next(struct weft_view_loop *loop);
+
+/* The same for a serial view, without taking it: if it is at hand. NULL: ask weft_view_next(). */
+static inline struct weft_turn *weft_view_first(const struct weft_view_loop *loop)
+{
+    const struct weft_view *view = loop->view;
+    bool is_usual = view && view->limit == 1 && !view->base.test &&
+                    loop->turns < WEFT_VIEW_TURNS_MAX && !weft_pool_must_leave(loop->thread);
+    return is_usual ? view->taken.first : NULL;
+}
+
+static inline void weft_view_take_first(struct weft_view_loop *loop)
+{
+    loop->view->taken.first = loop->view->taken.first->next;
+    loop->turns++;
+    weft_turns_prefetch(&loop->view->taken);
+}
 
 /* Whether the calling thread runs for `d`, and for nothing inside it. */
 bool weft_is_innermost(struct weft_dispatcher *d);
