@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/await.h"
 
@@ -126,6 +127,48 @@ static void a_cancelled_handler_hears_why_and_ends(void **state)
         assert_string_equal(gate.reason, rows[i].text);
         finish(f);
     }
+}
+
+struct lines {
+    int ends[2];
+    atomic_int entered;
+};
+
+/* Plain blocking code that knows nothing of weft. */
+static int reads_a_line(struct berth_attempt *attempt, void *arg)
+{
+    struct lines *lines = arg;
+    char byte;
+    (void)attempt;
+    atomic_fetch_add(&lines->entered, 1);
+    return read(lines->ends[0], &byte, 1) < 0 ? -errno : 0;
+}
+
+static bool have_all_entered(void *arg)
+{
+    return atomic_load(&((struct lines *)arg)->entered) == SLOTS_CAPACITY;
+}
+
+static void on_virtual_a_cancel_reaches_a_blocking_call(void **state)
+{
+    struct fixture *f = *state;
+    struct lines lines = { .entered = 0 };
+    assert_int_equal(pipe(lines.ends), 0);
+    const struct berth_handler_opts opts = { .on = weft_virtual() };
+    assert_ok(registry_add(f->registry, "reads", reads_a_line, &lines, &opts, NULL));
+    for (uint64_t i = 1; i <= SLOTS_CAPACITY; i++)
+        start(f, i, "reads", "");
+    assert_true(await(have_all_entered, &lines, AWAIT_MS));
+
+    for (uint64_t i = 1; i <= SLOTS_CAPACITY; i++)
+        slots_cancel(f->slots, i, AGENT_CANCEL_TIMEOUT, 5000);
+
+    for (size_t i = 0; i < SLOTS_CAPACITY; i++) {
+        assert_end(await_end(f, NULL), AGENT_CANCELLED, "", "");
+        finish(f);
+    }
+    (void)close(lines.ends[0]);
+    (void)close(lines.ends[1]);
 }
 
 static void a_handler_that_completes_though_cancelled_has_completed(void **state)
@@ -321,6 +364,7 @@ int main(void)
         SLOTS_TEST(slots_are_used_again_and_again),
         SLOTS_TEST(an_attempt_is_in_the_fence_while_it_runs),
         SLOTS_TEST(a_cancelled_handler_hears_why_and_ends),
+        SLOTS_TEST(on_virtual_a_cancel_reaches_a_blocking_call),
         SLOTS_TEST(a_handler_that_completes_though_cancelled_has_completed),
         SLOTS_TEST(a_cancel_around_the_start_still_brings_one_item),
         SLOTS_TEST(a_cancel_of_what_is_not_there_is_ignored),

@@ -46,7 +46,8 @@ struct berth_attempt;
 /* ---- handlers ---- */
 
 /* The function behind a handler's name, run as a coroutine: all of weft is there, and plain
- * blocking C (it runs on weft_io() unless registered otherwise). Returns 0: completed; negative:
+ * blocking C (it runs on weft_io() unless registered otherwise; registered on weft_virtual(), its
+ * blocking calls of libc park, and are cancelled with the attempt). Returns 0: completed; negative:
  * failed, tried again by the job's rules; or a verdict, see below. Once the attempt is cancelled or
  * out of time its next wait in weft is -ECANCELED, which is to be returned after tidying up. */
 typedef int (*berth_handler_fn)(struct berth_attempt *attempt, void *arg);
@@ -90,7 +91,7 @@ int berth_attempt_retry_at(struct berth_attempt *attempt, int64_t unix_ms, const
 int berth_attempt_snooze(struct berth_attempt *attempt, int64_t delay_ms);
 
 struct berth_handler_opts {
-    struct weft_dispatcher *on; /* NULL: weft_io() */
+    struct weft_dispatcher *on; /* NULL: weft_io(). weft_virtual(): if it hardly calculates */
     size_t stack_bytes;         /* 0: the runtime's */
     uint64_t reserved[8];
 };
