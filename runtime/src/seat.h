@@ -30,6 +30,7 @@ struct weft_seat {
     struct weft_turns bound;
     atomic_uint queued; /* in `queue`; others may look */
     bool bound_was_last;
+    uint8_t fetched;              /* the first in `bound` whose stacks were sent for */
     atomic_uint turns;            /* begun so far, and who sat down; others may look */
     atomic_bool is_asked_to_look; /* at timers and descriptors, by the service thread */
     atomic_uint wanted;           /* somebody else wants to come in */
@@ -144,8 +145,9 @@ static inline bool weft_seat_push(struct weft_thread *thread, struct weft_seat *
     return true;
 }
 
-/* Brings what the next bound turns will need into the cache, while the present one runs. Inside. */
-void weft_seat_fetch(const struct weft_turn *next);
+/* Brings what the next bound turns will need into the cache, while the present one runs. Inside,
+ * when a bound one was taken and there are more. */
+void weft_seat_fetch(struct weft_seat *seat);
 
 /* Inside: takes the first that may run anywhere. There is one, and none is bound. */
 static inline void weft_seat_take_first(struct weft_seat *seat)
@@ -175,8 +177,8 @@ static inline struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct
                               atomic_load_explicit(&seat->turns, memory_order_relaxed) + 1,
                               memory_order_relaxed);
     weft_turns_prefetch(&seat->queue);
-    if (seat->bound.first)
-        weft_seat_fetch(seat->bound.first);
+    if (takes_bound && seat->bound.first)
+        weft_seat_fetch(seat);
     weft_seat_leave(thread, seat);
     return turn;
 }
