@@ -19,6 +19,8 @@
 #define IS_FIRING ((uintptr_t)1)
 /* Taken at once; then the lock is given back, so that nobody waits for it long. */
 #define FIRE_BATCH_MAX 64
+/* In a coroutine's block (tree.h), on a machine with 64-bit pointers. */
+#define WEFT_TIMER_OFFSET 192
 
 /* How a clock was locked. */
 enum access { AS_OWNER, AS_INTRUDER, BY_LOCK };
@@ -137,6 +139,16 @@ void weft_timer_cancel(struct weft_timer *timer)
     }
 }
 
+/* Most timers are part of a coroutine's block, behind the lines that firing it touches: those come
+ * while the rest of the batch is taken out. Of another timer it asks for its neighbours, in vain.
+ */
+static void prefetch_owner(const struct weft_timer *timer)
+{
+    const char *at = (const char *)timer;
+    for (size_t before = WEFT_TIMER_OFFSET; before > 0; before -= 64)
+        __builtin_prefetch(at - before, 1);
+}
+
 /* Takes out what is due, as a chain by node.next. */
 static struct berth_list_node *take_due(struct weft_clock *clock)
 {
@@ -145,6 +157,7 @@ static struct berth_list_node *take_due(struct weft_clock *clock)
         struct weft_timer *timer = weft_wheel_pop(&clock->wheel);
         if (!timer)
             break;
+        prefetch_owner(timer);
         atomic_store_explicit(&timer->clock, (uintptr_t)clock | IS_FIRING, memory_order_relaxed);
         *last = &timer->node;
         last = &timer->node.next;

@@ -221,9 +221,12 @@ struct weft_task {
     uint8_t : 0;
     bool has_box : 1; /* its waiter lies on the heap */
     bool has_lock_id : 1;
-    bool is_on_region;  /* it has begun there */
-    bool is_pinned;     /* there: nobody else comes on it until this one goes on */
-    bool is_in_element; /* inside such a call of the user's */
+    bool is_on_region;      /* it has begun there */
+    bool is_pinned;         /* there: nobody else comes on it until this one goes on */
+    bool is_in_element;     /* inside such a call of the user's */
+    uint8_t calls_in_a_row; /* libc calls since it last let others run */
+    uint8_t drained_count;  /* reads of drained streams (intercept_transfer.c) */
+    uint8_t eager_count;    /* of them to be tried all the same */
     union {
         struct {
             bool is_compact;   /* it runs on the region of its seat, turn.seat */
@@ -233,9 +236,6 @@ struct weft_task {
         };
         uint32_t unusual; /* any of these: it does not leave by the usual way (turn.h) */
     };
-    uint8_t calls_in_a_row; /* such calls since it last let others run */
-    uint8_t drained_count;  /* reads of drained streams (intercept_transfer.c) */
-    uint8_t eager_count;    /* of them to be tried all the same */
 
     struct weft_tree *tree;
     struct weft_scope_state *scope; /* it is a child of; NULL: a root */
@@ -275,6 +275,13 @@ struct weft_task {
 };
 
 #define WEFT_TASK_BYTES_SMALL offsetof(struct weft_task, name)
+
+#if defined(__x86_64__) && !WEFT_UCONTEXT && !WEFT_ASAN && !WEFT_TSAN
+_Static_assert(offsetof(struct weft_task, tree) == 64, "a launch writes two lines");
+_Static_assert(offsetof(struct weft_task, rc) == 128, "a launch writes two lines");
+_Static_assert(offsetof(struct weft_task, timer) == 192, "the first turn writes one line");
+_Static_assert(WEFT_TASK_BYTES_SMALL <= 256, "a million compact ones are 256 MB and their stacks");
+#endif
 
 /* What has to be there before others may take it for one that has begun. Not `rc`, which a
  * canceller may be writing who has just dropped it. */
@@ -371,6 +378,17 @@ static inline bool weft_task_is_cancelled(const struct weft_task *task)
 
 /* What a waiting coroutine gets to see of an ended task. */
 int weft_task_result(const struct weft_task *task);
+
+/* The same for a compact one, in two halves around the switch, so that the caller can do that in
+ * its own frame: with each frame less to be saved a million of them are some dozen MB smaller. back
+ * returns the coroutine itself.
+ *
+ *     struct weft_fiber *to = weft_compact_leave(thread, after);
+ *     thread = weft_fiber_switch_with(&self->compact.fiber, to, thread);
+ *     self = weft_compact_back(thread);
+ */
+struct weft_fiber *weft_compact_leave(struct weft_thread *thread, enum weft_after after);
+struct weft_task *weft_compact_back(struct weft_thread *thread);
 
 /* What a start that was refused does to a task that is linked already: it fails, unless it was
  * dropped meanwhile. Without the lock. */

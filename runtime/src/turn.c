@@ -19,6 +19,7 @@
 #include "view.h"
 
 static void stack_run(void);
+static void region_run(void);
 static void after_park(struct weft_task *task);
 static void check_overflow(const struct weft_task *task, const void *sp);
 
@@ -71,7 +72,7 @@ static bool enter_region(struct weft_task *task)
 {
     struct weft_region *region = &task->turn.seat->region;
     int rc = task->is_on_region ? weft_compact_enter(region, &task->compact)
-                                : weft_compact_begin(region, &task->compact, stack_run);
+                                : weft_compact_begin(region, &task->compact, region_run);
     task->is_on_region = task->is_on_region || rc == 0;
     return rc == 0;
 }
@@ -125,9 +126,9 @@ static void set_current(struct weft_thread *thread, struct weft_task *task)
     }
 }
 
-/* In line, like what calls it in wait.c: a parked compact coroutine is as large as its frames. */
-static inline __attribute__((always_inline)) void
-switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *next)
+/* All but the switch itself: where to switch to. */
+static inline struct weft_fiber *leave_for(struct weft_thread *thread, struct weft_task *self,
+                                           struct weft_task *next)
 {
     self->saved_errno = *thread->errno_at;
     atomic_store_explicit(&self->is_on_thread, false, memory_order_relaxed);
@@ -137,8 +138,14 @@ switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *
     if (self->is_compact)
         weft_put(&thread->runs_compact, false);
     set_current(thread, next);
-    weft_arrive(
-        weft_fiber_switch_with(fiber_of(self), next ? fiber_of(next) : &thread->fiber, thread));
+    return next ? fiber_of(next) : &thread->fiber;
+}
+
+static inline __attribute__((always_inline)) void
+switch_to(struct weft_thread *thread, struct weft_task *self, struct weft_task *next)
+{
+    struct weft_fiber *to = leave_for(thread, self, next);
+    weft_arrive(weft_fiber_switch_with(fiber_of(self), to, thread));
 }
 
 void weft_task_resume(struct weft_thread *thread, struct weft_task *task)
@@ -214,10 +221,49 @@ static void unpin(struct weft_task *self)
     self->is_pinned = false;
 }
 
+struct weft_fiber *weft_compact_leave(struct weft_thread *thread, enum weft_after after)
+{
+    struct weft_task *self = thread->current;
+    if (self->has_elements) {
+        weft_elements_uninstall(self);
+        thread = weft_thread_self();
+    }
+    if (thread->ended_count > 0)
+        weft_tasks_settle(thread);
+    self->after = (uint8_t)after;
+    if (self->is_in_call)
+        weft_call_park(self, thread);
+    prepare(self);
+    return leave_for(thread, self, after != WEFT_AFTER_MOVE ? next_task(thread, NULL) : NULL);
+}
+
+struct weft_task *weft_compact_back(struct weft_thread *thread)
+{
+    weft_arrive(thread);
+    struct weft_task *self = thread->current;
+    if (self->is_pinned)
+        unpin(self);
+    if (self->has_elements)
+        weft_elements_install(self);
+    return self;
+}
+
+/* By functions of which nothing is left on the stack while it is parked. */
+static __attribute__((noinline)) void leave_compact(struct weft_task *self, enum weft_after after)
+{
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_fiber *to = weft_compact_leave(thread, after);
+    (void)weft_compact_back(weft_fiber_switch_with(&self->compact.fiber, to, thread));
+}
+
 /* A coroutine that moves takes its thread along, if that has nothing else to do: so it goes by the
  * thread's own stack. */
 void weft_task_leave(struct weft_task *self, enum weft_after after)
 {
+    if (self->is_compact) {
+        leave_compact(self, after);
+        return;
+    }
     if (self->has_elements)
         weft_elements_uninstall(self);
     struct weft_thread *thread = weft_thread_self();
@@ -229,13 +275,8 @@ void weft_task_leave(struct weft_task *self, enum weft_after after)
     if (self->is_in_call)
         weft_call_park(self, thread);
     bool goes_on = outer || after != WEFT_AFTER_MOVE;
-    if (self->is_compact)
-        prepare(self);
     switch_to(thread, self, goes_on ? next_task(thread, outer) : NULL);
-    if (!self->is_compact)
-        self->turn.seat = NULL;
-    else if (self->is_pinned)
-        unpin(self);
+    self->turn.seat = NULL;
     if (self->has_elements)
         weft_elements_install(self);
 }
@@ -417,10 +458,6 @@ static __attribute__((noinline)) void end(struct weft_thread *thread, struct wef
     if (!is_kept && thread->ended_count > 0)
         weft_tasks_settle(thread);
     struct weft_task *outer = self->outer;
-    if (self->is_compact) {
-        self->after = WEFT_AFTER_END;
-        switch_to(thread, self, next_task(thread, outer));
-    }
     struct weft_stack *stack = self->stack;
     if (!is_kept) {
         if (!stack->is_guarded)
@@ -442,6 +479,49 @@ static __attribute__((noinline)) void end(struct weft_thread *thread, struct wef
         return;
     weft_arrive(
         weft_fiber_switch_with(&stack->fiber, next ? fiber_of(next) : &thread->fiber, thread));
+}
+
+static __attribute__((noinline)) void before_fn(struct weft_thread *thread)
+{
+    weft_fiber_entered(fiber_of(thread->current));
+    weft_arrive(thread);
+    if (thread->current->has_elements)
+        weft_elements_install(thread->current);
+}
+
+/* After the function of a coroutine has returned: which that is. */
+static inline struct weft_task *after_fn(int rc)
+{
+    struct weft_task *self = weft_self();
+    self->rc = rc;
+    if (self->innermost)
+        die_of_open_scope(self);
+    if (rc < 0)
+        weft_task_report(self);
+    if (self->has_elements)
+        weft_elements_uninstall(self);
+    return self;
+}
+
+/* It cannot be ended on the region, where the next one will be: whoever arrives does it. */
+static __attribute__((noinline, noreturn)) void end_compact(int rc)
+{
+    struct weft_task *self = after_fn(rc);
+    struct weft_thread *thread = weft_thread_self();
+    if (thread->ended_count > 0)
+        weft_tasks_settle(thread);
+    self->after = WEFT_AFTER_END;
+    struct weft_fiber *to = leave_for(thread, self, next_task(thread, NULL));
+    (void)weft_fiber_switch_with(&self->compact.fiber, to, thread);
+    weft_die("a compact coroutine goes on after its end");
+}
+
+/* The first frame of a compact coroutine: what it holds is saved with each, so it holds nothing. */
+static void region_run(void)
+{
+    before_fn(weft_thread_self());
+    struct weft_task *self = weft_self();
+    end_compact(self->fn(self->arg));
 }
 
 /* All that ever runs on a stack: one coroutine after the other. In between the stack rests in the
