@@ -168,6 +168,68 @@ static void others_of_the_thread_run_meanwhile(void **state)
     assert_true(race.ran_meanwhile);
 }
 
+#define QUESTIONS 8
+
+struct question {
+    int number;
+    atomic_int *done;
+};
+
+static int ask(void *arg)
+{
+    struct question *q = arg;
+    char buffer[BUFFER_BYTES], host[64];
+    struct hostent entry, *found = NULL;
+    struct addrinfo *list = NULL;
+    struct in_addr in = { .s_addr = htonl(INADDR_LOOPBACK) };
+    const struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = in };
+    const struct sockaddr *address = (const struct sockaddr *)&to;
+    int error = 0;
+    switch (q->number) {
+    case 0:
+        if (getaddrinfo("127.0.0.1", NULL, NULL, &list) == 0)
+            freeaddrinfo(list);
+        break;
+    case 1: error = getnameinfo(address, sizeof to, host, sizeof host, NULL, 0, 0); break;
+    case 2: (void)gethostbyname("127.0.0.1"); break;
+    case 3: (void)gethostbyname2("127.0.0.1", AF_INET); break;
+    case 4: (void)gethostbyaddr(&in, sizeof in, AF_INET); break;
+    case 5:
+        (void)gethostbyname_r("127.0.0.1", &entry, buffer, sizeof buffer, &found, &error);
+        break;
+    case 6:
+        (void)gethostbyname2_r("127.0.0.1", AF_INET, &entry, buffer, sizeof buffer, &found, &error);
+        break;
+    case 7:
+        (void)gethostbyaddr_r(&in, sizeof in, AF_INET, &entry, buffer, sizeof buffer, &found,
+                              &error);
+        break;
+    }
+    ++*q->done;
+    return 0;
+}
+
+static int ask_everything(void *arg)
+{
+    struct question *questions = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < QUESTIONS; i++)
+        weft_launch(&scope, NULL, ask, &questions[i]);
+    return weft_scope_close(&scope, 0);
+}
+
+static void each_call_is_made_on_io(void **state)
+{
+    (void)state;
+    atomic_int done = 0;
+    struct question questions[QUESTIONS];
+    for (int i = 0; i < QUESTIONS; i++)
+        questions[i] = (struct question){ .number = i, .done = &done };
+
+    assert_pooled(ask_everything, questions, &done, QUESTIONS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +237,7 @@ int main(void)
         parking_unit_test(the_old_calls_work_and_fill_the_callers_buffer),
         parking_unit_test(h_errno_comes_from_the_other_thread),
         parking_unit_test(others_of_the_thread_run_meanwhile),
+        parking_unit_test(each_call_is_made_on_io),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,3 +101,19 @@ void io_free(struct io_block *block)
     block->is_free = true;
     assert_int_equal(weft_root_close(block->root), 0);
 }
+
+void assert_pooled(weft_fn fn, void *arg, const atomic_int *done, int count)
+{
+    struct io_block block;
+    assert_int_equal(weft_configure(&(struct weft_opts){ .io_threads = 1 }), 0);
+    io_block(&block);
+    struct weft_task *root = weft_root_open(weft_virtual(), fn, arg);
+
+    (void)usleep(20000); /* sleeps: that nothing happens shows only in time */
+
+    int early = *done;
+    io_free(&block);
+    assert_int_equal(weft_root_close(root), 0);
+    assert_int_equal(early, 0);
+    assert_int_equal(*done, count);
+}

@@ -59,3 +59,8 @@ struct io_block {
 };
 void io_block(struct io_block *block);
 void io_free(struct io_block *block);
+
+/* Runs fn(arg) on virtual, whose `count` coroutines raise `done` behind a call that is to be done
+ * on io: none gets there while io is full, and all do when it is not. (That a call holds no thread
+ * would not show: those that are quick hold none for long.) */
+void assert_pooled(weft_fn fn, void *arg, const atomic_int *done, int count);
