@@ -94,9 +94,8 @@ static void hold(struct locks *l)
     }
 }
 
-static void give(struct locks *l)
+static void let_go(struct locks *l)
 {
-    l->is_told = true; /* on the one thread of both */
     switch (l->way) {
     case MUTEX_TIMED:
     case MUTEX_CLOCK: (void)pthread_mutex_unlock(&l->mutex); break;
@@ -105,12 +104,20 @@ static void give(struct locks *l)
     case READ_CLOCK:
     case WRITE_TIMED:
     case WRITE_CLOCK: (void)pthread_rwlock_unlock(&l->rwlock); break;
+    default: break;
+    }
+}
+
+static void give(struct locks *l)
+{
+    l->is_told = true; /* on the one thread of both */
+    switch (l->way) {
     case COND_TIMED:
     case COND_CLOCK: (void)pthread_cond_signal(&l->cond); break;
     case COND_C11: (void)cnd_signal(&l->cnd); break;
     case SEM_TIMED:
     case SEM_CLOCK: (void)sem_post(&l->sem); break;
-    case WAY_COUNT: break;
+    default: let_go(l); break;
     }
 }
 
@@ -119,6 +126,8 @@ static int want(void *arg)
     struct locks *l = arg;
     int rc = wait_timed(l);
     l->order = l->order * 10 + 2;
+    if (rc == 0)
+        let_go(l);
     return rc == 0 ? 0 : -EBADE;
 }
 
