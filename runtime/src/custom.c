@@ -27,7 +27,7 @@
 #include "guest.h"
 #include "immediate.h"
 #include "names.h"
-#include "sys.h"
+#include "rest.h"
 #include "threads.h"
 #include "tree.h"
 
@@ -50,9 +50,7 @@ struct weft_custom {
     atomic_bool is_closed; /* is read without it, too */
     unsigned running;
     struct berth_list out, spare;
-    struct weft_lock rest_lock; /* of what follows; for a wake may end in dispatch */
-    struct weft_waiters closer;
-    atomic_uint has_come_to_rest; /* a futex, for a plain thread that closes it */
+    struct weft_rest rest;
 };
 
 static int custom_dispatch(struct weft_dispatcher *d, struct weft_turn *turn);
@@ -313,32 +311,8 @@ static void rest_and_unlock(struct weft_custom *custom)
 {
     bool is_over = custom->is_closed && is_at_rest(custom);
     weft_lock_release(&custom->lock);
-    if (!is_over)
-        return;
-    weft_lock_acquire(&custom->rest_lock);
-    custom->has_come_to_rest = 1;
-    if (custom->closer.first)
-        weft_waiters_wake(&custom->closer, custom->closer.first);
-    weft_lock_release(&custom->rest_lock);
-    weft_sys_futex_wake(&custom->has_come_to_rest);
-}
-
-/* It was not at rest when it was closed. */
-static void await_rest(struct weft_custom *custom)
-{
-    struct weft_task *self = weft_self();
-    bool has_waiter = self && weft_waiter_reserve(self) == 0; /* else it blocks */
-    weft_lock_acquire(&custom->rest_lock);
-    bool must_park = has_waiter && custom->has_come_to_rest == 0;
-    if (must_park)
-        weft_waiters_join(&custom->closer, self);
-    weft_lock_release(&custom->rest_lock);
-    if (must_park)
-        weft_wait_deaf(self, "close", &self->is_done);
-    while (custom->has_come_to_rest == 0)
-        weft_sys_futex_wait(&custom->has_come_to_rest, 0);
-    weft_lock_acquire(&custom->rest_lock); /* the waker is out of there */
-    weft_lock_release(&custom->rest_lock);
+    if (is_over)
+        weft_rest_come(&custom->rest);
 }
 
 static void refuse_queue(struct weft_turns *queue)
@@ -382,7 +356,7 @@ int weft_dispatcher_close(struct weft_dispatcher *d)
         return -ENODEV;
     refuse_queue(&queue);
     if (must_wait)
-        await_rest(custom);
+        weft_rest_await(&custom->rest);
     refuse_out(custom);
     weft_name_release(custom->base.name); /* which is still shown where it was */
     custom->ops = (struct weft_dispatcher_ops){ 0 };

@@ -18,8 +18,8 @@
 #include "dead.h"
 #include "immediate.h"
 #include "names.h"
+#include "rest.h"
 #include "seat.h"
-#include "sys.h"
 #include "tree.h"
 
 #define THREADS_MAX 65535
@@ -27,10 +27,8 @@
 struct fixed {
     struct weft_pool pool;
     struct fixed *next;
-    atomic_uint threads;        /* that have not left yet */
-    struct weft_lock rest_lock; /* of what follows */
-    struct weft_waiters closer;
-    atomic_uint has_come_to_rest; /* a futex */
+    atomic_uint threads;   /* that have not left yet */
+    struct weft_rest rest; /* of its threads */
 };
 
 static struct weft_lock all_lock;
@@ -42,37 +40,10 @@ static struct fixed *fixed_of(struct weft_pool *pool)
     return berth_container_of(pool, struct fixed, pool);
 }
 
-static void rest(struct fixed *fixed)
-{
-    weft_lock_acquire(&fixed->rest_lock);
-    fixed->has_come_to_rest = 1;
-    if (fixed->closer.first)
-        weft_waiters_wake(&fixed->closer, fixed->closer.first);
-    weft_lock_release(&fixed->rest_lock);
-    weft_sys_futex_wake(&fixed->has_come_to_rest);
-}
-
 void weft_fixed_left(struct weft_pool *pool)
 {
     if (atomic_fetch_sub(&fixed_of(pool)->threads, 1) == 1)
-        rest(fixed_of(pool));
-}
-
-static void await_rest(struct fixed *fixed)
-{
-    struct weft_task *self = weft_self();
-    bool has_waiter = self && weft_waiter_reserve(self) == 0; /* else it blocks */
-    weft_lock_acquire(&fixed->rest_lock);
-    bool must_park = has_waiter && fixed->has_come_to_rest == 0;
-    if (must_park)
-        weft_waiters_join(&fixed->closer, self);
-    weft_lock_release(&fixed->rest_lock);
-    if (must_park)
-        weft_wait_deaf(self, "close", &self->is_done);
-    while (fixed->has_come_to_rest == 0)
-        weft_sys_futex_wait(&fixed->has_come_to_rest, 0);
-    weft_lock_acquire(&fixed->rest_lock); /* the waker is out of there */
-    weft_lock_release(&fixed->rest_lock);
+        weft_rest_come(&fixed_of(pool)->rest);
 }
 
 /* Ends its threads: they see is_closed, and leave. */
@@ -89,8 +60,8 @@ static void threads_end(struct fixed *fixed)
         weft_poller_kick(&pool->seats[i].poller);
     }
     if (atomic_fetch_sub(&fixed->threads, 1) == 1) /* the opener's own */
-        rest(fixed);
-    await_rest(fixed);
+        weft_rest_come(&fixed->rest);
+    weft_rest_await(&fixed->rest);
 }
 
 static int threads_begin(struct fixed *fixed)
