@@ -8,21 +8,24 @@
 
 #include "lock.h"
 
-#define BIASED      0x8000u /* in `owner` */
-#define NUMBER_MASK 0x7fffu
-#define REVOKED_MAX 9
+/* In `owner`. */
+#define BIASED        0x8000u
+#define REVOKED_SHIFT 11
+#define REVOKED_MAX   9
+#define NUMBER_MASK   0x07ffu
 
-_Static_assert(sizeof(struct weft_bias) <= 8, "it must fit into the objects of weft/sync.h");
+_Static_assert(sizeof(struct weft_bias) == 6, "see there");
 _Static_assert((WEFT_BIAS_FIRST << REVOKED_MAX) <= UINT16_MAX, "streak must hold it");
 _Static_assert(WEFT_BIAS_HOLDERS_MAX <= NUMBER_MASK, "owner must hold it");
+_Static_assert((REVOKED_MAX << REVOKED_SHIFT | NUMBER_MASK) < BIASED, "owner must hold it");
 
 /* In no state, so that nobody counts as inside it; not NULL, so that nobody comes in by it. */
 static const struct weft_bias no_lock;
 struct weft_bias_holder weft_bias_nobody = {
-    .inside = { &no_lock, &no_lock, &no_lock },
+    .inside = { &no_lock, &no_lock, &no_lock, &no_lock },
     .key = BIASED,
 };
-_Static_assert(WEFT_BIAS_KIND_COUNT == 3, "each kind of nobody's is taken");
+_Static_assert(WEFT_BIAS_KIND_COUNT == 4, "each kind of nobody's is taken");
 
 /* holders[0] is never given out: number 0 is nobody's. */
 static struct weft_bias_holder holders[WEFT_BIAS_HOLDERS_MAX + 1];
@@ -72,24 +75,26 @@ static void take_word(struct weft_bias *lock)
 static void take_away(struct weft_bias *lock, unsigned owner, enum weft_bias_kind kind)
 {
     const struct weft_bias_holder *holder = &holders[owner & NUMBER_MASK];
-    atomic_store_explicit(&lock->owner, 0, memory_order_relaxed);
+    unsigned revoked = lock->streak < REVOKED_MAX ? lock->streak + 1U : REVOKED_MAX;
+    atomic_store_explicit(&lock->owner, (uint16_t)(revoked << REVOKED_SHIFT), memory_order_relaxed);
     weft_fence_heavy();
     for (unsigned round = 0;
          atomic_load_explicit(&holder->inside[kind], memory_order_acquire) == lock; round++)
         weft_lock_pause(round);
     lock->streak = 0;
-    if (lock->revoked < REVOKED_MAX)
-        lock->revoked++;
 }
 
 /* With the word of a lock that has no owner. */
-static void count(struct weft_bias *lock, unsigned last, const struct weft_bias_holder *holder)
+static void count(struct weft_bias *lock, unsigned owner, const struct weft_bias_holder *holder)
 {
+    unsigned last = owner & NUMBER_MASK, revoked = owner >> REVOKED_SHIFT;
     if (last != holder->number) {
-        atomic_store_explicit(&lock->owner, holder->number, memory_order_relaxed);
+        owner = holder->number | revoked << REVOKED_SHIFT;
+        atomic_store_explicit(&lock->owner, (uint16_t)owner, memory_order_relaxed);
         lock->streak = 0;
     } else if (last != 0 && weft_fence_is_unequal &&
-               ++lock->streak >= (unsigned)WEFT_BIAS_FIRST << lock->revoked) {
+               ++lock->streak >= (unsigned)WEFT_BIAS_FIRST << revoked) {
+        lock->streak = (uint16_t)revoked;
         atomic_store_explicit(&lock->owner, holder->key, memory_order_relaxed);
     }
 }

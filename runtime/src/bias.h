@@ -17,7 +17,7 @@
  *
  * Invariants
  * 1. Who is inside by the word holds the word; who is inside by bias is the owner, and its holder
- *    says so. Only who holds the word writes `owner`, `streak` and `revoked`.
+ *    says so. Only who holds the word writes `owner` and `streak`.
  * 2. At most one is inside. Two by the word: no. The owner by bias and another by the word: that
  *    one has found no owner, and then none enters by bias before it has given back the word, for
  *    who becomes the owner holds it meanwhile; or it has revoked, and by the fences either it sees
@@ -40,22 +40,30 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "fence.h"
 
 /* A thread is inside one lock of a kind by bias; a second one of that kind it takes by the word. */
-enum weft_bias_kind { WEFT_BIAS_TREE, WEFT_BIAS_VIEW, WEFT_BIAS_OBJECT, WEFT_BIAS_KIND_COUNT };
+enum weft_bias_kind {
+    WEFT_BIAS_TREE,
+    WEFT_BIAS_VIEW,
+    WEFT_BIAS_OBJECT,
+    WEFT_BIAS_PARK,
+    WEFT_BIAS_KIND_COUNT
+};
 
 #define WEFT_BIAS_FIRST       64
 #define WEFT_BIAS_HOLDERS_MAX 1024 /* further threads take each lock by the word */
 
-/* Eight bytes, or rather six: it has to fit into the objects of weft/sync.h. */
+/* Six bytes: it has to fit into the objects of weft/sync.h, and into a coroutine's first line. */
 struct weft_bias {
     atomic_uchar is_taken;
-    uint8_t revoked;         /* how often, up to a maximum */
-    _Atomic(uint16_t) owner; /* the key of the owner; or the number of who took it last */
-    uint16_t streak;         /* how often that one has in a row */
+    _Atomic(uint8_t) state; /* for whose lock it is: a byte under it; others may look */
+    /* The key of the owner; or the number of who took it last, and how often it was revoked. */
+    _Atomic(uint16_t) owner;
+    uint16_t streak; /* how often that one has in a row; if there is an owner: the revocations */
 };
 
 struct weft_bias_holder {
@@ -92,6 +100,26 @@ static inline void weft_bias_acquire(struct weft_bias *lock, struct weft_bias_ho
         atomic_store_explicit(&holder->inside[kind], NULL, memory_order_release);
     }
     weft_bias_acquire_slow(lock, holder, kind);
+}
+
+/* By bias, or not at all: false. Of a kind of which no second one is taken meanwhile. */
+static inline bool weft_bias_enter(struct weft_bias *lock, struct weft_bias_holder *holder,
+                                   enum weft_bias_kind kind)
+{
+    if (atomic_load_explicit(&lock->owner, memory_order_relaxed) != holder->key)
+        return false; /* nor does `nobody` come further */
+    atomic_store_explicit(&holder->inside[kind], lock, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(atomic_load_explicit(&lock->owner, memory_order_acquire) == holder->key,
+                         1))
+        return true;
+    atomic_store_explicit(&holder->inside[kind], NULL, memory_order_release);
+    return false;
+}
+
+static inline void weft_bias_leave(struct weft_bias_holder *holder, enum weft_bias_kind kind)
+{
+    atomic_store_explicit(&holder->inside[kind], NULL, memory_order_release);
 }
 
 static inline void weft_bias_release(struct weft_bias *lock, struct weft_bias_holder *holder,

@@ -101,6 +101,15 @@ static void *ring_pop(struct weft_chan *chan)
 
 /* ---- those who wait -------------------------------------------------------------------------- */
 
+/* berth_list_pop_front() of a list that is not empty. */
+static inline void take_first(struct berth_list *queue)
+{
+    struct berth_list_node *first = queue->ring.next;
+    queue->ring.next = first->next;
+    first->next->prev = &queue->ring;
+    *first = (struct berth_list_node){ .next = NULL };
+}
+
 static bool is_served(const struct weft_chan_node *node)
 {
     return node->call->is_select && node->call->winner;
@@ -128,18 +137,23 @@ static bool has_waiting(struct berth_list *queue)
     return link;
 }
 
-static inline void serve(struct weft_chan_node *node, int rc)
+static inline void serve_by(struct weft_bias_holder *holder, struct weft_chan_node *node, int rc)
 {
     node->rc = rc;
-    weft_handover_give(&node->call->handover);
+    weft_handover_give(&node->call->handover, holder);
 }
 
-static inline void give(const struct weft_chan *chan, struct weft_chan_node *receiver,
-                        const void *item, uint64_t order)
+static void serve(struct weft_chan_node *node, int rc)
+{
+    serve_by(weft_holder(weft_thread_self()), node, rc);
+}
+
+static inline void give(struct weft_bias_holder *holder, const struct weft_chan *chan,
+                        struct weft_chan_node *receiver, const void *item, uint64_t order)
 {
     copy(chan, receiver->call->item, item);
     receiver->call->order = order;
-    serve(receiver, 1);
+    serve_by(holder, receiver, 1);
 }
 
 static bool give_to_first(struct weft_chan *chan, const void *item, uint64_t order,
@@ -148,7 +162,7 @@ static bool give_to_first(struct weft_chan *chan, const void *item, uint64_t ord
     struct weft_chan_node *node = claim_first(&chan->receivers);
     if (!node)
         return false;
-    give(chan, node, item, order);
+    give(weft_holder(weft_thread_self()), chan, node, item, order);
     after->woken = node;
     return true;
 }
@@ -275,12 +289,12 @@ int weft_chan_send(struct weft_chan *chan, const void *item, size_t item_bytes, 
         return weft_chan_misfit(chan, "weft_chan_send");
     struct weft_bias_holder *holder = weft_holder(thread);
     weft_bias_acquire(&chan->lock, holder, WEFT_BIAS_OBJECT);
-    struct berth_list_node *first = berth_list_first(&chan->receivers);
-    struct weft_chan_node *receiver = first ? node_of(first) : NULL;
-    if (RARELY(!receiver || receiver->call->is_select))
+    struct berth_list_node *first = chan->receivers.ring.next;
+    struct weft_chan_node *receiver = node_of(first);
+    if (RARELY(first == &chan->receivers.ring || receiver->call->is_select))
         return send_otherwise(chan, self, item, deadline_ns);
-    berth_list_remove(first);
-    give(chan, receiver, item, chan->given++);
+    take_first(&chan->receivers);
+    give(holder, chan, receiver, item, chan->given++);
     weft_bias_release(&chan->lock, holder, WEFT_BIAS_OBJECT);
     weft_handover_wake(&receiver->call->handover, thread);
     return 0;

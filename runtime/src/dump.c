@@ -183,7 +183,7 @@ static enum state state_of(const struct weft_task *task)
         return QUEUED;
     if (task->is_on_thread)
         return RUNNING;
-    return task->park == WEFT_PARK_PARKED ? PARKED : READY;
+    return weft_get(&task->park.state) == WEFT_PARK_PARKED ? PARKED : READY;
 }
 
 /* A name must not make two lines of one. */

@@ -57,16 +57,30 @@ struct weft_handover {
     struct weft_lock hold;
 };
 
-/* Under the object's lock, when what it gets has been written. */
-static inline void weft_handover_give(struct weft_handover *handover)
+/* A coroutine that is down is the caller's until it is woken; else false, and nothing is changed.
+ */
+static inline __attribute__((always_inline)) bool
+weft_handover_claim(struct weft_task *task, struct weft_bias_holder *holder)
 {
-    uint8_t parked = WEFT_PARK_PARKED;
-    if (atomic_compare_exchange_strong(&handover->task->park, &parked, WEFT_PARK_RUNS)) {
+    if (__builtin_expect(!weft_bias_enter(&task->park, holder, WEFT_BIAS_PARK), 0))
+        return weft_wake_claim_parked(task);
+    bool is_down = weft_get(&task->park.state) == WEFT_PARK_PARKED;
+    if (is_down)
+        weft_put(&task->park.state, WEFT_PARK_RUNS);
+    weft_bias_leave(holder, WEFT_BIAS_PARK);
+    return is_down;
+}
+
+/* Under the object's lock, when what it gets has been written. */
+static inline __attribute__((always_inline)) void
+weft_handover_give(struct weft_handover *handover, struct weft_bias_holder *holder)
+{
+    if (__builtin_expect(weft_handover_claim(handover->task, holder), 1)) {
         weft_put(&handover->is_done, true);
         return;
     }
     weft_put(&handover->hold.is_taken, 1);
-    /* Enough, for a wake follows, and that and its taking are read-modify-writes of one word. */
+    /* Enough, for a wake follows, and that and its taking are under one lock. */
     atomic_store_explicit(&handover->is_done, true, memory_order_release);
 }
 

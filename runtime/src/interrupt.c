@@ -67,10 +67,10 @@ int weft_interruptible(weft_fn fn, void *arg)
         return rc;
     rc = enter(self, &interrupt);
     if (rc == 0) {
-        uint8_t intercept = self->intercept;
+        unsigned intercept = self->intercept;
         self->intercept = WEFT_INTERCEPT_OFF; /* its calls are to block */
         rc = fn(arg);
-        self->intercept = intercept;
+        self->intercept = intercept & 3U;
         WEFT_REQUIRE(weft_thread_self() == interrupt.thread,
                      "what weft_interruptible() runs has waited by a call of weft");
         leave(self);

@@ -83,7 +83,7 @@ static struct call *serve_first(struct weft_waiters *waiters)
         return NULL;
     struct call *call = call_of(waiters->first);
     weft_waiters_leave(waiters, &call->waiter);
-    weft_handover_give(&call->handover);
+    weft_handover_give(&call->handover, weft_holder(weft_thread_self()));
     return call;
 }
 
@@ -94,7 +94,7 @@ static struct weft_waiter *serve_all(struct weft_waiters *waiters, int rc)
     for (struct weft_waiter *waiter = first; waiter; waiter = waiter->next) {
         waiter->is_queued = false;
         call_of(waiter)->rc = rc;
-        weft_handover_give(&call_of(waiter)->handover);
+        weft_handover_give(&call_of(waiter)->handover, weft_holder(weft_thread_self()));
     }
     *waiters = (struct weft_waiters){ .first = NULL };
     return first;

@@ -53,7 +53,7 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
     }
     weft_task_init(task, spec->dispatcher, spec->fn, spec->arg, stack_class);
     task->id = weft_task_id_new(thread);
-    task->start = (uint8_t)spec->start;
+    task->start = (unsigned)spec->start & 3;
     if (spec->start == WEFT_START_HELD)
         weft_put(&task->phase, WEFT_PHASE_HELD);
     task->has_own_block = spec->item;

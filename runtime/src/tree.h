@@ -162,9 +162,9 @@ struct weft_ticket {
     int rc; /* of a refused one */
 };
 
-/* park: where a coroutine stands between running and parked. A wake that comes while it runs is
- * kept as a token, and the next park returns at once; so wakes are never lost, and whoever parks
- * looks again whether what it waits for is there. */
+/* park.state, under that lock: where a coroutine stands between running and parked. A wake that
+ * comes while it runs is kept as a token, and the next park returns at once; so wakes are never
+ * lost, and whoever parks looks again whether what it waits for is there. */
 enum weft_park { WEFT_PARK_RUNS, WEFT_PARK_TOKEN, WEFT_PARK_PARKED };
 
 /* Whether a coroutine's libc calls park (intercept.h). */
@@ -200,15 +200,11 @@ struct weft_task {
         struct weft_waiter *box; /* if has_box: weft_task_waiter() */
     };
     int8_t stack_class; /* reserved; negative: not any more */
-    uint8_t start;      /* enum weft_start */
     uint8_t after;      /* enum weft_after */
-    uint8_t intercept;  /* enum weft_intercept */
-    _Atomic(uint8_t) park;
     _Atomic(uint8_t) phase;
     _Atomic(uint8_t) fate;
     atomic_bool has_begun;    /* its first turn, or that has found it dropped */
     atomic_bool is_cancelled; /* from outside */
-
     atomic_bool is_on_thread; /* for the dump */
     atomic_bool has_timed_out;
     atomic_bool is_done; /* what its waiter sets */
@@ -217,16 +213,16 @@ struct weft_task {
     bool has_name : 1;
     bool has_own_block : 1; /* its memory is not of one of the common sizes */
     bool is_small : 1;      /* its block ends before the last group */
+    uint8_t start : 2;      /* enum weft_start */
     /* The coroutine's own. */
     uint8_t : 0;
     bool has_box : 1; /* its waiter lies on the heap */
     bool has_lock_id : 1;
-    bool is_on_region;      /* it has begun there */
-    bool is_pinned;         /* there: nobody else comes on it until this one goes on */
-    bool is_in_element;     /* inside such a call of the user's */
+    bool is_on_region : 1;  /* it has begun there */
+    bool is_pinned : 1;     /* there: nobody else comes on it until this one goes on */
+    bool is_in_element : 1; /* inside such a call of the user's */
+    uint8_t intercept : 2;  /* enum weft_intercept */
     uint8_t calls_in_a_row; /* libc calls since it last let others run */
-    uint8_t drained_count;  /* reads of drained streams (intercept_transfer.c) */
-    uint8_t eager_count;    /* of them to be tried all the same */
     union {
         struct {
             bool is_compact;   /* it runs on the region of its seat, turn.seat */
@@ -236,6 +232,9 @@ struct weft_task {
         };
         uint32_t unusual; /* any of these: it does not leave by the usual way (turn.h) */
     };
+    uint8_t drained_count; /* reads of drained streams (intercept_transfer.c) */
+    uint8_t eager_count;   /* of them to be tried all the same */
+    struct weft_bias park; /* .state: enum weft_park */
 
     struct weft_tree *tree;
     struct weft_scope_state *scope; /* it is a child of; NULL: a root */
@@ -463,6 +462,7 @@ void weft_wake(struct weft_task *task);
 /* The same in two steps. claim: leaves a token, or true: it was parked, and stays where it is until
  * the caller, and nobody else, lets it go on. */
 bool weft_wake_claim(struct weft_task *task);
+bool weft_wake_claim_parked(struct weft_task *task); /* leaves no token */
 void weft_wake_go(struct weft_task *task);
 
 /* Queues of waiters, under the lock of what they wait for. join: the task's own waiter, at the

@@ -20,7 +20,6 @@
 
 static void stack_run(void);
 static void region_run(void);
-static void after_park(struct weft_task *task);
 static void check_overflow(const struct weft_task *task, const void *sp);
 
 static struct weft_task *task_of(struct weft_turn *turn)
@@ -296,7 +295,7 @@ void weft_turn_arrive(struct weft_thread *thread)
     if (!left->stack->is_guarded)
         check_overflow(left, weft_fiber_sp(fiber_of(left)));
     switch (left->after) {
-    case WEFT_AFTER_PARK: after_park(left); break;
+    case WEFT_AFTER_PARK: weft_turn_parked(thread, left); break;
     case WEFT_AFTER_YIELD: weft_task_dispatch(left); break;
     case WEFT_AFTER_MOVE: weft_move_arrived(left); break;
     case WEFT_AFTER_CALL: break;
@@ -318,17 +317,15 @@ void weft_task_dispatch(struct weft_task *task)
         weft_turn_refused(&task->turn, rc);
 }
 
-static void after_park(struct weft_task *task)
+void weft_turn_parked(struct weft_thread *thread, struct weft_task *task)
 {
-    uint8_t seen = WEFT_PARK_RUNS;
-    if (!atomic_compare_exchange_strong(&task->park, &seen, WEFT_PARK_PARKED))
-        weft_turn_woken_early(task);
-}
-
-void weft_turn_woken_early(struct weft_task *task)
-{
-    (void)atomic_exchange(&task->park, WEFT_PARK_RUNS);
-    weft_trace_wake(task);
+    weft_bias_acquire(&task->park, thread->holder, WEFT_BIAS_PARK);
+    bool is_down = weft_get(&task->park.state) == WEFT_PARK_RUNS;
+    weft_put(&task->park.state, is_down ? WEFT_PARK_PARKED : WEFT_PARK_RUNS);
+    weft_bias_release(&task->park, thread->holder, WEFT_BIAS_PARK);
+    if (is_down)
+        return;
+    weft_trace_wake(task); /* woken before it was down */
     weft_task_dispatch(task);
 }
 

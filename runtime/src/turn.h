@@ -20,8 +20,8 @@
  * way, for all that is not done in line. */
 void weft_turn_arrive(struct weft_thread *thread);
 
-/* It was woken before it was down: to be queued again. */
-void weft_turn_woken_early(struct weft_task *task);
+/* Its stack has been left to park: it is down, unless it has been woken meanwhile. */
+void weft_turn_parked(struct weft_thread *thread, struct weft_task *task);
 
 /* Whoever was left may be running elsewhere as soon as it has been parked, or its seat has been
  * left: it is not touched after that. */
@@ -30,10 +30,16 @@ static inline void weft_arrive(struct weft_thread *thread)
     struct weft_task *parked = thread->parked;
     if (__builtin_expect(parked != NULL, 1)) {
         thread->parked = NULL;
-        uint8_t seen = WEFT_PARK_RUNS;
-        if (__builtin_expect(
-                !atomic_compare_exchange_strong(&parked->park, &seen, WEFT_PARK_PARKED), 0))
-            weft_turn_woken_early(parked);
+        struct weft_bias_holder *holder = thread->holder;
+        if (!weft_bias_enter(&parked->park, holder, WEFT_BIAS_PARK)) {
+            weft_turn_parked(thread, parked);
+        } else if (__builtin_expect(weft_get(&parked->park.state) == WEFT_PARK_RUNS, 1)) {
+            weft_put(&parked->park.state, WEFT_PARK_PARKED);
+            weft_bias_leave(holder, WEFT_BIAS_PARK);
+        } else {
+            weft_bias_leave(holder, WEFT_BIAS_PARK);
+            weft_turn_parked(thread, parked);
+        }
     } else if (thread->inside) {
         weft_seat_leave(thread, thread->inside);
         thread->inside = NULL;
@@ -129,9 +135,22 @@ static inline __attribute__((always_inline)) int weft_usual_wait(struct weft_thr
     return weft_wait(self, what, is_done, WEFT_NEVER);
 }
 
-/* Queues a coroutine that goes on, as weft_task_dispatch() does. */
-static inline void weft_usual_dispatch(struct weft_thread *thread, struct weft_task *task)
+/* Queues a coroutine that goes on, as weft_task_dispatch() does: in line if it is one of the pool
+ * for which the thread sits there. (This is weft_pool_push().) */
+static inline __attribute__((always_inline)) void weft_usual_dispatch(struct weft_thread *thread,
+                                                                      struct weft_task *task)
 {
-    if (!weft_pool_push(thread, weft_get(&task->dispatcher), &task->turn))
+    struct weft_seat *seat = thread ? weft_get(&thread->seat) : NULL;
+    if (!seat || &seat->pool->base != weft_get(&task->dispatcher) || task->turn.seat ||
+        !weft_seat_enter(thread, seat)) {
         weft_task_dispatch(task);
+        return;
+    }
+    weft_turns_push(&seat->queue, &task->turn);
+    weft_seat_count_add(seat, 1);
+    weft_seat_leave(thread, seat);
+    struct weft_pool *pool = seat->pool;
+    if (weft_get(&pool->vacant) > 0 && weft_get(&pool->spinning) == 0 &&
+        (thread->current || weft_get(&seat->queued) > 1))
+        weft_pool_wake(pool);
 }

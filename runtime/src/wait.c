@@ -85,24 +85,47 @@ static void on_deadline(struct weft_timer *timer)
     weft_wake(task);
 }
 
+/* What whoever left it had written is seen afterwards, by the lock. Nobody else takes it away. */
+static bool take_token(struct weft_task *self)
+{
+    if (weft_get(&self->park.state) != WEFT_PARK_TOKEN)
+        return false;
+    struct weft_bias_holder *holder = weft_holder(weft_thread_self());
+    weft_bias_acquire(&self->park, holder, WEFT_BIAS_PARK);
+    weft_put(&self->park.state, WEFT_PARK_RUNS);
+    weft_bias_release(&self->park, holder, WEFT_BIAS_PARK);
+    return true;
+}
+
 /* Returns at the next wake, or at once if one came since the last park. The step from running to
- * parked is made by whoever gets the thread back, when this stack is really left (task.c). */
+ * parked is made by whoever gets the thread back, when this stack is really left (turn.h). */
 static void park(struct weft_task *self)
 {
-    bool has_token = atomic_load_explicit(&self->park, memory_order_relaxed) == WEFT_PARK_TOKEN;
-    if (has_token && atomic_exchange(&self->park, WEFT_PARK_RUNS) == WEFT_PARK_TOKEN)
-        return; /* by an exchange: what whoever left it had written is seen */
+    if (take_token(self))
+        return;
     if (!weft_usual_park(weft_thread_self(), self))
         weft_task_leave(self, WEFT_AFTER_PARK);
 }
 
 bool weft_wake_claim(struct weft_task *task)
 {
-    uint8_t seen = atomic_load_explicit(&task->park, memory_order_relaxed), next;
-    do { /* also from token to token: who takes it sees what each of those wrote who left one */
-        next = seen == WEFT_PARK_PARKED ? WEFT_PARK_RUNS : WEFT_PARK_TOKEN;
-    } while (!atomic_compare_exchange_weak(&task->park, &seen, next));
-    return seen == WEFT_PARK_PARKED;
+    struct weft_bias_holder *holder = weft_holder(weft_thread_self());
+    weft_bias_acquire(&task->park, holder, WEFT_BIAS_PARK);
+    bool is_parked = weft_get(&task->park.state) == WEFT_PARK_PARKED;
+    weft_put(&task->park.state, is_parked ? WEFT_PARK_RUNS : WEFT_PARK_TOKEN);
+    weft_bias_release(&task->park, holder, WEFT_BIAS_PARK);
+    return is_parked;
+}
+
+__attribute__((noinline)) bool weft_wake_claim_parked(struct weft_task *task)
+{
+    struct weft_bias_holder *holder = weft_holder(weft_thread_self());
+    weft_bias_acquire(&task->park, holder, WEFT_BIAS_PARK);
+    bool is_parked = weft_get(&task->park.state) == WEFT_PARK_PARKED;
+    if (is_parked)
+        weft_put(&task->park.state, WEFT_PARK_RUNS);
+    weft_bias_release(&task->park, holder, WEFT_BIAS_PARK);
+    return is_parked;
 }
 
 void weft_wake_go(struct weft_task *task)
@@ -195,9 +218,7 @@ static __attribute__((noinline)) int nap_begin(struct weft_task *self, int64_t d
 
 static __attribute__((noinline)) int nap_look(struct weft_task *self)
 {
-    bool has_token = weft_get(&self->park) == WEFT_PARK_TOKEN;
-    if (has_token)
-        (void)atomic_exchange(&self->park, WEFT_PARK_RUNS); /* as in park() */
+    (void)take_token(self);
     bool is_cancelled = weft_task_is_cancelled(self);
     if (!is_cancelled && !self->has_timed_out)
         return 1;
