@@ -11,6 +11,7 @@
  *   r5         jobs through a serial view, 10,000 and 1,000,000
  *   r6 N       N timers within a second: in all, and how late
  *   r7         what the recorder costs: the same work with and without it
+ *   r8         the monitor: how long a call that it has to find holds up others, and what it costs
  *   echo PORT  a server for the load of another process
  *
  * The arguments are those of the programs that measure other runtimes, and so are the lines that
@@ -30,9 +31,9 @@ static const struct test {
     const char *name;
     int (*run)(const struct bench_args *args);
 } tests[] = {
-    { "r1", bench_table },    { "r2", bench_crowd },  { "r3", bench_spawn },
-    { "r4", bench_switch },   { "r5", bench_serial }, { "r6", bench_timers },
-    { "r7", bench_recorder }, { "echo", bench_echo },
+    { "r1", bench_table },    { "r2", bench_crowd },   { "r3", bench_spawn },
+    { "r4", bench_switch },   { "r5", bench_serial },  { "r6", bench_timers },
+    { "r7", bench_recorder }, { "r8", bench_monitor }, { "echo", bench_echo },
 };
 
 static const struct test *find(const char *name)
@@ -49,7 +50,7 @@ static int usage(const char *what)
     (void)fprintf(
         stderr,
         "bench_weft: %s\n"
-        "usage: bench_weft r1|r2|r3|r4|r5|r6|r7|echo [NUMBER [THREADS]] [compact] [delay] "
+        "usage: bench_weft r1|r2|r3|r4|r5|r6|r7|r8|echo [NUMBER [THREADS]] [compact] [delay] "
         "[long] [only NAME]\n",
         what);
     return 2;

@@ -34,6 +34,7 @@ int bench_switch(const struct bench_args *args);   /* r4 */
 int bench_serial(const struct bench_args *args);   /* r5 */
 int bench_timers(const struct bench_args *args);   /* r6 */
 int bench_recorder(const struct bench_args *args); /* r7 */
+int bench_monitor(const struct bench_args *args);  /* r8 */
 int bench_echo(const struct bench_args *args);     /* echo; does not return while it can serve */
 
 /* Runs fn(arg) in a runtime whose default dispatcher has `threads` (0: weft's own), and ends that
