@@ -42,10 +42,19 @@ static inline int crowd_body(void *arg)
     return weft_scope_close(&scope, 0);
 }
 
-/* Runs fn(arg) on virtual. */
-static inline int run_virtual(weft_fn fn, void *arg)
+/* Coroutine: runs fn(arg), cancels it inside the call before which it has set the flag, some `ms`
+ * later so that it is parked there, and gives its result. */
+static inline int cancel_inside(weft_fn fn, void *arg, const atomic_bool *is_inside, int64_t ms)
 {
-    return weft_root_close(weft_root_open(weft_virtual(), fn, arg));
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    struct weft_task *task = weft_async(&scope, NULL, fn, arg);
+    bool has_come = test_await(is_inside);
+    (void)weft_sleep_ms(ms);
+    weft_cancel(task);
+    int rc = weft_await(task);
+    (void)weft_scope_close(&scope, 0);
+    return has_come ? rc : -ETIMEDOUT;
 }
 
 /* The whole crowd, on virtual: the first failure, or 0. */

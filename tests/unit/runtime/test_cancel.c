@@ -316,11 +316,7 @@ static int move_to_and_fro(void *arg)
 
 static int launch_movers(void *arg)
 {
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < MOVERS; i++)
-        weft_launch(&scope, NULL, move_to_and_fro, arg);
-    return weft_scope_close(&scope, 0);
+    return launch_many(NULL, MOVERS, move_to_and_fro, arg);
 }
 
 /* Found on its way it is sent back; but not before it has left its stack. */

@@ -160,14 +160,10 @@ static int count_up(void *arg)
     return 0;
 }
 
-static int launch_many(void *arg)
+static int launch_counters(void *arg)
 {
     struct seen *seen = arg;
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < MANY; i++)
-        weft_launch(&scope, seen->on, count_up, seen);
-    return weft_scope_close(&scope, 0);
+    return launch_many(seen->on, MANY, count_up, seen);
 }
 
 static void a_thousand_go_through_it_and_through_a_view_of_it(void **state)
@@ -177,13 +173,13 @@ static void a_thousand_go_through_it_and_through_a_view_of_it(void **state)
     loop_open(&loop, &loop_ops);
     loop_start(&loop);
     struct seen seen = { .loop = &loop, .on = loop.d };
-    assert_int_equal(weft_run(launch_many, &seen), 0);
+    assert_int_equal(weft_run(launch_counters, &seen), 0);
     assert_int_equal(seen.count, MANY);
     int taken = loop.taken;
     assert_int_equal(taken, MANY);
 
     assert_int_equal(weft_view_serial(loop.d, "part", &seen.on), 0);
-    assert_int_equal(weft_run(launch_many, &seen), 0);
+    assert_int_equal(weft_run(launch_counters, &seen), 0);
 
     assert_int_equal(seen.count, 2 * MANY);
     assert_true(loop.taken < taken + MANY); /* by loops of several turns */

@@ -56,11 +56,7 @@ static int call(void *arg)
 static int call_many(void *arg)
 {
     struct pool_test *t = arg;
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < CALLS; i++)
-        weft_launch(&scope, t->pool, call, t);
-    return weft_scope_close(&scope, 0);
+    return launch_many(t->pool, CALLS, call, t);
 }
 
 static void two_threads_make_twenty_calls_in_ten_rounds(void **state)

@@ -15,18 +15,8 @@
 
 extern char **environ;
 
-static int one_thread(void **state)
-{
-    (void)state;
-    return weft_configure(&(struct weft_opts){ .threads = 1 });
-}
-
-#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_test_teardown)
-
-static int run_virtual(weft_fn fn, void *arg)
-{
-    return weft_root_close(weft_root_open(weft_virtual(), fn, arg));
-}
+/* Starting one holds its thread: that may be compensated. */
+#define child_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_test_teardown)
 
 /* A shell that runs a command; negative: -errno. */
 static pid_t start(const char *command)
@@ -418,16 +408,16 @@ static void in_a_child_of_fork_nothing_parks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        one_thread_test(waiting_for_a_child_parks),
-        one_thread_test(waitid_parks_too),
-        one_thread_test(one_thread_waits_for_many),
-        one_thread_test(waiting_for_any_child_holds_nobody_up),
-        one_thread_test(a_child_that_stops_is_told),
-        one_thread_test(cancelling_ends_the_wait_and_leaves_the_child),
-        one_thread_test(system_holds_nobody_up),
-        one_thread_test(popen_and_pclose_work),
-        one_thread_test(children_have_the_programs_mask),
-        one_thread_test(in_a_child_of_fork_nothing_parks),
+        child_test(waiting_for_a_child_parks),
+        child_test(waitid_parks_too),
+        child_test(one_thread_waits_for_many),
+        child_test(waiting_for_any_child_holds_nobody_up),
+        child_test(a_child_that_stops_is_told),
+        child_test(cancelling_ends_the_wait_and_leaves_the_child),
+        child_test(system_holds_nobody_up),
+        child_test(popen_and_pclose_work),
+        child_test(children_have_the_programs_mask),
+        child_test(in_a_child_of_fork_nothing_parks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,19 +10,6 @@
 
 #define WAITERS 20
 
-static int one_thread(void **state)
-{
-    (void)state;
-    return weft_configure(&(struct weft_opts){ .threads = 1 });
-}
-
-#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_parking_teardown)
-
-static int run_virtual(weft_fn fn, void *arg)
-{
-    return weft_root_close(weft_root_open(weft_virtual(), fn, arg));
-}
-
 struct meeting {
     pthread_mutex_t mutex;
     pthread_cond_t cond, other;
@@ -88,11 +75,7 @@ static bool all_listen(void *arg)
 
 static int listen_all(void *arg)
 {
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < WAITERS; i++)
-        weft_launch(&scope, NULL, listen, arg);
-    return weft_scope_close(&scope, 0);
+    return launch_many(NULL, WAITERS, listen, arg);
 }
 
 static void a_plain_thread_wakes_coroutines(void **state)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pthread mutexes in coroutines whose libc calls park. `threads = 1` gives weft_virtual() one
- * thread: who blocked it would stop everybody.
+ * pthread mutexes in coroutines whose libc calls park, on one thread.
  */
 #include "wefttest.h"
 
@@ -10,19 +9,6 @@
 #include "intercept_queue.h"
 
 #define CROWD 50
-
-static int one_thread(void **state)
-{
-    (void)state;
-    return weft_configure(&(struct weft_opts){ .threads = 1 });
-}
-
-#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_parking_teardown)
-
-static int run_virtual(weft_fn fn, void *arg)
-{
-    return weft_root_close(weft_root_open(weft_virtual(), fn, arg));
-}
 
 static struct timespec in_ms(clockid_t clock, long ms)
 {
@@ -76,11 +62,7 @@ static int hold_over_wait(void *arg)
 
 static int crowd(void *arg)
 {
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < CROWD; i++)
-        weft_launch(&scope, weft_virtual(), hold_over_wait, arg);
-    return weft_scope_close(&scope, 0);
+    return launch_many(weft_virtual(), CROWD, hold_over_wait, arg);
 }
 
 static void held_over_a_wait_it_keeps_out_those_of_the_same_thread(void **state)
@@ -319,11 +301,7 @@ static void *thread_hammers(void *arg)
 
 static int hammer_all(void *arg)
 {
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < HAMMERS; i++)
-        weft_launch(&scope, weft_virtual(), hammer, arg);
-    return weft_scope_close(&scope, 0);
+    return launch_many(weft_virtual(), HAMMERS, hammer, arg);
 }
 
 static void coroutines_and_threads_exclude_one_another(void **state)

@@ -12,11 +12,6 @@
 #define BUFFER_BYTES 1024
 #define TRIES        1000
 
-static int run_virtual(weft_fn fn, void *arg)
-{
-    return weft_root_close(weft_root_open(weft_virtual(), fn, arg));
-}
-
 struct asked {
     int rc[4], error;
     unsigned short port;

@@ -207,15 +207,7 @@ static int watch_for_ever(void *arg)
 static int watch_and_cancel(void *arg)
 {
     struct stop *stop = arg;
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    struct weft_task *task = weft_async(&scope, NULL, watch_for_ever, stop);
-    bool is_inside = test_await(&stop->is_inside);
-    (void)weft_sleep_ms(5);
-    weft_cancel(task);
-    int rc = weft_await(task);
-    (void)weft_scope_close(&scope, 0);
-    return is_inside ? rc : -ETIMEDOUT;
+    return cancel_inside(watch_for_ever, stop, &stop->is_inside, 5);
 }
 
 static void watching_ends_when_cancelled(void **state)

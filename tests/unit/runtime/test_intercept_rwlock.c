@@ -8,19 +8,6 @@
 
 #define CROWD 30
 
-static int one_thread(void **state)
-{
-    (void)state;
-    return weft_configure(&(struct weft_opts){ .threads = 1 });
-}
-
-#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_parking_teardown)
-
-static int run_virtual(weft_fn fn, void *arg)
-{
-    return weft_root_close(weft_root_open(weft_virtual(), fn, arg));
-}
-
 struct locks {
     pthread_rwlock_t lock;
     pthread_spinlock_t spin;
@@ -180,11 +167,7 @@ static int spin_over_wait(void *arg)
 
 static int spin_all(void *arg)
 {
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < CROWD; i++)
-        weft_launch(&scope, NULL, spin_over_wait, arg);
-    return weft_scope_close(&scope, 0);
+    return launch_many(NULL, CROWD, spin_over_wait, arg);
 }
 
 static void a_spin_lock_held_over_a_wait_stops_nobody(void **state)

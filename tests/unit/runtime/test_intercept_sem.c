@@ -12,19 +12,6 @@
 
 #define WAITERS 30
 
-static int one_thread(void **state)
-{
-    (void)state;
-    return weft_configure(&(struct weft_opts){ .threads = 1 });
-}
-
-#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_parking_teardown)
-
-static int run_virtual(weft_fn fn, void *arg)
-{
-    return weft_root_close(weft_root_open(weft_virtual(), fn, arg));
-}
-
 static struct sems {
     sem_t sem;
     atomic_int waiting, woken;
@@ -43,11 +30,7 @@ static int take_one(void *arg)
 
 static int take_all(void *arg)
 {
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < WAITERS; i++)
-        weft_launch(&scope, NULL, take_one, arg);
-    return weft_scope_close(&scope, 0);
+    return launch_many(NULL, WAITERS, take_one, arg);
 }
 
 static bool all_wait(void *arg)

@@ -113,15 +113,7 @@ static int nap_once(void *arg)
 static int cancel_nap(void *arg)
 {
     struct nap *n = arg;
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    struct weft_task *sleeper = weft_async(&scope, NULL, nap_once, arg);
-    bool is_inside = test_await(&n->is_inside);
-    (void)weft_sleep_ms(5);
-    weft_cancel(sleeper);
-    int rc = weft_await(sleeper);
-    (void)weft_scope_close(&scope, 0);
-    return is_inside ? rc : -ETIMEDOUT;
+    return cancel_inside(nap_once, n, &n->is_inside, 5);
 }
 
 static void a_cancelled_sleep_ends_and_tells_what_is_left(void **state)

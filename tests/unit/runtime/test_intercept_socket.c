@@ -438,15 +438,7 @@ static int attempt(void *arg)
 static int attempt_and_cancel(void *arg)
 {
     struct attempt *a = arg;
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    struct weft_task *task = weft_async(&scope, NULL, attempt, a);
-    bool is_inside = test_await(&a->is_inside);
-    (void)weft_sleep_ms(20);
-    weft_cancel(task);
-    int rc = weft_await(task);
-    (void)weft_scope_close(&scope, 0);
-    return is_inside ? rc : -ETIMEDOUT;
+    return cancel_inside(attempt, a, &a->is_inside, 20);
 }
 
 /* Connections that nobody accepts, until no more get through. */

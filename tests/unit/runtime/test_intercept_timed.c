@@ -158,23 +158,17 @@ static void every_timed_form_parks(void **state)
         assert_int_equal(cnd_init(&l.cnd), thrd_success);
         assert_int_equal(sem_init(&l.sem, 0, 0), 0);
 
-        int rc = weft_root_close(weft_root_open(weft_virtual(), hold_and_give, &l));
+        int rc = run_virtual(hold_and_give, &l);
 
         assert_int_equal(rc, 0);
         assert_int_equal(l.order, 12);
     }
 }
 
-static int one_thread(void **state)
-{
-    (void)state;
-    return weft_configure(&(struct weft_opts){ .threads = 1 });
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_timed_form_parks, one_thread, weft_parking_teardown),
+        one_thread_test(every_timed_form_parks),
     };
     return berth_test_main(tests, NULL, NULL);
 }

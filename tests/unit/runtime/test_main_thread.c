@@ -103,22 +103,18 @@ static int count_up(void *arg)
 
 #define MANY 1000
 
-static int launch_many(void *arg)
+static int launch_on_main(void *arg)
 {
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < MANY; i++)
-        weft_launch(&scope, weft_main(), count_up, arg);
-    return weft_scope_close(&scope, 0);
+    return launch_many(weft_main(), MANY, count_up, arg);
 }
 
 static int launch_from_all_sides(void *arg)
 {
     struct weft_scope scope;
     weft_scope_open(&scope);
-    weft_launch(&scope, weft_default(), launch_many, arg);
-    weft_launch(&scope, weft_io(), launch_many, arg);
-    weft_launch(&scope, weft_main(), launch_many, arg);
+    weft_launch(&scope, weft_default(), launch_on_main, arg);
+    weft_launch(&scope, weft_io(), launch_on_main, arg);
+    weft_launch(&scope, weft_main(), launch_on_main, arg);
     return weft_scope_close(&scope, 0);
 }
 

@@ -40,11 +40,7 @@ static int block(void *arg)
 static int block_many(void *arg)
 {
     struct seen *seen = arg;
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < MANY; i++)
-        weft_launch(&scope, seen->on, block, seen);
-    return weft_scope_close(&scope, 0);
+    return launch_many(seen->on, MANY, block, seen);
 }
 
 static int free_when_full(void *arg)
@@ -87,11 +83,7 @@ static int count_up(void *arg)
 static int run_on(void *arg)
 {
     struct seen *seen = arg;
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < MANY; i++)
-        weft_launch(&scope, seen->on, count_up, seen);
-    return weft_scope_close(&scope, 0);
+    return launch_many(seen->on, MANY, count_up, seen);
 }
 
 static void a_full_dispatcher_does_not_hold_up_the_other(void **state)

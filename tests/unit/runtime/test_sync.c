@@ -195,11 +195,7 @@ static int work_with_permit(void *arg)
 
 static int launch_workers(void *arg)
 {
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < WORKERS; i++)
-        weft_launch(&scope, NULL, work_with_permit, arg);
-    return weft_scope_close(&scope, 0);
+    return launch_many(NULL, WORKERS, work_with_permit, arg);
 }
 
 static void a_semaphore_limits_what_is_in_progress_parked_or_not(void **state)

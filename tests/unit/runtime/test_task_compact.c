@@ -37,7 +37,7 @@ static int keep_locals(void *arg)
     return 0;
 }
 
-static int launch_many(void *arg)
+static int launch_crowd(void *arg)
 {
     struct crowd *crowd = arg;
     struct weft_scope scope;
@@ -53,7 +53,7 @@ static void locals_are_there_again_after_each_park(void **state)
     struct weft_dispatcher *const on[] = { weft_default(), weft_virtual(), weft_io() };
     for (size_t i = 0; i < sizeof on / sizeof on[0]; i++) {
         struct crowd crowd = { .on = on[i] };
-        assert_int_equal(weft_run(launch_many, &crowd), 0);
+        assert_int_equal(weft_run(launch_crowd, &crowd), 0);
         assert_int_equal(crowd.wrong, 0);
         assert_int_equal(crowd.right, MANY);
     }

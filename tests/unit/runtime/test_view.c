@@ -35,11 +35,7 @@ static int stand(void *arg)
 static int launch_crowd(void *arg)
 {
     struct crowd *crowd = arg;
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < crowd->count; i++)
-        weft_launch(&scope, crowd->on, stand, crowd);
-    return weft_scope_close(&scope, 0);
+    return launch_many(crowd->on, crowd->count, stand, crowd);
 }
 
 static void newsletter_and_auth_keep_their_limits_and_never_wait_for_each_other(void **state)
@@ -206,11 +202,7 @@ static int increment_and_yield(void *arg)
 static int yield_many(void *arg)
 {
     struct counter *counter = arg;
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < 10; i++)
-        weft_launch(&scope, counter->serial, increment_and_yield, counter);
-    return weft_scope_close(&scope, 0);
+    return launch_many(counter->serial, 10, increment_and_yield, counter);
 }
 
 static void coroutines_that_leave_a_serial_view_and_come_back_stay_in_order(void **state)
@@ -445,11 +437,7 @@ static int sleep_and_look(void *arg)
 static int launch_sleepers(void *arg)
 {
     struct sleepers *sleepers = arg;
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < MANY; i++)
-        weft_launch(&scope, sleepers->on, sleep_and_look, sleepers);
-    return weft_scope_close(&scope, 0);
+    return launch_many(sleepers->on, MANY, sleep_and_look, sleepers);
 }
 
 static void check_sleepers(struct weft_dispatcher *on, int limit)

@@ -11,6 +11,26 @@
 
 #define OUTPUT_BYTES 4096
 
+int one_thread(void **state)
+{
+    (void)state;
+    return weft_configure(&(struct weft_opts){ .threads = 1 });
+}
+
+int run_virtual(weft_fn fn, void *arg)
+{
+    return weft_root_close(weft_root_open(weft_virtual(), fn, arg));
+}
+
+int launch_many(struct weft_dispatcher *d, int count, weft_fn fn, void *arg)
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < count; i++)
+        weft_launch(&scope, d, fn, arg);
+    return weft_scope_close(&scope, 0);
+}
+
 bool test_await(const atomic_bool *is_true)
 {
     int64_t deadline_ns = weft_deadline_ms(TEST_WAIT_MS);

@@ -39,6 +39,16 @@ int weft_parking_teardown(void **state);
 
 #define parking_unit_test(f) cmocka_unit_test_teardown(f, weft_parking_teardown)
 
+/* For tests that set weft_virtual() up with one thread: who blocked it would stop everybody. */
+int one_thread(void **state);
+#define one_thread_test(f) cmocka_unit_test_setup_teardown(f, one_thread, weft_parking_teardown)
+
+/* Plain thread: runs fn(arg) on virtual; its result. */
+int run_virtual(weft_fn fn, void *arg);
+
+/* Coroutine: runs fn(arg) `count` times at once on `d`, and waits for all: the first failure. */
+int launch_many(struct weft_dispatcher *d, int count, weft_fn fn, void *arg);
+
 /* Coroutine: waits until another one has set the flag; false after TEST_WAIT_MS. Deaf to cancelling
  * in that it then gives up at once. */
 bool test_await(const atomic_bool *is_true);
