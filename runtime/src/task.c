@@ -128,10 +128,12 @@ void weft_tasks_settle(struct weft_thread *thread)
         berth_list_remove(&berth_container_of(turn, struct weft_task, turn)->node);
     weft_scope_children_left(scope, thread->ended_count, &reap);
     weft_tree_unlock_by(thread, tree);
+    bool is_small = berth_container_of(thread->ended.first, struct weft_task, turn)->is_small;
+    enum weft_block_kind kind = is_small ? WEFT_BLOCK_SMALL : WEFT_BLOCK_FULL; /* all of them */
     if (!weft_task_block_give_own(&thread->blocks, thread->ended.first, thread->ended.last,
-                                  thread->ended_count))
+                                  thread->ended_count, kind))
         for (struct weft_turn *turn; (turn = weft_turns_pop(&thread->ended));)
-            weft_task_block_give(&thread->blocks, turn, WEFT_BLOCK_FULL);
+            weft_task_block_give(&thread->blocks, turn, kind);
     thread->ended.first = NULL;
     thread->ended_count = 0;
     weft_reap(&reap);

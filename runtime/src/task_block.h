@@ -48,13 +48,13 @@ static inline void *weft_task_block_take_own(struct weft_task_blocks *own)
 
 /* Gives `count` full ones at once, which are linked, if the thread can keep them. */
 static inline bool weft_task_block_give_own(struct weft_task_blocks *own, void *first, void *last,
-                                            unsigned count)
+                                            unsigned count, enum weft_block_kind kind)
 {
-    if (WEFT_ASAN || own->kinds[WEFT_BLOCK_FULL].count + count > WEFT_BLOCKS_OWN_MAX)
+    if (WEFT_ASAN || own->kinds[kind].count + count > WEFT_BLOCKS_OWN_MAX)
         return false;
-    ((struct weft_task_block *)last)->next = own->kinds[WEFT_BLOCK_FULL].first;
-    own->kinds[WEFT_BLOCK_FULL].first = first;
-    own->kinds[WEFT_BLOCK_FULL].count += count;
+    ((struct weft_task_block *)last)->next = own->kinds[kind].first;
+    own->kinds[kind].first = first;
+    own->kinds[kind].count += count;
     return true;
 }
 

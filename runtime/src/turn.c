@@ -162,6 +162,8 @@ void weft_task_resume(struct weft_thread *thread, struct weft_task *task)
     }
     if (task->is_compact && !(claim_region(thread, task->turn.seat) && enter_region(task))) {
         weft_put(&thread->runs_compact, false);
+        if (thread->ended_count > 0)
+            weft_tasks_settle(thread);
         weft_task_dispatch(task); /* until the other one has gone on, or where its seat is now */
         return;
     }
@@ -175,6 +177,8 @@ void weft_task_turn(struct weft_turn *turn)
     struct weft_task *task = task_of(turn);
     if (begin(thread, task))
         weft_task_resume(thread, task);
+    else if (thread->ended_count > 0) /* it was to be the one that keeps their scope open */
+        weft_tasks_settle(thread);
 }
 
 /* Whom a thread runs when a coroutine has left: the one that called it, or whoever is next; or NULL
@@ -280,6 +284,41 @@ void weft_task_leave(struct weft_task *self, enum weft_after after)
         weft_elements_install(self);
 }
 
+/* A coroutine has ended as usual: the thread keeps it. */
+static inline void keep_ended(struct weft_thread *thread, struct weft_task *self)
+{
+    bool is_full =
+        thread->ended_count == WEFT_ENDED_MAX || thread->ended_scope != self->scope ||
+        (thread->ended.first && task_of(thread->ended.first)->is_small != self->is_small);
+    if (is_full && thread->ended_count > 0)
+        weft_tasks_settle(thread);
+    weft_put(&self->is_on_thread, false);
+    weft_put(&self->phase, WEFT_PHASE_ENDED);
+    weft_turns_push(&thread->ended, &self->turn);
+    thread->ended_scope = self->scope;
+    thread->ended_count++;
+}
+
+/* A compact one has ended, and its frames are gone. If a sibling that is compact, too, is the next
+ * to run here, their scope is kept open by that one, and need not be told of each. */
+static void end_left(struct weft_thread *thread, struct weft_task *left)
+{
+    const struct weft_turn *turn = thread->pending;
+    const struct weft_task *next = turn && turn->run == weft_task_turn
+                                       ? berth_container_of(turn, struct weft_task, turn)
+                                       : NULL;
+    bool is_usual = next && next->is_compact && next->scope == left->scope && left->scope &&
+                    left->rc >= 0 && left->is_small && !left->has_box && !left->has_elements &&
+                    !weft_trace_is_on() && !weft_get(&weft_tasks_are_limited);
+    if (is_usual) {
+        keep_ended(thread, left);
+        return;
+    }
+    if (thread->ended_count > 0)
+        weft_tasks_settle(thread);
+    weft_task_finish(left);
+}
+
 void weft_turn_arrive(struct weft_thread *thread)
 {
     struct weft_stack *stack = thread->left_stack;
@@ -302,7 +341,7 @@ void weft_turn_arrive(struct weft_thread *thread)
     case WEFT_AFTER_END: /* a compact one, which could not be ended on the region */
         weft_compact_end(&left->turn.seat->region, &left->compact);
         left->stack = NULL;
-        weft_task_finish(left);
+        end_left(thread, left);
         break;
     }
 }
@@ -349,21 +388,8 @@ __attribute__((noinline, noreturn)) static void die_of_open_scope(const struct w
 static inline bool ends_as_usual(const struct weft_task *self)
 {
     return self->rc >= 0 && !self->has_handle && !self->has_elements && !self->has_own_block &&
-           !self->outer && self->scope && !self->is_compact && !self->has_box &&
+           !self->outer && self->scope && !self->is_compact && !self->is_small &&
            self->stack->is_guarded && !weft_trace_is_on() && !weft_get(&weft_tasks_are_limited);
-}
-
-/* A coroutine has ended as usual: the thread keeps it. */
-static inline void keep_ended(struct weft_thread *thread, struct weft_task *self)
-{
-    bool is_full = thread->ended_count == WEFT_ENDED_MAX || thread->ended_scope != self->scope;
-    if (is_full && thread->ended_count > 0)
-        weft_tasks_settle(thread);
-    weft_put(&self->is_on_thread, false);
-    weft_put(&self->phase, WEFT_PHASE_ENDED);
-    weft_turns_push(&thread->ended, &self->turn);
-    thread->ended_scope = self->scope;
-    thread->ended_count++;
 }
 
 /* For those that the thread keeps: whether their scope is still kept open by whoever comes. */
@@ -505,8 +531,6 @@ static __attribute__((noinline, noreturn)) void end_compact(int rc)
 {
     struct weft_task *self = after_fn(rc);
     struct weft_thread *thread = weft_thread_self();
-    if (thread->ended_count > 0)
-        weft_tasks_settle(thread);
     self->after = WEFT_AFTER_END;
     struct weft_fiber *to = leave_for(thread, self, next_task(thread, NULL));
     (void)weft_fiber_switch_with(&self->compact.fiber, to, thread);
