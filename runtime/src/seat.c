@@ -210,9 +210,9 @@ bool weft_seat_has_work(const struct weft_seat *seat)
 /* The stack of a bound turn's coroutine; NULL: it is no coroutine that has begun. */
 static const struct weft_stack *stack_of(const struct weft_turn *turn)
 {
-    if (turn->run != weft_task_turn)
-        return NULL;
-    return berth_container_of(turn, const struct weft_task, turn)->stack;
+    const struct weft_task *task = berth_container_of(turn, const struct weft_task, turn);
+    bool has_begun = turn->run == weft_task_turn && weft_get(&task->has_begun);
+    return has_begun ? task->stack : NULL;
 }
 
 /* Each stack has a page of its own, and a line of the page table: where it lies is seldom known to
