@@ -85,7 +85,7 @@ void weft_pool_look(const struct weft_pool *pool, struct weft_pool_state *state,
     *ret_lane = (struct weft_lane_state){
         .name = pool->base.name,
         .limit = pool->seat_count,
-        .queued = pool->queued,
+        .queued = weft_pool_queued(pool),
     };
     for (unsigned i = 0; i < pool->seat_count; i++) {
         const struct weft_seat *seat = &pool->seats[i];

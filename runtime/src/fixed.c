@@ -140,10 +140,12 @@ static void refuse_queued(struct weft_pool *pool)
     pool->queued = 0;
     weft_lock_release(&pool->lock);
     refuse_turns(&left);
+    while (weft_pool_take_batch(pool, &left))
+        refuse_turns(&left);
     for (unsigned i = 0; i < pool->seat_count; i++) {
-        struct weft_turns queues[3];
+        struct weft_turns queues[4];
         weft_seat_empty(&pool->seats[i], queues);
-        for (unsigned j = 0; j < 3; j++)
+        for (unsigned j = 0; j < 4; j++)
             refuse_turns(&queues[j]);
     }
 }
@@ -212,7 +214,7 @@ static void look_at(struct weft_pool *pool, struct weft_lane_state *ret_state)
         .name = pool->base.name,
         .running = pool->seat_count - pool->vacant,
         .limit = pool->seat_count,
-        .queued = pool->queued,
+        .queued = weft_pool_queued(pool),
     };
     for (unsigned i = 0; i < pool->seat_count; i++)
         ret_state->queued += pool->seats[i].queued;

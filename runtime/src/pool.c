@@ -64,6 +64,8 @@ int weft_pool_init(struct weft_pool *pool, const char *name, unsigned seat_count
             weft_pool_fini(pool);
             return rc;
         }
+        if (seat_count > 1)
+            pool->seats[i].queued_max = WEFT_SEAT_QUEUED_MAX;
         pool->seat_count++;
     }
     pool->vacant = seat_count;
@@ -129,6 +131,42 @@ void weft_pool_post(struct weft_pool *pool, struct weft_turn *turn)
     weft_pool_wake(pool);
 }
 
+/* The links of a batch: its first turn's is the next batch, its second one's the last turn. */
+void weft_pool_publish(struct weft_pool *pool, const struct weft_turns *batch)
+{
+    struct weft_turn *first = batch->first;
+    first->link = NULL;
+    first->next->link = batch->last;
+    weft_lock_acquire(&pool->lock);
+    if (pool->batches)
+        pool->batches_last->link = first;
+    else
+        pool->batches = first;
+    pool->batches_last = first;
+    pool->batch_count++;
+    weft_lock_release(&pool->lock);
+    weft_pool_wake(pool);
+}
+
+bool weft_pool_take_batch(struct weft_pool *pool, struct weft_turns *ret_batch)
+{
+    if (atomic_load_explicit(&pool->batch_count, memory_order_relaxed) == 0)
+        return false;
+    weft_lock_acquire(&pool->lock);
+    struct weft_turn *first = pool->batches;
+    if (first) {
+        pool->batches = first->link;
+        pool->batch_count--;
+    }
+    weft_lock_release(&pool->lock);
+    if (!first)
+        return false;
+    *ret_batch = (struct weft_turns){ .first = first, .last = first->next->link };
+    first->link = NULL;
+    first->next->link = NULL;
+    return true;
+}
+
 void weft_pool_wake(struct weft_pool *pool)
 {
     if (pool->vacant == 0 || pool->spinning != 0)
@@ -159,7 +197,7 @@ static void stop_spinning(struct weft_thread *thread, struct weft_pool *pool)
 /* Whether there is something that a seat without work could take. */
 static bool has_work(const struct weft_pool *pool, const struct weft_seat *own)
 {
-    if (pool->queued > 0 || weft_seat_has_work(own))
+    if (weft_pool_queued(pool) > 0 || weft_seat_has_work(own))
         return true;
     for (unsigned i = 0; i < pool->seat_count; i++) {
         if (atomic_load_explicit(&pool->seats[i].queued, memory_order_relaxed) > 1)
@@ -221,25 +259,30 @@ static struct weft_turn *take_share(struct weft_thread *thread, struct weft_seat
     if (atomic_load_explicit(&pool->queued, memory_order_relaxed) == 0)
         return NULL;
     weft_lock_acquire(&pool->lock);
-    unsigned count = pool->queued / pool->seat_count + 1;
+    unsigned count = pool->queued / pool->seat_count + 1, taken = 0;
     if (count > BATCH_MAX)
         count = BATCH_MAX;
-    struct weft_turn *first = weft_turns_pop(&pool->queue);
-    if (first)
-        pool->queued--;
-    for (unsigned i = 1; i < count; i++) {
-        struct weft_turn *turn = weft_turns_pop(&pool->queue);
-        if (!turn)
-            break;
-        pool->queued--;
-        if (!weft_seat_push(thread, seat, turn)) { /* it has lost the seat */
-            weft_turns_push(&pool->queue, turn);
-            pool->queued++;
-            break;
-        }
-    }
+    struct weft_turns share = { 0 };
+    for (struct weft_turn *turn; taken < count && (turn = weft_turns_pop(&pool->queue)); taken++)
+        weft_turns_push(&share, turn);
+    pool->queued -= taken;
     weft_lock_release(&pool->lock);
+    struct weft_turn *first = weft_turns_pop(&share);
+    if (share.first && !weft_seat_push_batch(thread, seat, &share, taken - 1)) {
+        for (struct weft_turn *turn; (turn = weft_turns_pop(&share));)
+            weft_pool_post(pool, turn); /* it has lost the seat */
+    }
     return first;
+}
+
+/* A batch goes to the seat. */
+static void take_batch(struct weft_thread *thread, struct weft_seat *seat)
+{
+    struct weft_turns batch;
+    if (!weft_pool_take_batch(seat->pool, &batch))
+        return;
+    if (!weft_seat_push_batch(thread, seat, &batch, WEFT_BATCH))
+        weft_pool_publish(seat->pool, &batch); /* it has lost the seat */
 }
 
 /* How long a seat has been at its present turn, as far as a thief has seen. */
@@ -306,6 +349,10 @@ static struct weft_turn *spin(struct weft_thread *thread, struct weft_seat *seat
         struct weft_turn *turn = weft_seat_pop(thread, seat);
         if (!turn)
             turn = take_share(thread, seat);
+        if (!turn) {
+            take_batch(thread, seat);
+            turn = weft_seat_pop(thread, seat);
+        }
         if (!turn)
             turn = steal(thread, seat, stare_at(&stare, pool, seat, now_ns));
         if (turn)
@@ -340,6 +387,8 @@ static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat 
         atomic_store_explicit(&seat->is_asked_to_look, false, memory_order_relaxed);
         look_around(thread, seat);
         turn = take_share(thread, seat);
+        take_batch(thread, seat); /* or those who yield would run before them for ever */
+        weft_seat_take_surplus(thread, seat);
     }
     if (!turn)
         turn = weft_seat_pop(thread, seat);
@@ -349,6 +398,10 @@ static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat 
     turn = weft_seat_pop(thread, seat);
     if (!turn)
         turn = take_share(thread, seat);
+    if (!turn) {
+        take_batch(thread, seat);
+        turn = weft_seat_pop(thread, seat);
+    }
     if (!turn)
         turn = steal(thread, seat, NULL);
     if (!turn && !weft_threads_are_stopping())

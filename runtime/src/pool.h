@@ -37,7 +37,10 @@ struct weft_turn {
     /* Called once for each dispatch, on a thread's own stack, without locks. The turn may be gone
      * when it returns. */
     void (*run)(struct weft_turn *turn);
-    struct weft_seat *seat; /* the only one where it may run; NULL: anywhere */
+    union {
+        struct weft_seat *seat; /* the only one where it may run; NULL: anywhere */
+        struct weft_turn *link; /* of one that may run anywhere, in a batch of its pool (pool.c) */
+    };
 };
 
 /* A queue of turns in order of arrival. All-zero is empty. */
@@ -185,6 +188,8 @@ struct weft_pool {
     _Alignas(64) struct weft_lock lock; /* of the queue */
     struct weft_turns queue;            /* from threads without a seat here */
     atomic_uint queued;
+    struct weft_turn *batches, *batches_last; /* from seats that have many, in order */
+    atomic_uint batch_count;
     atomic_uint vacant;   /* seats */
     atomic_uint spinning; /* threads that look for work, or were woken to: 0 or 1 */
 };
@@ -210,6 +215,22 @@ void weft_pool_see_to(struct weft_seat *seat);
 
 /* For a seat where nobody sits: whether one who sat down there would find turns. */
 bool weft_pool_has_turns(const struct weft_seat *seat);
+
+/* What a seat has above so many goes to the pool, in batches: of turns that may run anywhere. So
+ * thieves seldom have to disturb a seat, and an order of arrival is kept but for these numbers. */
+#define WEFT_SEAT_QUEUED_MAX 128
+#define WEFT_BATCH           64
+void weft_pool_publish(struct weft_pool *pool, const struct weft_turns *batch);
+
+/* Takes one; false: there is none. Any thread. */
+bool weft_pool_take_batch(struct weft_pool *pool, struct weft_turns *ret_batch);
+
+/* How many turns wait in the pool itself. */
+static inline unsigned weft_pool_queued(const struct weft_pool *pool)
+{
+    return atomic_load_explicit(&pool->queued, memory_order_relaxed) +
+           atomic_load_explicit(&pool->batch_count, memory_order_relaxed) * WEFT_BATCH;
+}
 
 /* Queues a turn from outside the pool, and sees to it that somebody comes. */
 void weft_pool_post(struct weft_pool *pool, struct weft_turn *turn);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "seat.h"
 
+#include <limits.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool)
 {
     seat->pool = pool;
+    seat->queued_max = UINT_MAX;
     int rc = weft_clock_init(&seat->clock, seat);
     if (rc < 0)
         return rc;
@@ -144,15 +146,79 @@ static struct weft_turn *take_posted(struct weft_seat *seat)
     return oldest;
 }
 
-void weft_seat_empty(struct weft_seat *seat, struct weft_turns ret_queues[static 3])
+void weft_seat_empty(struct weft_seat *seat, struct weft_turns ret_queues[static 4])
 {
     weft_seat_intrude(seat);
     ret_queues[0] = seat->queue;
-    ret_queues[1] = seat->bound;
-    ret_queues[2] = (struct weft_turns){ .first = take_posted(seat) };
-    seat->queue = seat->bound = (struct weft_turns){ 0 };
-    seat->queued = 0;
+    ret_queues[1] = seat->surplus;
+    ret_queues[2] = seat->bound;
+    ret_queues[3] = (struct weft_turns){ .first = take_posted(seat) };
+    seat->queue = seat->surplus = seat->bound = (struct weft_turns){ 0 };
+    seat->queued = seat->surplus_count = 0;
     weft_seat_retreat(seat);
+}
+
+bool weft_seat_push_surplus(struct weft_thread *thread, struct weft_seat *seat,
+                            struct weft_turn *turn)
+{
+    struct weft_turns batch = { 0 };
+    if (!weft_seat_enter(thread, seat))
+        return false;
+    weft_turns_push(&seat->surplus, turn);
+    weft_put(&seat->queued_max, 0); /* whoever comes now stands behind it */
+    weft_seat_count_add(seat, 1);
+    weft_put(&seat->surplus_count, weft_get(&seat->surplus_count) + 1);
+    if (weft_get(&seat->surplus_count) == WEFT_BATCH) {
+        batch = seat->surplus;
+        seat->surplus = (struct weft_turns){ 0 };
+        weft_put(&seat->surplus_count, 0);
+        if (weft_get(&seat->pool->batch_count) > 0) /* nobody waits for the next one */
+            weft_put(&seat->queued_max, WEFT_SEAT_QUEUED_MAX);
+        weft_seat_count_add(seat, -(unsigned)WEFT_BATCH);
+    }
+    weft_seat_leave(thread, seat);
+    if (batch.first)
+        weft_pool_publish(seat->pool, &batch);
+    return true;
+}
+
+/* Inside. */
+static void append(struct weft_turns *turns, const struct weft_turns *more)
+{
+    if (turns->first)
+        turns->last->next = more->first;
+    else
+        turns->first = more->first;
+    turns->last = more->last;
+}
+
+void weft_seat_append_surplus(struct weft_seat *seat)
+{
+    if (!seat->surplus.first)
+        return;
+    append(&seat->queue, &seat->surplus);
+    seat->surplus = (struct weft_turns){ 0 };
+    weft_put(&seat->surplus_count, 0);
+    weft_put(&seat->queued_max, WEFT_SEAT_QUEUED_MAX);
+}
+
+void weft_seat_take_surplus(struct weft_thread *thread, struct weft_seat *seat)
+{
+    if (weft_get(&seat->surplus_count) == 0 || !weft_seat_enter(thread, seat))
+        return;
+    weft_seat_append_surplus(seat);
+    weft_seat_leave(thread, seat);
+}
+
+bool weft_seat_push_batch(struct weft_thread *thread, struct weft_seat *seat,
+                          const struct weft_turns *batch, unsigned count)
+{
+    if (!weft_seat_enter(thread, seat))
+        return false;
+    append(&seat->queue, batch);
+    weft_seat_count_add(seat, count);
+    weft_seat_leave(thread, seat);
+    return true;
 }
 
 void weft_seat_close(struct weft_seat *seat)
@@ -184,6 +250,7 @@ struct weft_turn *weft_seat_steal(struct weft_seat *seat, unsigned count_max, bo
     if (atomic_load_explicit(&seat->queued, memory_order_relaxed) < least)
         return NULL;
     weft_seat_intrude(seat);
+    weft_seat_append_surplus(seat);
     unsigned there = atomic_load_explicit(&seat->queued, memory_order_relaxed);
     unsigned count = (there + 1) / 2 < count_max ? (there + 1) / 2 : count_max;
     struct weft_turn *first = NULL;
@@ -195,6 +262,8 @@ struct weft_turn *weft_seat_steal(struct weft_seat *seat, unsigned count_max, bo
         seat->queue.first = last->next;
         last->next = NULL;
         weft_seat_count_add(seat, -count);
+        if (weft_get(&seat->queued_max) != UINT_MAX)
+            weft_put(&seat->queued_max, 0); /* from now on it brings batches, undisturbed */
         *ret_count = count;
     }
     weft_seat_retreat(seat);

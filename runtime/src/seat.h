@@ -28,7 +28,11 @@ struct weft_seat {
     /* The owner's. */
     _Alignas(64) struct weft_turns queue;
     struct weft_turns bound;
-    atomic_uint queued; /* in `queue`; others may look */
+    atomic_uint queued;        /* in `queue` and `surplus`; others may look */
+    atomic_uint queued_max;    /* while there are as many, further ones are surplus; the pool has
+                                * no other seat: never */
+    struct weft_turns surplus; /* comes after `queue` */
+    atomic_uint surplus_count; /* others may not, but it is asked for from outside, too */
     bool bound_was_last;
     uint8_t fetched;              /* the first in `bound` whose stacks were sent for */
     atomic_uint turns;            /* begun so far, and who sat down; others may look */
@@ -124,6 +128,7 @@ static inline void weft_seat_count_add(struct weft_seat *seat, unsigned by)
     atomic_store_explicit(&seat->queued, count + by, memory_order_relaxed);
 }
 
+/* Inside. */
 static inline void weft_seat_put(struct weft_seat *seat, struct weft_turn *turn)
 {
     if (turn->seat) {
@@ -134,16 +139,35 @@ static inline void weft_seat_put(struct weft_seat *seat, struct weft_turn *turn)
     }
 }
 
+/* Puts a turn that may run anywhere behind all others, when there are many: whole batches of them
+ * go to the pool, where other seats can have them without disturbing this one. The thread that sits
+ * there. False: it does not. */
+bool weft_seat_push_surplus(struct weft_thread *thread, struct weft_seat *seat,
+                            struct weft_turn *turn);
+
 /* Puts a turn into its queue: the thread that sits there. False: it does not. */
 static inline bool weft_seat_push(struct weft_thread *thread, struct weft_seat *seat,
                                   struct weft_turn *turn)
 {
+    unsigned queued = atomic_load_explicit(&seat->queued, memory_order_relaxed);
+    bool is_surplus =
+        queued >= atomic_load_explicit(&seat->queued_max, memory_order_relaxed) && !turn->seat;
+    if (__builtin_expect(is_surplus, 0))
+        return weft_seat_push_surplus(thread, seat, turn);
     if (!weft_seat_enter(thread, seat))
         return false;
     weft_seat_put(seat, turn);
     weft_seat_leave(thread, seat);
     return true;
 }
+
+/* Puts the surplus behind the queue. Inside; the same by the thread that sits there. */
+void weft_seat_append_surplus(struct weft_seat *seat);
+void weft_seat_take_surplus(struct weft_thread *thread, struct weft_seat *seat);
+
+/* Puts a batch of the pool's behind the queue. The same. False: it does not sit there. */
+bool weft_seat_push_batch(struct weft_thread *thread, struct weft_seat *seat,
+                          const struct weft_turns *batch, unsigned count);
 
 /* Brings what the next bound turns will need into the cache, while the present one runs. Inside,
  * when a bound one was taken and there are more. */
@@ -167,6 +191,8 @@ static inline struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct
 {
     if (!weft_seat_enter(thread, seat))
         return NULL;
+    if (__builtin_expect(!seat->queue.first && seat->surplus.first, 0))
+        weft_seat_append_surplus(seat);
     bool takes_bound = seat->bound.first && (!seat->bound_was_last || !seat->queue.first);
     struct weft_turn *turn = weft_turns_pop(takes_bound ? &seat->bound : &seat->queue);
     seat->bound_was_last = takes_bound;
@@ -214,8 +240,8 @@ void weft_seat_collect(struct weft_thread *thread, struct weft_seat *seat);
 struct weft_turn *weft_seat_steal(struct weft_seat *seat, unsigned count_max, bool takes_single,
                                   unsigned *ret_count);
 
-/* Takes out what is left: queue, bound, inbox in order. Nobody sits there, or posts. */
-void weft_seat_empty(struct weft_seat *seat, struct weft_turns ret_queues[static 3]);
+/* Takes out what is left: queue, surplus, bound, inbox in order. Nobody sits there, or posts. */
+void weft_seat_empty(struct weft_seat *seat, struct weft_turns ret_queues[static 4]);
 
 /* What others still have in its clock and poller goes to the service thread. Nobody sits there any
  * more; the words of the seat stay for those who look at them late. */

@@ -97,6 +97,60 @@ static void turns_come_in_order_and_are_counted(void **state)
     close_seat(&f);
 }
 
+static void what_a_seat_has_too_many_of_goes_to_the_pool_in_batches(void **state)
+{
+    (void)state;
+    enum { COUNT = WEFT_SEAT_QUEUED_MAX + WEFT_BATCH + 1 };
+    struct fixture f;
+    struct piece *pieces = pieces_new(COUNT);
+    struct weft_turns batch;
+    given_owner(&f);
+    f.seat->queued_max = WEFT_SEAT_QUEUED_MAX; /* as if there were another seat */
+
+    push_all(&f, pieces, COUNT);
+
+    assert_int_equal(f.seat->queued, WEFT_SEAT_QUEUED_MAX + 1);
+    assert_int_equal(weft_pool_queued(&f.pool), WEFT_BATCH);
+    assert_true(weft_pool_take_batch(&f.pool, &batch));
+    assert_false(weft_pool_take_batch(&f.pool, &batch));
+    for (int i = 0; i < WEFT_BATCH; i++) {
+        struct weft_turn *turn = weft_turns_pop(&batch);
+        assert_non_null(turn);
+        assert_int_equal(piece_of(turn)->number, WEFT_SEAT_QUEUED_MAX + i);
+        assert_null(turn->seat); /* the links of the batch are gone */
+    }
+    assert_null(batch.first);
+    for (int i = 0; i < WEFT_SEAT_QUEUED_MAX; i++)
+        assert_int_equal(piece_of(weft_seat_pop(&f.owner, f.seat))->number, i);
+    assert_pops(&f, (const int[]){ COUNT - 1 }, 1); /* the surplus comes last */
+    assert_int_equal(f.seat->queued, 0);
+    free(pieces);
+    close_seat(&f);
+}
+
+static void a_seat_that_was_robbed_brings_batches(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct piece *pieces = pieces_new(2 + WEFT_BATCH);
+    struct weft_turns batch;
+    unsigned count;
+    given_owner(&f);
+    f.seat->queued_max = WEFT_SEAT_QUEUED_MAX;
+    push_all(&f, pieces, 2);
+    assert_non_null(weft_seat_steal(f.seat, 64, false, &count));
+    assert_int_equal(count, 1);
+
+    push_all(&f, &pieces[2], WEFT_BATCH);
+
+    assert_int_equal(f.seat->queued, 1);
+    assert_true(weft_pool_take_batch(&f.pool, &batch));
+    assert_int_equal(piece_of(batch.first)->number, 2);
+    assert_pops(&f, (const int[]){ 1 }, 1);
+    free(pieces);
+    close_seat(&f);
+}
+
 static void bound_turns_and_others_come_by_turns(void **state)
 {
     (void)state;
@@ -450,6 +504,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         seat_unit_test(turns_come_in_order_and_are_counted),
+        seat_unit_test(what_a_seat_has_too_many_of_goes_to_the_pool_in_batches),
+        seat_unit_test(a_seat_that_was_robbed_brings_batches),
         seat_unit_test(bound_turns_and_others_come_by_turns),
         seat_unit_test(only_one_sits_there_and_only_that_one_comes_in),
         seat_unit_test(what_is_posted_comes_in_order_behind_what_is_there),
