@@ -98,12 +98,7 @@ void weft_scope_element(struct weft_scope *scope, const struct weft_element *ele
         call(s->owner, element->install, element->value);
         return;
     }
-    struct weft_reap reap = { 0 };
-    struct weft_tree *tree = s->owner->tree;
-    weft_tree_lock(tree);
-    weft_scope_fail(s, rc, &reap);
-    weft_tree_unlock(tree);
-    weft_reap(&reap);
+    weft_scope_fail_now(s, rc);
 }
 
 void *weft_element_find(const void *key)

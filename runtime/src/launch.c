@@ -39,14 +39,8 @@ static int spec_of(const struct weft_task_opts *opts, struct weft_task_spec *spe
 static int fail(struct weft_scope *scope, const char *call, int rc)
 {
     struct weft_scope_state *s = weft_scope_state(scope, call);
-    if (s->kind == WEFT_SUPERVISOR)
-        return rc;
-    struct weft_reap reap = { 0 };
-    struct weft_tree *tree = s->owner->tree;
-    weft_tree_lock(tree);
-    weft_scope_fail(s, rc, &reap);
-    weft_tree_unlock(tree);
-    weft_reap(&reap);
+    if (s->kind != WEFT_SUPERVISOR)
+        weft_scope_fail_now(s, rc);
     return rc;
 }
 

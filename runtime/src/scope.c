@@ -168,6 +168,17 @@ void weft_scope_fail(struct weft_scope_state *scope, int rc, struct weft_reap *r
     weft_cancel_scope(scope, reap);
 }
 
+/* A scope that is over by the end of it may be gone: not touched after the lock. */
+void weft_scope_fail_now(struct weft_scope_state *scope, int rc)
+{
+    struct weft_reap reap = { 0 };
+    struct weft_tree *tree = scope->owner->tree;
+    weft_tree_lock(tree);
+    weft_scope_fail(scope, rc, &reap);
+    weft_tree_unlock(tree);
+    weft_reap(&reap);
+}
+
 void weft_scope_child_ended(struct weft_scope_state *scope, struct weft_task *child,
                             struct weft_reap *reap)
 {
@@ -205,22 +216,12 @@ void weft_scope_deadline(struct weft_scope *scope, int64_t deadline_ns)
         s->deadline_ns = deadline_ns;
         return;
     }
-    struct weft_reap reap = { 0 };
-    weft_tree_lock(s->owner->tree);
-    weft_scope_fail(s, -ETIMEDOUT, &reap);
-    weft_tree_unlock(s->owner->tree);
-    weft_reap(&reap);
+    weft_scope_fail_now(s, -ETIMEDOUT);
 }
 
 static void on_deadline(struct weft_timer *timer)
 {
-    struct weft_scope_state *s = berth_container_of(timer, struct weft_scope_state, timer);
-    struct weft_tree *tree = s->owner->tree;
-    struct weft_reap reap = { 0 };
-    weft_tree_lock(tree);
-    weft_scope_fail(s, -ETIMEDOUT, &reap);
-    weft_tree_unlock(tree);
-    weft_reap(&reap);
+    weft_scope_fail_now(berth_container_of(timer, struct weft_scope_state, timer), -ETIMEDOUT);
 }
 
 void weft_scope_cancel(struct weft_scope *scope)

@@ -516,6 +516,9 @@ void weft_cancel_now(struct weft_task *task);
 /* Under the tree's lock: something inside failed (rc) or the time is up. */
 void weft_scope_fail(struct weft_scope_state *scope, int rc, struct weft_reap *reap);
 
+/* The same, without it. */
+void weft_scope_fail_now(struct weft_scope_state *scope, int rc);
+
 /* Under the tree's lock: a child has ended. Afterwards the scope may be gone when the lock is. */
 void weft_scope_child_ended(struct weft_scope_state *scope, struct weft_task *child,
                             struct weft_reap *reap);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "wefttest.h"
+#include "chantest.h"
 
 #include "channel.h"
 #include "support/faulty.h"
@@ -15,30 +15,11 @@ struct seen {
     char order[MANY + 1];
 };
 
-static int on_one_thread(weft_fn fn, struct seen *seen)
-{
-    int rc = weft_configure(&(struct weft_opts){ .threads = 1 });
-    return rc < 0 ? rc : weft_run(fn, seen);
-}
-
 static struct weft_chan *given_chan(size_t item_bytes, size_t capacity, void (*drop)(void *item))
 {
     struct weft_chan *chan = NULL;
     assert_int_equal(weft_chan_new(item_bytes, capacity, drop, &chan), 0);
     return chan;
-}
-
-static int send_long(struct weft_chan *chan, long value, int64_t deadline_ns)
-{
-    return weft_chan_send(chan, &value, sizeof value, deadline_ns);
-}
-
-/* The value, or what weft_chan_recv() returned instead of 1. */
-static long recv_long(struct weft_chan *chan, int64_t deadline_ns)
-{
-    long value = 0;
-    int rc = weft_chan_recv(chan, &value, sizeof value, deadline_ns);
-    return rc == 1 ? value : rc;
 }
 
 /* ---- items ----------------------------------------------------------------------------------- */

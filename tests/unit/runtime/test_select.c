@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "wefttest.h"
+#include "chantest.h"
 
 #include "channel.h"
 #include "random.h"
@@ -15,12 +15,6 @@ struct seen {
     atomic_int waiting;
     atomic_bool is_free;
 };
-
-static int on_one_thread(weft_fn fn, struct seen *seen)
-{
-    int rc = weft_configure(&(struct weft_opts){ .threads = 1 });
-    return rc < 0 ? rc : weft_run(fn, seen);
-}
 
 static struct weft_chan *given_chan(size_t capacity)
 {
@@ -38,18 +32,6 @@ static void free_chans(struct seen *seen)
 {
     weft_chan_free(seen->a);
     weft_chan_free(seen->b);
-}
-
-static int send_long(struct weft_chan *chan, long value, int64_t deadline_ns)
-{
-    return weft_chan_send(chan, &value, sizeof value, deadline_ns);
-}
-
-static long recv_long(struct weft_chan *chan, int64_t deadline_ns)
-{
-    long value = 0;
-    int rc = weft_chan_recv(chan, &value, sizeof value, deadline_ns);
-    return rc == 1 ? value : rc;
 }
 
 static struct weft_case recv_case(struct weft_chan *chan, long *item)
