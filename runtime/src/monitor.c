@@ -45,7 +45,7 @@ static void serve(struct weft_seat *seat, int64_t now_ns)
 {
     if (seat->clock.next_ns <= now_ns)
         weft_clock_run(&seat->clock, now_ns);
-    if (seat->poller.waiting > 0)
+    if (weft_poller_is_waited_for(&seat->poller))
         weft_poller_serve(&seat->poller);
     if (seat->queued > 0)
         weft_pool_wake(seat->pool);

@@ -12,8 +12,17 @@
 struct weft_poller {
     int epoll_fd, wake_fd;
     atomic_bool is_kicked; /* the eventfd was written, and nobody has read it since */
-    atomic_uint waiting;   /* coroutines that are parked on descriptors of this one */
+    /* Coroutines that are parked on descriptors of this one: the sum. The first is counted by who
+     * sits at its seat, inside it, by plain stores; each may be below 0. */
+    atomic_uint waiting_here, waiting_elsewhere;
 };
+
+static inline bool weft_poller_is_waited_for(const struct weft_poller *poller)
+{
+    return atomic_load_explicit(&poller->waiting_here, memory_order_relaxed) +
+               atomic_load_explicit(&poller->waiting_elsewhere, memory_order_relaxed) !=
+           0;
+}
 
 /* 0 or -errno. fini: nobody may sleep there. */
 int weft_poller_init(struct weft_poller *poller);

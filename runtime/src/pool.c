@@ -370,7 +370,7 @@ static void look_around(const struct weft_thread *thread, struct weft_seat *seat
         if (next_ns <= now_ns)
             weft_clock_run(&seat->clock, now_ns);
     }
-    if (seat->poller.waiting == 0)
+    if (!weft_poller_is_waited_for(&seat->poller))
         return;
     if (seat->watcher == thread)
         weft_poller_wait(&seat->poller, 0);

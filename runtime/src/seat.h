@@ -252,5 +252,5 @@ bool weft_seat_has_work(const struct weft_seat *seat);
 /* Whether its timers or descriptors will need somebody, some day. */
 static inline bool weft_seat_is_waited_for(const struct weft_seat *seat)
 {
-    return seat->clock.next_ns != INT64_MAX || seat->poller.waiting > 0;
+    return seat->clock.next_ns != INT64_MAX || weft_poller_is_waited_for(&seat->poller);
 }

@@ -15,9 +15,11 @@
 
 #include "threads.h"
 
-#define MS          1000000
-#define GAP_MAX_NS  (50 * (int64_t)MS) /* 10 ms are promised; a busy machine has its own delays */
-#define BLOCK_MS    200
+#define MS 1000000
+/* 10 ms are promised, and bench_weft r8 measures it. A machine on which sixteen programs are being
+ * built lets plain threads wait for 60; this is still clearly less than the block. */
+#define GAP_MAX_NS  (150 * (int64_t)MS)
+#define BLOCK_MS    250
 #define STUCK       200
 #define THREADS_MAX 40
 #define SLEEPS_MAX  100000
@@ -131,7 +133,7 @@ static int block_in_popen(struct gaps *gaps)
 {
     (void)gaps;
     char line[16] = "";
-    FILE *child = popen("sleep 0.2; echo done", "r"); /* NOLINT(cert-env33-c): a fixed command */
+    FILE *child = popen("sleep 0.25; echo done", "r"); /* NOLINT(cert-env33-c): a fixed command */
     if (!child)
         return -errno;
     bool is_read = fgets(line, sizeof line, child) && strcmp(line, "done\n") == 0;
