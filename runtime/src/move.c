@@ -156,15 +156,18 @@ int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg)
     bool starts_here = d && weft_starts_here(&d);
     if (d && !weft_test_fits(self->tree->test, d))
         return weft_test_foreign("weft_with", d);
-    if (starts_here)
+    bool takes_place = !starts_here && d && d != home && weft_view_enter_here(self, d);
+    if (starts_here || takes_place)
         self->dispatcher = d;
     else if (d && d != home)
         rc = self->is_compact ? -ENOTSUP : move_to(self, d);
     if (rc == 0 && !weft_task_is_cancelled(self))
         rc = fn(arg);
     if (self->dispatcher != home) {
+        bool is_home =
+            (starts_here && weft_is_innermost(home)) || (takes_place && weft_view_leave_here(d));
         self->dispatcher = home;
-        if (!starts_here || !weft_is_innermost(home))
+        if (!is_home)
             weft_task_leave(self, WEFT_AFTER_MOVE);
     }
     return weft_task_is_cancelled(self) ? -ECANCELED : rc;

@@ -24,6 +24,7 @@
 #include "self.h"
 #include "threads.h"
 #include "unconfined.h"
+#include "view.h"
 
 #define TURNS_PER_LOOK 64    /* at the pool's queue, timers and descriptors */
 #define BATCH_MAX      64    /* turns taken at once from the pool's queue or from another seat */
@@ -221,6 +222,8 @@ void weft_pool_work(struct weft_thread *thread)
                 weft_pool_wake(pool);
         }
         weft_thread_run(thread, turn);
+        if (thread->loop)
+            weft_view_finish(thread);
     }
     thread->next = NULL;
     if (thread->is_spinning)

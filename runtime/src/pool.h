@@ -28,7 +28,7 @@ struct weft_seat;
 struct weft_task;
 struct weft_test;
 struct weft_thread;
-struct weft_view_loop;
+struct weft_view;
 
 /* A piece of work for a dispatcher: a turn of a coroutine (from a resume to its next park), or a
  * loop of a view. Part of whoever it is for; in one queue at most. */
@@ -95,6 +95,14 @@ struct weft_dispatcher {
     struct weft_test *test; /* the test run to which it belongs, or NULL */
 };
 
+/* A loop of a view (view.h) that runs: on the stack of its thread, or the thread's own_loop. */
+struct weft_view_loop {
+    struct weft_view *view; /* NULL: it has ended */
+    struct weft_thread *thread;
+    unsigned turns;
+    struct weft_view_loop *outer; /* of a view that is an ancestor of this one */
+};
+
 /* A thread that runs turns: one of weft's own, or a guest (guest.h). Those of weft live until
  * weft_shutdown(), for names of threads are handed out. */
 struct weft_thread {
@@ -127,16 +135,17 @@ struct weft_thread {
     struct weft_seat *sat; /* where it sat down; not `seat` any more: it was given to another */
     bool is_spinning;      /* the one of its pool that looks for work */
     _Atomic pid_t tid;     /* these two: for the monitor, which may look at one that */
-    _Atomic clockid_t cpu_clock;  /* has ended meanwhile, and whose block has a new thread */
-    unsigned calls_parked;        /* coroutines parked here inside libc calls; the thread's own */
-    atomic_uint calls_resumed;    /* of those, on other threads */
-    struct weft_view_loop *loop;  /* the innermost that it runs, or NULL */
-    struct weft_lane *lane;       /* where it has a place (lane.h), or NULL */
-    bool was_woken_for_lane;      /* and has not come there yet */
-    bool is_guest;                /* not one of weft's own: guest.h */
-    struct weft_turns unconfined; /* for this thread, when its coroutine leaves */
-    bool is_running;              /* inside weft_thread_run() */
-    bool is_in_unconfined;        /* inside a start there: further ones are queued */
+    _Atomic clockid_t cpu_clock;    /* has ended meanwhile, and whose block has a new thread */
+    unsigned calls_parked;          /* coroutines parked here inside libc calls; the thread's own */
+    atomic_uint calls_resumed;      /* of those, on other threads */
+    struct weft_view_loop *loop;    /* the innermost that it runs, or NULL */
+    struct weft_view_loop own_loop; /* that a coroutine has begun in place: weft_with() */
+    struct weft_lane *lane;         /* where it has a place (lane.h), or NULL */
+    bool was_woken_for_lane;        /* and has not come there yet */
+    bool is_guest;                  /* not one of weft's own: guest.h */
+    struct weft_turns unconfined;   /* for this thread, when its coroutine leaves */
+    bool is_running;                /* inside weft_thread_run() */
+    bool is_in_unconfined;          /* inside a start there: further ones are queued */
     const struct weft_custom *custom; /* the user's dispatcher for which it runs, or NULL */
     struct weft_test *test;           /* the test run that it carries out, or NULL */
     char name[24];

@@ -393,6 +393,46 @@ static void bound_run(struct weft_turn *turn)
     chain_find(view_of(task->dispatcher), NULL, turn);
 }
 
+bool weft_view_enter_here(struct weft_task *self, struct weft_dispatcher *d)
+{
+    struct weft_thread *thread = weft_thread_self();
+    const struct weft_seat *seat = thread->seat;
+    if (d->ops != &view_ops || thread->loop || !thread->next || thread->budget == 0 || !seat)
+        return false;
+    struct weft_view *view = view_of(d);
+    bool is_usual = view->parent == &seat->pool->base &&
+                    weft_get(&self->dispatcher) == view->parent && !self->outer &&
+                    !self->is_compact && !view->base.test && !weft_trace_is_on();
+    if (!is_usual)
+        return false;
+    lock(view);
+    bool is_free = !view->is_starting && view->running < view->limit && !view->queue.first;
+    view->running += is_free;
+    unlock(view);
+    if (!is_free)
+        return false;
+    thread->budget--; /* so that every so often others have a turn */
+    thread->own_loop = (struct weft_view_loop){ .view = view, .thread = thread };
+    thread->loop = &thread->own_loop;
+    return true;
+}
+
+bool weft_view_leave_here(struct weft_dispatcher *d)
+{
+    struct weft_thread *thread = weft_thread_self();
+    if (thread->loop != &thread->own_loop || thread->own_loop.view != view_of(d) ||
+        weft_pool_must_leave(thread))
+        return false;
+    give_way(&thread->own_loop);
+    return true;
+}
+
+void weft_view_finish(struct weft_thread *thread)
+{
+    while (thread->loop)
+        loop_go_on(thread->loop, weft_view_next(thread->loop));
+}
+
 static bool view_is_here(struct weft_dispatcher *d)
 {
     const struct weft_thread *thread = weft_thread_self();

@@ -40,14 +40,6 @@ struct weft_view {
     struct weft_turn starter;
 };
 
-/* A loop that runs; on the stack of its thread, which points to the innermost. */
-struct weft_view_loop {
-    struct weft_view *view; /* NULL: it has ended */
-    struct weft_thread *thread;
-    unsigned turns;
-    struct weft_view_loop *outer; /* of a view that is an ancestor of this one */
-};
-
 /* The turn that the loop is to run next, when the last one is over; on its thread. NULL: it has
  * ended and given up its place. */
 struct weft_turn *weft_view_next(struct weft_view_loop *loop);
@@ -67,6 +59,17 @@ static inline void weft_view_take_first(struct weft_view_loop *loop)
     loop->turns++;
     weft_turns_prefetch(&loop->view->taken);
 }
+
+/* weft_with() in place: if `d` is a view with a free place and nobody waiting, and the coroutine
+ * runs directly for its parent, a pool: takes the place, for a loop that has begun with this turn.
+ * leave: if the calling thread runs such a loop: gives the place up, and the coroutine goes on for
+ * the parent. False: nothing was done. */
+bool weft_view_enter_here(struct weft_task *self, struct weft_dispatcher *d);
+bool weft_view_leave_here(struct weft_dispatcher *d);
+
+/* Runs what is left to do in such a loop, when its first coroutine has left: on the thread's own
+ * stack. */
+void weft_view_finish(struct weft_thread *thread);
 
 /* Whether the calling thread runs for `d`, and for nothing inside it. */
 bool weft_is_innermost(struct weft_dispatcher *d);

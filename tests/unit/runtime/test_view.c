@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <weft/sync.h>
+
 #include "view.h"
 
 #define MANY  40
@@ -463,6 +465,132 @@ static void who_parks_inside_libc_in_a_view_wakes_on_the_same_thread(void **stat
     check_sleepers(one, 1);
 }
 
+/* ---- weft_with() in place ------------------------------------------------------------------- */
+
+struct place {
+    struct weft_dispatcher *view;
+    struct weft_completion *others_turn;
+    int inside_max, entered;
+    atomic_int inside;
+    bool was_inside;
+};
+
+static int set_completion(void *arg)
+{
+    return weft_completion_set(((struct place *)arg)->others_turn, 0);
+}
+
+static int look_inside(void *arg)
+{
+    struct place *place = arg;
+    place->was_inside = weft_current() == place->view;
+    place->entered++;
+    return 7;
+}
+
+static int enter_and_go_on(void *arg)
+{
+    struct place *place = arg;
+    const struct weft_dispatcher *home = weft_current();
+    for (int i = 0; i < COUNT; i++) {
+        int rc = weft_with(place->view, look_inside, place);
+        if (rc != 7 || !place->was_inside || weft_current() != home)
+            return -1;
+    }
+    /* And the place is free again. */
+    place->others_turn = &(struct weft_completion){ 0 };
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch(&scope, place->view, set_completion, place);
+    return weft_scope_close(&scope, weft_completion_wait(place->others_turn, WEFT_NEVER));
+}
+
+static void with_a_free_view_enters_and_leaves_it_in_place(void **state)
+{
+    (void)state;
+    struct place place = { 0 };
+    assert_int_equal(weft_view_serial(weft_default(), "place", &place.view), 0);
+    assert_int_equal(weft_run(enter_and_go_on, &place), 0);
+    assert_int_equal(place.entered, COUNT);
+}
+
+static int wait_for_the_other(void *arg)
+{
+    struct place *place = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch(&scope, place->view, set_completion, place);
+    int rc = weft_completion_wait(place->others_turn, WEFT_NEVER); /* parks: the other comes in */
+    place->was_inside = weft_current() == place->view;
+    return weft_scope_close(&scope, rc);
+}
+
+static int enter_and_wait(void *arg)
+{
+    struct place *place = arg;
+    for (int i = 0; i < COUNT / 10; i++) {
+        place->others_turn = &(struct weft_completion){ 0 };
+        int rc = weft_with(place->view, wait_for_the_other, place);
+        if (rc != 0 || !place->was_inside || weft_current() != weft_default())
+            return -1;
+    }
+    return 0;
+}
+
+static void who_parks_in_a_view_that_was_entered_in_place_has_left_its_place(void **state)
+{
+    (void)state;
+    struct place place = { 0 };
+    assert_int_equal(weft_view_serial(weft_default(), "place", &place.view), 0);
+    assert_int_equal(weft_run(enter_and_wait, &place), 0);
+}
+
+static int count_inside(void *arg)
+{
+    struct place *place = arg;
+    int inside = ++place->inside;
+    if (inside > place->inside_max)
+        place->inside_max = inside;
+    place->entered++;
+    place->inside--;
+    return 0;
+}
+
+static int count_inside_often(void *arg)
+{
+    struct place *place = arg;
+    for (int i = 0; i < COUNT; i++) {
+        int rc = weft_with(place->view, count_inside, place);
+        if (rc < 0)
+            return rc;
+        if (i % 7 == 0 && (rc = weft_yield()) < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int enter_from_everywhere(void *arg)
+{
+    struct place *place = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < 4; i++)
+        weft_launch(&scope, NULL, count_inside_often, place);
+    for (int i = 0; i < COUNT; i++)
+        weft_launch(&scope, place->view, count_inside, place);
+    return weft_scope_close(&scope, 0);
+}
+
+static void entering_in_place_keeps_the_limit_beside_those_who_queue(void **state)
+{
+    (void)state;
+    struct place place = { 0 };
+    assert_int_equal(weft_view_serial(weft_default(), "place", &place.view), 0);
+    assert_int_equal(weft_run(enter_from_everywhere, &place), 0);
+    assert_int_equal(place.inside_max, 1);
+    assert_int_equal(place.entered, 5 * COUNT); /* plain int: the view is its lock */
+}
+
 /* ---- cancelling ------------------------------------------------------------------------------ */
 
 struct stop {
@@ -555,6 +683,9 @@ int main(void)
         weft_unit_test(a_serial_view_serves_in_order_of_arrival),
         weft_unit_test(after_the_last_turn_of_a_view_its_thread_is_outside_of_all),
         weft_unit_test(who_parks_inside_libc_in_a_view_wakes_on_the_same_thread),
+        weft_unit_test(with_a_free_view_enters_and_leaves_it_in_place),
+        weft_unit_test(who_parks_in_a_view_that_was_entered_in_place_has_left_its_place),
+        weft_unit_test(entering_in_place_keeps_the_limit_beside_those_who_queue),
         weft_unit_test(what_is_cancelled_in_the_queue_of_a_full_view_ends_at_once),
         weft_unit_test(a_limit_lies_between_1_and_65535),
         weft_unit_test(a_view_has_a_parent),
