@@ -26,10 +26,11 @@
 #include "unconfined.h"
 #include "view.h"
 
-#define TURNS_PER_LOOK 64    /* at the pool's queue, timers and descriptors */
-#define BATCH_MAX      64    /* turns taken at once from the pool's queue or from another seat */
-#define SPIN_NS        20000 /* three times what waking a core costs */
-#define SINGLE_NS      10000 /* a single turn that has waited so long may be stolen */
+#define TURNS_PER_LOOK 64         /* at the pool's queue, timers and descriptors */
+#define BATCH_MAX      64         /* turns taken at once from the pool's queue */
+#define STEAL_MAX      256        /* from another seat: each visit interrupts its owner's core */
+#define SPIN_NS        20000      /* three times what waking a core costs */
+#define SINGLE_NS      10000      /* a single turn that has waited so long may be stolen */
 #define IDLE_NS        1000000000 /* so long asleep, before stacks give their memory back */
 #define TRIM_MAX       512        /* of them at once: some 300 us */
 
@@ -304,7 +305,7 @@ static struct weft_turn *steal(struct weft_thread *thread, struct weft_seat *sea
     for (unsigned i = 1; i < pool->seat_count; i++) {
         struct weft_seat *victim = &pool->seats[(own + i) % pool->seat_count];
         unsigned count;
-        struct weft_turn *first = weft_seat_steal(victim, BATCH_MAX, victim == slow, &count);
+        struct weft_turn *first = weft_seat_steal(victim, STEAL_MAX, victim == slow, &count);
         if (!first)
             continue;
         for (struct weft_turn *turn = first->next, *next; turn; turn = next) {

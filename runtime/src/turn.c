@@ -224,6 +224,18 @@ static void unpin(struct weft_task *self)
     self->is_pinned = false;
 }
 
+/* Whether the next to run on the thread's own stack is a compact child of `scope`, which keeps that
+ * open, so that it need not be told of those that have ended. */
+static bool is_sibling_pending(const struct weft_thread *thread,
+                               const struct weft_scope_state *scope)
+{
+    struct weft_turn *turn = thread->pending;
+    if (!turn || turn->run != weft_task_turn)
+        return false;
+    const struct weft_task *next = task_of(turn);
+    return next->is_compact && next->scope == scope;
+}
+
 struct weft_fiber *weft_compact_leave(struct weft_thread *thread, enum weft_after after)
 {
     struct weft_task *self = thread->current;
@@ -231,13 +243,14 @@ struct weft_fiber *weft_compact_leave(struct weft_thread *thread, enum weft_afte
         weft_elements_uninstall(self);
         thread = weft_thread_self();
     }
-    if (thread->ended_count > 0)
-        weft_tasks_settle(thread);
     self->after = (uint8_t)after;
     if (self->is_in_call)
         weft_call_park(self, thread);
     prepare(self);
-    return leave_for(thread, self, after != WEFT_AFTER_MOVE ? next_task(thread, NULL) : NULL);
+    struct weft_task *next = after != WEFT_AFTER_MOVE ? next_task(thread, NULL) : NULL;
+    if (thread->ended_count > 0 && (next || !is_sibling_pending(thread, thread->ended_scope)))
+        weft_tasks_settle(thread);
+    return leave_for(thread, self, next);
 }
 
 struct weft_task *weft_compact_back(struct weft_thread *thread)
@@ -299,16 +312,11 @@ static inline void keep_ended(struct weft_thread *thread, struct weft_task *self
     thread->ended_count++;
 }
 
-/* A compact one has ended, and its frames are gone. If a sibling that is compact, too, is the next
- * to run here, their scope is kept open by that one, and need not be told of each. */
+/* A compact one has ended, and its frames are gone. */
 static void end_left(struct weft_thread *thread, struct weft_task *left)
 {
-    const struct weft_turn *turn = thread->pending;
-    const struct weft_task *next = turn && turn->run == weft_task_turn
-                                       ? berth_container_of(turn, struct weft_task, turn)
-                                       : NULL;
-    bool is_usual = next && next->is_compact && next->scope == left->scope && left->scope &&
-                    left->rc >= 0 && left->is_small && !left->has_box && !left->has_elements &&
+    bool is_usual = left->scope && is_sibling_pending(thread, left->scope) && left->rc >= 0 &&
+                    left->is_small && !left->has_box && !left->has_elements &&
                     !weft_trace_is_on() && !weft_get(&weft_tasks_are_limited);
     if (is_usual) {
         keep_ended(thread, left);
