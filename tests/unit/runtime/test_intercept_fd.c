@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "intercepttest.h"
+#include "fdtest.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -22,29 +22,6 @@ struct ends {
     struct crowd crowd;
     atomic_int bytes, bad;
 };
-
-enum sort { PIPE, STREAM, DATAGRAM, EVENT, SORT_COUNT };
-
-static int open_ends(enum sort sort, int fds[2])
-{
-    switch (sort) {
-    case PIPE: return pipe(fds);
-    case STREAM: return socketpair(AF_UNIX, SOCK_STREAM, 0, fds);
-    case DATAGRAM: return socketpair(AF_UNIX, SOCK_DGRAM, 0, fds);
-    case EVENT:
-        fds[0] = eventfd(0, EFD_SEMAPHORE);
-        fds[1] = dup(fds[0]);
-        break;
-    case SORT_COUNT: break;
-    }
-    return 0;
-}
-
-static void close_ends(const int fds[2])
-{
-    (void)close(fds[0]);
-    (void)close(fds[1]);
-}
 
 static ssize_t take(enum way way, int fd, void *bytes, size_t count)
 {
@@ -169,16 +146,6 @@ static void writing_on_a_blocking_stream_writes_everything(void **state)
     }
 }
 
-struct outcome {
-    ssize_t rc;
-    int error;
-};
-
-static struct outcome outcome_of(ssize_t rc)
-{
-    return (struct outcome){ .rc = rc, .error = rc < 0 ? errno : 0 };
-}
-
 #define OUTCOME_COUNT 14
 
 /* Calls that need not wait. */
@@ -234,140 +201,6 @@ static void what_does_not_wait_is_as_on_a_plain_thread(void **state)
     assert_int_equal(parked[6].error, EAGAIN);
     assert_int_equal(parked[9].error, EAGAIN);
     assert_int_equal(parked[13].error, EPIPE);
-}
-
-struct parked {
-    int fd;
-    ssize_t rc;
-    int error;
-    atomic_bool is_inside;
-    void (*disturb)(struct parked *parked, struct weft_task *task);
-    int other_fd;
-};
-
-static int read_one(void *arg)
-{
-    struct parked *p = arg;
-    char byte;
-    p->is_inside = true;
-    p->rc = read(p->fd, &byte, 1);
-    p->error = errno;
-    return 0;
-}
-
-static int disturb(void *arg)
-{
-    struct parked *p = arg;
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    struct weft_task *reader = weft_async(&scope, NULL, read_one, p);
-    bool is_inside = test_await(&p->is_inside);
-    (void)weft_sleep_ms(5);
-    p->disturb(p, reader);
-    int rc = weft_await(reader);
-    (void)weft_scope_close(&scope, 0);
-    return is_inside ? rc : -ETIMEDOUT;
-}
-
-static void by_cancel(struct parked *p, struct weft_task *task)
-{
-    (void)p;
-    weft_cancel(task);
-}
-
-static void by_close(struct parked *p, struct weft_task *task)
-{
-    (void)task;
-    (void)close(p->fd);
-}
-
-static void by_dup2(struct parked *p, struct weft_task *task)
-{
-    (void)task;
-    (void)dup2(p->other_fd, p->fd);
-}
-
-static void by_hang_up(struct parked *p, struct weft_task *task)
-{
-    (void)task;
-    (void)close(p->other_fd);
-}
-
-/* Then gives the reader what it waits for. */
-static void await_child(struct parked *p, pid_t pid)
-{
-    int status;
-    while (waitpid(pid, &status, WNOHANG) == 0)
-        (void)weft_sleep_ms(1);
-    ssize_t written = write(p->other_fd, "x", 1); /* or the reader waits in vain */
-    (void)written;
-}
-
-static void close_in_child(struct parked *p)
-{
-    (void)close(p->fd);
-    (void)dup2(p->other_fd, p->fd);
-    _exit(0);
-}
-
-static void by_fork(struct parked *p, struct weft_task *task)
-{
-    (void)task;
-    pid_t pid = fork();
-    if (pid == 0)
-        close_in_child(p);
-    await_child(p, pid);
-}
-
-static void by_vfork(struct parked *p, struct weft_task *task)
-{
-    (void)task;
-    pid_t pid = vfork();
-    if (pid == 0)
-        close_in_child(p);
-    await_child(p, pid);
-}
-
-static void what_a_child_closes_is_still_open_here(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 4; i++) {
-        int fds[2] = { -1, -1 };
-        assert_int_equal(open_ends(i < 2 ? PIPE : STREAM, fds), 0);
-        struct parked p = { .fd = fds[0], .other_fd = fds[1] };
-        p.disturb = i % 2 ? by_vfork : by_fork;
-
-        assert_int_equal(run_virtual(disturb, &p), 0);
-
-        assert_int_equal(p.rc, 1);
-        close_ends(fds);
-    }
-}
-
-static void a_parked_read_ends_when_cancelled_closed_or_hung_up(void **state)
-{
-    (void)state;
-    static const struct {
-        void (*disturb)(struct parked *parked, struct weft_task *task);
-        int rc, error;
-    } cases[] = { { by_cancel, -1, ECANCELED },
-                  { by_close, -1, EBADF },
-                  { by_dup2, -1, EBADF },
-                  { by_hang_up, 0, 0 } };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        for (enum sort sort = PIPE; sort <= STREAM; sort++) {
-            int fds[2] = { -1, -1 };
-            assert_int_equal(open_ends(sort, fds), 0);
-            struct parked p = { .fd = fds[0], .other_fd = fds[1], .disturb = cases[i].disturb };
-
-            assert_int_equal(run_virtual(disturb, &p), 0);
-
-            assert_int_equal(p.rc, cases[i].rc);
-            if (cases[i].rc < 0)
-                assert_int_equal(p.error, cases[i].error);
-            close_ends(fds);
-        }
-    }
 }
 
 static int read_with_timeout(void *arg)
@@ -429,40 +262,6 @@ static void a_short_read_hides_neither_what_follows_nor_the_end(void **state)
 }
 
 /* A number that means another kind of descriptor all of a sudden. */
-static int reuse(void *arg)
-{
-    struct outcome *o = arg;
-    char bytes[16];
-    int fds[2], pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 || pipe(fds) < 0)
-        return -errno;
-    if (write(pair[1], "socket", 6) != 6 || write(fds[1], "a pipe", 6) != 6)
-        return -EIO;
-    o[0] = outcome_of(read(pair[0], bytes, sizeof bytes));
-    (void)dup3(fds[0], pair[0], 0);
-    o[1] = outcome_of(read(pair[0], bytes, sizeof bytes));
-    o[1].error = memcmp(bytes, "a pipe", 6);
-    (void)dup2(pair[1], pair[0]); /* a socket again, whose other end is gone */
-    o[2] = outcome_of(read(pair[0], bytes, sizeof bytes));
-    (void)close(pair[0]);
-    (void)close(pair[1]);
-    close_ends(fds);
-    return 0;
-}
-
-static void a_number_may_come_to_mean_something_else(void **state)
-{
-    (void)state;
-    struct outcome o[3];
-
-    assert_int_equal(run_virtual(reuse, o), 0);
-
-    assert_int_equal(o[0].rc, 6);
-    assert_int_equal(o[1].rc, 6);
-    assert_int_equal(o[1].error, 0);
-    assert_int_equal(o[2].rc, 0);
-}
-
 static void nonblock_stays_as_its_owner_set_it(void **state)
 {
     (void)state;
@@ -593,38 +392,6 @@ static void what_a_plain_thread_did_before_it_wrote_is_done_when_a_coroutine_has
     }
 }
 
-static int read_in_child(void *arg)
-{
-    struct outcome *o = arg;
-    int fds[2], flags;
-    char byte;
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
-        return -errno;
-    pid_t pid = fork();
-    if (pid == 0) { /* the other process makes it non-blocking, and so for everybody */
-        (void)fcntl(fds[0], F_SETFL, O_NONBLOCK);
-        _exit(0);
-    }
-    int status;
-    while (pid > 0 && waitpid(pid, &status, WNOHANG) == 0)
-        (void)weft_sleep_ms(1);
-    flags = fcntl(fds[0], F_GETFL);
-    o[0] = outcome_of(read(fds[0], &byte, 1));
-    close_ends(fds);
-    return flags & O_NONBLOCK ? 0 : -EIO;
-}
-
-static void a_descriptor_that_a_child_shares_is_asked_each_time(void **state)
-{
-    (void)state;
-    struct outcome o = { 0 };
-
-    assert_int_equal(run_virtual(read_in_child, &o), 0);
-
-    assert_int_equal(o.rc, -1);
-    assert_int_equal(o.error, EAGAIN);
-}
-
 static int write_to_nobody(void *arg)
 {
     int fds[2];
@@ -652,16 +419,12 @@ int main(void)
         parking_unit_test(readers_wait_together_for_one_writer),
         parking_unit_test(writing_on_a_blocking_stream_writes_everything),
         parking_unit_test(what_does_not_wait_is_as_on_a_plain_thread),
-        parking_unit_test(a_parked_read_ends_when_cancelled_closed_or_hung_up),
-        parking_unit_test(what_a_child_closes_is_still_open_here),
         parking_unit_test(the_time_out_of_a_socket_is_kept),
         parking_unit_test(a_short_read_hides_neither_what_follows_nor_the_end),
-        parking_unit_test(a_number_may_come_to_mean_something_else),
         parking_unit_test(nonblock_stays_as_its_owner_set_it),
         parking_unit_test(timers_of_the_kernel_are_awaited_together),
         parking_unit_test(
             what_a_plain_thread_did_before_it_wrote_is_done_when_a_coroutine_has_read),
-        parking_unit_test(a_descriptor_that_a_child_shares_is_asked_each_time),
         parking_unit_test(writing_to_nobody_ends_a_program_that_does_not_ignore_it),
         parking_unit_test(who_never_has_to_wait_lets_others_run_and_hears_of_cancelling),
     };

@@ -260,6 +260,22 @@ static void a_deadline_that_has_passed_cancels_at_once(void **state)
     assert_int_equal(seen.started, 0);
 }
 
+static int with_a_later_deadline(void *arg)
+{
+    struct weft_scope scope;
+    (void)arg;
+    weft_scope_open(&scope);
+    weft_scope_deadline(&scope, weft_deadline_ms(5));
+    weft_scope_deadline(&scope, weft_deadline_ms(TEST_WAIT_MS));
+    return weft_scope_close(&scope, weft_sleep_ms(2000));
+}
+
+static void a_deadline_can_only_shrink(void **state)
+{
+    (void)state;
+    assert_int_equal(weft_run(with_a_later_deadline, NULL), -ETIMEDOUT);
+}
+
 static int inner_scope(void *arg)
 {
     struct seen *seen = arg;
@@ -592,6 +608,7 @@ int main(void)
         weft_unit_test(a_supervisor_whose_body_fails_cancels_all),
         weft_unit_test(a_deadline_cancels_everything_inside_and_close_says_etimedout),
         weft_unit_test(a_deadline_that_has_passed_cancels_at_once),
+        weft_unit_test(a_deadline_can_only_shrink),
         weft_unit_test(the_reason_comes_out_of_the_scope_that_has_it),
         weft_unit_test(no_time_means_that_fn_does_not_run),
         weft_unit_test(cancelling_is_not_felt_inside_a_shield),
