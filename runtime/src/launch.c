@@ -44,14 +44,6 @@ static int fail(struct weft_scope *scope, const char *call, int rc)
     return rc;
 }
 
-int weft_launch_opts(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn, void *arg,
-                     const struct weft_task_opts *opts)
-{
-    struct weft_task_spec spec = { .dispatcher = d, .fn = fn, .arg = arg };
-    int rc = spec_of(opts, &spec);
-    return rc < 0 ? fail(scope, "weft_launch_opts", rc) : start(scope, &spec, "weft_launch", NULL);
-}
-
 int weft_launch_copy(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn,
                      const void *item, size_t item_bytes)
 {
@@ -199,5 +191,28 @@ int weft_launch(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn,
         weft_task_free(task);
     else if (!weft_pool_push(thread, weft_get(&task->dispatcher), &task->turn))
         rc = queue(task);
+    return rc;
+}
+
+int weft_launch_opts(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn, void *arg,
+                     const struct weft_task_opts *opts)
+{
+    struct weft_task_spec spec = { .dispatcher = d, .fn = fn, .arg = arg };
+    int rc = spec_of(opts, &spec);
+    if (rc < 0)
+        return fail(scope, "weft_launch_opts", rc);
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_scope_state *s = (struct weft_scope_state *)(void *)scope;
+    bool is_plain = opts->start == WEFT_START_UNDISPATCHED && !opts->name &&
+                    opts->stack_bytes == 0 && !opts->compact;
+    struct weft_task *task = is_plain ? new_usual(thread, s, d, fn, arg) : NULL;
+    if (!task)
+        return start(scope, &spec, "weft_launch", NULL);
+    task->start = WEFT_START_UNDISPATCHED;
+    rc = enter(thread, s, task);
+    if (rc < 0)
+        weft_task_free(task);
+    else
+        weft_task_turn(&task->turn);
     return rc;
 }

@@ -113,6 +113,9 @@ int weft_scope_close(struct weft_scope *scope, int rc)
                  "weft_scope_close: the scope that %s() opened inside it is "
                  "still open",
                  self->innermost->opened_by);
+    struct weft_thread *thread = weft_thread_self();
+    if (thread->ended_count > 0) /* children that were started in place */
+        weft_tasks_settle(thread);
     struct weft_reap reap = { 0 };
     weft_tree_lock(self->tree);
     if (rc < 0 && rc != -ECANCELED && s->cause == 0)

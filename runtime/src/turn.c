@@ -392,12 +392,14 @@ __attribute__((noinline, noreturn)) static void die_of_open_scope(const struct w
              weft_task_name(self, name), self->innermost->opened_by);
 }
 
-/* Whether its scope need not be told at once. */
+/* Whether its scope need not be told at once. If it was started in place, its caller goes on; then
+ * that must be who closes the scope. */
 static inline bool ends_as_usual(const struct weft_task *self)
 {
     return self->rc >= 0 && !self->has_handle && !self->has_elements && !self->has_own_block &&
-           !self->outer && self->scope && !self->is_compact && !self->is_small &&
-           self->stack->is_guarded && !weft_trace_is_on() && !weft_get(&weft_tasks_are_limited);
+           self->scope && (!self->outer || self->outer == self->scope->owner) &&
+           !self->is_compact && !self->is_small && self->stack->is_guarded && !weft_trace_is_on() &&
+           !weft_get(&weft_tasks_are_limited);
 }
 
 /* For those that the thread keeps: whether their scope is still kept open by whoever comes. */
@@ -477,7 +479,7 @@ static __attribute__((noinline)) enum ending end_usual(struct weft_thread *threa
     keep_ended(thread, self);
     thread->left_stack = self->stack;
     thread->left_stack_class = self->stack_class;
-    struct weft_task *next = next_sibling(thread);
+    struct weft_task *next = self->outer ? NULL : next_sibling(thread);
     set_current(thread, next);
     return next ? ENDING_NEXT_IS_HERE : ENDING_KEPT;
 }
@@ -503,7 +505,7 @@ static __attribute__((noinline)) void end(struct weft_thread *thread, struct wef
         weft_task_finish(self);
     }
     struct weft_task *next = next_task(thread, outer);
-    if (thread->ended_count > 0 && !is_sibling(thread, next, stack))
+    if (thread->ended_count > 0 && !outer && !is_sibling(thread, next, stack))
         weft_tasks_settle(thread);
     set_current(thread, next);
     if (next && next->stack == stack)
