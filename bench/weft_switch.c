@@ -42,6 +42,19 @@ static double all_at_once_ns(long count, enum weft_start start)
     return rc < 0 ? -1 : (double)(weft_now_ns() - start_ns) / (double)count;
 }
 
+#define BATCH 1000
+
+/* Nanoseconds for each of `count`, of which BATCH are there at once. */
+static double in_batches_ns(long count)
+{
+    int64_t start_ns = weft_now_ns();
+    for (long left = count; left > 0; left -= BATCH) {
+        if (all_at_once_ns(BATCH, WEFT_START_DEFAULT) < 0)
+            return -1;
+    }
+    return (double)(weft_now_ns() - start_ns) / (double)count;
+}
+
 static double one_at_a_time_ns(long count)
 {
     int64_t start_ns = weft_now_ns();
@@ -61,6 +74,8 @@ static int spawn(void *arg)
     for (int round = 0; round < ROUNDS; round++) {
         bench_line("R3_spawn", all_at_once_ns(s->count, WEFT_START_DEFAULT), "ns",
                    "%ld_all_threads%u", s->count, s->threads);
+        bench_line("R3_spawn", in_batches_ns(s->count / BATCH * BATCH), "ns",
+                   "%d_at_a_time_threads%u", BATCH, s->threads);
         bench_line("R3_spawn", all_at_once_ns(s->count, WEFT_START_UNDISPATCHED), "ns",
                    "%ld_undispatched_threads%u", s->count, s->threads);
         bench_line("R3_spawn", one_at_a_time_ns(s->count / 10), "ns", "each_threads%u", s->threads);

@@ -179,19 +179,26 @@ static __attribute__((noinline)) int launch_other(struct weft_scope *scope,
     return start(scope, &spec, "weft_launch", NULL);
 }
 
+/* Into the scope, and on its way. */
+static inline __attribute__((always_inline)) int
+go(struct weft_thread *thread, struct weft_scope_state *s, struct weft_task *task, bool is_here)
+{
+    int rc = enter(thread, s, task);
+    if (rc < 0)
+        weft_task_free(task);
+    else if (is_here)
+        weft_task_turn(&task->turn);
+    else if (!weft_pool_push(thread, weft_get(&task->dispatcher), &task->turn))
+        rc = queue(task);
+    return rc;
+}
+
 int weft_launch(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn, void *arg)
 {
     struct weft_thread *thread = weft_thread_self();
     struct weft_scope_state *s = (struct weft_scope_state *)(void *)scope;
     struct weft_task *task = new_usual(thread, s, d, fn, arg);
-    if (!task)
-        return launch_other(scope, d, fn, arg);
-    int rc = enter(thread, s, task);
-    if (rc < 0)
-        weft_task_free(task);
-    else if (!weft_pool_push(thread, weft_get(&task->dispatcher), &task->turn))
-        rc = queue(task);
-    return rc;
+    return task ? go(thread, s, task, false) : launch_other(scope, d, fn, arg);
 }
 
 int weft_launch_opts(struct weft_scope *scope, struct weft_dispatcher *d, weft_fn fn, void *arg,
@@ -203,16 +210,11 @@ int weft_launch_opts(struct weft_scope *scope, struct weft_dispatcher *d, weft_f
         return fail(scope, "weft_launch_opts", rc);
     struct weft_thread *thread = weft_thread_self();
     struct weft_scope_state *s = (struct weft_scope_state *)(void *)scope;
-    bool is_plain = opts->start == WEFT_START_UNDISPATCHED && !opts->name &&
-                    opts->stack_bytes == 0 && !opts->compact;
+    bool is_plain =
+        opts->start != WEFT_START_HELD && !opts->name && opts->stack_bytes == 0 && !opts->compact;
     struct weft_task *task = is_plain ? new_usual(thread, s, d, fn, arg) : NULL;
     if (!task)
         return start(scope, &spec, "weft_launch", NULL);
-    task->start = WEFT_START_UNDISPATCHED;
-    rc = enter(thread, s, task);
-    if (rc < 0)
-        weft_task_free(task);
-    else
-        weft_task_turn(&task->turn);
-    return rc;
+    task->start = (unsigned)opts->start & 3;
+    return go(thread, s, task, opts->start == WEFT_START_UNDISPATCHED);
 }
