@@ -28,9 +28,8 @@ struct slab {
 /* Free blocks of one kind that are kept by no thread. */
 static struct shared {
     struct weft_lock lock;
-    struct weft_task_block *first;
-    size_t count;
-    char *bump, *bump_end; /* the part of the newest slab that has never been used */
+    struct weft_task_block *batches; /* newest first; nobody walks over the blocks of one */
+    char *bump, *bump_end;           /* the part of the newest slab that has never been used */
     struct slab *slabs;
 } shared[WEFT_BLOCK_KINDS];
 
@@ -72,19 +71,14 @@ static struct weft_task_block *carve(struct shared *s, size_t bytes, unsigned *r
     return first;
 }
 
-/* Takes a batch of free blocks, newest first; NULL: there are none. Under the lock. */
+/* Takes the newest batch of free blocks; NULL: there is none. Under the lock. */
 static struct weft_task_block *take_batch(struct shared *s, unsigned *ret_count)
 {
-    struct weft_task_block *first = s->first, *last = first;
-    unsigned count = first ? 1 : 0;
-    for (; last && last->next && count < BATCH_COUNT; count++)
-        last = last->next;
-    if (last) {
-        s->first = last->next;
-        last->next = NULL;
-    }
-    s->count -= count;
-    *ret_count = count;
+    struct weft_task_block *first = s->batches;
+    if (!first)
+        return NULL;
+    s->batches = first->next_batch;
+    *ret_count = first->batch_count;
     return first;
 }
 
@@ -121,15 +115,14 @@ static struct weft_task_block *fetch(enum weft_block_kind kind, unsigned *ret_co
     return first;
 }
 
-/* Puts `count` blocks, of which `last` is the last, back. */
-static void put_back(struct weft_task_block *first, struct weft_task_block *last, unsigned count,
-                     enum weft_block_kind kind)
+/* Puts `count` blocks back. */
+static void put_back(struct weft_task_block *first, unsigned count, enum weft_block_kind kind)
 {
     struct shared *s = &shared[kind];
     weft_lock_acquire(&s->lock);
-    last->next = s->first;
-    s->first = first;
-    s->count += count;
+    first->next_batch = s->batches;
+    first->batch_count = count;
+    s->batches = first;
     weft_lock_release(&s->lock);
 }
 
@@ -165,7 +158,8 @@ void weft_task_block_give(struct weft_task_blocks *own, void *memory, enum weft_
     }
     struct weft_task_block *block = memory;
     if (!own) {
-        put_back(block, block, 1, kind);
+        block->next = NULL;
+        put_back(block, 1, kind);
         return;
     }
     block->next = own->kinds[kind].first;
@@ -177,18 +171,15 @@ void weft_task_block_give(struct weft_task_blocks *own, void *memory, enum weft_
         last = last->next;
     own->kinds[kind].first = last->next;
     own->kinds[kind].count -= BATCH_COUNT;
-    put_back(block, last, BATCH_COUNT, kind);
+    last->next = NULL;
+    put_back(block, BATCH_COUNT, kind);
 }
 
 void weft_task_blocks_fini(struct weft_task_blocks *own)
 {
     for (int kind = 0; kind < WEFT_BLOCK_KINDS; kind++) {
-        struct weft_task_block *last = own->kinds[kind].first;
-        while (last && last->next)
-            last = last->next;
-        if (last)
-            put_back(own->kinds[kind].first, last, own->kinds[kind].count,
-                     (enum weft_block_kind)kind);
+        if (own->kinds[kind].first)
+            put_back(own->kinds[kind].first, own->kinds[kind].count, (enum weft_block_kind)kind);
     }
     *own = (struct weft_task_blocks){ 0 };
 }
@@ -202,8 +193,7 @@ void weft_task_block_fini(void)
             s->slabs = slab->next;
             free(slab);
         }
-        s->first = NULL;
-        s->count = 0;
+        s->batches = NULL;
         s->bump = s->bump_end = NULL;
     }
 }

@@ -13,8 +13,11 @@
 
 #include <stddef.h>
 
+/* A free one. */
 struct weft_task_block {
     struct weft_task_block *next;
+    struct weft_task_block *next_batch; /* of the first one of a batch that no thread keeps */
+    unsigned batch_count;               /* the same: how many it has */
 };
 
 enum weft_block_kind { WEFT_BLOCK_FULL, WEFT_BLOCK_SMALL, WEFT_BLOCK_KINDS };
