@@ -234,17 +234,10 @@ bool weft_chan_can_take(struct weft_chan *chan)
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
-/* Under the lock, which it gives back: joins the queue and waits. */
-static int wait_to_send(struct weft_chan *chan, struct weft_task *self, const void *item,
-                        struct weft_chan_call *call, struct weft_chan_node *node,
-                        int64_t deadline_ns)
+/* After a wait. */
+APART static int end_send(struct weft_chan *chan, struct weft_chan_call *call,
+                          struct weft_chan_node *node, int rc)
 {
-    *call = (struct weft_chan_call){ .handover.task = self };
-    *node = (struct weft_chan_node){ .call = call, .item = item };
-    berth_list_push_back(&chan->senders, &node->link);
-    weft_chan_unlock(chan);
-
-    int rc = weft_wait(self, "send", &call->handover.is_done, deadline_ns);
     if (rc < 0) {
         weft_chan_lock(chan);
         bool is_waiting = berth_list_is_linked(&node->link);
@@ -256,6 +249,50 @@ static int wait_to_send(struct weft_chan *chan, struct weft_task *self, const vo
     }
     weft_handover_settle(&call->handover);
     return rc == -ECANCELED && node->rc < 0 ? rc : node->rc; /* what was taken is sent */
+}
+
+/* Under the lock: joins the queue. */
+static inline void join_senders(struct weft_chan *chan, struct weft_task *self,
+                                struct weft_chan_call *call, struct weft_chan_node *node,
+                                const void *item)
+{
+    call->handover.task = self;
+    weft_put(&call->handover.is_done, false);
+    weft_put(&call->handover.hold.is_taken, 0);
+    call->is_select = false;
+    node->link.next = NULL;
+    node->call = call;
+    node->item = item;
+    berth_list_push_back(&chan->senders, &node->link);
+}
+
+/* Under the lock, which it gives back: joins the queue and waits. */
+static int wait_to_send(struct weft_chan *chan, struct weft_task *self, const void *item,
+                        struct weft_chan_call *call, struct weft_chan_node *node,
+                        int64_t deadline_ns)
+{
+    join_senders(chan, self, call, node, item);
+    weft_chan_unlock(chan);
+    int rc = weft_wait(self, "send", &call->handover.is_done, deadline_ns);
+    return end_send(chan, call, node, rc);
+}
+
+/* The same by the usual way: without a deadline, on a stack that can be lent. */
+APART static int send_lent(struct weft_chan *chan, struct weft_thread *thread,
+                           struct weft_task *self, const void *item)
+{
+    struct {
+        struct weft_chan_call call;
+        struct weft_chan_node node;
+        struct weft_chan *chan;
+    } lent;
+    lent.chan = chan;
+    join_senders(chan, self, &lent.call, &lent.node, item);
+    weft_bias_release(&chan->lock, thread->holder, WEFT_BIAS_OBJECT);
+    int rc = weft_usual_wait(thread, self, "send", &lent.call.handover.is_done);
+    if (RARELY(rc < 0 || lent.node.rc != 0 || !weft_handover_is_settled(&lent.call.handover)))
+        return end_send(lent.chan, &lent.call, &lent.node, rc);
+    return 0;
 }
 
 /* Under the lock, which it gives back: where nobody waits to receive, or a select does. */
@@ -291,8 +328,12 @@ int weft_chan_send(struct weft_chan *chan, const void *item, size_t item_bytes, 
     weft_bias_acquire(&chan->lock, holder, WEFT_BIAS_OBJECT);
     struct berth_list_node *first = chan->receivers.ring.next;
     struct weft_chan_node *receiver = node_of(first);
-    if (RARELY(first == &chan->receivers.ring || receiver->call->is_select))
+    if (first == &chan->receivers.ring || RARELY(receiver->call->is_select)) {
+        bool must_wait = first == &chan->receivers.ring && !has_room(chan) && !chan->is_closed;
+        if (must_wait && deadline_ns == WEFT_NEVER && self && weft_lends_locals(self))
+            return send_lent(chan, thread, self, item);
         return send_otherwise(chan, self, item, deadline_ns);
+    }
     take_first(&chan->receivers);
     give(holder, chan, receiver, item, chan->given++);
     weft_bias_release(&chan->lock, holder, WEFT_BIAS_OBJECT);
@@ -414,6 +455,28 @@ static inline bool is_empty(const struct weft_chan *chan)
            berth_list_is_empty(&chan->senders);
 }
 
+/* Under the lock: the first of those who wait to send, if there is nothing before its item, and it
+ * is no select; else NULL. */
+static inline struct weft_chan_node *first_sender(const struct weft_chan *chan)
+{
+    struct berth_list_node *first = chan->senders.ring.next;
+    bool is_next = first != &chan->senders.ring && chan->count + chan->box_count == 0;
+    return is_next && !node_of(first)->call->is_select ? node_of(first) : NULL;
+}
+
+/* Under the lock, which it gives back: takes that one's item. */
+APART static int recv_from(struct weft_chan *chan, struct weft_thread *thread,
+                           struct weft_chan_node *sender, void *ret_item)
+{
+    struct weft_bias_holder *holder = weft_holder(thread);
+    take_first(&chan->senders);
+    copy(chan, ret_item, sender->item);
+    serve_by(holder, sender, 0);
+    weft_bias_release(&chan->lock, holder, WEFT_BIAS_OBJECT);
+    weft_handover_wake(&sender->call->handover, thread);
+    return 1;
+}
+
 int weft_chan_recv(struct weft_chan *chan, void *ret_item, size_t item_bytes, int64_t deadline_ns)
 {
     struct weft_thread *thread = weft_thread_self();
@@ -426,6 +489,9 @@ int weft_chan_recv(struct weft_chan *chan, void *ret_item, size_t item_bytes, in
     if (RARELY(item_bytes != chan->item_bytes))
         return weft_chan_misfit(chan, "weft_chan_recv");
     weft_bias_acquire(&chan->lock, weft_holder(thread), WEFT_BIAS_OBJECT);
+    struct weft_chan_node *sender = first_sender(chan);
+    if (sender)
+        return recv_from(chan, thread, sender, ret_item);
     if (RARELY(!is_empty(chan) || deadline_ns != WEFT_NEVER || !self ||
                item_bytes > WEFT_CHAN_INLINE_BYTES || !weft_lends_locals(self)))
         return recv_otherwise(chan, self, ret_item, deadline_ns);

@@ -146,7 +146,8 @@ static int move_to(struct weft_task *self, struct weft_dispatcher *d)
 
 int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg)
 {
-    struct weft_task *self = weft_self();
+    struct weft_thread *thread = weft_thread_self();
+    struct weft_task *self = thread ? thread->current : NULL;
     int rc = weft_wait_check(self, WEFT_NEVER);
     if (rc < 0)
         return rc;
@@ -156,17 +157,17 @@ int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg)
     bool starts_here = d && weft_starts_here(&d);
     if (d && !weft_test_fits(self->tree->test, d))
         return weft_test_foreign("weft_with", d);
-    bool takes_place = !starts_here && d && d != home && weft_view_enter_here(self, d);
+    bool takes_place = !starts_here && d && d != home && weft_view_enter_here(thread, self, d);
     if (starts_here || takes_place)
-        self->dispatcher = d;
+        weft_put(&self->dispatcher, d);
     else if (d && d != home)
         rc = self->is_compact ? -ENOTSUP : move_to(self, d);
     if (rc == 0 && !weft_task_is_cancelled(self))
         rc = fn(arg);
     if (self->dispatcher != home) {
-        bool is_home =
-            (starts_here && weft_is_innermost(home)) || (takes_place && weft_view_leave_here(d));
-        self->dispatcher = home;
+        bool is_home = (starts_here && weft_is_innermost(home)) ||
+                       (takes_place && weft_view_leave_here(weft_thread_self(), d));
+        weft_put(&self->dispatcher, home);
         if (!is_home)
             weft_task_leave(self, WEFT_AFTER_MOVE);
     }

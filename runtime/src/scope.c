@@ -64,7 +64,7 @@ static struct weft_scope_state *open_scope(struct weft_scope *scope, enum weft_s
     s->fields_outer = s->fields;
     berth_list_init(&s->children);
     weft_tree_lock(self->tree);
-    s->is_cancelled = kind != WEFT_SHIELD && weft_task_is_cancelled(self);
+    weft_put(&s->is_cancelled, kind != WEFT_SHIELD && weft_task_is_cancelled(self));
     if (outer)
         outer->inner = s;
     else

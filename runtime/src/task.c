@@ -152,7 +152,8 @@ void weft_task_finish(struct weft_task *task)
     struct weft_tree *tree = task->tree;
     bool has_handle = task->has_handle;
     weft_tree_lock(tree);
-    weft_put(&task->phase, WEFT_PHASE_ENDED);
+    /* A release, for a select that looks without the lock (select.c) and then at rc. */
+    atomic_store_explicit(&task->phase, WEFT_PHASE_ENDED, memory_order_release);
     if (has_handle && task->rc < 0)
         task->failed_order = ++failures;
     struct weft_waiter *next, *first = has_handle ? task->awaiters.first : NULL;

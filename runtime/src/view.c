@@ -393,10 +393,10 @@ static void bound_run(struct weft_turn *turn)
     chain_find(view_of(task->dispatcher), NULL, turn);
 }
 
-bool weft_view_enter_here(struct weft_task *self, struct weft_dispatcher *d)
+bool weft_view_enter_here(struct weft_thread *thread, struct weft_task *self,
+                          struct weft_dispatcher *d)
 {
-    struct weft_thread *thread = weft_thread_self();
-    const struct weft_seat *seat = thread->seat;
+    const struct weft_seat *seat = weft_get(&thread->seat);
     if (d->ops != &view_ops || thread->loop || !thread->next || thread->budget == 0 || !seat)
         return false;
     struct weft_view *view = view_of(d);
@@ -405,10 +405,10 @@ bool weft_view_enter_here(struct weft_task *self, struct weft_dispatcher *d)
                     !self->is_compact && !view->base.test && !weft_trace_is_on();
     if (!is_usual)
         return false;
-    lock(view);
+    weft_bias_acquire(&view->lock, thread->holder, WEFT_BIAS_VIEW);
     bool is_free = !view->is_starting && view->running < view->limit && !view->queue.first;
     view->running += is_free;
-    unlock(view);
+    weft_bias_release(&view->lock, thread->holder, WEFT_BIAS_VIEW);
     if (!is_free)
         return false;
     thread->budget--; /* so that every so often others have a turn */
@@ -417,13 +417,20 @@ bool weft_view_enter_here(struct weft_task *self, struct weft_dispatcher *d)
     return true;
 }
 
-bool weft_view_leave_here(struct weft_dispatcher *d)
+bool weft_view_leave_here(struct weft_thread *thread, struct weft_dispatcher *d)
 {
-    struct weft_thread *thread = weft_thread_self();
-    if (thread->loop != &thread->own_loop || thread->own_loop.view != view_of(d) ||
-        weft_pool_must_leave(thread))
+    struct weft_view_loop *loop = &thread->own_loop;
+    struct weft_view *view = view_of(d);
+    if (thread->loop != loop || loop->view != view || weft_pool_must_leave(thread))
         return false;
-    give_way(&thread->own_loop);
+    weft_bias_acquire(&view->lock, thread->holder, WEFT_BIAS_VIEW);
+    bool is_wanted = view->taken.first || view->queue.first;
+    view->running -= !is_wanted;
+    weft_bias_release(&view->lock, thread->holder, WEFT_BIAS_VIEW);
+    if (is_wanted)
+        give_way(loop);
+    else
+        loop_leave(loop);
     return true;
 }
 

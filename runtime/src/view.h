@@ -64,8 +64,9 @@ static inline void weft_view_take_first(struct weft_view_loop *loop)
  * runs directly for its parent, a pool: takes the place, for a loop that has begun with this turn.
  * leave: if the calling thread runs such a loop: gives the place up, and the coroutine goes on for
  * the parent. False: nothing was done. */
-bool weft_view_enter_here(struct weft_task *self, struct weft_dispatcher *d);
-bool weft_view_leave_here(struct weft_dispatcher *d);
+bool weft_view_enter_here(struct weft_thread *thread, struct weft_task *self,
+                          struct weft_dispatcher *d);
+bool weft_view_leave_here(struct weft_thread *thread, struct weft_dispatcher *d);
 
 /* Runs what is left to do in such a loop, when its first coroutine has left: on the thread's own
  * stack. */
