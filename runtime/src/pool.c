@@ -26,7 +26,7 @@
 #include "unconfined.h"
 #include "view.h"
 
-#define TURNS_PER_LOOK 64         /* at the pool's queue, timers and descriptors */
+#define TURNS_PER_LOOK 128        /* at the pool's queue, timers and descriptors */
 #define BATCH_MAX      64         /* turns taken at once from the pool's queue */
 #define STEAL_MAX      256        /* from another seat: each visit interrupts its owner's core */
 #define SPIN_NS        20000      /* three times what waking a core costs */
