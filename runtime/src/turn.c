@@ -49,12 +49,13 @@ static bool claim_region(struct weft_thread *thread, struct weft_seat *seat)
 static bool begin_compact(struct weft_thread *thread, struct weft_task *task)
 {
     struct weft_seat *seat = thread->seat;
-    task->is_compact =
-        seat && !thread->is_guest && !thread->current && claim_region(thread, seat) &&
-        (seat->region.stack ||
-         weft_region_init(&seat->region, &seat->blocks, weft_stack_bytes_default()) == 0);
-    if (!task->is_compact) {
+    task->is_compact = seat && !thread->is_guest && !thread->current && claim_region(thread, seat);
+    if (!task->is_compact)
+        return false;
+    if (!seat->region.stack &&
+        weft_region_init(&seat->region, &seat->blocks, weft_stack_bytes_default()) < 0) {
         weft_put(&thread->runs_compact, false);
+        task->is_compact = false;
         return false;
     }
     weft_stack_unreserve(&thread->stacks, task->stack_class);
@@ -134,7 +135,7 @@ static inline struct weft_fiber *leave_for(struct weft_thread *thread, struct we
     if (!next) /* else with the beginning of the next one's */
         weft_trace_turn_end(self);
     thread->left = self;
-    if (self->is_compact)
+    if (self->is_compact && self->after != WEFT_AFTER_CALL) /* else its frames stay on the region */
         weft_put(&thread->runs_compact, false);
     set_current(thread, next);
     return next ? fiber_of(next) : &thread->fiber;

@@ -2,9 +2,12 @@
 #include "wefttest.h"
 
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "compact.h"
+#include "threads.h"
 #include "tree.h"
 
 #define MANY 2000
@@ -269,6 +272,87 @@ static void opening_a_scope_is_a_bug_that_is_named(void **state)
         assert_dies(run_opener, NULL, "open_scope() opens a scope in a compact coroutine");
 }
 
+/* One that starts another in place, and one of them then holds the thread where nobody sees it. */
+struct held {
+    struct weft_scope *scope;
+    bool is_child;     /* the other one does */
+    bool is_compact;   /* the other one is meant to be */
+    atomic_int around; /* those that wanted the same stack meanwhile, and had it afterwards */
+    bool is_right;
+};
+
+static int hold(void *arg)
+{
+    struct timespec limit = { .tv_nsec = 100000000 };
+    (void)arg;
+    return syscall(SYS_nanosleep, &limit, NULL) == 0 ? 0 : -errno;
+}
+
+static int start_and_hold(void *arg)
+{
+    struct held *held = arg;
+    const struct weft_task_opts in_place = {
+        .start = WEFT_START_UNDISPATCHED,
+        .compact = held->is_compact,
+    };
+    volatile unsigned here[64];
+    for (unsigned i = 0; i < 64; i++)
+        here[i] = i;
+    int rc = weft_launch_opts(held->scope, NULL, held->is_child ? hold : nothing, NULL, &in_place);
+    if (rc == 0 && !held->is_child)
+        rc = hold(NULL);
+    bool is_right = rc == 0;
+    for (unsigned i = 0; i < 64; i++)
+        is_right = is_right && here[i] == i;
+    held->is_right = is_right;
+    return rc;
+}
+
+static int stand_there(void *arg)
+{
+    struct held *held = arg;
+    volatile unsigned here[64];
+    for (unsigned i = 0; i < 64; i++)
+        here[i] = ~i;
+    /* sleeps: a libc call that parks */
+    int rc = usleep(1000);
+    held->around += here[63] == ~63U;
+    return rc;
+}
+
+static int hold_among_others(void *arg)
+{
+    struct held *held = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    held->scope = &scope;
+    weft_launch_opts(&scope, NULL, start_and_hold, held, &compact);
+    for (int i = 0; i < 10; i++)
+        weft_launch_opts(&scope, NULL, stand_there, held, &compact);
+    return weft_scope_close(&scope, 0);
+}
+
+/* Else a spare thread would get the seat, and run others where its frames are. */
+static void who_starts_another_in_place_keeps_its_seat(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct held held = { .is_child = i & 1, .is_compact = i & 2 };
+        struct weft_pool_state threads;
+        if (i == 0)
+            assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 1 }), 0);
+        struct weft_task *root = weft_root_open(weft_virtual(), hold_among_others, &held);
+
+        assert_int_equal(weft_root_close(root), 0);
+
+        weft_threads_look(&threads);
+        assert_true(held.is_right);
+        assert_int_equal(held.around, 10);
+        if (weft_compact_is_possible())
+            assert_int_equal(threads.replaced, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +362,7 @@ int main(void)
         weft_unit_test(they_can_stand_in_any_queue),
         weft_unit_test(cancelling_reaches_the_parked),
         weft_unit_test(one_stays_on_its_dispatcher),
+        weft_unit_test(who_starts_another_in_place_keeps_its_seat),
         weft_unit_test(opening_a_scope_is_a_bug_that_is_named),
     };
     return berth_test_main(tests, NULL, NULL);
