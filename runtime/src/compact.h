@@ -8,10 +8,10 @@
  * the region; no locks. It knows nothing of tasks. It never switches: it only makes ready what the
  * caller then switches to, and the caller must stand on another stack meanwhile.
  *
- *     start    weft_compact_begin(region, c, entry);   weft_fiber_switch(mine, &c->fiber);
- *     park     (in the coroutine) weft_compact_prepare(region);  weft_fiber_switch(&c->fiber,
- * mine); resume   weft_compact_enter(region, c);          weft_fiber_switch(mine, &c->fiber); end
- * weft_fiber_switch(&c->fiber, mine);     weft_compact_end(region, c);
+ *     start    weft_compact_begin(region, c, entry);  weft_fiber_switch(mine, &c->fiber);
+ *     park     weft_compact_prepare(region);          weft_fiber_switch(&c->fiber, mine);
+ *     resume   weft_compact_enter(region, c);         weft_fiber_switch(mine, &c->fiber);
+ *     end      weft_fiber_switch(&c->fiber, mine);    weft_compact_end(region, c);
  *
  * A coroutine is in one of three states; `begin` and `enter` make one resident and, if it was
  * another, the one before it saved:

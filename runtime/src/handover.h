@@ -13,9 +13,9 @@
  * Invariants
  * 1. A call is given something once at the most, by the one who unlinked it.
  * 2. Neither the call's memory nor its coroutine is gone before it has been woken, so the wake
- * needs no lock. Usually the coroutine is down: then give claims it, and nobody else lets it go on.
- *    If it is not (it is still on its way, or something else has woken it), the giver holds `hold`
- *    from give until the wake has left its token, and the call does not return before.
+ *    needs no lock. Usually the coroutine is down: then give claims it, and nobody else lets it go
+ *    on. If it is not (it is on its way still, or something else has woken it), the giver holds
+ *    `hold` from give until the wake has left its token, and the call does not return before.
  */
 #pragma once
 

@@ -9,7 +9,7 @@
  * 2. If turns wait there, and another seat of the pool is vacant, somebody is woken for them.
  * 3. On virtual: if its thread sleeps in the kernel, in a call that weft does not see, the seat is
  *    given to a spare thread (threads.c). The stuck one ends its turn without a seat. A call is so
- *    noticed within 7 ms.
+ *    noticed within 9 ms.
  *
  * While no thread can be had (threads.c) it serves the timers and descriptors of seats where nobody
  * is, and asks again for a thread when there are turns.

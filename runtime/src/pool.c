@@ -3,9 +3,10 @@
  * How turns find a thread.
  *
  * Who sits on a seat of the pool queues there, without a lock. Others use the pool's queue, at
- * which every seat looks when it has nothing, and now and then when it has. A seat without work
- * steals half of another's; a single turn only when the owner has been at its present one for a
- * while, because it will mostly come to it at once, and another core takes microseconds to wake.
+ * which every seat looks when it has nothing, and now and then when it has; there, too, are the
+ * batches of seats that had too many turns. A seat without work steals half of another's; a single
+ * turn only when the owner has been at its present one for a while, because it will mostly come to
+ * it at once, and another core takes microseconds to wake.
  *
  * At most one thread looks for work at a time ("spinning"): whoever queues something wakes one only
  * if none does, and one that finds work wakes the next if there is more. (The rule is Go's.)

@@ -111,7 +111,6 @@ struct weft_thread {
     /* What a coroutine that leaves asks for the next turn, so that it need not go back to the
      * thread's own stack for it. NULL, or a NULL from it: it goes back. */
     struct weft_turn *(*next)(struct weft_thread *thread);
-    void *next_arg;
     struct weft_turn *pending;     /* came from `next`, but has to run on the thread's own stack */
     struct weft_task *left;        /* has just left its stack; whoever arrives deals with it */
     struct weft_task *parked;      /* the same, by the usual way of a park (turn.h) */

@@ -75,18 +75,12 @@ void weft_seat_retreat(struct weft_seat *seat)
     weft_lock_release(&seat->guard);
 }
 
-static void count_turn(struct weft_seat *seat)
-{
-    unsigned turns = atomic_load_explicit(&seat->turns, memory_order_relaxed);
-    atomic_store_explicit(&seat->turns, turns + 1, memory_order_relaxed);
-}
-
 bool weft_seat_take(struct weft_thread *thread, struct weft_seat *seat)
 {
     struct weft_thread *nobody = NULL;
     if (!atomic_compare_exchange_strong(&seat->thread, &nobody, thread))
         return false;
-    count_turn(seat); /* a new sitter has moved, too */
+    weft_seat_count_turn(seat); /* a new sitter has moved, too */
     thread->sat = seat;
     thread->seat = seat;
     seat->pool->vacant--;

@@ -5,10 +5,11 @@
  *
  * The thread on the seat comes in by plain stores (weft_seat_enter); anybody else, a thief or the
  * service thread, pays for both sides (weft_seat_intrude, some microseconds). Nobody stays inside
- * for more than a few instructions, and calls nothing from there.
+ * for more than a few instructions, and calls nothing from there; but who yields switches stacks.
  *
- * Turns that may run anywhere stand in `queue`, and can be stolen; those that must run here (turn->
- * seat) stand in `bound`. What others bring for this seat comes by the inbox.
+ * Turns that may run anywhere stand in `queue`, and can be stolen. Of very many the last are
+ * `surplus`, and go to the pool by the batch. Those that must run here (turn->seat) stand in
+ * `bound`. What others bring for this seat comes by the inbox.
  */
 #pragma once
 
@@ -128,6 +129,13 @@ static inline void weft_seat_count_add(struct weft_seat *seat, unsigned by)
     atomic_store_explicit(&seat->queued, count + by, memory_order_relaxed);
 }
 
+/* One more turn begins. Inside, or who has just sat down. */
+static inline void weft_seat_count_turn(struct weft_seat *seat)
+{
+    unsigned turns = atomic_load_explicit(&seat->turns, memory_order_relaxed);
+    atomic_store_explicit(&seat->turns, turns + 1, memory_order_relaxed);
+}
+
 /* Inside. */
 static inline void weft_seat_put(struct weft_seat *seat, struct weft_turn *turn)
 {
@@ -179,9 +187,7 @@ static inline void weft_seat_take_first(struct weft_seat *seat)
     seat->queue.first = seat->queue.first->next;
     seat->bound_was_last = false;
     weft_seat_count_add(seat, -1U);
-    atomic_store_explicit(&seat->turns,
-                          atomic_load_explicit(&seat->turns, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    weft_seat_count_turn(seat);
     weft_turns_prefetch(&seat->queue);
 }
 
@@ -199,9 +205,7 @@ static inline struct weft_turn *weft_seat_pop(struct weft_thread *thread, struct
     if (turn && !takes_bound)
         weft_seat_count_add(seat, -1U);
     if (turn)
-        atomic_store_explicit(&seat->turns,
-                              atomic_load_explicit(&seat->turns, memory_order_relaxed) + 1,
-                              memory_order_relaxed);
+        weft_seat_count_turn(seat);
     weft_turns_prefetch(&seat->queue);
     if (takes_bound && seat->bound.first)
         weft_seat_fetch(seat);

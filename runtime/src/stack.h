@@ -5,7 +5,7 @@
  *
  * Stacks come in size classes, powers of two from WEFT_STACK_BYTES_MIN. Each class maps slabs of
  * many stacks, so that a stack costs no mapping of its own. All are of the process, behind a lock;
- * in front of it each seat has a cache, which is its owner's alone.
+ * in front of it each thread has a cache, which is its owner's alone.
  *
  * Guards: MADV_GUARD_INSTALL where the kernel has it (Linux 6.13): no mapping is split. Elsewhere
  * by mprotect, which costs two mappings, as long as a quarter of vm.max_map_count lasts; beyond

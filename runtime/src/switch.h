@@ -76,8 +76,7 @@ void weft_fiber_fini(struct weft_fiber *fiber);
  * way is PhotonLibOS's). rbp may be the frame pointer, so it cannot be a clobber. The words of
  * mxcsr and x87 are always stored, but loaded only if their control bits differ, because loading
  * costs about 45 ns and they hardly ever do; the low six bits of mxcsr are sticky flags, not
- * control. It writes
- * below the stack pointer: whoever uses it is compiled with -mno-red-zone. */
+ * control. It writes below the stack pointer: whoever uses it is compiled with -mno-red-zone. */
 static inline __attribute__((always_inline)) void *weft_switch_stack(void **ret_sp, void *sp,
                                                                      void *carried)
 {

@@ -11,8 +11,6 @@
 
 #include "switch.h"
 
-#include <stddef.h>
-
 /* A free one. */
 struct weft_task_block {
     struct weft_task_block *next;
@@ -49,7 +47,7 @@ static inline void *weft_task_block_take_own(struct weft_task_blocks *own)
     return block;
 }
 
-/* Gives `count` full ones at once, which are linked, if the thread can keep them. */
+/* Gives `count` blocks of one kind at once, which are linked, if the thread can keep them. */
 static inline bool weft_task_block_give_own(struct weft_task_blocks *own, void *first, void *last,
                                             unsigned count, enum weft_block_kind kind)
 {

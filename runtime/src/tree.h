@@ -6,11 +6,14 @@
  * its scopes, outermost first -> their children. A tree has one lock.
  *
  * Lock order, outermost first: runtime (runtime.c), timers, tree, descriptors or a synchronization
- * object, pool, stacks. A coroutine is woken under the lock under which the waker found it: it
- * takes that lock before it goes on, so it cannot be gone meanwhile.
+ * object, a view or another dispatcher, pool, stacks. Innermost is that of parking (task->park):
+ * nothing is taken under it. Some of them are biased, each kind by itself (bias.h). A coroutine is
+ * woken under the lock under which the waker found it: it takes that lock before it goes on, so it
+ * cannot be gone meanwhile. (But for what is handed over: handover.h.)
  *
  * Invariants (under the lock)
- * 1. scope->live counts the children that have not ended; a scope closes only at 0.
+ * 1. scope->live counts the children that have not ended, and those of whose end the scope has not
+ *    been told (weft_tasks_settle()); a scope closes only at 0.
  * 2. A cancelled scope has cancelled all its children, and no child can be added to it.
  * 3. A task is cancelled from outside when it, its home scope, or anything around that was. What it
  *    feels is the flag of its innermost scope: each copies the one around it, but for a shield.
@@ -378,17 +381,6 @@ static inline bool weft_task_is_cancelled(const struct weft_task *task)
 /* What a waiting coroutine gets to see of an ended task. */
 int weft_task_result(const struct weft_task *task);
 
-/* The same for a compact one, in two halves around the switch, so that the caller can do that in
- * its own frame: with each frame less to be saved a million of them are some dozen MB smaller. back
- * returns the coroutine itself.
- *
- *     struct weft_fiber *to = weft_compact_leave(thread, after);
- *     thread = weft_fiber_switch_with(&self->compact.fiber, to, thread);
- *     self = weft_compact_back(thread);
- */
-struct weft_fiber *weft_compact_leave(struct weft_thread *thread, enum weft_after after);
-struct weft_task *weft_compact_back(struct weft_thread *thread);
-
 /* What a start that was refused does to a task that is linked already: it fails, unless it was
  * dropped meanwhile. Without the lock. */
 void weft_task_refused(struct weft_task *task, int rc);
@@ -413,6 +405,17 @@ void weft_task_dispatch(struct weft_task *task);
 
 /* Leaves the stack of the calling coroutine; comes back with its next turn. */
 void weft_task_leave(struct weft_task *self, enum weft_after after);
+
+/* The same for a compact one, in two halves around the switch, so that the caller can do that in
+ * its own frame: with each frame less to be saved a million of them are some dozen MB smaller. back
+ * returns the coroutine itself.
+ *
+ *     struct weft_fiber *to = weft_compact_leave(thread, after);
+ *     thread = weft_fiber_switch_with(&self->compact.fiber, to, thread);
+ *     self = weft_compact_back(thread);
+ */
+struct weft_fiber *weft_compact_leave(struct weft_thread *thread, enum weft_after after);
+struct weft_task *weft_compact_back(struct weft_thread *thread);
 
 /* move.c ------------------------------------------------------------------------------------ */
 

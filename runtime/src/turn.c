@@ -39,7 +39,7 @@ static bool claim_region(struct weft_thread *thread, struct weft_seat *seat)
     if (!weft_seat_enter(thread, seat))
         return false;
     weft_put(&thread->runs_compact, true);
-    weft_put(&seat->turns, weft_get(&seat->turns) + 1);
+    weft_seat_count_turn(seat);
     weft_seat_leave(thread, seat);
     return true;
 }

@@ -75,7 +75,7 @@ static inline struct weft_task *weft_usual_next(const struct weft_seat *seat)
 
 static inline void weft_usual_count(struct weft_thread *thread, struct weft_seat *seat)
 {
-    weft_put(&seat->turns, weft_get(&seat->turns) + 1);
+    weft_seat_count_turn(seat);
     thread->budget--;
 }
 
@@ -136,7 +136,7 @@ static inline __attribute__((always_inline)) int weft_usual_wait(struct weft_thr
 }
 
 /* Queues a coroutine that goes on, as weft_task_dispatch() does: in line if it is one of the pool
- * for which the thread sits there. (This is weft_pool_push().) */
+ * for which the thread sits there. (As weft_pool_push(), but that who goes on is no surplus.) */
 static inline __attribute__((always_inline)) void weft_usual_dispatch(struct weft_thread *thread,
                                                                       struct weft_task *task)
 {

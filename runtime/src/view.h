@@ -35,8 +35,8 @@ struct weft_view {
     unsigned running;
     bool is_starting;        /* `starter` is in the parent's queue, or on its way */
     struct weft_turns queue; /* in order of arrival */
-    struct weft_turns
-        taken; /* before those; of the loop, if the limit is 1, and without the lock */
+    /* Before those; of the loop, if the limit is 1, and without the lock. */
+    struct weft_turns taken;
     struct weft_turn starter;
 };
 
