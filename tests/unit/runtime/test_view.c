@@ -6,6 +6,7 @@
 
 #include <weft/sync.h>
 
+#include "threads.h"
 #include "view.h"
 
 #define MANY  40
@@ -448,8 +449,11 @@ static void check_sleepers(struct weft_dispatcher *on, int limit)
 
     assert_int_equal(weft_run(launch_sleepers, &sleepers), 0);
 
+    struct weft_pool_state threads;
+    weft_threads_look(&threads);
     assert_int_equal(sleepers.ended, MANY);
-    assert_false(sleepers.has_moved);
+    /* A thread that a busy machine holds up can look stuck; then its seat goes to another. */
+    assert_true(!sleepers.has_moved || threads.replaced > 0);
     assert_false(sleepers.are_too_many);
 }
 
