@@ -37,13 +37,14 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
     if (rc < 0)
         return rc;
     bool is_small = spec->is_compact && !spec->has_handle && !spec->name && !spec->item;
+    bool has_own_block = spec->item && spec->item_bytes > WEFT_TASK_ITEM_BYTES;
     enum weft_block_kind kind = is_small ? WEFT_BLOCK_SMALL : WEFT_BLOCK_FULL;
     struct weft_task *task = NULL;
     struct weft_thread *thread = weft_thread_self();
     rc = weft_stack_reserve(thread ? &thread->stacks : NULL, stack_class);
     if (rc == 0) {
-        task = spec->item ? malloc(sizeof *task + spec->item_bytes)
-                          : weft_task_block_take(thread ? &thread->blocks : NULL, kind);
+        task = has_own_block ? malloc(sizeof *task + spec->item_bytes)
+                             : weft_task_block_take(thread ? &thread->blocks : NULL, kind);
         if (!task)
             weft_stack_unreserve(thread ? &thread->stacks : NULL, stack_class);
     }
@@ -56,7 +57,7 @@ int weft_task_new(const struct weft_task_spec *spec, struct weft_task **ret_task
     task->start = (unsigned)spec->start & 3;
     if (spec->start == WEFT_START_HELD)
         weft_put(&task->phase, WEFT_PHASE_HELD);
-    task->has_own_block = spec->item;
+    task->has_own_block = has_own_block;
     task->is_compact = spec->is_compact;
     task->is_small = is_small;
     if (spec->name) {

@@ -36,7 +36,7 @@ static struct shared {
 static size_t bytes_of(enum weft_block_kind kind)
 {
     size_t bytes = kind == WEFT_BLOCK_SMALL ? WEFT_TASK_BYTES_SMALL : sizeof(struct weft_task);
-    return (bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    return WEFT_TASK_LINES(bytes);
 }
 
 /* With room for `bytes` of blocks; NULL: no memory. */

@@ -278,6 +278,11 @@ struct weft_task {
 
 #define WEFT_TASK_BYTES_SMALL offsetof(struct weft_task, name)
 
+/* Blocks are whole cache lines: so many bytes of an item fit in what is left. */
+#define WEFT_TASK_LINES(bytes) (((bytes) + 63) / 64 * 64)
+#define WEFT_TASK_ITEM_BYTES                                                                       \
+    (WEFT_TASK_LINES(sizeof(struct weft_task)) - offsetof(struct weft_task, item))
+
 #if defined(__x86_64__) && !WEFT_UCONTEXT && !WEFT_ASAN && !WEFT_TSAN
 _Static_assert(offsetof(struct weft_task, tree) == 64, "a launch writes two lines");
 _Static_assert(offsetof(struct weft_task, rc) == 128, "a launch writes two lines");
