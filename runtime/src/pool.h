@@ -225,7 +225,8 @@ void weft_pool_see_to(struct weft_seat *seat);
 bool weft_pool_has_turns(const struct weft_seat *seat);
 
 /* What a seat has above so many goes to the pool, in batches: of turns that may run anywhere. So
- * thieves seldom have to disturb a seat, and an order of arrival is kept but for these numbers. */
+ * thieves seldom have to disturb a seat. The batches are in order of arrival; but who comes to the
+ * seat later, and finds it short of turns, is not behind those that it has given away. */
 #define WEFT_SEAT_QUEUED_MAX 128
 #define WEFT_BATCH           64
 void weft_pool_publish(struct weft_pool *pool, const struct weft_turns *batch);
