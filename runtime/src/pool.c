@@ -146,20 +146,20 @@ void weft_pool_publish(struct weft_pool *pool, const struct weft_turns *batch)
     else
         pool->batches = first;
     pool->batches_last = first;
-    pool->batch_count++;
+    pool->batches_published++;
     weft_lock_release(&pool->lock);
     weft_pool_wake(pool);
 }
 
 bool weft_pool_take_batch(struct weft_pool *pool, struct weft_turns *ret_batch)
 {
-    if (atomic_load_explicit(&pool->batch_count, memory_order_relaxed) == 0)
+    if (weft_pool_batches(pool) == 0)
         return false;
     weft_lock_acquire(&pool->lock);
     struct weft_turn *first = pool->batches;
     if (first) {
         pool->batches = first->link;
-        pool->batch_count--;
+        pool->batches_taken++;
     }
     weft_lock_release(&pool->lock);
     if (!first)

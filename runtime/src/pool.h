@@ -196,9 +196,9 @@ struct weft_pool {
     _Alignas(64) struct weft_lock lock; /* of the queue */
     struct weft_turns queue;            /* from threads without a seat here */
     atomic_uint queued;
-    struct weft_turn *batches, *batches_last; /* from seats that have many, in order */
-    atomic_uint batch_count;
-    atomic_uint vacant;   /* seats */
+    struct weft_turn *batches, *batches_last;     /* from seats that have many, in order */
+    atomic_uint batches_published, batches_taken; /* so far; they wrap */
+    atomic_uint vacant;                           /* seats */
     atomic_uint spinning; /* threads that look for work, or were woken to: 0 or 1 */
 };
 
@@ -225,8 +225,9 @@ void weft_pool_see_to(struct weft_seat *seat);
 bool weft_pool_has_turns(const struct weft_seat *seat);
 
 /* What a seat has above so many goes to the pool, in batches: of turns that may run anywhere. So
- * thieves seldom have to disturb a seat. The batches are in order of arrival; but who comes to the
- * seat later, and finds it short of turns, is not behind those that it has given away. */
+ * thieves seldom have to disturb a seat. Who comes to the seat later, or yields there, stands
+ * behind those that it has given away, until all of them have been taken: so a yield is a brake for
+ * who starts more than can run. */
 #define WEFT_SEAT_QUEUED_MAX 128
 #define WEFT_BATCH           64
 void weft_pool_publish(struct weft_pool *pool, const struct weft_turns *batch);
@@ -234,11 +235,17 @@ void weft_pool_publish(struct weft_pool *pool, const struct weft_turns *batch);
 /* Takes one; false: there is none. Any thread. */
 bool weft_pool_take_batch(struct weft_pool *pool, struct weft_turns *ret_batch);
 
+static inline unsigned weft_pool_batches(const struct weft_pool *pool)
+{
+    return atomic_load_explicit(&pool->batches_published, memory_order_relaxed) -
+           atomic_load_explicit(&pool->batches_taken, memory_order_relaxed);
+}
+
 /* How many turns wait in the pool itself. */
 static inline unsigned weft_pool_queued(const struct weft_pool *pool)
 {
     return atomic_load_explicit(&pool->queued, memory_order_relaxed) +
-           atomic_load_explicit(&pool->batch_count, memory_order_relaxed) * WEFT_BATCH;
+           weft_pool_batches(pool) * WEFT_BATCH;
 }
 
 /* Queues a turn from outside the pool, and sees to it that somebody comes. */

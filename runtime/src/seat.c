@@ -158,16 +158,16 @@ bool weft_seat_push_surplus(struct weft_thread *thread, struct weft_seat *seat,
     struct weft_turns batch = { 0 };
     if (!weft_seat_enter(thread, seat))
         return false;
+    if (!seat->surplus.first)
+        seat->surplus_after = weft_get(&seat->pool->batches_published);
     weft_turns_push(&seat->surplus, turn);
-    weft_put(&seat->queued_max, 0); /* whoever comes now stands behind it */
+    weft_put(&seat->queued_max, 0); /* whoever comes now stands behind it, or its batch */
     weft_seat_count_add(seat, 1);
     weft_put(&seat->surplus_count, weft_get(&seat->surplus_count) + 1);
     if (weft_get(&seat->surplus_count) == WEFT_BATCH) {
         batch = seat->surplus;
         seat->surplus = (struct weft_turns){ 0 };
         weft_put(&seat->surplus_count, 0);
-        if (weft_get(&seat->pool->batch_count) > 0) /* nobody waits for the next one */
-            weft_put(&seat->queued_max, WEFT_SEAT_QUEUED_MAX);
         weft_seat_count_add(seat, -(unsigned)WEFT_BATCH);
     }
     weft_seat_leave(thread, seat);
@@ -188,9 +188,12 @@ static void append(struct weft_turns *turns, const struct weft_turns *more)
 
 void weft_seat_append_surplus(struct weft_seat *seat)
 {
-    if (!seat->surplus.first)
+    const struct weft_pool *pool = seat->pool;
+    bool is_due = (int)(weft_get(&pool->batches_taken) - seat->surplus_after) >= 0;
+    if (seat->surplus.first ? !is_due : weft_pool_batches(pool) > 0)
         return;
-    append(&seat->queue, &seat->surplus);
+    if (seat->surplus.first)
+        append(&seat->queue, &seat->surplus);
     seat->surplus = (struct weft_turns){ 0 };
     weft_put(&seat->surplus_count, 0);
     weft_put(&seat->queued_max, WEFT_SEAT_QUEUED_MAX);
@@ -198,7 +201,7 @@ void weft_seat_append_surplus(struct weft_seat *seat)
 
 void weft_seat_take_surplus(struct weft_thread *thread, struct weft_seat *seat)
 {
-    if (weft_get(&seat->surplus_count) == 0 || !weft_seat_enter(thread, seat))
+    if (weft_get(&seat->queued_max) != 0 || !weft_seat_enter(thread, seat))
         return;
     weft_seat_append_surplus(seat);
     weft_seat_leave(thread, seat);
@@ -244,8 +247,9 @@ struct weft_turn *weft_seat_steal(struct weft_seat *seat, unsigned count_max, bo
     if (atomic_load_explicit(&seat->queued, memory_order_relaxed) < least)
         return NULL;
     weft_seat_intrude(seat);
-    weft_seat_append_surplus(seat);
-    unsigned there = atomic_load_explicit(&seat->queued, memory_order_relaxed);
+    if (weft_get(&seat->queued_max) == 0)
+        weft_seat_append_surplus(seat);
+    unsigned there = weft_get(&seat->queued) - weft_get(&seat->surplus_count);
     unsigned count = (there + 1) / 2 < count_max ? (there + 1) / 2 : count_max;
     struct weft_turn *first = NULL;
     if (there >= least) {

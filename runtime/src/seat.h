@@ -32,7 +32,8 @@ struct weft_seat {
     atomic_uint queued;        /* in `queue` and `surplus`; others may look */
     atomic_uint queued_max;    /* while there are as many, further ones are surplus; the pool has
                                 * no other seat: never */
-    struct weft_turns surplus; /* comes after `queue` */
+    struct weft_turns surplus; /* comes after `queue`, and after the batches published before */
+    unsigned surplus_after;    /* how many the pool had published when the surplus began */
     atomic_uint surplus_count; /* others may not, but it is asked for from outside, too */
     bool bound_was_last;
     uint8_t fetched;              /* the first in `bound` whose stacks were sent for */
@@ -169,7 +170,9 @@ static inline bool weft_seat_push(struct weft_thread *thread, struct weft_seat *
     return true;
 }
 
-/* Puts the surplus behind the queue. Inside; the same by the thread that sits there. */
+/* Puts the surplus behind the queue, if all batches that were there before it have been taken; and
+ * if no batch is left, who comes next stands in the queue again. Inside; the same by the thread
+ * that sits there. */
 void weft_seat_append_surplus(struct weft_seat *seat);
 void weft_seat_take_surplus(struct weft_thread *thread, struct weft_seat *seat);
 

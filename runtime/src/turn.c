@@ -591,7 +591,10 @@ static inline __attribute__((always_inline)) struct weft_thread *rotate(struct w
                                                                         struct weft_task *self)
 {
     struct weft_seat *seat = weft_usual_seat(thread, self);
-    if (!seat || &seat->pool->base != weft_get(&self->dispatcher) || !weft_seat_enter(thread, seat))
+    if (!seat || &seat->pool->base != weft_get(&self->dispatcher) ||
+        weft_get(&seat->queued_max) == 0) /* others wait in batches, and come first */
+        return NULL;
+    if (!weft_seat_enter(thread, seat))
         return NULL;
     struct weft_task *next = weft_usual_next(seat);
     if (__builtin_expect(!next, 0)) {

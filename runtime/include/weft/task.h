@@ -92,9 +92,7 @@ void weft_cancel(struct weft_task *task);
  * while waiting for `d`: -ECANCELED, and fn did not run. */
 int weft_with(struct weft_dispatcher *d, weft_fn fn, void *arg);
 
-/* Wait. yield goes to the tail of its thread's queue; of very many that were started there most are
- * in another, which all threads share, so it is no brake for who starts more than can run. A sleep
- * that has passed only checks. */
+/* Wait. yield goes to the tail of its dispatcher's queue. A sleep that has passed only checks. */
 int weft_sleep_ms(int64_t ms);
 int weft_sleep_until(int64_t deadline_ns);
 int weft_yield(void);

@@ -234,6 +234,55 @@ static void signals_stay_with_the_programs_own_threads(void **state)
     assert_false(sigismember(&seen.mask, SIGSEGV));
 }
 
+struct producer {
+    struct weft_scope *scope;
+    atomic_int launched, ended;
+    int most;
+};
+
+static int end_one(void *arg)
+{
+    ((struct producer *)arg)->ended++;
+    return 0;
+}
+
+#define AT_ONCE 1000
+
+static int produce(void *arg)
+{
+    struct producer *p = arg;
+    int rc = 0;
+    for (int i = 0; i < 50 && rc == 0; i++) {
+        for (int k = 0; k < AT_ONCE; k++) {
+            weft_launch(p->scope, NULL, end_one, p);
+            p->launched++;
+        }
+        int waiting = p->launched - p->ended;
+        p->most = waiting > p->most ? waiting : p->most;
+        rc = weft_yield();
+    }
+    return rc;
+}
+
+static int run_producer(void *arg)
+{
+    struct producer *p = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    p->scope = &scope;
+    weft_launch(&scope, NULL, produce, p);
+    return weft_scope_close(&scope, 0);
+}
+
+static void who_yields_stands_behind_all_that_it_has_started(void **state)
+{
+    (void)state;
+    struct producer p = { 0 };
+    assert_int_equal(weft_run(run_producer, &p), 0);
+    assert_int_equal(p.ended, p.launched);
+    assert_in_range(p.most, 1, 3 * AT_ONCE); /* a batch may be in another's hands */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +293,7 @@ int main(void)
         weft_unit_test(a_coroutine_that_moves_keeps_its_thread_when_nobody_else_wants_it),
         weft_unit_test(nobody_is_forgotten_between_two_dispatchers),
         weft_unit_test(signals_stay_with_the_programs_own_threads),
+        weft_unit_test(who_yields_stands_behind_all_that_it_has_started),
     };
     return berth_test_main(tests, NULL, NULL);
 }
