@@ -19,7 +19,8 @@ static int nothing(void *arg)
 
 /* ---- dispatchers ----------------------------------------------------------------------------- */
 
-static struct weft_work *held; /* by the user's dispatcher */
+static struct weft_work *_Atomic held;
+    /* by the thread that dispatches */ /* by the user's dispatcher */
 
 static int hold(void *self, struct weft_work *work)
 {
@@ -326,8 +327,11 @@ static void a_coroutine_whose_scope_has_closed_is_not_taken_for_another(void **s
         { use_late_in_await, "weft: weft_await: the handle of a coroutine is dead" },
         { use_root_twice, "weft: weft_root_close: the handle of a coroutine is dead" },
     };
-    for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++)
+    for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++) {
+        if (WEFT_TSAN && uses[i].fn == use_late_in_await)
+            continue; /* it sees others write there, and says so itself */
         assert_dies(run_task_use, &uses[i], uses[i].text);
+    }
 }
 
 /* ---- channels -------------------------------------------------------------------------------- */
