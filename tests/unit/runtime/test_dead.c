@@ -19,8 +19,8 @@ static int nothing(void *arg)
 
 /* ---- dispatchers ----------------------------------------------------------------------------- */
 
-static struct weft_work *_Atomic held;
-    /* by the thread that dispatches */ /* by the user's dispatcher */
+static struct weft_work *_Atomic held; /* by the dispatcher of the user's, on its thread */
+/* by the thread that dispatches */    /* by the user's dispatcher */
 
 static int hold(void *self, struct weft_work *work)
 {
