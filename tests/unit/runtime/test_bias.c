@@ -270,7 +270,7 @@ static void nobody_is_inside_beside_another(void **state)
         revocations += anvil.guarded[i].revocations;
     }
     assert_int_equal(counted, expected);
-    assert_int_equal(revocations > 100, weft_fence_is_unequal);
+    assert_int_equal(revocations > 0, weft_fence_is_unequal); /* thousands, if they run at once */
 }
 
 int main(void)
