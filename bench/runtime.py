@@ -8,8 +8,9 @@
 
 Builds what it can of the peers' programs (--peers or $BENCH_PEERS: a folder with limit_park.c, bench.go, tokio_bench.rs
 and so on; without it ours are measured alone), then runs all programs in turn, round after round, so that whatever
-else the machine does meets all alike. Every figure is the median of the rounds. What cannot be built or run is
-skipped, and said. It changes no setting of the machine, and each program has a limit of time.
+else the machine does meets all alike. Every figure is the median of the rounds, and every ratio the median of the
+ratios of each round, for the speed of the machine changes meanwhile. What cannot be built or run is skipped, and
+said. It changes no setting of the machine, and each program has a limit of time.
 
 Prints the tables of the dispatchers article with our rows beside theirs, then one row for each promise on speed:
 ours, what stands beside it, their ratio, and whether that is within what was promised.
@@ -31,7 +32,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 GROUPS = ["r1", "r2", "r2m", "r3", "r4", "r5", "r6", "echo"]
 SERVER_CPU, LOAD_CPU = 0, 1
-ECHO_SECONDS = 3
+ECHO_TURNS, ECHO_SECONDS = 3, 2
 FILES_WANTED = 11000
 
 
@@ -150,35 +151,52 @@ class Peers:
 # ---- running ----------------------------------------------------------------------------------------------------
 
 class Figures:
-    """All values of one key, over the rounds: program, test, variant and unit."""
+    """The values of each key (program, test, variant and unit), by the turn in which they were measured."""
 
     def __init__(self, out):
-        self.values, self.out = collections.OrderedDict(), out
+        self.values, self.out, self.turn = collections.OrderedDict(), out, ""
 
     def add(self, program, test, variant, unit, value):
-        self.values.setdefault((program, test, variant, unit), []).append(value)
+        turns = self.values.setdefault((program, test, variant, unit), {})
+        turns.setdefault(self.turn, []).append(value)
         if self.out:
-            self.out.write(f"{program}\t{test}\t{variant}\t{value:.6g}\t{unit}\n")
+            self.out.write(f"{program}\t{test}\t{variant}\t{value:.6g}\t{unit}\t{self.turn}\n")
             self.out.flush()
 
-    def take(self, program, text, add=None):
+    def take(self, program, text):
         for line in text.splitlines():
             words = line.split("\t")
             try:
-                (add or self.add)(program, words[1], words[2], words[4], float(words[3]))
+                self.add(program, words[1], words[2], words[4], float(words[3]))
             except (IndexError, ValueError):
                 continue
 
     def read(self, path):
         with open(path, encoding="utf-8") as file:
             for line in file:
-                self.take(line.split("\t")[0], line)
+                words = line.rstrip("\n").split("\t")
+                self.turn = f"{path} {words[5]}" if len(words) > 5 else path
+                self.take(words[0], line)
 
-    def find(self, program, test, variant, unit):
-        """The median; the variant is a pattern. None: never measured."""
-        found = [v for (p, t, x, u), v in self.values.items()
-                 if (p, t, u) == (program, test, unit) and re.fullmatch(variant, x)]
-        return statistics.median([one for values in found for one in values]) if found else None
+    def turns(self, program, test, variant, unit):
+        """The median of each turn; the variant is a pattern."""
+        found = collections.defaultdict(list)
+        for (p, t, x, u), turns in self.values.items():
+            if (p, t, u) == (program, test, unit) and re.fullmatch(variant, x):
+                for turn, values in turns.items():
+                    found[turn] += values
+        return {turn: statistics.median(values) for turn, values in found.items()}
+
+    def find(self, *key):
+        """The median of the turns. None: never measured."""
+        turns = self.turns(*key)
+        return statistics.median(turns.values()) if turns else None
+
+    def ratio(self, ours, beside):
+        """The median of the ratios of the turns in which both were measured. None: in no turn."""
+        mine, theirs = self.turns(*ours), self.turns(*beside)
+        ratios = [mine[turn] / theirs[turn] for turn in mine if theirs.get(turn)]
+        return statistics.median(ratios) if ratios else None
 
 
 def end(process):
@@ -231,26 +249,48 @@ def await_port(port, process, seconds=10):
     return False
 
 
-def run_echo(figures, netload, program, argv, connections):
-    """The server on one core, the load on another."""
+def start_echo(program, argv):
+    """A server on its core: the process and its port; None: it does not listen."""
     port = free_port()
     argv = ["taskset", "-c", str(SERVER_CPU)] + [str(port) if word == "PORT" else word for word in argv]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    if await_port(port, process):
+        return process, port
+    end(process)
+    return say(f"{program} echo: it does not listen")
+
+
+def load_echo(figures, netload, program, server, count):
+    process, port = server
+    load = netload + [program, "1core", str(port), str(count), str(ECHO_SECONDS), str(LOAD_CPU), str(process.pid)]
     try:
-        if not await_port(port, process):
-            return say(f"{program} echo: it does not listen")
-        for count in connections:
-            load = netload + [program, "1core", str(port), str(count), str(ECHO_SECONDS), str(LOAD_CPU),
-                              str(process.pid)]
-            done = subprocess.run(load, capture_output=True, text=True, timeout=60, check=False)
-            if done.returncode != 0:
-                say(f"{program} echo {count}: {done.stderr.strip() or done.returncode}")
-            figures.take(program, done.stdout)
+        done = subprocess.run(load, capture_output=True, text=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
-        say(f"{program} echo: the load did not end")
-    finally:
-        end(process)
+        return say(f"{program} echo {count}: the load did not end")
+    if done.returncode != 0:
+        say(f"{program} echo {count}: {done.stderr.strip() or done.returncode}")
+    figures.take(program, done.stdout)
     return None
+
+
+def run_echo(figures, commands, connections):
+    """The servers on one core, the load on another. All servers are there at once, and get the load in short turns:
+    the speed of the machine changes within seconds by more than they differ."""
+    servers = {}
+    turn = figures.turn
+    try:
+        for name, arguments in ECHO:
+            server = start_echo(name, commands[name] + arguments) if name in commands else None
+            if server:
+                servers[name] = server
+        for number in range(ECHO_TURNS):
+            figures.turn = f"{turn}.{number + 1}"
+            for count in connections:
+                for name, server in servers.items():
+                    load_echo(figures, commands["netload"], name, server, count)
+    finally:
+        for process, _ in servers.values():
+            end(process)
 
 
 # ---- what is run ------------------------------------------------------------------------------------------------
@@ -284,12 +324,12 @@ def plan(groups, ours, is_long):
         add(group, "tokio", f"r2|{count}|2")
         add(group, "kotlin", f"r2delay|{count}|Default")
     add("r2", "libdill", "r2|100000")
+    add("r3", "libdill", "r3|100000")
     for threads in (1, 2):
         add("r3", "weft", f"r3|1000000|{threads}")
         add("r3", "go", f"r3|1000000|{threads}")
         add("r3", "tokio", f"r3|1000000|{threads - 1 if threads == 1 else 2}")
     add("r3", "limit_park", "reuse|3000000")
-    add("r3", "libdill", "r3|100000")
     add("r3", "kotlin", "r3|1000000", 120)
     for program in ("weft", "libdill", "minicoro", "neco", "go", "tokio", "kotlin"):
         add("r4", program, "r4", 120)
@@ -319,13 +359,12 @@ def measure(args, peers, figures):
     rows = plan(args.groups, "weft" in commands, args.long)
     for number in range(args.rounds):
         say(f"round {number + 1} of {args.rounds}, load {os.getloadavg()[0]:.2f}")
+        figures.turn = str(number + 1)
         for _, name, arguments, seconds, label in rows:
             if name in commands:
                 run(figures, name, commands[name] + arguments, seconds, label)
         if "echo" in args.groups and "netload" in commands:
-            for name, arguments in ECHO:
-                if name in commands:
-                    run_echo(figures, commands["netload"], name, commands[name] + arguments, args.connections)
+            run_echo(figures, commands, args.connections)
 
 
 # ---- the tables -------------------------------------------------------------------------------------------------
@@ -473,7 +512,7 @@ def judge(figures, promise):
     other = figures.find(*beside) if beside else None
     wanted = "at least" if is_rate else "at most"
     if other is not None and ratio is not None:
-        got = value / other if value is not None else None
+        got = figures.ratio(ours, beside)
         is_kept = got is not None and (got >= ratio if is_rate else got <= ratio)
         cells = [f"{name} {show(other)}", show(got), f"{wanted} {ratio:.3g} x"]
     else:
