@@ -302,6 +302,59 @@ static void popen_and_pclose_work(void **state)
     assert_int_equal(s.rc[2], EINVAL);
 }
 
+struct piped {
+    pid_t pid;
+    atomic_bool is_closing;
+    int rc;
+};
+
+static int close_shell(void *arg)
+{
+    struct piped *p = arg;
+    char line[16] = "";
+    (void)weft_intercept(true);
+    FILE *file = popen("echo $$; exec sleep 20", "r");
+    if (!file)
+        return -errno;
+    p->pid = fgets(line, sizeof line, file) ? (pid_t)strtol(line, NULL, 10) : 0;
+    p->is_closing = true;
+    p->rc = pclose(file);
+    return p->pid > 1 ? 0 : -EIO;
+}
+
+static int end_shell(void *arg)
+{
+    struct piped *p = arg;
+    bool is_closing = test_await(&p->is_closing);
+    return is_closing && p->pid > 1 && kill(p->pid, SIGTERM) == 0 ? 0 : -ETIMEDOUT;
+}
+
+static int close_and_end_shell(void *arg)
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch(&scope, NULL, close_shell, arg);
+    weft_launch(&scope, NULL, end_shell, arg);
+    return weft_scope_close(&scope, 0);
+}
+
+/* On a pool of one thread, for which there is no spare: if pclose() held it, the command would end
+ * by itself, and not be killed. */
+static void pclose_holds_nobody_up(void **state)
+{
+    (void)state;
+    struct weft_dispatcher *pool;
+    struct piped p = { .pid = 0 };
+    assert_int_equal(weft_pool_open(1, "pool", &pool), 0);
+
+    int rc = weft_root_close(weft_root_open(pool, close_and_end_shell, &p));
+
+    assert_int_equal(weft_pool_close(pool), 0);
+    assert_int_equal(rc, 0);
+    assert_true(WIFSIGNALED(p.rc));
+    assert_int_equal(WTERMSIG(p.rc), SIGTERM);
+}
+
 /* ---- the mask of signals --------------------------------------------------------------------- */
 
 #define TERM_ITSELF "kill -TERM $$; exit 1"
@@ -416,6 +469,7 @@ int main(void)
         child_test(cancelling_ends_the_wait_and_leaves_the_child),
         child_test(system_holds_nobody_up),
         child_test(popen_and_pclose_work),
+        child_test(pclose_holds_nobody_up),
         child_test(children_have_the_programs_mask),
         child_test(in_a_child_of_fork_nothing_parks),
     };

@@ -171,6 +171,50 @@ static void what_may_wait_for_the_disk_is_done_on_io(void **state)
     (void)close(ends[1]);
 }
 
+#define READS 4
+
+static int read_somehow(void *arg)
+{
+    struct write *w = arg; /* here it reads */
+    char bytes[10] = "";
+    const struct iovec part = { .iov_base = bytes, .iov_len = sizeof bytes };
+    ssize_t rc = -1;
+    switch (w->how) {
+    case 0: rc = read(w->fd, bytes, sizeof bytes); break;
+    case 1: rc = pread(w->fd, bytes, sizeof bytes, 0); break;
+    case 2: rc = readv(w->fd, &part, 1); break;
+    case 3: rc = preadv(w->fd, &part, 1, 0); break;
+    }
+    ++*w->done;
+    return rc == 10 ? 0 : -EIO;
+}
+
+static int read_in_all_ways(void *arg)
+{
+    struct write *reads = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    for (int i = 0; i < READS; i++)
+        weft_launch(&scope, NULL, read_somehow, &reads[i]);
+    return weft_scope_close(&scope, 0);
+}
+
+/* A file of the kernel's, of which nobody can say whether reading it takes long. */
+static void what_may_have_to_be_fetched_is_read_on_io(void **state)
+{
+    (void)state;
+    atomic_int done = 0;
+    struct write reads[READS];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    for (int i = 0; i < READS; i++)
+        reads[i] = (struct write){ .fd = fd, .how = i, .done = &done };
+
+    assert_pooled(read_in_all_ways, reads, &done, READS);
+
+    (void)close(fd);
+}
+
 struct locks {
     struct crowd crowd;
     struct seen *seen;
@@ -306,6 +350,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         file_unit_test(a_file_is_as_on_a_plain_thread),
         file_unit_test(what_may_wait_for_the_disk_is_done_on_io),
+        file_unit_test(what_may_have_to_be_fetched_is_read_on_io),
         file_unit_test(who_waits_for_a_file_lock_keeps_no_thread_of_virtual),
         file_unit_test(who_waits_for_a_range_of_a_file_keeps_no_thread_of_virtual),
         parking_unit_test(readers_of_a_terminal_keep_no_thread_of_virtual),

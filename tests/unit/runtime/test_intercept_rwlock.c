@@ -116,6 +116,32 @@ static void the_writer_is_the_coroutine_not_its_thread(void **state)
     assert_memory_equal(l.rc, expected, sizeof expected);
 }
 
+static int try_to_write(void *arg)
+{
+    struct locks *l = arg;
+    struct timespec past = { .tv_sec = 1 };
+    l->rc[0] = pthread_rwlock_trywrlock(&l->lock);
+    l->rc[1] = pthread_rwlock_timedrdlock(&l->lock, &past);
+    l->rc[2] = pthread_rwlock_timedwrlock(&l->lock, &past);
+    l->rc[3] = pthread_rwlock_unlock(&l->lock);
+    l->rc[4] = pthread_rwlock_trywrlock(&l->lock);
+    l->rc[5] = pthread_rwlock_unlock(&l->lock);
+    return 0;
+}
+
+/* Else an unlock on another thread would be taken for that of a reader. */
+static void who_has_tried_to_write_is_the_writer_too(void **state)
+{
+    (void)state;
+    struct locks l;
+    given_locks(&l);
+
+    assert_int_equal(run_virtual(try_to_write, &l), 0);
+
+    const int expected[] = { 0, EDEADLK, EDEADLK, 0, 0, 0 };
+    assert_memory_equal(l.rc, expected, sizeof expected);
+}
+
 static void *thread_reads(void *arg)
 {
     struct locks *l = arg;
@@ -186,6 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         one_thread_test(writers_are_alone_and_readers_are_not),
         one_thread_test(the_writer_is_the_coroutine_not_its_thread),
+        one_thread_test(who_has_tried_to_write_is_the_writer_too),
         one_thread_test(a_plain_thread_blocks_while_a_coroutine_writes),
         one_thread_test(a_spin_lock_held_over_a_wait_stops_nobody),
     };

@@ -7,6 +7,9 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
+
+#include <weft/test.h>
 
 #include "support/await.h"
 
@@ -112,6 +115,104 @@ static void a_coroutine_posts(void **state)
     assert_int_equal(s.woken, WAITERS);
 }
 
+static int take_in_virtual_time(void *arg)
+{
+    int64_t *got_ns = arg;
+    int rc = sem_wait(&s.sem) == 0 ? 0 : -errno;
+    *got_ns = weft_now_ns();
+    return rc;
+}
+
+static int post_later(void *arg)
+{
+    int64_t *posted_ns = arg, got_ns = 0;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch(&scope, weft_virtual(), take_in_virtual_time, &got_ns);
+    int rc = weft_sleep_ms(1);
+    *posted_ns = weft_now_ns();
+    if (sem_post(&s.sem) != 0)
+        rc = -errno;
+    rc = weft_scope_close(&scope, rc);
+    *posted_ns -= got_ns;
+    return rc;
+}
+
+static int post_on_virtual(void *arg)
+{
+    return weft_with(weft_virtual(), post_later, arg);
+}
+
+/* Who waits also looks by itself now and then. In virtual time that would be later. */
+static void a_post_of_a_coroutine_wakes_in_the_same_moment(void **state)
+{
+    (void)state;
+    int64_t late_ns = -1;
+    memset(&s, 0, sizeof s);
+    assert_int_equal(sem_init(&s.sem, 0, 0), 0);
+
+    assert_int_equal(weft_test_run(1, post_on_virtual, &late_ns), 0);
+
+    assert_int_equal(late_ns, 0);
+}
+
+/* Who waits looks by itself for the first time after 10 ms. */
+#define BEFORE_IT_LOOKS_NS 8000000
+#define POST_AFTER_US      2000
+
+static struct rounds {
+    sem_t go;
+    atomic_bool is_over;
+    int64_t fastest_ns;
+} rounds;
+
+static int take_often(void *arg)
+{
+    int64_t deadline_ns = weft_deadline_ms(TEST_WAIT_MS);
+    (void)arg;
+    while (rounds.fastest_ns > BEFORE_IT_LOOKS_NS && weft_now_ns() < deadline_ns) {
+        int64_t start_ns = weft_now_ns();
+        (void)sem_post(&rounds.go);
+        if (sem_wait(&s.sem) != 0)
+            return -errno;
+        int64_t took_ns = weft_now_ns() - start_ns;
+        if (took_ns < rounds.fastest_ns)
+            rounds.fastest_ns = took_ns;
+    }
+    return 0;
+}
+
+static void *post_when_parked(void *arg)
+{
+    (void)sem_wait(&rounds.go);
+    while (!rounds.is_over) {
+        (void)usleep(POST_AFTER_US); /* sleeps: nothing says that it has parked */
+        (void)sem_post(&s.sem);
+        (void)sem_wait(&rounds.go);
+    }
+    return arg;
+}
+
+/* However busy the machine is, once it is woken before it looks. */
+static void a_post_of_a_plain_thread_wakes_before_who_waits_looks_by_itself(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    memset(&s, 0, sizeof s);
+    rounds.fastest_ns = INT64_MAX;
+    assert_int_equal(sem_init(&s.sem, 0, 0), 0);
+    assert_int_equal(sem_init(&rounds.go, 0, 0), 0);
+    assert_int_equal(pthread_create(&thread, NULL, post_when_parked, NULL), 0);
+
+    int rc = run_virtual(take_often, NULL);
+
+    rounds.is_over = true;
+    assert_int_equal(sem_post(&rounds.go), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(rc, 0);
+    assert_in_range(rounds.fastest_ns, POST_AFTER_US * 1000, BEFORE_IT_LOOKS_NS);
+}
+
 static int wait_in_vain(void *arg)
 {
     (void)arg;
@@ -148,6 +249,8 @@ int main(void)
         one_thread_test(a_plain_thread_posts),
         one_thread_test(a_signal_handler_posts),
         one_thread_test(a_coroutine_posts),
+        one_thread_test(a_post_of_a_coroutine_wakes_in_the_same_moment),
+        one_thread_test(a_post_of_a_plain_thread_wakes_before_who_waits_looks_by_itself),
         one_thread_test(waiting_ends_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
