@@ -166,22 +166,28 @@ static void await_all_returns_when_all_have_ended_well(void **state)
     assert_int_equal(seen.again_rc, 0);
 }
 
-static int fail_after(void *arg)
+static int fail_at_once(void *arg)
 {
-    int ms = *(int *)arg;
-    int rc = weft_sleep_ms(ms);
-    return rc < 0 ? rc : -ms;
+    (void)arg;
+    return -10;
+}
+
+static int fail_when_free(void *arg)
+{
+    struct seen *seen = arg;
+    return test_await(&seen->is_free) ? -150 : -ETIMEDOUT;
 }
 
 static int await_failing(void *arg)
 {
     struct seen *seen = arg;
-    int ms[] = { TEST_WAIT_MS, 150, 10 };
+    static const weft_fn fns[] = { sleep_long, fail_when_free, fail_at_once };
     struct weft_scope scope;
     weft_supervisor_open(&scope);
     for (int i = 0; i < 3; i++)
-        seen->tasks[i] = weft_async(&scope, NULL, fail_after, &ms[i]);
+        seen->tasks[i] = weft_async(&scope, NULL, fns[i], seen);
     seen->rc = weft_await_all(seen->tasks, 3); /* the first of them sleeps on */
+    seen->is_free = true;
     seen->other_rc = weft_await(seen->tasks[1]);
     seen->again_rc = weft_await_all(seen->tasks, 3);
     weft_scope_cancel_children(&scope);

@@ -7,7 +7,7 @@
 /* What a body and its children saw. */
 struct seen {
     atomic_int started, ended, cancelled, failed_rc;
-    atomic_bool is_ready;
+    atomic_bool is_ready, is_told;
     int rc, inner_rc, closed_rc;
     bool is_cancelled_inside, was_cancelled_before;
     char name[64];
@@ -217,9 +217,9 @@ static int with_deadline(void *arg)
     struct seen *seen = arg;
     struct weft_scope scope;
     weft_scope_open(&scope);
-    weft_scope_deadline(&scope, weft_deadline_ms(20));
-    weft_scope_deadline(&scope, weft_deadline_ms(TEST_WAIT_MS)); /* it can only shrink */
     weft_launch(&scope, NULL, sleep_long, seen);
+    (void)test_await(&seen->is_ready); /* one that has not begun by then would never begin */
+    weft_scope_deadline(&scope, weft_deadline_ms(20));
     seen->rc = weft_sleep_ms(TEST_WAIT_MS);
     seen->closed_rc = weft_scope_close(&scope, seen->rc);
     return weft_check();
@@ -267,7 +267,7 @@ static int with_a_later_deadline(void *arg)
     weft_scope_open(&scope);
     weft_scope_deadline(&scope, weft_deadline_ms(5));
     weft_scope_deadline(&scope, weft_deadline_ms(TEST_WAIT_MS));
-    return weft_scope_close(&scope, weft_sleep_ms(2000));
+    return weft_scope_close(&scope, weft_sleep_ms(TEST_WAIT_MS));
 }
 
 static void a_deadline_can_only_shrink(void **state)
@@ -377,7 +377,8 @@ static int already_inside(void *arg)
     weft_shield_open(&shield, TEST_WAIT_MS);
     weft_scope_open(&inside);
     seen->is_ready = true;
-    seen->inner_rc = weft_scope_close(&inside, weft_sleep_ms(30));
+    int rc = test_await(&seen->is_told) ? 0 : -EIO; /* sleeps, and goes on sleeping */
+    seen->inner_rc = weft_scope_close(&inside, rc);
     seen->closed_rc = weft_scope_close(&shield, seen->inner_rc);
     seen->rc = weft_check();
     return seen->rc;
@@ -391,6 +392,11 @@ static int cancel_who_is_inside(void *arg)
     weft_launch(&scope, NULL, already_inside, seen);
     (void)test_await(&seen->is_ready);
     weft_scope_cancel(&scope);
+    struct weft_scope shield; /* its own sleep would be cut short, too */
+    weft_shield_open(&shield, TEST_WAIT_MS);
+    (void)weft_sleep_ms(5); /* so that it most probably looks while it is cancelled */
+    seen->is_told = true;
+    (void)weft_scope_close(&shield, 0);
     return weft_scope_close(&scope, 0);
 }
 
