@@ -42,6 +42,34 @@ static inline int crowd_body(void *arg)
     return weft_scope_close(&scope, 0);
 }
 
+/* Of waits that end by themselves, after some time: whether all were inside at once is what shows
+ * that none held its thread. Each calls these two around its call. */
+struct nappers {
+    int count;
+    atomic_int inside;
+    atomic_bool were_together;
+};
+
+static inline void napper_enter(struct nappers *nappers)
+{
+    if (++nappers->inside == nappers->count)
+        nappers->were_together = true;
+}
+
+static inline void napper_leave(struct nappers *nappers)
+{
+    nappers->inside--;
+}
+
+/* The next time to try, if they were not together: on a slow machine the first of them may be awake
+ * again before the last one has begun. 0: there were enough tries. */
+#define NAP_MS_MAX 8000
+
+static inline int64_t longer_nap(const struct nappers *nappers, int64_t nap_ms)
+{
+    return nappers->were_together || nap_ms >= NAP_MS_MAX ? 0 : 2 * nap_ms;
+}
+
 /* Coroutine: runs fn(arg), cancels it inside the call before which it has set the flag, some `ms`
  * later so that it is parked there, and gives its result. */
 static inline int cancel_inside(weft_fn fn, void *arg, const atomic_bool *is_inside, int64_t ms)

@@ -4,6 +4,7 @@
  */
 #include "wefttest.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -118,36 +119,83 @@ static void waitid_parks_too(void **state)
 
 /* ---- many, and any --------------------------------------------------------------------------- */
 
-static int sleep_in_shell(void *arg)
+/* Shells that wait until all are waited for: each reads a line, and the lines come then. */
+struct line {
+    int fds[2];
+    char command[64];
+    atomic_int awaited;
+};
+
+static void line_open(struct line *line)
 {
-    (void)arg;
+    *line = (struct line){ .awaited = 0 };
+    assert_int_equal(pipe2(line->fds, O_CLOEXEC), 0);
+    (void)snprintf(line->command, sizeof line->command, "read line </proc/%d/fd/%d", (int)getpid(),
+                   line->fds[0]);
+}
+
+static void line_close(struct line *line)
+{
+    (void)close(line->fds[0]);
+    (void)close(line->fds[1]);
+}
+
+static int write_lines(void *arg)
+{
+    struct line *line = arg;
+    int rc = 0;
+    while (line->awaited < CHILDREN && rc == 0)
+        rc = weft_sleep_ms(1);
+    for (int i = 0; i < CHILDREN; i++) {
+        if (write(line->fds[1], "\n", 1) != 1)
+            return -errno;
+    }
+    return rc;
+}
+
+/* Coroutine: runs fn(line) for each child, and lets them go. */
+static int await_all_children(struct line *line, weft_fn fn)
+{
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_scope_deadline(&scope, weft_deadline_ms(TEST_WAIT_MS));
+    weft_launch(&scope, NULL, write_lines, line);
+    for (int i = 0; i < CHILDREN; i++)
+        weft_launch(&scope, NULL, fn, line);
+    return weft_scope_close(&scope, 0);
+}
+
+struct many {
+    struct line line;
+    pid_t pids[CHILDREN];
+};
+
+static int wait_for_one_of_many(void *arg)
+{
+    struct many *many = arg;
     int status = -1;
-    pid_t pid = start("sleep 0.2");
-    if (pid < 0)
-        return pid;
+    pid_t pid = many->pids[many->line.awaited++];
     return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -EIO;
 }
 
 static int wait_for_many(void *arg)
 {
-    int64_t *took_ms = arg, start_ns = weft_now_ns();
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < CHILDREN; i++)
-        weft_launch(&scope, NULL, sleep_in_shell, NULL);
-    int rc = weft_scope_close(&scope, 0);
-    *took_ms = (weft_now_ns() - start_ns) / 1000000;
-    return rc;
+    return await_all_children(arg, wait_for_one_of_many);
 }
 
 static void one_thread_waits_for_many(void **state)
 {
     (void)state;
-    int64_t took_ms;
+    struct many many;
+    line_open(&many.line);
+    for (int i = 0; i < CHILDREN; i++) {
+        many.pids[i] = start(many.line.command);
+        assert_true(many.pids[i] > 0);
+    }
 
-    assert_int_equal(run_virtual(wait_for_many, &took_ms), 0);
+    assert_int_equal(run_virtual(wait_for_many, &many), 0);
 
-    assert_in_range(took_ms, 200, CHILDREN * 200 / 2); /* one after the other: 4,000 */
+    line_close(&many.line);
 }
 
 static int wait_for_any(void *arg)
@@ -240,13 +288,14 @@ static void cancelling_ends_the_wait_and_leaves_the_child(void **state)
 struct shell {
     int rc[4];
     char line[32];
-    int64_t took_ms;
+    struct line input;
 };
 
-static int system_sleeps(void *arg)
+static int system_reads(void *arg)
 {
-    (void)arg;
-    return system("sleep 0.2") == 0 ? 0 : -EIO;
+    struct line *line = arg;
+    line->awaited++;
+    return system(line->command) == 0 ? 0 : -EIO;
 }
 
 static int run_systems(void *arg)
@@ -255,26 +304,20 @@ static int run_systems(void *arg)
     char command[] = "exit 5"; /* on the coroutine's stack */
     s->rc[0] = system(command);
     s->rc[1] = system(NULL);
-    int64_t start_ns = weft_now_ns();
-    struct weft_scope scope;
-    weft_scope_open(&scope);
-    for (int i = 0; i < CHILDREN; i++)
-        weft_launch(&scope, NULL, system_sleeps, NULL);
-    int rc = weft_scope_close(&scope, 0);
-    s->took_ms = (weft_now_ns() - start_ns) / 1000000;
-    return rc;
+    return await_all_children(&s->input, system_reads);
 }
 
 static void system_holds_nobody_up(void **state)
 {
     (void)state;
-    struct shell s = { .took_ms = 0 };
+    struct shell s;
+    line_open(&s.input);
 
     assert_int_equal(run_virtual(run_systems, &s), 0);
 
     assert_int_equal(WEXITSTATUS(s.rc[0]), 5);
     assert_int_not_equal(s.rc[1], 0);
-    assert_in_range(s.took_ms, 200, CHILDREN * 200 / 2);
+    line_close(&s.input);
 }
 
 static int run_popen(void *arg)
@@ -292,7 +335,7 @@ static int run_popen(void *arg)
 static void popen_and_pclose_work(void **state)
 {
     (void)state;
-    struct shell s = { .took_ms = 0 };
+    struct shell s = { .line = "" };
 
     assert_int_equal(run_virtual(run_popen, &s), 0);
 
@@ -397,7 +440,7 @@ static int start_in_all_ways(void *arg)
 static void children_have_the_programs_mask(void **state)
 {
     (void)state;
-    struct shell s = { .took_ms = 0 };
+    struct shell s = { .line = "" };
 
     assert_int_equal(run_virtual(start_in_all_ways, &s), 0);
 
@@ -463,7 +506,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         child_test(waiting_for_a_child_parks),
         child_test(waitid_parks_too),
-        child_test(one_thread_waits_for_many),
+        one_thread_test(one_thread_waits_for_many),
         child_test(waiting_for_any_child_holds_nobody_up),
         child_test(a_child_that_stops_is_told),
         child_test(cancelling_ends_the_wait_and_leaves_the_child),

@@ -16,6 +16,8 @@ enum way { POLL, POLL_CHK, PPOLL, SELECT, PSELECT, EPOLL, EPOLL_P, EPOLL_P2, WAY
 /* Some descriptors, of which the last becomes ready. */
 struct watch {
     struct crowd crowd;
+    struct nappers nappers;
+    int nap_ms;
     enum way way;
     int fds[ENDS_MAX], far[ENDS_MAX], count;
     atomic_int good;
@@ -155,16 +157,15 @@ static void watchers_wait_together_for_one_of_several(void **state)
 }
 
 #define NAP_MS 30
-/* One after the other it would be 160 times NAP_MS, by the number of threads. */
-#define TOGETHER_MS ((TEST_IS_SLOW ? 40 : 10) * NAP_MS)
 
 static int time_out(void *arg)
 {
     struct watch *w = arg;
-    w->crowd.inside++;
     int64_t before_ns = weft_now_ns();
-    int rc = look(w->way, w, NAP_MS);
-    if (rc == 0 && weft_now_ns() - before_ns >= NAP_MS * 1000000)
+    napper_enter(&w->nappers);
+    int rc = look(w->way, w, w->nap_ms);
+    napper_leave(&w->nappers);
+    if (rc == 0 && weft_now_ns() - before_ns >= w->nap_ms * 1000000LL)
         w->good++;
     return 0;
 }
@@ -174,16 +175,18 @@ static void time_outs_pass_together(void **state)
     (void)state;
     for (enum way way = POLL; way < WAY_COUNT; way++) {
         for (int count = 0; count <= ENDS_MAX; count++) {
-            struct watch w = { .way = way };
-            watch_open(&w, count);
-            w.crowd = (struct crowd){ .wait = time_out, .arg = &w, .count = 10 * CROWD };
-            int64_t before_ns = weft_now_ns();
-
             /* With none at all it is a way to sleep. */
-            assert_int_equal(crowd_run(&w.crowd), 0);
+            struct watch w = { .way = way, .nappers = { .count = 10 * CROWD } };
+            watch_open(&w, count);
+            w.crowd = (struct crowd){ .wait = time_out, .arg = &w, .count = w.nappers.count };
+            for (int64_t ms = NAP_MS; ms > 0; ms = longer_nap(&w.nappers, ms)) {
+                w.nap_ms = (int)ms;
+                w.good = 0;
+                assert_int_equal(crowd_run(&w.crowd), 0);
+                assert_int_equal(w.good, w.nappers.count);
+            }
 
-            assert_int_equal(w.good, 10 * CROWD);
-            assert_true(weft_now_ns() - before_ns < TOGETHER_MS * 1000000LL);
+            assert_true(w.nappers.were_together);
             watch_close(&w);
         }
     }

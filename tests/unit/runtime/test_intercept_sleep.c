@@ -8,7 +8,7 @@
 
 #define NS_PER_S  1000000000
 #define NS_PER_MS 1000000
-#define NAP_MS    50
+#define NAP_MS    30
 
 enum way {
     SLEEP,
@@ -23,6 +23,7 @@ enum way {
 };
 
 struct nap {
+    struct nappers nappers;
     enum way way;
     int64_t ms;
     atomic_int bad;
@@ -72,27 +73,28 @@ static int nap_in_crowd(void *arg)
 {
     struct nap *n = arg;
     int64_t before_ns = weft_now_ns();
+    napper_enter(&n->nappers);
     errno = ERANGE;
     if (nap(n->way, n->ms, NULL) != 0 || errno != ERANGE)
         n->bad++;
+    napper_leave(&n->nappers);
     if (weft_now_ns() - before_ns < n->ms * NS_PER_MS)
         n->bad++;
     return 0;
 }
 
-/* That many would take CROWD times as long, or half of that, if each held its thread. */
+/* If each held its thread, at most as many as there are threads would sleep at once. */
 static void sleepers_share_their_threads(void **state)
 {
     (void)state;
     for (enum way way = SLEEP; way < WAY_COUNT; way++) {
-        struct nap n = { .way = way, .ms = way == SLEEP ? 1000 : NAP_MS };
-        struct crowd crowd = { .wait = nap_in_crowd, .arg = &n, .count = 10 * CROWD };
-        int64_t before_ns = weft_now_ns();
-
-        assert_int_equal(crowd_run(&crowd), 0);
+        struct nap n = { .way = way, .nappers = { .count = 10 * CROWD } };
+        struct crowd crowd = { .wait = nap_in_crowd, .arg = &n, .count = n.nappers.count };
+        for (n.ms = way == SLEEP ? 1000 : NAP_MS; n.ms > 0; n.ms = longer_nap(&n.nappers, n.ms))
+            assert_int_equal(crowd_run(&crowd), 0);
 
         assert_int_equal(n.bad, 0);
-        assert_true(weft_now_ns() - before_ns < (TEST_IS_SLOW ? 40 : 10) * n.ms * NS_PER_MS);
+        assert_true(n.nappers.were_together);
     }
 }
 
