@@ -55,14 +55,15 @@ static void *kick_often(void *arg)
 static void *sleep_often(void *arg)
 {
     struct storm *storm = arg;
-    int64_t deadline_ns = weft_deadline_ms(TEST_WAIT_MS);
     storm->is_on_time = true;
     while (storm->seen < KICKERS * ROUNDS && storm->is_on_time) {
         int brought = storm->brought;
-        if (brought == storm->seen)
+        int64_t deadline_ns = weft_deadline_ms(TEST_WAIT_MS);
+        if (brought == storm->seen) {
             weft_poller_wait(&storm->poller, deadline_ns);
+            storm->is_on_time = weft_now_ns() < deadline_ns;
+        }
         storm->seen = brought;
-        storm->is_on_time = weft_now_ns() < deadline_ns;
     }
     return NULL;
 }

@@ -47,11 +47,11 @@ static void it_is_told_of_every_timer_that_is_sooner(void **state)
     (void)state;
     assert_int_equal(weft_service_open(), 0);
     struct alarm late = { .timer.fire = ring };
-    weft_timer_set(&late.timer, weft_deadline_ms(10 * TEST_WAIT_MS));
-    int64_t deadline_ns = weft_deadline_ms(TEST_WAIT_MS);
+    weft_timer_set(&late.timer, weft_deadline_ms(3600 * 1000));
     int fired = 0;
-    for (int i = 0; i < ROUNDS && weft_now_ns() < deadline_ns; i++) {
+    for (int i = 0; i < ROUNDS && fired == i; i++) {
         struct alarm alarm = { .timer.fire = ring };
+        int64_t deadline_ns = weft_deadline_ms(TEST_WAIT_MS);
         weft_timer_set(&alarm.timer, weft_now_ns() + i % 50 * 1000);
         while (!alarm.has_fired && weft_now_ns() < deadline_ns)
             (void)sched_yield();
