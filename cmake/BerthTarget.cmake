@@ -20,7 +20,7 @@
 # berth_plugin(NAME mail SOURCES mail.c [DEPS target ...])
 #     A shared object without the prefix `lib` in build/PRESET/bin/, to be loaded; not installed.
 #
-# berth_test(NAME test_buf SOURCES test_buf.c ... [DEPS target ...] [LABELS unit] [TIMEOUT 60] [WRAP malloc ...]
+# berth_test(NAME test_buf SOURCES test_buf.c ... [DEPS target ...] [LABELS unit] [TIMEOUT 300] [WRAP malloc ...]
 #            [PROGRAMS berthd ...] [ARGS ...])
 #     A program with cmocka and tests/support, run by ctest; label `unit` unless others are given. WRAP: the
 #     linker's --wrap for these functions. PROGRAMS: built first; the macro BERTH_BIN_DIR says where they are.
@@ -133,7 +133,7 @@ function(berth_test)
         set(arg_LABELS unit)
     endif()
     if(NOT arg_TIMEOUT)
-        set(arg_TIMEOUT 60)
+        set(arg_TIMEOUT 300)
     endif()
     add_executable(${arg_NAME} ${arg_SOURCES})
     target_link_libraries(${arg_NAME} PRIVATE berth_flags berth_warnings ${arg_DEPS} berth_testsupport)
@@ -167,6 +167,6 @@ function(berth_fuzzer)
     else()
         target_sources(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/fuzz_replay.c)
         add_test(NAME ${arg_NAME}_replay COMMAND ${arg_NAME} ${corpus})
-        set_tests_properties(${arg_NAME}_replay PROPERTIES LABELS unit TIMEOUT 60)
+        set_tests_properties(${arg_NAME}_replay PROPERTIES LABELS unit TIMEOUT 300)
     endif()
 endfunction()
