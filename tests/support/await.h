@@ -14,5 +14,8 @@ bool await(bool (*is_true)(void *arg), void *arg, int64_t timeout_ms);
 /* Whether `fd` becomes readable (or is at its end) within `timeout_ms`. */
 bool await_readable(int fd, int64_t timeout_ms);
 
-/* A TCP port on 127.0.0.1 that is free now. */
+/* A TCP port on 127.0.0.1 that is free, and stays so for this program, also between two who listen
+ * on it in turn: no other test is given it, and it is none of those that the kernel takes for
+ * outgoing connections (one of which may even meet itself on a port that nobody listens on). For
+ * one thread at a time. */
 uint16_t free_port(void);

@@ -2,6 +2,7 @@
 #include "fake_broker.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <zmq.h>
@@ -12,6 +13,7 @@
 #include "proto/columns.h"
 #include "proto/validate.h"
 #include "proto/wire.h"
+#include "support/await.h"
 
 #define PUT(message, field, value) ((message)->has_##field = 1, (message)->field = (value))
 
@@ -41,7 +43,8 @@ void fake_open(struct fake_broker *broker)
     berth_arena_init(&broker->arena, BERTH_WIRE_BUDGET_MAX);
     berth_buf_init(&broker->frame, BERTH_FRAME_BYTES_MAX);
     broker->context = zmq_ctx_new();
-    listen_on(broker, "tcp://127.0.0.1:*");
+    (void)snprintf(broker->url, sizeof broker->url, "tcp://127.0.0.1:%u", free_port());
+    listen_on(broker, broker->url);
 }
 
 void fake_close(struct fake_broker *broker)

@@ -17,6 +17,7 @@
 #include "proto/columns.h"
 #include "proto/validate.h"
 #include "proto/wire.h"
+#include "support/await.h"
 
 #define PEER_BYTES_MAX 64
 #define URL_BYTES_MAX  64
@@ -49,7 +50,8 @@ struct broker *broker_new(void)
     struct broker *broker = calloc(1, sizeof *broker);
     assert_non_null(broker);
     broker->context = zmq_ctx_new();
-    listen_on(broker, "tcp://127.0.0.1:*");
+    (void)snprintf(broker->url, sizeof broker->url, "tcp://127.0.0.1:%u", free_port());
+    listen_on(broker, broker->url);
     return broker;
 }
 

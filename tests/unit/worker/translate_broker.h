@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#define BROKER_DEADLINE_MS  20000
+#define BROKER_DEADLINE_MS  30000
 #define BROKER_ATTEMPTS_MAX 16
 
 struct broker;
