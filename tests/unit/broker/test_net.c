@@ -16,7 +16,7 @@
 #include "support/await.h"
 #include "support/tempdir.h"
 
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 30000
 
 struct fixture {
     char *dir, *url;

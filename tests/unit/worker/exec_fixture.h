@@ -14,7 +14,7 @@
 
 #include "worker/handlers/exec.h"
 
-#define EXEC_DEADLINE_MS 20000
+#define EXEC_DEADLINE_MS 30000
 #define EXEC_ENDS_MAX    256
 
 struct ended {

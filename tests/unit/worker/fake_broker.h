@@ -16,10 +16,14 @@
 #define FAKE_LINEAGE  77u
 #define FAKE_ID(n)    ((UINT64_C(5) << 40) | (n))
 #define FAKE_SESSION  FAKE_ID(9)
-#define FAKE_LEASE_MS 10000u
-#define FAKE_K_MS     8500u
-#define FAKE_R_MS     2000u
-#define FAKE_AWAIT_MS 10000
+#define FAKE_LEASE_MS 70000u /* leases that no test waits for */
+#define FAKE_K_MS     60000u
+#define FAKE_R_MS     500u
+#define FAKE_AWAIT_MS 30000
+
+/* For a test that waits until a lease is over: long enough for a join and a grant on a busy
+ * machine, and far from the broker's own end of it. */
+#define FAKE_SHORT_K_MS 2000u
 
 struct fake_broker {
     void *context, *router;

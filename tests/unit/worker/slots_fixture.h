@@ -10,7 +10,7 @@
 #include "worker/slots.h"
 
 #define SLOTS_CAPACITY 4
-#define AWAIT_MS       10000
+#define AWAIT_MS       30000
 
 struct fixture {
     struct registry *registry;

@@ -16,7 +16,7 @@
 #include "support/await.h"
 #include "worker/net/link.h"
 
-#define AWAIT_MS     10000
+#define AWAIT_MS     FAKE_AWAIT_MS
 #define ATTEMPTS_MAX 8
 
 #define AWAIT(f, NAME, member)                                                                     \
@@ -292,16 +292,14 @@ static void being_fenced_ends_the_loop(void **state)
 static void a_lease_that_nobody_renews_ends_the_loop_in_time(void **state)
 {
     struct fixture *f = *state;
-    f->broker.lease_ms = 1000;
-    f->broker.worker_lease_ms = 400;
-    f->broker.renew_ms = 100;
+    f->broker.worker_lease_ms = FAKE_SHORT_K_MS;
     given_running(f);
 
     await_exit(f);
 
     assert_int_equal(f->exit.why, AGENT_EXIT_LEASE_OVER);
     int64_t late_ms = berth_clock_boottime_ns() / 1000000 - atomic_load(&f->lease_end_ms);
-    assert_in_range(late_ms, 0, 500);
+    assert_in_range(late_ms, 0, FAKE_LEASE_MS - FAKE_SHORT_K_MS);
 }
 
 static void the_end_of_a_session_is_said_until_it_is_heard(void **state)

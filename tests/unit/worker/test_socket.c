@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "worker/net/socket.h"
 
-#define AWAIT_MS 10000
+#define AWAIT_MS FAKE_AWAIT_MS
 
 struct fixture {
     struct fake_broker broker;

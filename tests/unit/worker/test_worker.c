@@ -242,9 +242,7 @@ static void an_attempt_that_outlives_its_lease_ends_the_program(void **state)
     struct process program;
     process_start(&program, (const char *const[]){ "/proc/self/exe", DEAF, f->broker.url, NULL },
                   NULL);
-    f->broker.lease_ms = 1000;
-    f->broker.worker_lease_ms = 400;
-    f->broker.renew_ms = 100;
+    f->broker.worker_lease_ms = FAKE_SHORT_K_MS;
     fake_join(&f->broker);
     fake_say_grant(&f->broker, FAKE_ID(1), "deaf", "");
 
