@@ -90,11 +90,7 @@ const struct weft_stack *weft_stack_of_guard(const void *address);
 /* Unmaps everything; no reservation may be left, in a cache neither. */
 void weft_stack_fini(void);
 
-/* How guards are made; the default is to find out. For tests: before the first reservation. */
-enum weft_stack_guard { WEFT_GUARD_AUTO, WEFT_GUARD_MADVISE, WEFT_GUARD_MPROTECT, WEFT_GUARD_NONE };
-void weft_stack_guard_set(enum weft_stack_guard guard);
-
-/* The slow ways, which go to the slabs. */
+/* The slow ways, which go to the slabs (stack_slab.h). */
 int weft_stack_reserve_slow(struct weft_stack_cache *cache, int size_class);
 void weft_stack_unreserve_slow(struct weft_stack_cache *cache, int size_class);
 struct weft_stack *weft_stack_take_slow(struct weft_stack_cache *cache, int size_class);

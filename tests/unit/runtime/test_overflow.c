@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "stack.h"
+#include "stack_guard.h"
 
 /* NOLINTNEXTLINE(misc-no-recursion): that is what is tested */
 static int go_deep(void *arg)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "stack.h"
+#include "stack_guard.h"
 #include "tree.h"
 
 #define MANY      5000
