@@ -30,6 +30,7 @@
 #include "translate_broker.h"
 #include "worker/cgroup.h"
 #include "worker/keeper.h"
+#include "worker/net/gone.h"
 #include "worker/net/translate_gone.h"
 #include "worker/reap.h"
 
