@@ -135,10 +135,12 @@ static bool has_one_thread(void *arg)
     return pool.threads == 1;
 }
 
+/* Who watches a seat does not go: there is one. */
 static void threads_without_work_end_but_for_one_and_come_again(void **state)
 {
     (void)state;
     weft_threads_idle_ms_set(5);
+    assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 1 }), 0);
     for (int i = 0; i < 3; i++) {
         struct seen seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .on = weft_io(), .full_at = 10 };
         struct weft_task *root = weft_root_open(NULL, block_many, &seen);
@@ -278,6 +280,7 @@ static void who_yields_stands_behind_all_that_it_has_started(void **state)
 {
     (void)state;
     struct producer p = { 0 };
+    assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 2 }), 0);
     assert_int_equal(weft_run(run_producer, &p), 0);
     assert_int_equal(p.ended, p.launched);
     assert_in_range(p.most, 1, 3 * AT_ONCE); /* a batch may be in another's hands */
