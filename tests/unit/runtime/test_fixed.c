@@ -228,12 +228,21 @@ static int close_it(void *arg)
     return 0;
 }
 
+/* A view without a name cannot be had, and of a closed pool none. */
+static bool is_closing(struct weft_dispatcher *pool)
+{
+    struct weft_dispatcher *none;
+    return weft_view_serial(pool, NULL, &none) == -ENODEV;
+}
+
 static int free_it(void *arg)
 {
     struct pool_test *t = arg;
-    (void)weft_sleep_ms(20);
+    int rc = 0;
+    while (rc == 0 && !is_closing(t->pool))
+        rc = weft_sleep_ms(1);
     t->is_free = true;
-    return 0;
+    return rc;
 }
 
 static int close_full_pool(void *arg)

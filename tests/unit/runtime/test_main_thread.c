@@ -10,6 +10,7 @@ struct seen {
     bool was_main, is_here, came_back;
     atomic_bool is_inside, is_parked;
     struct weft_task *root;
+    struct weft_completion wake;
 };
 
 static bool is_main_thread(const struct seen *seen)
@@ -227,7 +228,7 @@ static int park_on_main(void *arg)
     struct seen *seen = arg;
     seen->first = weft_current();
     seen->is_parked = true;
-    seen->rc = weft_sleep_ms(seen->count);
+    seen->rc = weft_completion_wait(&seen->wake, WEFT_NEVER);
     struct weft_scope shield; /* the clean-up may wait */
     weft_shield_open(&shield, TEST_WAIT_MS);
     seen->other_rc = weft_scope_close(&shield, weft_sleep_ms(1));
@@ -242,13 +243,15 @@ static int leave_one_parked(void *arg)
     return test_await(&seen->is_parked) ? 0 : -ETIMEDOUT;
 }
 
-static void check_left(struct weft_dispatcher *on, int sleep_ms)
+static void check_left(struct weft_dispatcher *on, bool is_cancelled)
 {
-    struct seen seen = { .on = on, .count = sleep_ms };
+    struct seen seen = { .on = on };
 
     assert_int_equal(weft_main_run(leave_one_parked, &seen), 0);
-    if (sleep_ms > 1000)
-        weft_cancel(seen.root); /* else it wakes by itself, and finds nobody */
+    if (is_cancelled)
+        weft_cancel(seen.root);
+    else /* it finds nobody */
+        assert_int_equal(weft_completion_set(&seen.wake, 0), 0);
 
     assert_int_equal(weft_root_close(seen.root), WEFT_ECHILD);
     assert_ptr_equal(seen.first, on);
@@ -262,10 +265,10 @@ static void who_is_parked_when_it_ends_is_cancelled_on_waking_and_cleans_up_on_i
     (void)state;
     struct weft_dispatcher *view;
     assert_int_equal(weft_view_serial(weft_main(), "label", &view), 0);
-    check_left(weft_main(), TEST_WAIT_MS);
-    check_left(weft_main(), 20);
-    check_left(view, TEST_WAIT_MS);
-    check_left(view, 20);
+    check_left(weft_main(), true);
+    check_left(weft_main(), false);
+    check_left(view, true);
+    check_left(view, false);
 }
 
 static int leave_some_queued(void *arg)

@@ -12,7 +12,7 @@
 #include "support/tempdir.h"
 
 #define CHECK_MS 30000
-#define NAP_MS   20 /* so long that it surely parks */
+#define NAPPERS  3
 
 struct fixture {
     char *dir, *path;
@@ -71,22 +71,47 @@ static void assert_facts(struct fixture *f, const char *const *facts)
 
 /* ---- what is shown ---- */
 
+/* A sleep can be over before it has begun, on a busy machine. On the one thread of default these
+ * surely park: nobody wakes them before all have begun to wait. */
+struct naps {
+    struct weft_semaphore wakes;
+    int begun;
+};
+
 static int nap_twice(void *arg)
 {
-    (void)arg;
-    (void)weft_sleep_ms(NAP_MS);
-    return weft_sleep_ms(NAP_MS);
+    struct naps *naps = arg;
+    int rc = 0;
+    for (int i = 0; i < 2 && rc == 0; i++) {
+        naps->begun++;
+        rc = weft_semaphore_acquire(&naps->wakes, WEFT_NEVER);
+    }
+    return rc;
 }
 
 static int three_nap(void *arg)
 {
+    struct naps naps = { .begun = 0 };
     struct weft_scope scope;
     (void)arg;
+    weft_semaphore_init(&naps.wakes, 0);
     weft_scope_open(&scope);
-    for (int i = 0; i < 3; i++)
-        weft_launch_opts(&scope, NULL, nap_twice, NULL,
+    for (int i = 0; i < NAPPERS; i++)
+        weft_launch_opts(&scope, NULL, nap_twice, &naps,
                          &(struct weft_task_opts){ .name = "napper" });
+    for (int round = 1; round <= 2; round++) {
+        while (naps.begun < round * NAPPERS)
+            (void)weft_yield();
+        for (int i = 0; i < NAPPERS; i++)
+            weft_semaphore_release(&naps.wakes);
+    }
     return weft_scope_close(&scope, 0);
+}
+
+static int run_three_naps(void)
+{
+    int rc = weft_configure(&(struct weft_opts){ .threads = 1 });
+    return rc < 0 && rc != -EALREADY ? rc : weft_run(three_nap, NULL);
 }
 
 static void turns_lives_and_arrows_of_coroutines_are_recorded(void **state)
@@ -94,12 +119,12 @@ static void turns_lives_and_arrows_of_coroutines_are_recorded(void **state)
     struct fixture *f = *state;
     assert_int_equal(weft_trace_start(f->path, 0), 0);
 
-    assert_int_equal(weft_run(three_nap, NULL), 0);
+    assert_int_equal(run_three_naps(), 0);
     assert_int_equal(weft_shutdown(), 0);
     assert_int_equal(weft_trace_stop(), 0);
 
     assert_facts(f, (const char *const[]){ "turn napper = 9", "on default: napper = 9",
-                                           "then parked: sleep: napper = 6",
+                                           "then parked: semaphore: napper = 6",
                                            "then ended: napper = 3", "life b napper = 3",
                                            "life e napper = 3", "overwritten = 0", NULL });
 }
@@ -284,6 +309,12 @@ static int run_for_ever(void *arg)
     return 0;
 }
 
+static int nap_a_little(void *arg)
+{
+    (void)arg;
+    return weft_sleep_ms(40);
+}
+
 static void recordings_start_and_stop_while_coroutines_go_on(void **state)
 {
     struct fixture *f = *state;
@@ -294,7 +325,7 @@ static void recordings_start_and_stop_while_coroutines_go_on(void **state)
 
     for (int i = 0; i < 10; i++) {
         assert_int_equal(weft_trace_start(f->path, 65536), 0);
-        assert_int_equal(weft_run(three_nap, NULL), 0);
+        assert_int_equal(weft_run(nap_a_little, NULL), 0);
         assert_int_equal(weft_trace_stop(), 0);
     }
 
@@ -364,11 +395,11 @@ static void a_full_disk_is_reported_and_the_next_recording_works(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(weft_trace_start("/dev/full", 0), 0);
-    assert_int_equal(weft_run(three_nap, NULL), 0);
+    assert_int_equal(run_three_naps(), 0);
     assert_int_equal(weft_trace_stop(), -ENOSPC);
 
     assert_int_equal(weft_trace_start(f->path, 0), 0);
-    assert_int_equal(weft_run(three_nap, NULL), 0);
+    assert_int_equal(run_three_naps(), 0);
     assert_int_equal(weft_trace_stop(), 0);
 
     assert_facts(f, (const char *const[]){ "turn napper = 9", NULL });
@@ -394,9 +425,9 @@ static void an_environment_variable_records_the_whole_program(void **state)
 /* Twice, for a runtime that starts again belongs to the same recording. */
 static int be_napping(void)
 {
-    int rc = weft_run(three_nap, NULL);
+    int rc = run_three_naps();
     (void)weft_shutdown();
-    return rc < 0 || weft_run(three_nap, NULL) < 0;
+    return rc < 0 || run_three_naps() < 0;
 }
 
 int main(int argc, char **argv)
