@@ -71,7 +71,9 @@ static inline struct weft_turn *weft_turns_pop(struct weft_turns *turns)
 static inline void weft_turns_prefetch(const struct weft_turns *turns)
 {
     const char *second = turns->first ? (const char *)turns->first->next : NULL;
-    __builtin_prefetch(second); /* of NULL: nothing */
+    if (!second)
+        return;
+    __builtin_prefetch(second);
     __builtin_prefetch(second + 64);
     __builtin_prefetch(second + 128);
 }

@@ -42,8 +42,10 @@ static inline void *weft_task_block_take_own(struct weft_task_blocks *own)
     const char *second = (const char *)block->next->next;
     own->kinds[WEFT_BLOCK_FULL].first = block->next;
     own->kinds[WEFT_BLOCK_FULL].count--;
-    __builtin_prefetch(second, 1); /* it will be written soon; of NULL: nothing */
-    __builtin_prefetch(second + 64, 1);
+    if (second) {
+        __builtin_prefetch(second, 1); /* it will be written soon */
+        __builtin_prefetch(second + 64, 1);
+    }
     return block;
 }
 
