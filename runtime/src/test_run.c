@@ -215,7 +215,8 @@ static bool end_others(struct weft_test *test, const struct weft_task *root, int
         if (tree->test != test || tree->root == root)
             continue;
         char name[WEFT_NAME_BYTES];
-        weft_say("weft_test_run: root '%s' was not closed%s", weft_task_name(tree->root, name),
+        weft_say("weft_test_run: root '%s' was not closed%s",
+                 weft_task_name_search(tree->root, name),
                  tree->has_ended ? "" : ", and is cancelled");
         *rc = -EBUSY;
         weft_cancel(tree->root);

@@ -390,7 +390,7 @@ __attribute__((noinline, noreturn)) static void die_of_open_scope(const struct w
 {
     char name[WEFT_NAME_BYTES];
     weft_die("coroutine '%s' ended with a scope still open; it was opened in %s()",
-             weft_task_name(self, name), self->innermost->opened_by);
+             weft_task_name_search(self, name), self->innermost->opened_by);
 }
 
 /* Whether its scope need not be told at once. If it was started in place, its caller goes on; then

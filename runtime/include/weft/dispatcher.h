@@ -75,8 +75,8 @@ struct weft_dispatcher *weft_immediate(struct weft_dispatcher *d);
 
 /* Threads of its own, which stay: "NAME-1", "NAME-2" and so on. A call that blocks holds its
  * thread, unless the coroutine has said weft_intercept(true). `threads`: 1..65535, and no more than
- * weft_opts.threads_max leaves, else -EAGAIN; `name`: as of a view. 0; -EINVAL, -EEXIST, -ENOMEM.
- */
+ * weft_opts.threads_max leaves, else -EAGAIN; `name`: as of a view. 0; -EINVAL, -EEXIST, -ENOMEM,
+ * -EMFILE: it needs a descriptor a thread. */
 int weft_pool_open(int threads, const char *name, struct weft_dispatcher **ret_pool);
 
 /* Waits (blocks a plain thread) for what runs just now. Whatever else is there, queued or parked,

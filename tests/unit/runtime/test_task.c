@@ -293,7 +293,9 @@ static int run_forgetful(void *arg)
 static void a_scope_left_open_ends_the_program_and_names_the_function(void **state)
 {
     (void)state;
-    assert_dies(run_forgetful, NULL, "it was opened in forget_to_close()");
+    assert_dies(run_forgetful, NULL,
+                "coroutine 'forget_to_close' ended with a scope still open; it was opened in "
+                "forget_to_close()");
 }
 
 static int nothing(void *arg)

@@ -186,7 +186,7 @@ static void a_root_that_was_not_closed_is_reported(void **state)
     struct weft_task *root = NULL;
 
     assert_int_equal(run_captured(4, leave_ended_root, &root, &capture), -EBUSY);
-    assert_says(capture, "was not closed\n");
+    assert_says(capture, "root 'nothing' was not closed\n");
     assert_int_equal(weft_root_close(root), 0);
 }
 
@@ -197,7 +197,7 @@ static void a_root_that_was_left_open_is_cancelled(void **state)
     struct weft_task *root = NULL;
 
     assert_int_equal(run_captured(4, leave_root, &root, &capture), -EBUSY);
-    assert_says(capture, "was not closed, and is cancelled");
+    assert_says(capture, "root 'sleep_a_day' was not closed, and is cancelled");
     assert_int_equal(weft_root_close(root), WEFT_ECHILD);
 }
 
