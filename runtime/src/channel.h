@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A channel inside, for chan.c and select.c.
+ * A channel inside, for chan.c, chan_call.c and select.c.
  *
  * Invariants (under its lock)
  * 1. Somebody waits to receive only while nothing can be received; to send, only while there is no
@@ -13,6 +13,7 @@
 #pragma once
 
 #include <stdint.h>
+#include <string.h>
 
 #include <weft/chan.h>
 
@@ -95,3 +96,45 @@ bool weft_chan_can_put(struct weft_chan *chan);
 
 /* Without the lock: gives back an item that a cancelled call has received. False: no memory. */
 bool weft_chan_put_back(struct weft_chan *chan, const struct weft_chan_call *call);
+
+static inline struct weft_chan_node *weft_chan_node_of(struct berth_list_node *link)
+{
+    return berth_container_of(link, struct weft_chan_node, link);
+}
+
+static inline void weft_chan_copy(const struct weft_chan *chan, void *to, const void *from)
+{
+    if (chan->item_bytes == sizeof(uint64_t))
+        memcpy(to, from, sizeof(uint64_t)); /* a single move: most items are an address */
+    else if (chan->item_bytes > 0)
+        memcpy(to, from, chan->item_bytes);
+}
+
+static inline bool weft_chan_has_room(const struct weft_chan *chan)
+{
+    return chan->count + chan->box_count < chan->capacity;
+}
+
+/* berth_list_pop_front() of a list that is not empty. */
+static inline void weft_chan_take_first(struct berth_list *queue)
+{
+    struct berth_list_node *first = queue->ring.next;
+    queue->ring.next = first->next;
+    first->next->prev = &queue->ring;
+    *first = (struct berth_list_node){ .next = NULL };
+}
+
+static inline void weft_chan_serve(struct weft_bias_holder *holder, struct weft_chan_node *node,
+                                   int rc)
+{
+    node->rc = rc;
+    weft_handover_give(&node->call->handover, holder);
+}
+
+static inline void weft_chan_give(struct weft_bias_holder *holder, const struct weft_chan *chan,
+                                  struct weft_chan_node *receiver, const void *item, uint64_t order)
+{
+    weft_chan_copy(chan, receiver->call->item, item);
+    receiver->call->order = order;
+    weft_chan_serve(holder, receiver, 1);
+}
