@@ -4,7 +4,8 @@
  * (https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU)
  *
  * The rings are merged by time, so that one pass knows what runs for whom at each moment. Memory: a
- * place in each ring, and a number for each dispatcher, however long the recording. What a ring has
+ * place in each ring, a number for each dispatcher, and one for each coroutine that was woken and
+ * has not had its turn yet, however long the recording. What a ring has
  * lost leaves ends without beginnings, which are left out, and at the end of the recording turns
  * that still run, which are ended there; so the result is whole in any case.
  */
@@ -18,6 +19,7 @@
 
 #include "base/heap.h"
 
+#include "trace_arrow.h"
 #include "trace_ring.h"
 #include "tree.h"
 
@@ -54,6 +56,7 @@ struct writer {
     bool has_event;
     const struct weft_trace_clock *clock;
     unsigned *running; /* by the number of the dispatcher */
+    struct weft_trace_arrows arrows;
     struct {
         uint64_t fn;
         char name[WEFT_NAME_BYTES];
@@ -230,12 +233,16 @@ static void metadata(struct writer *w, const struct cursor *cursor)
     say(w, ",\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%u}}", cursor->number);
 }
 
-static void flow(struct writer *w, const char *phase, const struct cursor *cursor, uint64_t id,
-                 int64_t ns)
+/* `number` 0: one end of the arrow is not known. */
+static void flow(struct writer *w, const char *phase, const struct cursor *cursor, uint64_t number,
+                 uint64_t coroutine, int64_t ns)
 {
+    if (number == 0)
+        return;
     begin(w, phase, cursor->number, ns);
-    say(w, ",\"cat\":\"wake\",\"name\":\"wake\",\"id\":%" PRIu64 "%s}", id,
+    say(w, ",\"cat\":\"wake\",\"name\":\"wake\",\"id\":%" PRIu64 "%s", number,
         phase[0] == 'f' ? ",\"bp\":\"e\"" : "");
+    say(w, ",\"args\":{\"coroutine\":%" PRIu64 "}}", coroutine);
 }
 
 static void life(struct writer *w, const char *phase, const struct cursor *cursor,
@@ -355,7 +362,7 @@ static void turn_begins(struct writer *w, struct cursor *cursor,
         count_running(w, frame.place, 1, ns);
     cursor->is_kept = false;
     if (kind_of(event) == WEFT_TRACE_TURN)
-        flow(w, "f", cursor, frame.id, ns);
+        flow(w, "f", cursor, weft_trace_arrow_end(&w->arrows, frame.id), frame.id, ns);
 }
 
 /* Whether the thread's next event is another turn on the same dispatcher, at once. */
@@ -415,7 +422,8 @@ static void arrow_begins(struct writer *w, struct cursor *cursor,
         say_name(w, name);
         say(w, ",\"cat\":\"wake\"}");
     }
-    flow(w, "s", cursor, id_of(event), ns);
+    uint64_t coroutine = id_of(event);
+    flow(w, "s", cursor, weft_trace_arrow_begin(&w->arrows, coroutine), coroutine, ns);
 }
 
 static void take(struct writer *w, struct cursor *cursor, const struct weft_trace_event *event)
@@ -528,6 +536,7 @@ int weft_trace_write(int fd, struct weft_trace_ring *const *rings, size_t count,
         say(w, "\n]}\n");
         flush(w);
         rc = w->rc;
+        weft_trace_arrows_fini(&w->arrows);
     }
     free(running);
     free(nodes);

@@ -29,7 +29,7 @@ def main(path):
     tracks = collections.defaultdict(list)
     running, running_max = {}, collections.Counter()
     arrows, lives = collections.defaultdict(list), collections.defaultdict(list)
-    named = set()
+    named, numbers = set(), collections.defaultdict(str)
     for event in events:
         phase, name = event["ph"], event["name"]
         if phase == "M":
@@ -50,7 +50,8 @@ def main(path):
             running[name] = event["args"]["running"]
             running_max[name] = max(running_max[name], running[name])
         elif phase in "sf":
-            arrows[event["id"]].append((ns(event["ts"]), phase))
+            arrows[event["args"]["coroutine"]].append((ns(event["ts"]), phase))
+            numbers[event["id"]] += phase
         elif phase in "be":
             lives[event["id"]].append(phase)
             facts[f"life {phase} {name}"] += 1
@@ -61,6 +62,9 @@ def main(path):
         check_nesting(slices)
     lost = recording["otherData"]["overwritten"]
     if lost == 0:
+        # Perfetto takes all that bears the same number as one arrow, and begins it where the first began.
+        for phases in numbers.values():
+            assert phases in ("s", "sf"), phases
         for phases in lives.values():
             assert phases in (["b"], ["e"], ["b", "e"]), phases
         for steps in arrows.values():
