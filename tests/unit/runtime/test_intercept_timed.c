@@ -149,7 +149,7 @@ static void every_timed_form_parks(void **state)
     (void)state;
     for (int i = 0; i < 2 * WAY_COUNT; i++) {
         struct locks l = {
-            .way = i / 2,
+            .way = (enum way)(i / 2),
             .mutex = PTHREAD_MUTEX_INITIALIZER,
             .rwlock = PTHREAD_RWLOCK_INITIALIZER,
             .cond = PTHREAD_COND_INITIALIZER,
