@@ -464,7 +464,7 @@ static void whatever_allocation_fails_comes_out_of_close(void **state)
 static void wait_in_element(void *value)
 {
     (void)value;
-    (void)weft_sleep_ms(1);
+    (void)weft_sleep_ms(TEST_WAIT_MS);
 }
 
 static int add_one_that_waits(void *arg)
