@@ -291,7 +291,7 @@ static long resident_kib(void)
 
 struct use {
     atomic_int parked;
-    atomic_bool go_on;
+    struct weft_semaphore go_on;
     long most_kib;
 };
 
@@ -302,7 +302,8 @@ static int use_stack(void *arg)
     for (size_t i = 0; i < sizeof bytes; i += 512)
         bytes[i] = 1;
     use->parked++;
-    return test_await(&use->go_on) ? bytes[0] - 1 : -ETIMEDOUT;
+    int rc = weft_semaphore_acquire(&use->go_on, WEFT_NEVER);
+    return rc < 0 ? rc : bytes[0] - 1;
 }
 
 static int use_many_stacks(void *arg)
@@ -315,7 +316,8 @@ static int use_many_stacks(void *arg)
     while (use->parked < MANY && weft_sleep_ms(1) == 0) {
     }
     use->most_kib = resident_kib();
-    use->go_on = true;
+    for (int i = 0; i < MANY; i++)
+        weft_semaphore_release(&use->go_on);
     return weft_scope_close(&scope, 0);
 }
 
