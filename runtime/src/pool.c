@@ -6,7 +6,9 @@
  * which every seat looks when it has nothing, and now and then when it has; there, too, are the
  * batches of seats that had too many turns. A seat without work steals half of another's; a single
  * turn only when the owner has been at its present one for a while, because it will mostly come to
- * it at once, and another core takes microseconds to wake.
+ * it at once, and another core takes microseconds to wake. And who has just had a batch, or has
+ * stolen, waits a little before he steals again, for soon there will be a batch: else he would take
+ * the turns as they come, a few at each visit, and there would never be enough of them for one.
  *
  * At most one thread looks for work at a time ("spinning"): whoever queues something wakes one only
  * if none does, and one that finds work wakes the next if there is more. (The rule is Go's.)
@@ -27,11 +29,12 @@
 #include "unconfined.h"
 #include "view.h"
 
-#define TURNS_PER_LOOK 128        /* at the pool's queue, timers and descriptors */
-#define BATCH_MAX      64         /* turns taken at once from the pool's queue */
-#define STEAL_MAX      256        /* from another seat: each visit interrupts its owner's core */
-#define SPIN_NS        20000      /* three times what waking a core costs */
-#define SINGLE_NS      10000      /* a single turn that has waited so long may be stolen */
+#define TURNS_PER_LOOK 128   /* at the pool's queue, timers and descriptors */
+#define BATCH_MAX      64    /* turns taken at once from the pool's queue */
+#define STEAL_MAX      256   /* from another seat: each visit interrupts its owner's core */
+#define SPIN_NS        20000 /* three times what waking a core costs */
+#define PATIENCE_NS    10000 /* between two visits to other seats: a batch takes 5 us to launch */
+#define SINGLE_NS      10000 /* a single turn that has waited so long may be stolen */
 #define IDLE_NS        1000000000 /* so long asleep, before stacks give their memory back */
 #define TRIM_MAX       512        /* of them at once: some 300 us */
 
@@ -286,6 +289,7 @@ static void take_batch(struct weft_thread *thread, struct weft_seat *seat)
     struct weft_turns batch;
     if (!weft_pool_take_batch(seat->pool, &batch))
         return;
+    thread->was_fed = true;
     if (!weft_seat_push_batch(thread, seat, &batch, WEFT_BATCH))
         weft_pool_publish(seat->pool, &batch); /* it has lost the seat */
 }
@@ -297,10 +301,20 @@ struct stare {
     int64_t since_ns;
 };
 
+static bool is_patient(struct weft_thread *thread, int64_t now_ns)
+{
+    if (thread->was_fed)
+        thread->hungry_since_ns = now_ns;
+    thread->was_fed = false;
+    return now_ns - thread->hungry_since_ns < PATIENCE_NS;
+}
+
 /* Half of another seat's queue; a single turn only from the one at which it has stared for long. */
 static struct weft_turn *steal(struct weft_thread *thread, struct weft_seat *seat,
-                               const struct weft_seat *slow)
+                               const struct weft_seat *slow, int64_t now_ns)
 {
+    if (is_patient(thread, now_ns))
+        return NULL;
     struct weft_pool *pool = seat->pool;
     unsigned own = (unsigned)(seat - pool->seats);
     for (unsigned i = 1; i < pool->seat_count; i++) {
@@ -309,6 +323,7 @@ static struct weft_turn *steal(struct weft_thread *thread, struct weft_seat *sea
         struct weft_turn *first = weft_seat_steal(victim, STEAL_MAX, victim == slow, &count);
         if (!first)
             continue;
+        thread->was_fed = true;
         for (struct weft_turn *turn = first->next, *next; turn; turn = next) {
             next = turn->next;
             if (!weft_seat_push(thread, seat, turn))
@@ -359,7 +374,7 @@ static struct weft_turn *spin(struct weft_thread *thread, struct weft_seat *seat
             turn = weft_seat_pop(thread, seat);
         }
         if (!turn)
-            turn = steal(thread, seat, stare_at(&stare, pool, seat, now_ns));
+            turn = steal(thread, seat, stare_at(&stare, pool, seat, now_ns), now_ns);
         if (turn)
             return turn;
     }
@@ -408,7 +423,7 @@ static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat 
         turn = weft_seat_pop(thread, seat);
     }
     if (!turn)
-        turn = steal(thread, seat, NULL);
+        turn = steal(thread, seat, NULL, weft_now_ns());
     if (!turn && !weft_threads_are_stopping())
         turn = spin(thread, seat);
     return turn;

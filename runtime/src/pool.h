@@ -133,9 +133,11 @@ struct weft_thread {
     unsigned budget;                  /* turns until it must look at timers and descriptors */
     _Atomic(struct weft_seat *) seat; /* where it sits, or NULL */
     atomic_uint is_inside;            /* its seat (seat.h) */
-    struct weft_seat *sat; /* where it sat down; not `seat` any more: it was given to another */
-    bool is_spinning;      /* the one of its pool that looks for work */
-    _Atomic pid_t tid;     /* these two: for the monitor, which may look at one that */
+    struct weft_seat *sat;   /* where it sat down; not `seat` any more: it was given to another */
+    bool is_spinning;        /* the one of its pool that looks for work */
+    bool was_fed;            /* it has had turns of other seats since it last wanted to steal */
+    int64_t hungry_since_ns; /* that is when it first wanted to again */
+    _Atomic pid_t tid;       /* these two: for the monitor, which may look at one that */
     _Atomic clockid_t cpu_clock;    /* has ended meanwhile, and whose block has a new thread */
     unsigned calls_parked;          /* coroutines parked here inside libc calls; the thread's own */
     atomic_uint calls_resumed;      /* of those, on other threads */

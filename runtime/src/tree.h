@@ -370,7 +370,7 @@ int weft_task_start(struct weft_task *task);
 
 /* Tells a scope of the children that thread->ended holds. Before anything runs on the thread that
  * is not a child of that scope; the thread itself, without locks, if thread->ended_count > 0. */
-#define WEFT_ENDED_MAX 32
+#define WEFT_ENDED_MAX 64
 void weft_tasks_settle(struct weft_thread *thread);
 
 /* The end of a task that will not run (any more): task->rc is set. Frees it unless it has a handle.
