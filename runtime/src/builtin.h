@@ -5,7 +5,7 @@
 #pragma once
 
 #include "pool.h"
-#include "threads.h"
+#include "thread_set.h"
 
 extern struct weft_pool weft_pool_default, weft_pool_virtual;
 

@@ -28,7 +28,7 @@
 #include "immediate.h"
 #include "names.h"
 #include "rest.h"
-#include "threads.h"
+#include "thread_set.h"
 #include "tree.h"
 
 struct piece {

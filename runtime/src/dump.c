@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "fixed.h"
-#include "threads.h"
+#include "thread_set.h"
 #include "tree.h"
 #include "view.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fixed pools: weft_pool_open(). Their seats and threads are those of pool.h and threads.h; what is
- * here is how they come and go. A closed pool stays as a handle that refuses everything, until
+ * Fixed pools: weft_pool_open(). Their seats and threads are those of pool.h and thread_set.h; what
+ * is here is how they come and go. A closed pool stays as a handle that refuses everything, until
  * weft_shutdown().
  */
 #pragma once
@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 #include "pool.h"
-#include "threads.h"
+#include "thread_set.h"
 
 /* A thread has left its seat there for good; the last one lets the closer go on. */
 void weft_fixed_left(struct weft_pool *pool);

@@ -14,7 +14,7 @@
  * 2. Such a coroutine wakes at the seat where it parked, because compilers keep errno's address
  *    over a call; and the thread of that seat is the same, unless it got stuck in a call that weft
  *    does not see, and its seat was given to another (monitor.h); or the kernel gave no further
- *    thread, and it helped out elsewhere meanwhile (threads.c). Then errno is written on both
+ *    thread, and it helped out elsewhere meanwhile (thread_set.c). Then errno is written on both
  *    threads, and the old one does not end before that (thread->calls_parked). What remains, until
  *    the function that made the call returns: other thread-locals whose address was kept, errno of
  *    its next calls, and errno of this one if the old thread fails in a call of its own just then.

@@ -9,7 +9,7 @@
 #include "die.h"
 #include "seat.h"
 #include "test_run.h"
-#include "threads.h"
+#include "thread_set.h"
 
 struct weft_lane {
     struct weft_dispatcher base;

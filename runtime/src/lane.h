@@ -5,7 +5,8 @@
  *
  * A lane is a queue in order of arrival, and a count of the threads that run for it, at most its
  * limit. A thread that takes a place in a lane keeps it until the lane's queue is empty. The
- * threads are those of the set (threads.h), which sends one when a place is free and there is work.
+ * threads are those of the set (thread_set.h), which sends one when a place is free and there is
+ * work.
  *
  * All of it is under the lock of the set, which the callers of what follows hold unless it says
  * otherwise: giving a thread to a lane, and a thread's going to sleep, are one step each.

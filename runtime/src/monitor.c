@@ -13,7 +13,7 @@
 #include "pool.h"
 #include "seat.h"
 #include "service.h"
-#include "threads.h"
+#include "thread_set.h"
 
 /* A thread that gets stuck just after a look has moved at the next one, has not at the second, and
  * has slept ever since at a third, closer one. That takes 7 ms; 9 if it is the first in a while to

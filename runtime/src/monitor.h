@@ -8,11 +8,11 @@
  *    calculation does not delay the sleepers of others.
  * 2. If turns wait there, and another seat of the pool is vacant, somebody is woken for them.
  * 3. On virtual: if its thread sleeps in the kernel, in a call that weft does not see, the seat is
- *    given to a spare thread (threads.c). The stuck one ends its turn without a seat. A call is so
- *    noticed within 9 ms.
+ *    given to a spare thread (thread_set.c). The stuck one ends its turn without a seat. A call is
+ * so noticed within 9 ms.
  *
- * While no thread can be had (threads.c) it serves the timers and descriptors of seats where nobody
- * is, and asks again for a thread when there are turns.
+ * While no thread can be had (thread_set.c) it serves the timers and descriptors of seats where
+ * nobody is, and asks again for a thread when there are turns.
  */
 #pragma once
 

@@ -25,7 +25,7 @@
 #include "die.h"
 #include "seat.h"
 #include "self.h"
-#include "threads.h"
+#include "thread_set.h"
 #include "unconfined.h"
 #include "view.h"
 

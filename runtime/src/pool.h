@@ -3,7 +3,7 @@
  * What a dispatcher and a thread are inside; and pools, which are sets of seats (seat.h).
  *
  * The rest of weft sees `struct weft_ops`: how a turn finds a thread is the dispatcher's alone.
- * Where threads come from: threads.h.
+ * Where threads come from: thread_set.h.
  */
 #pragma once
 

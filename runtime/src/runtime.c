@@ -23,7 +23,7 @@
 #include "stack.h"
 #include "sys.h"
 #include "test_run.h"
-#include "threads.h"
+#include "thread_set.h"
 #include "trace.h"
 #include "tree.h"
 #include "view.h"

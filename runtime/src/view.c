@@ -12,7 +12,7 @@
 #include "immediate.h"
 #include "names.h"
 #include "test_run.h"
-#include "threads.h"
+#include "thread_set.h"
 #include "trace.h"
 #include "tree.h"
 

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "threads.h"
+#include "thread_set.h"
 
 #define COROUTINES 40
 #define ROUNDS     (TEST_IS_SLOW ? 5 : 20)

@@ -14,7 +14,7 @@
 
 #include "support/await.h"
 
-#include "threads.h"
+#include "thread_set.h"
 
 #define MS          1000000
 #define CALC_MS     250

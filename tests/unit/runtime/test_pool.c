@@ -5,7 +5,7 @@
 
 #include "support/await.h"
 
-#include "threads.h"
+#include "thread_set.h"
 
 #define MANY 40
 

@@ -22,7 +22,7 @@
 
 #include "support/await.h"
 
-#include "threads.h"
+#include "thread_set.h"
 
 #define ROUND_MS    1000
 #define PATIENCE_MS 60000

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "compact.h"
-#include "threads.h"
+#include "thread_set.h"
 #include "tree.h"
 
 #define MANY 2000

@@ -6,7 +6,7 @@
 
 #include <weft/sync.h>
 
-#include "threads.h"
+#include "thread_set.h"
 #include "view.h"
 
 #define MANY  40

@@ -7,7 +7,7 @@
 
 #include "support/await.h"
 
-#include "threads.h"
+#include "thread_set.h"
 
 #define OUTPUT_BYTES 4096
 

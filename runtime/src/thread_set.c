@@ -7,7 +7,7 @@
  * its seat, runs the turn in the lane, and brings the coroutine back to its old seat if that is
  * still vacant. So moving there and back usually keeps the thread, and wakes none.
  */
-#include "threads.h"
+#include "thread_set.h"
 
 #include <errno.h>
 #include <pthread.h>

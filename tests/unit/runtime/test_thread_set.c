@@ -10,7 +10,7 @@
 
 #include "support/await.h"
 
-#include "threads.h"
+#include "thread_set.h"
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
                           void *arg);
