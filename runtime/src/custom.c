@@ -41,6 +41,7 @@ struct piece {
 struct weft_custom {
     struct weft_dispatcher base;
     struct weft_dispatcher_ops ops;
+    bool has_is_here;
     void *self;
     struct weft_turn pump;
     struct weft_custom *next; /* in the list of all */
@@ -48,7 +49,7 @@ struct weft_custom {
     struct weft_turns queue;
     bool is_pumping;
     atomic_bool is_closed; /* is read without it, too */
-    unsigned running;
+    unsigned running;      /* pieces, and calls of is_here */
     struct berth_list out, spare;
     struct weft_rest rest;
 };
@@ -103,6 +104,7 @@ int weft_dispatcher_open(const struct weft_dispatcher_ops *ops, void *self, cons
     }
     custom->base = (struct weft_dispatcher){ .name = copy, .ops = &custom_ops };
     custom->ops = *ops;
+    custom->has_is_here = ops->is_here;
     custom->self = self;
     custom->pump.run = pump_run;
     berth_list_init(&custom->out);
@@ -291,12 +293,26 @@ static bool is_inside(const struct weft_custom *custom)
     return thread && thread->custom == custom;
 }
 
+/* The user's object may be gone when it is closed: so that waits for this call, too. */
+static bool ask_is_here(struct weft_custom *custom)
+{
+    weft_lock_acquire(&custom->lock);
+    bool is_open = !custom->is_closed;
+    custom->running += is_open;
+    weft_lock_release(&custom->lock);
+    if (!is_open)
+        return false;
+    bool is_here = custom->ops.is_here(custom->self);
+    weft_lock_acquire(&custom->lock);
+    custom->running--;
+    rest_and_unlock(custom);
+    return is_here;
+}
+
 static bool custom_is_here(struct weft_dispatcher *d)
 {
-    const struct weft_custom *custom = custom_of(d);
-    if (is_inside(custom))
-        return true;
-    return !custom->is_closed && custom->ops.is_here && custom->ops.is_here(custom->self);
+    struct weft_custom *custom = custom_of(d);
+    return is_inside(custom) || (custom->has_is_here && ask_is_here(custom));
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */

@@ -102,7 +102,7 @@ struct weft_dispatcher_ops {
      * not; a coroutine in weft_with() gets this number. */
     int (*dispatch)(void *self, struct weft_work *work);
     /* Optional, for weft_immediate(): is this thread running for `self`? Inside weft_work_run()
-     * weft knows that itself. */
+     * weft knows that itself. Must not wait, nor close the dispatcher. */
     bool (*is_here)(void *self);
     void *reserved[4];
 };

@@ -483,6 +483,69 @@ static void closing_waits_for_what_runs(void **state)
     }
 }
 
+struct asked {
+    struct weft_dispatcher *d;
+    atomic_bool is_asked, may_answer, has_answered, was_answered;
+    int rc;
+};
+
+static int take_nothing(void *self, struct weft_work *work)
+{
+    (void)self;
+    (void)work;
+    return -EOVERFLOW;
+}
+
+static bool answer_late(void *self)
+{
+    struct asked *asked = self;
+    asked->is_asked = true;
+    (void)test_block_until(&asked->may_answer);
+    asked->has_answered = true;
+    return false;
+}
+
+static void *ask(void *arg)
+{
+    const struct asked *asked = arg;
+    (void)weft_root_close(weft_root_open(weft_immediate(asked->d), must_not_run, NULL));
+    return NULL;
+}
+
+static void *close_asked(void *arg)
+{
+    struct asked *asked = arg;
+    asked->rc = weft_dispatcher_close(asked->d);
+    asked->was_answered = asked->has_answered;
+    return NULL;
+}
+
+static bool refuses(void *arg)
+{
+    const struct asked *asked = arg;
+    return weft_root_close(weft_root_open(asked->d, must_not_run, NULL)) == -ENODEV;
+}
+
+static void closing_waits_for_whoever_asks_is_here(void **state)
+{
+    (void)state;
+    struct asked asked = { .rc = -1 };
+    const struct weft_dispatcher_ops ops = { take_nothing, answer_late, { NULL } };
+    assert_int_equal(weft_dispatcher_open(&ops, &asked, "asked", &asked.d), 0);
+    pthread_t asker, closer;
+    assert_int_equal(pthread_create(&asker, NULL, ask, &asked), 0);
+    assert_true(test_block_until(&asked.is_asked));
+    assert_int_equal(pthread_create(&closer, NULL, close_asked, &asked), 0);
+    assert_true(await(refuses, &asked, TEST_WAIT_MS));
+
+    asked.may_answer = true;
+
+    assert_int_equal(pthread_join(closer, NULL), 0);
+    assert_int_equal(pthread_join(asker, NULL), 0);
+    assert_int_equal(asked.rc, 0);
+    assert_true(asked.was_answered);
+}
+
 static void closing_it_from_inside_is_a_deadlock(void **state)
 {
     (void)state;
@@ -639,6 +702,7 @@ int main(void)
         weft_unit_test(who_owns_its_copy_runs_all_the_same_but_cancelled),
         weft_unit_test(closing_takes_back_what_the_user_holds),
         weft_unit_test(closing_waits_for_what_runs),
+        weft_unit_test(closing_waits_for_whoever_asks_is_here),
         weft_unit_test(closing_it_from_inside_is_a_deadlock),
         weft_unit_test(a_dead_handle_refuses_everything),
         weft_unit_test(only_what_was_opened_can_be_closed),
