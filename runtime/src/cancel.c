@@ -75,16 +75,16 @@ static bool has_begun(const struct weft_task *task)
     return atomic_load_explicit(&task->has_begun, memory_order_acquire);
 }
 
-static bool may_be_dropped(const struct weft_task *task)
+static bool may_begin(const struct weft_task *task)
 {
-    return task->phase == WEFT_PHASE_QUEUED && task->start != WEFT_START_ATOMIC && !has_begun(task);
+    return task->phase == WEFT_PHASE_QUEUED && !has_begun(task);
 }
 
 /* Whether a task was still in the queue for its first turn, and will not run any more. */
 static bool drop(struct weft_task *task)
 {
     uint8_t open = WEFT_FATE_OPEN;
-    if (!may_be_dropped(task))
+    if (task->start == WEFT_START_ATOMIC || !may_begin(task))
         return false;
     return atomic_compare_exchange_strong(&task->fate, &open, WEFT_FATE_DROPPED);
 }
@@ -105,7 +105,8 @@ static void cancel_one(struct weft_task *task, struct weft_reap *reap)
 }
 
 /* First all that can be found from the ones in `todo` is marked. One that begins meanwhile sees
- * that, or is seen, after the fence, to have begun. */
+ * that, or is seen, after the fence, to have begun: also one that will run in any case, or it could
+ * park without having heard of it. */
 static void walk(struct weft_task *todo, struct weft_reap *reap)
 {
     struct weft_task *found = NULL, **end = &found;
@@ -115,7 +116,7 @@ static void walk(struct weft_task *todo, struct weft_reap *reap)
         todo = task->next;
         *end = task;
         end = &task->next;
-        needs_fence = needs_fence || may_be_dropped(task);
+        needs_fence = needs_fence || may_begin(task);
         struct weft_scope_state *outermost = weft_task_scopes(task);
         if (outermost && outermost->kind != WEFT_SHIELD)
             mark_scopes(outermost, &todo);
