@@ -240,6 +240,17 @@ void weft_turn_check_overflow(const struct weft_task *task, const void *sp)
              weft_task_name(task, name), task->stack->bytes >> 10);
 }
 
+/* A compact one is off the region, whose seat somebody else may take from now on. It could not be
+ * ended while it was there. */
+static void leave_region(struct weft_thread *thread, struct weft_task *left)
+{
+    if (left->after == WEFT_AFTER_END) {
+        weft_compact_end(&left->turn.seat->region, &left->compact);
+        left->stack = NULL;
+    }
+    atomic_store_explicit(&thread->runs_compact, false, memory_order_release);
+}
+
 void weft_turn_arrive(struct weft_thread *thread)
 {
     struct weft_stack *stack = thread->left_stack;
@@ -254,16 +265,14 @@ void weft_turn_arrive(struct weft_thread *thread)
     thread->left = NULL;
     if (!left->stack->is_guarded)
         weft_turn_check_overflow(left, weft_fiber_sp(weft_task_fiber(left)));
+    if (left->is_compact && left->after != WEFT_AFTER_CALL) /* else its frames stay in use */
+        leave_region(thread, left);
     switch (left->after) {
     case WEFT_AFTER_PARK: weft_turn_parked(thread, left); break;
     case WEFT_AFTER_YIELD: weft_task_dispatch(left); break;
     case WEFT_AFTER_MOVE: weft_move_arrived(left); break;
     case WEFT_AFTER_CALL: break;
-    case WEFT_AFTER_END: /* a compact one, which could not be ended on the region */
-        weft_compact_end(&left->turn.seat->region, &left->compact);
-        left->stack = NULL;
-        weft_turn_end_compact(thread, left);
-        break;
+    case WEFT_AFTER_END: weft_turn_end_compact(thread, left); break;
     }
 }
 

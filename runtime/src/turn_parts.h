@@ -70,8 +70,6 @@ static inline struct weft_fiber *weft_turn_leave(struct weft_thread *thread, str
     if (!next) /* else with the beginning of the next one's */
         weft_trace_turn_end(self);
     thread->left = self;
-    if (self->is_compact && self->after != WEFT_AFTER_CALL) /* else its frames stay on the region */
-        weft_put(&thread->runs_compact, false);
     weft_turn_begin(thread, next);
     return next ? weft_task_fiber(next) : &thread->fiber;
 }
