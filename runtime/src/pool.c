@@ -173,25 +173,49 @@ bool weft_pool_take_batch(struct weft_pool *pool, struct weft_turns *ret_batch)
     return true;
 }
 
+static struct weft_seat *vacant_from(const struct weft_pool *pool, unsigned first)
+{
+    for (unsigned i = first; i < pool->seat_count; i++) {
+        if (!pool->seats[i].thread)
+            return &pool->seats[i];
+    }
+    return NULL;
+}
+
+enum rousing { ROUSED, NONE_IS_VACANT, NOBODY_CAN_BE_HAD };
+
+static enum rousing rouse_one(struct weft_pool *pool)
+{
+    enum rousing result = NONE_IS_VACANT;
+    struct weft_seat *seat = vacant_from(pool, 0);
+    for (; seat; seat = vacant_from(pool, (unsigned)(seat - pool->seats) + 1)) {
+        seat->is_roused = true;
+        if (seat->watcher) {
+            weft_poller_kick(&seat->poller);
+        } else if (!weft_threads_send(seat) && atomic_exchange(&seat->is_roused, false)) {
+            result = NOBODY_CAN_BE_HAD; /* and nobody has come there by himself */
+            continue;
+        }
+        return ROUSED;
+    }
+    return result;
+}
+
 void weft_pool_wake(struct weft_pool *pool)
 {
-    if (pool->vacant == 0 || pool->spinning != 0)
-        return;
-    unsigned none = 0;
-    if (!atomic_compare_exchange_strong(&pool->spinning, &none, 1))
-        return;
-    for (unsigned i = 0; i < pool->seat_count; i++) {
-        struct weft_seat *seat = &pool->seats[i];
-        if (seat->thread)
-            continue;
-        seat->is_roused = true;
-        if (seat->watcher)
-            weft_poller_kick(&seat->poller);
-        else if (!weft_threads_send(seat) && atomic_exchange(&seat->is_roused, false))
-            continue; /* and nobody has come there by himself */
-        return;
-    }
-    pool->spinning = 0;
+    enum rousing result;
+    do {
+        unsigned none = 0;
+        if (pool->vacant == 0 || pool->spinning != 0 ||
+            !atomic_compare_exchange_strong(&pool->spinning, &none, 1))
+            return;
+        result = rouse_one(pool);
+        if (result == ROUSED)
+            return;
+        pool->spinning = 0;
+        /* All seats were taken. By now their threads may have left, and others have queued
+         * something, who relied on us: one was looking for work. */
+    } while (result == NONE_IS_VACANT && weft_pool_queued(pool) > 0 && vacant_from(pool, 0));
 }
 
 static void stop_spinning(struct weft_thread *thread, struct weft_pool *pool)

@@ -245,11 +245,12 @@ static inline unsigned weft_pool_batches(const struct weft_pool *pool)
            atomic_load_explicit(&pool->batches_taken, memory_order_relaxed);
 }
 
-/* How many turns wait in the pool itself. */
+/* How many turns wait in the pool itself. Whoever queues there looks afterwards whether a seat is
+ * vacant and nobody is on his way; whoever leaves a seat, or does not come after all, looks here
+ * afterwards. So these are ordered loads: one of the two sees the other. */
 static inline unsigned weft_pool_queued(const struct weft_pool *pool)
 {
-    return atomic_load_explicit(&pool->queued, memory_order_relaxed) +
-           weft_pool_batches(pool) * WEFT_BATCH;
+    return pool->queued + (pool->batches_published - pool->batches_taken) * WEFT_BATCH;
 }
 
 /* Queues a turn from outside the pool, and sees to it that somebody comes. */
