@@ -5,6 +5,7 @@
  * of many at once; and the next sibling has the stack, without a switch.
  */
 #include "die.h"
+#include "threads.h"
 #include "turn.h"
 #include "turn_parts.h"
 #include "unconfined.h"
@@ -153,14 +154,17 @@ static __attribute__((noinline)) void end(struct weft_thread *thread, struct wef
         thread->left_stack_class = self->stack_class;
         self->stack = NULL;
         self->stack_class = -1;
-        thread->current = NULL;
+        thread->current = outer; /* if none, the thread is free to go where it wakes somebody */
         self->after = WEFT_AFTER_END;
         weft_trace_turn_end(self);
         weft_task_finish(self);
     }
     struct weft_task *next = weft_turn_next(thread, outer);
+    thread->current = next; /* else it is not, and others must come for whom it wakes */
     if (thread->ended_count > 0 && !outer && !is_sibling(thread, next, stack))
         weft_tasks_settle(thread);
+    if (next && !weft_get(&thread->seat))
+        weft_threads_unpromise(thread);
     weft_turn_begin(thread, next);
     if (next && next->stack == stack)
         return;

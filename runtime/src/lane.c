@@ -76,8 +76,7 @@ static int lane_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
     weft_threads_lock();
     weft_turns_push(&lane->queue, turn);
     lane->queued++;
-    bool is_between_turns = self && !self->is_guest && !self->current && !self->loop;
-    if (!is_between_turns || !comes_itself(self, lane))
+    if (!self || self->loop || !weft_thread_is_free(self) || !comes_itself(self, lane))
         serve(lane);
     weft_threads_unlock();
     return 0;

@@ -265,6 +265,8 @@ void weft_thread_run(struct weft_thread *thread, struct weft_turn *turn)
     thread->is_running = true;
     while (turn) {
         turn->run(turn);
+        if (!thread->seat && (thread->unconfined.first || thread->pending))
+            weft_threads_unpromise(thread);
         if (thread->unconfined.first)
             weft_unconfined_run(thread);
         turn = thread->pending;

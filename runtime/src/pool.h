@@ -182,6 +182,13 @@ static inline bool weft_thread_is_wanted(const struct weft_thread *thread)
     return thread->lane != NULL;
 }
 
+/* Whether it is one of weft's own, between two turns, and looks for the next one now: else what it
+ * took upon itself to do would have to wait for somebody, perhaps for long. */
+static inline bool weft_thread_is_free(const struct weft_thread *thread)
+{
+    return !thread->is_guest && !thread->current && !thread->pending && !thread->unconfined.first;
+}
+
 /* Runs a turn, and what came to be pending meanwhile, on the thread's own stack. */
 void weft_thread_run(struct weft_thread *thread, struct weft_turn *turn);
 

@@ -282,7 +282,7 @@ void weft_threads_replace(struct weft_seat *seat, struct weft_thread *stuck, uns
 
 bool weft_threads_promise(struct weft_thread *base, struct weft_pool *pool, struct weft_turn *turn)
 {
-    if (base->is_guest || base->current || base->seat || pool != &weft_pool_default)
+    if (!weft_thread_is_free(base) || base->seat || pool != &weft_pool_default)
         return false;
     struct set_thread *thread = berth_container_of(base, struct set_thread, base);
     weft_turns_push(&thread->promised, turn);

@@ -42,7 +42,7 @@ void weft_threads_replace(struct weft_seat *seat, struct weft_thread *stuck, uns
 bool weft_threads_promise(struct weft_thread *thread, struct weft_pool *pool,
                           struct weft_turn *turn);
 
-/* For a loop that is going to run one more turn: what its thread promised must not wait for it. */
+/* For a thread that is going to run one more turn: what it has promised must not wait for that. */
 void weft_threads_unpromise(struct weft_thread *thread);
 
 /* The lock of the set, and of the lanes. */
