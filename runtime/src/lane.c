@@ -97,7 +97,9 @@ static bool comes_itself(struct weft_thread *thread, struct weft_lane *lane)
     if (thread->lane)
         return thread->lane == lane;
     const struct weft_seat *seat = thread->seat;
-    if (!seat || seat->pool->is_fixed || seat->queued > 0 || lane->running == lane->limit)
+    if (!seat || seat->pool->is_fixed || lane->running == lane->limit)
+        return false;
+    if (seat->queued > 0 || seat->bound.first)
         return false;
     lane->running++;
     thread->lane = lane;

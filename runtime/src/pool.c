@@ -106,7 +106,7 @@ static int hand_over(struct weft_pool *pool, struct weft_turn *turn)
     if (bound) {
         bool is_here = bound == own && weft_seat_push(thread, own, turn);
         if (!is_here && weft_seat_post(bound, turn))
-            weft_poller_kick(&bound->poller);
+            weft_pool_see_to(bound);
         return 0;
     }
     if (weft_pool_push(thread, &pool->base, turn))
@@ -520,6 +520,8 @@ void weft_pool_see_to(struct weft_seat *seat)
     if (seat->watcher) {
         if (has_turns || next_ns < seat->sleeps_until_ns)
             weft_poller_kick(&seat->poller);
+    } else if (seat->pool->is_closed) {
+        return; /* who closes it waits for its threads, and sees to what they leave */
     } else if (has_turns || (weft_seat_is_waited_for(seat) && !weft_threads_are_stopping())) {
         (void)weft_threads_send(seat);
     }

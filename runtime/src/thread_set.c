@@ -485,7 +485,7 @@ static bool stand_up(struct set_thread *thread)
     if (!weft_seat_vacate(&thread->base))
         return false;
     thread->before = seat;
-    if (thread->home != seat && !seat->pool->is_closed)
+    if (thread->home != seat)
         weft_pool_see_to(seat);
     return true;
 }

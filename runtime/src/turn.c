@@ -29,11 +29,13 @@ static bool claim_region(struct weft_thread *thread, struct weft_seat *seat)
 }
 
 /* Gives a compact coroutine its place on the region of the thread's seat, for life. False: it gets
- * an ordinary stack, because there is no seat, or no memory for the region. */
+ * an ordinary stack, because there is no seat, or none for good (it would have to clean up
+ * elsewhere, and its frames are where that seat's region is), or no memory for the region. */
 static bool begin_compact(struct weft_thread *thread, struct weft_task *task)
 {
     struct weft_seat *seat = thread->seat;
-    task->is_compact = seat && !thread->is_guest && !thread->current && claim_region(thread, seat);
+    task->is_compact = seat && !seat->pool->is_closable && !thread->is_guest && !thread->current &&
+                       claim_region(thread, seat);
     if (!task->is_compact)
         return false;
     if (!seat->region.stack &&

@@ -39,8 +39,8 @@ struct weft_task_opts {
     /* For very many that wait long: they run on a stack that others use, too, and while one is
      * parked the used part is copied out, some hundred bytes. Such a coroutine is a leaf: it opens
      * no scope, lends none of its locals to anybody, and stays on its dispatcher (weft_with() to
-     * another one is -ENOTSUP). stack_bytes is the runtime's. Where it cannot be done (under ASan
-     * and TSan; on default and io it can), it gets an ordinary stack. */
+     * another one is -ENOTSUP). stack_bytes is the runtime's. Only on default, virtual and their
+     * views, and not under ASan and TSan: elsewhere it gets an ordinary stack. */
     bool compact;
     uint64_t reserved[4];
 };
