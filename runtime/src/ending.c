@@ -5,7 +5,7 @@
  * of many at once; and the next sibling has the stack, without a switch.
  */
 #include "die.h"
-#include "threads.h"
+#include "thread_set.h"
 #include "turn.h"
 #include "turn_parts.h"
 #include "unconfined.h"
