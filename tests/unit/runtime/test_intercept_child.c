@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Children of coroutines whose libc calls park. `threads = 1` gives weft_virtual() one thread.
+ * Children of coroutines whose libc calls park. `threads = 1` gives weft_virtual() one thread;
+ * where a spare would hide that a call holds its thread, there is a pool of one.
  */
 #include "wefttest.h"
 
@@ -9,6 +10,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,16 +34,45 @@ static pid_t start(const char *command)
     return rc == 0 ? pid : -rc;
 }
 
+struct on_pool {
+    weft_fn fn;
+    void *arg;
+};
+
+static int run_intercepted(void *arg)
+{
+    const struct on_pool *on_pool = arg;
+    (void)weft_intercept(true);
+    return on_pool->fn(on_pool->arg);
+}
+
+/* Runs fn(arg) on a pool of one thread, for which there is no spare: whoever held it would stop
+ * everybody, for ever. */
+static int run_on_pool(weft_fn fn, void *arg)
+{
+    struct weft_dispatcher *pool;
+    struct on_pool on_pool = { .fn = fn, .arg = arg };
+    int rc = weft_pool_open(1, "pool", &pool);
+    if (rc < 0)
+        return rc;
+    rc = weft_root_close(weft_root_open(pool, run_intercepted, &on_pool));
+    int closed = weft_pool_close(pool);
+    return rc < 0 ? rc : closed;
+}
+
 /* ---- one that is named ----------------------------------------------------------------------- */
+
+enum how { BY_WAITPID, BY_WAIT4, BY_WAITID, BY_PIDFD, ONE_COUNT, BY_WAIT3 = ONE_COUNT, BY_WAIT };
 
 /* The child ends when its standard input does: when somebody else on this thread closes it. */
 struct held {
+    enum how how;
     int fds[2];
     pid_t pid;
     int status;
-    bool is_waitid;
     atomic_bool is_waiting;
     siginfo_t info;
+    struct rusage usage;
     int rc[6], error[6];
 };
 
@@ -69,6 +100,28 @@ static int let_go(void *arg)
     return rc;
 }
 
+static pid_t wait_by_pidfd(struct held *h)
+{
+    int fd = (int)syscall(SYS_pidfd_open, h->pid, 0);
+    int rc = waitid((idtype_t)P_PIDFD, (id_t)fd, &h->info, WEXITED);
+    (void)close(fd);
+    return rc == 0 ? h->info.si_pid : -1;
+}
+
+static pid_t wait_held(struct held *h)
+{
+    switch (h->how) {
+    case BY_WAITPID: return waitpid(h->pid, &h->status, 0);
+    case BY_WAIT4: return wait4(h->pid, &h->status, 0, &h->usage);
+    case BY_WAITID:
+        return waitid(P_PID, (id_t)h->pid, &h->info, WEXITED) == 0 ? h->info.si_pid : -1;
+    case BY_PIDFD: return wait_by_pidfd(h);
+    case BY_WAIT3: return wait3(&h->status, 0, &h->usage);
+    case BY_WAIT: return wait(&h->status);
+    }
+    return -1;
+}
+
 static int await_held(void *arg)
 {
     struct held *h = arg;
@@ -80,41 +133,38 @@ static int await_held(void *arg)
     weft_launch(&scope, NULL, let_go, h);
     h->rc[0] = waitpid(h->pid, &h->status, WNOHANG);
     h->is_waiting = true;
-    if (h->is_waitid)
-        h->rc[1] = waitid(P_PID, (id_t)h->pid, &h->info, WEXITED) == 0 ? h->info.si_pid : -1;
-    else
-        h->rc[1] = waitpid(h->pid, &h->status, 0);
+    h->rc[1] = wait_held(h);
     errno = 0;
-    h->rc[2] = waitpid(h->pid, &h->status, 0);
+    h->rc[2] = waitpid(h->pid, NULL, 0);
     h->error[2] = errno;
     return weft_scope_close(&scope, 0);
+}
+
+static void assert_has_ended_with_7(const struct held *h)
+{
+    if (h->how == BY_WAITID || h->how == BY_PIDFD) {
+        assert_int_equal(h->info.si_code, CLD_EXITED);
+        assert_int_equal(h->info.si_status, 7);
+    } else {
+        assert_true(WIFEXITED(h->status));
+        assert_int_equal(WEXITSTATUS(h->status), 7);
+    }
 }
 
 static void waiting_for_a_child_parks(void **state)
 {
     (void)state;
-    struct held h = { .pid = 0 };
+    for (int how = BY_WAITPID; how < ONE_COUNT; how++) {
+        struct held h = { .how = (enum how)how };
 
-    assert_int_equal(run_virtual(await_held, &h), 0);
+        assert_int_equal(run_on_pool(await_held, &h), 0);
 
-    assert_int_equal(h.rc[0], 0);
-    assert_int_equal(h.rc[1], h.pid);
-    assert_true(WIFEXITED(h.status));
-    assert_int_equal(WEXITSTATUS(h.status), 7);
-    assert_int_equal(h.rc[2], -1);
-    assert_int_equal(h.error[2], ECHILD);
-}
-
-static void waitid_parks_too(void **state)
-{
-    (void)state;
-    struct held h = { .is_waitid = true };
-
-    assert_int_equal(run_virtual(await_held, &h), 0);
-
-    assert_int_equal(h.rc[1], h.pid);
-    assert_int_equal(h.info.si_code, CLD_EXITED);
-    assert_int_equal(h.info.si_status, 7);
+        assert_int_equal(h.rc[0], 0);
+        assert_int_equal(h.rc[1], h.pid);
+        assert_has_ended_with_7(&h);
+        assert_int_equal(h.rc[2], -1);
+        assert_int_equal(h.error[2], ECHILD);
+    }
 }
 
 /* ---- many, and any --------------------------------------------------------------------------- */
@@ -174,6 +224,7 @@ static int wait_for_one_of_many(void *arg)
 {
     struct many *many = arg;
     int status = -1;
+    (void)weft_intercept(true);
     pid_t pid = many->pids[many->line.awaited++];
     return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -EIO;
 }
@@ -193,7 +244,7 @@ static void one_thread_waits_for_many(void **state)
         assert_true(many.pids[i] > 0);
     }
 
-    assert_int_equal(run_virtual(wait_for_many, &many), 0);
+    assert_int_equal(run_on_pool(wait_for_many, &many), 0);
 
     line_close(&many.line);
 }
@@ -208,9 +259,8 @@ static int wait_for_any(void *arg)
     weft_scope_open(&scope);
     weft_launch(&scope, NULL, let_go, h);
     h->is_waiting = true;
-    struct rusage usage = { .ru_maxrss = 0 };
-    h->rc[0] = wait3(&h->status, 0, &usage);
-    h->rc[1] = usage.ru_maxrss > 0;
+    h->rc[0] = wait_held(h);
+    h->rc[1] = h->how == BY_WAIT || h->usage.ru_maxrss > 0;
     h->rc[2] = wait(NULL);
     h->error[2] = errno;
     return weft_scope_close(&scope, 0);
@@ -219,15 +269,17 @@ static int wait_for_any(void *arg)
 static void waiting_for_any_child_holds_nobody_up(void **state)
 {
     (void)state;
-    struct held h = { .pid = 0 };
+    for (int how = BY_WAIT3; how <= BY_WAIT; how++) {
+        struct held h = { .how = (enum how)how };
 
-    assert_int_equal(run_virtual(wait_for_any, &h), 0);
+        assert_int_equal(run_on_pool(wait_for_any, &h), 0);
 
-    assert_int_equal(h.rc[0], h.pid);
-    assert_int_equal(WEXITSTATUS(h.status), 7);
-    assert_true(h.rc[1]);
-    assert_int_equal(h.rc[2], -1);
-    assert_int_equal(h.error[2], ECHILD);
+        assert_int_equal(h.rc[0], h.pid);
+        assert_has_ended_with_7(&h);
+        assert_true(h.rc[1]);
+        assert_int_equal(h.rc[2], -1);
+        assert_int_equal(h.error[2], ECHILD);
+    }
 }
 
 static int wait_for_stop(void *arg)
@@ -294,6 +346,7 @@ struct shell {
 static int system_reads(void *arg)
 {
     struct line *line = arg;
+    (void)weft_intercept(true);
     line->awaited++;
     return system(line->command) == 0 ? 0 : -EIO;
 }
@@ -313,7 +366,7 @@ static void system_holds_nobody_up(void **state)
     struct shell s;
     line_open(&s.input);
 
-    assert_int_equal(run_virtual(run_systems, &s), 0);
+    assert_int_equal(run_on_pool(run_systems, &s), 0);
 
     assert_int_equal(WEXITSTATUS(s.rc[0]), 5);
     assert_int_not_equal(s.rc[1], 0);
@@ -381,19 +434,14 @@ static int close_and_end_shell(void *arg)
     return weft_scope_close(&scope, 0);
 }
 
-/* On a pool of one thread, for which there is no spare: if pclose() held it, the command would end
- * by itself, and not be killed. */
+/* If pclose() held the thread, the command would end by itself, and not be killed. */
 static void pclose_holds_nobody_up(void **state)
 {
     (void)state;
-    struct weft_dispatcher *pool;
     struct piped p = { .pid = 0 };
-    assert_int_equal(weft_pool_open(1, "pool", &pool), 0);
 
-    int rc = weft_root_close(weft_root_open(pool, close_and_end_shell, &p));
+    assert_int_equal(run_on_pool(close_and_end_shell, &p), 0);
 
-    assert_int_equal(weft_pool_close(pool), 0);
-    assert_int_equal(rc, 0);
     assert_true(WIFSIGNALED(p.rc));
     assert_int_equal(WTERMSIG(p.rc), SIGTERM);
 }
@@ -505,7 +553,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         child_test(waiting_for_a_child_parks),
-        child_test(waitid_parks_too),
         one_thread_test(one_thread_waits_for_many),
         child_test(waiting_for_any_child_holds_nobody_up),
         child_test(a_child_that_stops_is_told),
