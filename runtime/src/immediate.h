@@ -23,8 +23,7 @@ static inline bool weft_is_immediate(const struct weft_dispatcher *d)
 /* What `d` stands for: itself, unless it is an immediate. NULL: NULL. */
 static inline struct weft_dispatcher *weft_queued(struct weft_dispatcher *d)
 {
-    char *address = (char *)d;
-    return (struct weft_dispatcher *)(void *)(address - (weft_is_immediate(d) ? 1 : 0));
+    return weft_is_immediate(d) ? (struct weft_dispatcher *)(void *)((char *)d - 1) : d;
 }
 
 /* At a door, `*d` not NULL: replaces it by what it stands for. Whether a coroutine that is to start
