@@ -26,7 +26,7 @@
 #define TEST_IS_SLOW (WEFT_ASAN || WEFT_TSAN || TEST_IS_EMULATED)
 
 /* Far longer than anything takes: a test that gets there has failed. */
-#define TEST_WAIT_MS 20000
+#define TEST_WAIT_MS 60000
 
 /* Each test ends with weft shut down, so that nothing of it is left for the next. */
 static inline int weft_test_teardown(void **state)
