@@ -13,7 +13,7 @@
 
 #include "fakebroker/fakebroker.h"
 
-#define PATIENT 30000 /* milliseconds: for what should be at once */
+#define PATIENT 120000 /* milliseconds: for what should be soon */
 
 /* That `call`, with the time limit `timeout_ms`, says that its effect is not known: it was sent in
  * time and not answered. A machine too busy to send it in time is given more. */

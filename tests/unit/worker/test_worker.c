@@ -214,6 +214,8 @@ static void a_lost_session_is_followed_by_a_fresh_one(void **state)
 
 /* ---- the boundary: attempts that do not end ---- */
 
+#define TRIES_MAX 5
+
 #define DEAF "deaf" /* how this program is called to be the one below */
 
 static int deaf(struct berth_attempt *attempt, void *arg)
@@ -243,10 +245,16 @@ static void an_attempt_that_outlives_its_lease_ends_the_program(void **state)
     process_start(&program, (const char *const[]){ "/proc/self/exe", DEAF, f->broker.url, NULL },
                   NULL);
     f->broker.worker_lease_ms = FAKE_SHORT_K_MS;
-    fake_join(&f->broker);
-    fake_say_grant(&f->broker, FAKE_ID(1), "deaf", "");
+    int code = PROCESS_TIMED_OUT;
+    /* On a busy machine the lease may be over before the attempt has begun. Then it joins again. */
+    for (uint32_t i = 1; i <= TRIES_MAX && code == PROCESS_TIMED_OUT; i++) {
+        f->broker.session++;
+        fake_join(&f->broker);
+        fake_say_grant(&f->broker, FAKE_ID(i), "deaf", "");
+        code = process_await_exit(&program, 5 * (int64_t)FAKE_SHORT_K_MS);
+    }
 
-    assert_int_equal(process_await_exit(&program, FAKE_AWAIT_MS), 81);
+    assert_int_equal(code, 81);
     assert_non_null(strstr(process_err(&program), "the lease is over and 1 attempts still run"));
     process_fini(&program);
 }
