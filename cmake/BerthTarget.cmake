@@ -21,10 +21,12 @@
 #     A shared object without the prefix `lib` in build/PRESET/bin/, to be loaded; not installed.
 #
 # berth_test(NAME test_buf SOURCES test_buf.c ... [DEPS target ...] [LABELS unit] [TIMEOUT 300] [WRAP malloc ...]
-#            [PROGRAMS berthd ...] [ARGS ...])
+#            [PROGRAMS berthd ...] [ARGS ...] [ONE_THREAD])
 #     A program with cmocka and tests/support, run by ctest; label `unit` unless others are given. WRAP: the
 #     linker's --wrap for these functions. PROGRAMS: built first; the macro BERTH_BIN_DIR says where they are.
 #     Tests with the label `integration` or `slow` run alone on the machine (RUN_SERIAL) for the sake of deadlines.
+#     ONE_THREAD: it has no other, so it is no part of a build for ThreadSanitizer. Those with the label `unit` are what
+#     the target `unit_tests` builds; what is a test by add_test() alone adds its program by add_dependencies().
 #
 # berth_fuzzer(NAME fuzz_wire SOURCES fuzz_wire.c ... CORPUS folder [DEPS target ...])
 #     LLVMFuzzerTestOneInput. In the fuzz preset a libFuzzer program and a short run of it (label slow); everywhere
@@ -32,6 +34,7 @@
 include_guard(GLOBAL)
 
 set(BERTH_BIN_DIR ${CMAKE_BINARY_DIR}/bin)
+add_custom_target(unit_tests)
 
 # A folder with links to what may be included, named build/internal/NAME.
 function(berth_export_headers out name prefix headers)
@@ -125,9 +128,12 @@ function(berth_plugin)
 endfunction()
 
 function(berth_test)
-    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TIMEOUT" "SOURCES;DEPS;LABELS;WRAP;PROGRAMS;ARGS")
+    cmake_parse_arguments(PARSE_ARGV 0 arg "ONE_THREAD" "NAME;TIMEOUT" "SOURCES;DEPS;LABELS;WRAP;PROGRAMS;ARGS")
     if(arg_UNPARSED_ARGUMENTS)
         message(FATAL_ERROR "berth_test(${arg_NAME}): unknown: ${arg_UNPARSED_ARGUMENTS}")
+    endif()
+    if(arg_ONE_THREAD AND BERTH_SANITIZE STREQUAL "thread")
+        return()
     endif()
     if(NOT arg_LABELS)
         set(arg_LABELS unit)
@@ -148,6 +154,9 @@ function(berth_test)
     endif()
     add_test(NAME ${arg_NAME} COMMAND ${arg_NAME} ${arg_ARGS})
     set_tests_properties(${arg_NAME} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+    if("unit" IN_LIST arg_LABELS)
+        add_dependencies(unit_tests ${arg_NAME})
+    endif()
     if("integration" IN_LIST arg_LABELS OR "slow" IN_LIST arg_LABELS)
         set_tests_properties(${arg_NAME} PROPERTIES RUN_SERIAL ON)
     endif()
@@ -168,5 +177,6 @@ function(berth_fuzzer)
         target_sources(${arg_NAME} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support/fuzz_replay.c)
         add_test(NAME ${arg_NAME}_replay COMMAND ${arg_NAME} ${corpus})
         set_tests_properties(${arg_NAME}_replay PROPERTIES LABELS unit TIMEOUT 300)
+        add_dependencies(unit_tests ${arg_NAME})
     endif()
 endfunction()
