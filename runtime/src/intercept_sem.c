@@ -41,7 +41,8 @@ static struct weft_park_table sems;
 
 static struct {
     struct weft_lock lock;
-    bool is_there, is_stopping;
+    atomic_bool is_there; /* looked at without the lock, too */
+    bool is_stopping;
     pthread_t thread;
     atomic_uint rings;
     /* Which semaphores were posted, one entry a post; never read, but for their addresses. */
