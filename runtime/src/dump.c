@@ -19,12 +19,14 @@
 #include <unistd.h>
 
 #include "fixed.h"
+#include "reason.h"
 #include "thread_set.h"
 #include "tree.h"
 #include "view.h"
 
 #define BUFFER_BYTES PIPE_BUF /* a pipe that is writable takes so much at once */
 #define LINE_BYTES   320
+#define FD_BYTES     12
 #define DEPTH_SHOWN  20 /* deeper ones are not indented further */
 #define LOOKED_AT    64 /* coroutines under one hold of the lock */
 #define REASONS_MAX  16 /* counted one by one; the rest together */
@@ -37,7 +39,8 @@ static const char *const state_names[] = {
 struct entry {
     uint64_t id;
     weft_fn fn;
-    const char *waits_for;
+    const char *waits_for; /* a text, or NULL */
+    int fd;                /* for which; -1: for none */
     enum state state;
     unsigned depth;
     bool is_cancelled;
@@ -112,9 +115,12 @@ static void put_entry(struct dump *d, const struct entry *entry)
     const char *name =
         entry->name[0] != '\0' ? entry->name : weft_fn_name_search(entry->fn, buffer);
     unsigned shown = entry->depth < DEPTH_SHOWN ? entry->depth : DEPTH_SHOWN;
-    put(d, "%*s#%llu '%s'%s%s: %s%s%s%s\n", (int)(2 * shown), "", (unsigned long long)entry->id,
+    char number[FD_BYTES] = "";
+    if (entry->fd >= 0)
+        (void)snprintf(number, sizeof number, " %d", entry->fd);
+    put(d, "%*s#%llu '%s'%s%s: %s%s%s%s%s\n", (int)(2 * shown), "", (unsigned long long)entry->id,
         name, entry->place[0] != '\0' ? " on " : "", entry->place, state_names[entry->state],
-        entry->waits_for ? ", waits for " : "", entry->waits_for ? entry->waits_for : "",
+        entry->waits_for ? ", waits for " : "", entry->waits_for ? entry->waits_for : "", number,
         entry->is_cancelled ? ", cancelled" : "");
 }
 
@@ -221,14 +227,16 @@ static void look_at(struct dump *d, const struct weft_task *task, unsigned depth
     entry->state = state_of(task);
     entry->is_cancelled = task->is_cancelled;
     bool has_begun = entry->state == RUNNING || entry->state == PARKED || entry->state == READY;
-    entry->waits_for = has_begun ? task->waits_for : NULL;
+    const char *reason = has_begun ? task->waits_for : NULL;
+    entry->waits_for = weft_reason_text(reason);
+    entry->fd = weft_reason_fd(reason);
     copy_name(entry->name, task->has_name ? task->name : "");
     const struct weft_dispatcher *place = task->dispatcher;
     copy_name(entry->place,
               entry->state == ENDED ? "" : place->name); /* it may be closed by then */
     d->counts[entry->state]++;
     if (entry->waits_for)
-        count_reason(d, entry->waits_for);
+        count_reason(d, entry->fd >= 0 ? "descriptors" : entry->waits_for);
 }
 
 static struct weft_task *first_child(const struct weft_scope_state *scope)

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "poller.h"
+#include "reason.h"
 #include "seat.h"
 #include "service.h"
 #include "test_run.h"
@@ -29,6 +30,8 @@
 #define LINE_BYTES   64
 #define PAGE_RECORDS 1024
 #define PAGES        4096 /* numbers up to 4 million; the kernel's default maximum is 1,048,576 */
+
+_Static_assert(PAGES *PAGE_RECORDS <= WEFT_REASON_FDS_MAX, "each number can be a reason");
 
 struct record {
     struct weft_lock lock;
@@ -292,7 +295,7 @@ int weft_fd_await(int fd, short poll_events, int64_t deadline_ns, enum weft_arm 
     weft_lock_release(&record->lock);
     if (rc != 0)
         return rc == -EPERM ? poll_events : rc; /* no epoll for it: always ready */
-    rc = weft_wait(self, "descriptor", &self->is_done, deadline_ns);
+    rc = weft_wait(self, weft_reason_of_fd(fd), &self->is_done, deadline_ns);
     /* Done: it was taken out by somebody who had the lock. He has let go of the waiter, too, if the
      * lock has been free since. */
     if (rc < 0 || !weft_lock_is_free(&record->lock)) {

@@ -29,6 +29,7 @@
 
 #include "fence.h"
 #include "lock.h"
+#include "reason.h"
 #include "trace_ring.h"
 #include "tree.h"
 
@@ -261,8 +262,9 @@ static enum weft_trace_kind kind_of(enum weft_after after)
 static void put_turn_end(struct weft_trace_ring *ring, uint64_t ticks, const struct weft_task *task)
 {
     enum weft_trace_kind kind = kind_of(task->after);
-    uint64_t what = kind == WEFT_TRACE_MOVES ? what_place(ring, task->dispatcher)
-                                             : (uint64_t)(uintptr_t)task->waits_for;
+    uint64_t what = kind == WEFT_TRACE_MOVES
+                        ? what_place(ring, task->dispatcher)
+                        : (uint64_t)(uintptr_t)weft_reason_text(task->waits_for);
     put_at(ring, ticks, kind, task->id, what);
 }
 

@@ -250,7 +250,7 @@ struct weft_task {
     /* Written when it begins: weft_task_begins(). Others look here only at one that has. */
     int rc; /* of fn, or of its end without that; before: of a move to another dispatcher */
     int saved_errno;
-    const char *_Atomic waits_for; /* for the dump; NULL: for nothing */
+    const char *_Atomic waits_for; /* for the dump: see reason.h */
     struct weft_stack *stack;      /* with its fiber; the region's if it is compact; NULL: none */
     union {
         struct weft_compact compact;        /* if it is */
@@ -453,7 +453,7 @@ int weft_wait_check(const struct weft_task *self, int64_t deadline_ns);
 
 /* Parks the calling coroutine until *is_done, cancelled, or the deadline: 0, -ECANCELED (first, for
  * the guarantee of promptness), -ETIMEDOUT; or -ENOMEM, without having waited. Spurious wakes are
- * dealt with. Holding no lock. `what` is static text for the dump. */
+ * dealt with. Holding no lock. `what`, for the dump: see reason.h. */
 int weft_wait(struct weft_task *self, const char *what, const atomic_bool *is_done,
               int64_t deadline_ns);
 

@@ -499,6 +499,50 @@ static void a_coroutine_reads_what_another_dumps(void **state)
     assert_in_range(relay.lines, SIBLINGS + 5, SIBLINGS + 7);
 }
 
+struct reader {
+    int ends[2];
+    char wanted[64], text[TEXT_BYTES];
+};
+
+static int wait_to_read(void *arg)
+{
+    const struct reader *reader = arg;
+    return weft_fd_wait(reader->ends[0], POLLIN, WEFT_NEVER);
+}
+
+/* Until it has come to rest. */
+static int dump_reader(void *arg)
+{
+    struct reader *reader = arg;
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch(&scope, NULL, wait_to_read, reader);
+    int64_t deadline_ns = weft_deadline_ms(TEST_WAIT_MS);
+    do {
+        (void)weft_sleep_ms(1);
+        (void)dump_to_text(reader->text);
+    } while (!strstr(reader->text, reader->wanted) && weft_now_ns() < deadline_ns);
+    (void)close(reader->ends[1]);
+    return weft_scope_close(&scope, 0);
+}
+
+static void who_waits_for_a_descriptor_is_shown_with_its_number(void **state)
+{
+    (void)state;
+    struct reader *reader = calloc(1, sizeof *reader);
+    assert_non_null(reader);
+    assert_int_equal(pipe2(reader->ends, O_CLOEXEC), 0);
+    (void)snprintf(reader->wanted, sizeof reader->wanted, ": parked, waits for descriptor %d\n",
+                   reader->ends[0]);
+
+    assert_int_equal(weft_run(dump_reader, reader), 0);
+
+    assert_non_null(strstr(reader->text, reader->wanted));
+    assert_non_null(strstr(reader->text, "; waiting for descriptors 1\n"));
+    (void)close(reader->ends[0]);
+    free(reader);
+}
+
 static int name_thread(void *arg)
 {
     char *name = arg;
@@ -529,6 +573,7 @@ int main(void)
         weft_unit_test(dumps_do_not_disturb_each_other),
         weft_unit_test(a_dump_whose_reader_goes_leaves_nothing_behind),
         weft_unit_test(a_coroutine_reads_what_another_dumps),
+        weft_unit_test(who_waits_for_a_descriptor_is_shown_with_its_number),
         weft_unit_test(threads_have_names),
     };
     return berth_test_main(tests, NULL, NULL);
