@@ -33,8 +33,8 @@ static int coroutines_on_two_threads(struct call calls[TWENTY])
 int main(int argc, char **argv)
 {
     static const struct claim claim = { .title = "coroutines over blocking calls",
-                                        .at_least_ms = 7000,
-                                        .at_most_ms = 16000,
+                                        .at_least_ms = TWENTY_ON_TWO_MS,
+                                        .at_most_ms = TWENTY_MS_MAX,
                                         .at_once = 2 };
     return twenty_main(argc, argv, &claim, coroutines_on_two_threads);
 }

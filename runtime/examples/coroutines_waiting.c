@@ -34,7 +34,7 @@ int main(int argc, char **argv)
 {
     static const struct claim claim = { .title = "coroutines that wait without blocking",
                                         .at_least_ms = 700,
-                                        .at_most_ms = 2500,
+                                        .at_most_ms = TWENTY_ON_TWO_MS - 1,
                                         .at_once = TWENTY };
     return twenty_main(argc, argv, &claim, coroutines_on_two_threads);
 }

@@ -27,8 +27,9 @@ static int queue_for_two(struct call calls[TWENTY])
 
 int main(int argc, char **argv)
 {
-    static const struct claim claim = {
-        .title = "fixed pool", .at_least_ms = 7000, .at_most_ms = 16000, .at_once = 2
-    };
+    static const struct claim claim = { .title = "fixed pool",
+                                        .at_least_ms = TWENTY_ON_TWO_MS,
+                                        .at_most_ms = TWENTY_MS_MAX,
+                                        .at_once = 2 };
     return twenty_main(argc, argv, &claim, queue_for_two);
 }

@@ -6,7 +6,9 @@
  */
 #pragma once
 
-#define TWENTY 20
+#define TWENTY           20
+#define TWENTY_ON_TWO_MS 7000  /* two at a time take no less, were they all of the shortest */
+#define TWENTY_MS_MAX    60000 /* on a busy machine, too */
 
 struct call {
     int port, ms;
