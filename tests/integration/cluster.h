@@ -14,7 +14,7 @@
 
 #define CLUSTER_WORKERS_MAX 4
 #define CLUSTER_JOBS_MAX    512
-#define CLUSTER_TIMEOUT_MS  INT64_C(20000)
+#define CLUSTER_TIMEOUT_MS  INT64_C(60000)
 
 struct cluster {
     struct site *site;

@@ -9,7 +9,7 @@
 
 #include "support/process.h"
 
-#define SITE_TIMEOUT_MS 15000
+#define SITE_TIMEOUT_MS 60000
 #define SITE_ARGS_MAX   16
 
 struct site {

@@ -18,7 +18,7 @@
 
 #include "support/await.h"
 
-#define PATIENT 30000
+#define PATIENT 60000
 #define THREADS 4
 
 static const char program[] = BERTH_BIN_DIR "/berth";

@@ -26,12 +26,14 @@ static void help_and_version_are_printed(void **state)
 {
     (void)state;
     struct process process;
-    assert_int_equal(
-        process_run(&process, (const char *[]){ berthd, "--help", NULL }, NULL, NULL, 5000), 0);
+    assert_int_equal(process_run(&process, (const char *[]){ berthd, "--help", NULL }, NULL, NULL,
+                                 SITE_TIMEOUT_MS),
+                     0);
     assert_in_text(process_out(&process), "--check-config");
     process_fini(&process);
-    assert_int_equal(
-        process_run(&process, (const char *[]){ berthd, "--version", NULL }, NULL, NULL, 5000), 0);
+    assert_int_equal(process_run(&process, (const char *[]){ berthd, "--version", NULL }, NULL,
+                                 NULL, SITE_TIMEOUT_MS),
+                     0);
     assert_int_equal(strncmp(process_out(&process), "berthd ", 7), 0);
     process_fini(&process);
 }
@@ -261,12 +263,13 @@ static void a_hangup_reloads_the_file(void **state)
 
     tempdir_write(file, "[dispatcher \"auth\"]\nlimit = fifty\n");
     process_kill(&site->broker, SIGHUP);
-    assert_true(process_await_text(&site->broker, "the old configuration stays in force", 5000));
+    assert_true(
+        process_await_text(&site->broker, "the old configuration stays in force", SITE_TIMEOUT_MS));
     assert_in_text(site_err(site), "berthd.conf:2: limit");
 
     tempdir_write(file, "[dispatcher \"auth\"]\nlimit = 50\n");
     process_kill(&site->broker, SIGHUP);
-    assert_true(process_await_text(&site->broker, "dispatcher made", 5000));
+    assert_true(process_await_text(&site->broker, "dispatcher made", SITE_TIMEOUT_MS));
     struct peer peer;
     peer_open(&peer, site->url, "a");
     peer_show_dispatcher(&peer, "auth");

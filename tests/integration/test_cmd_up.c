@@ -21,7 +21,7 @@
 #include "support/process.h"
 #include "support/tempdir.h"
 
-#define PATIENT 30000
+#define PATIENT 60000
 
 static const char real_program[] = BERTH_BIN_DIR "/berth";
 
@@ -34,7 +34,7 @@ static const char worker_script[] =
     "echo \"worker start $*\" >> \"$log\"\n"
     "echo \"pid $$\" >> \"$log\"\n"
     "while [ $stops -eq 0 ]; do sleep 0.02; done\n"
-    "left=50\n"
+    "left=600\n"
     "while [ -e \"$(dirname \"$0\")/../slow\" ] && [ $stops -lt 2 ] && [ $left -gt 0 ]; do\n"
     "    sleep 0.1; left=$((left - 1))\n"
     "done\n"

@@ -20,7 +20,7 @@
 #include "support/tempdir.h"
 
 #define PLUGIN         BERTH_BIN_DIR "/jobs_plugin.so"
-#define WAIT_MS        20000
+#define WAIT_MS        60000
 #define ARGS_MAX       16
 #define WORKERS        2
 #define PATH_BYTES_MAX 4096

@@ -12,7 +12,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-#define PEER_TIMEOUT_MS 10000
+#define PEER_TIMEOUT_MS 60000
 #define PEER_IDS_MAX    64
 
 struct peer {
