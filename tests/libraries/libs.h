@@ -10,7 +10,7 @@
 #include <weft/weft.h>
 
 /* Far longer than any of it takes, in one. */
-#define LIBS_WAIT_MS 30000
+#define LIBS_WAIT_MS 60000
 
 /* Libraries put buffers of 16 KiB on the stack. */
 #define LIBS_STACK_BYTES ((size_t)512 << 10)

@@ -119,7 +119,7 @@ static int ask(void *arg)
     return rc;
 }
 
-static void twenty_queries_of_a_second_take_about_one(void **state)
+static void twenty_queries_of_a_second_wait_at_the_same_time(void **state)
 {
     (void)state;
     struct cluster c = { .data = NULL };
@@ -141,13 +141,13 @@ static void twenty_queries_of_a_second_take_about_one(void **state)
     tempdir_free(c.dir);
     print_message("%d queries of 1,000 ms each: %d ms\n", CONNECTIONS, (int)many.took_ms);
     assert_int_equal(rc, 0);
-    assert_in_range(many.took_ms, 1000, CONNECTIONS * 1000 / 4);
+    assert_in_range(many.took_ms, 1000, CONNECTIONS * 1000 * 3 / 4);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        libs_test(twenty_queries_of_a_second_take_about_one),
+        libs_test(twenty_queries_of_a_second_wait_at_the_same_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

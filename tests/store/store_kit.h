@@ -10,7 +10,7 @@
 #include "broker/store/store_mem.h"
 
 #define KIT_RECORDS_MAX 4096
-#define KIT_WAIT_MS     20000
+#define KIT_WAIT_MS     60000
 
 /* A store on data that outlives it: a directory or a disk in memory. */
 struct kit {

@@ -27,7 +27,7 @@
 #define FILE_BYTES_MAX (64u << 20)
 #define DAMAGE_SEEDS   60
 #define KILLS          25
-#define WAIT_MS        20000
+#define WAIT_MS        60000
 
 static int setup(void **state)
 {

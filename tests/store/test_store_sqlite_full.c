@@ -24,7 +24,7 @@
 #define FILLER_BYTES (32u << 20)
 #define BODY_BYTES   (512u << 10)
 #define JOBS_MAX     500
-#define WAIT_MS      20000
+#define WAIT_MS      60000
 #define SKIPPED      77
 
 static struct kit kit;

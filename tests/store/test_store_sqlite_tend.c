@@ -20,7 +20,7 @@
 #define HOUR_US   (INT64_C(3600) * 1000000)
 #define IDLE_MS   100000
 #define STEPS_MAX 5000
-#define WAIT_MS   20000
+#define WAIT_MS   60000
 
 struct fixture {
     struct kit kit; /* for its directory, memory and epoch */

@@ -15,7 +15,7 @@
 #include "support/await.h"
 #include "support/faulty.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 #define ROUNDS  300
 
 static struct kit kit;

@@ -17,7 +17,7 @@
 #include "support/process.h"
 #include "support/tempdir.h"
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 
 #define SHELL(script) ((const char *const[]){ "/bin/sh", "-c", script, NULL })
 

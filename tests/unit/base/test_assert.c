@@ -10,7 +10,7 @@
 #include "base/assert.h"
 #include "support/process.h"
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 
 static const char *self;
 

@@ -19,7 +19,7 @@
 #include "support/process.h"
 #include "support/tempdir.h"
 
-#define PATIENT   20000
+#define PATIENT   60000
 #define WORDS_MAX 32
 
 struct fixture {

@@ -17,7 +17,7 @@
 #include "support/process.h"
 #include "support/tempdir.h"
 
-#define PATIENT 20000
+#define PATIENT 60000
 
 static const char program[] = BERTH_BIN_DIR "/berth";
 static const char *folder;

@@ -17,7 +17,7 @@
 #include "support/tempdir.h"
 #include "worker/cgroup.h"
 
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 60000
 
 /* A process in `cgroup` that waits for ever. Returns when it is in. */
 static pid_t fork_into(const struct cgroup *cgroup)
