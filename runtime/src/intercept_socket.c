@@ -20,12 +20,10 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -59,7 +57,7 @@ const char weft_wrappers_socket;
 #define NEVER_WAITS (MSG_DONTWAIT | MSG_OOB | MSG_ERRQUEUE)
 
 #define NS_PER_S           1000000000
-#define TAKE_SPINS         64
+#define TAKE_YIELDS        64
 #define TAKE_NAP_NS        2000000
 #define CONNECT_NAP_NS_MIN 1000000
 #define CONNECT_NAP_NS_MAX 16000000
@@ -340,15 +338,12 @@ static void accept_run(void *arg)
 }
 
 /* One coroutine at a time: the holder is between two system calls that do not wait, or (seldom, see
- * the top) in one that does. 0, or -ECANCELED. */
+ * the top) in one that does, and may be the next to run on this thread. 0, or -ECANCELED. */
 static int accept_take(const struct accepting *a)
 {
     for (unsigned round = 0; weft_fd_take(a->fd) == 0; round++) {
-        if (round < TAKE_SPINS) {
-            (void)syscall(SYS_sched_yield);
-            continue;
-        }
-        int rc = weft_sleep_until(weft_call_deadline(TAKE_NAP_NS));
+        int rc =
+            round < TAKE_YIELDS ? weft_yield() : weft_sleep_until(weft_call_deadline(TAKE_NAP_NS));
         if (rc < 0)
             return rc;
     }
