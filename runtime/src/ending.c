@@ -64,14 +64,15 @@ static inline bool is_sibling(const struct weft_thread *thread, const struct wef
     return next && next->stack == stack && next->scope == thread->ended_scope;
 }
 
-/* Whether a turn is the first of an ordinary sibling, which can have the stack that is left. */
+/* Whether a turn is the first of an ordinary sibling, which can have the stack that is left. It may
+ * be dropped just now (weft_task_finish()): who claims it sees that. */
 static inline bool is_first_of_sibling(const struct weft_thread *thread, struct weft_turn *turn)
 {
     if (!turn || turn->run != weft_task_turn)
         return false;
     const struct weft_task *task = weft_turn_task(turn);
     return task->scope == thread->ended_scope && !weft_get(&task->has_begun) && !task->is_compact &&
-           task->stack_class == thread->left_stack_class;
+           __atomic_load_n(&task->stack_class, __ATOMIC_RELAXED) == thread->left_stack_class;
 }
 
 /* Takes the next turn of the serial view, or else of the seat, if it is such a one; else NULL. */

@@ -144,7 +144,8 @@ void weft_task_finish(struct weft_task *task)
 {
     if (task->stack_class >= 0) { /* it has never begun */
         weft_stack_unreserve(stacks_here(), task->stack_class);
-        task->stack_class = -1;
+        /* Its turn is still in a queue, and may be looked at there (is_first_of_sibling()). */
+        __atomic_store_n(&task->stack_class, (int8_t)-1, __ATOMIC_RELAXED);
     }
     weft_tasks_leave();
     weft_trace_finish(task);
