@@ -192,6 +192,8 @@ static enum rousing rouse_one(struct weft_pool *pool)
         seat->is_roused = true;
         if (seat->watcher) {
             weft_poller_kick(&seat->poller);
+        } else if (pool->is_closed) {
+            return NOBODY_CAN_BE_HAD; /* a further one would be counted among those who leave */
         } else if (!weft_threads_send(seat) && atomic_exchange(&seat->is_roused, false)) {
             result = NOBODY_CAN_BE_HAD; /* and nobody has come there by himself */
             continue;
