@@ -121,6 +121,7 @@ static inline struct weft_task *next_sibling(struct weft_thread *thread)
 
 enum ending {
     ENDING_NEXT_IS_HERE, /* and is the current one */
+    ENDING_BACK,         /* to who has started it in place, and is the current one */
     ENDING_KEPT,
     ENDING_TO_BE_TOLD,
 };
@@ -135,9 +136,9 @@ static __attribute__((noinline)) enum ending end_usual(struct weft_thread *threa
     keep_ended(thread, self);
     thread->left_stack = self->stack;
     thread->left_stack_class = self->stack_class;
-    struct weft_task *next = self->outer ? NULL : next_sibling(thread);
+    struct weft_task *outer = self->outer, *next = outer ? outer : next_sibling(thread);
     weft_turn_begin(thread, next);
-    return next ? ENDING_NEXT_IS_HERE : ENDING_KEPT;
+    return outer ? ENDING_BACK : next ? ENDING_NEXT_IS_HERE : ENDING_KEPT;
 }
 
 /* Ends the coroutine whose stack this is. Returns when the stack has its next user. */
@@ -237,7 +238,10 @@ void weft_turn_run_stack(void)
         if (self->has_elements)
             weft_elements_uninstall(self);
         enum ending ending = end_usual(thread, self);
-        if (ending != ENDING_NEXT_IS_HERE)
+        if (ending == ENDING_BACK) /* in line, for the next one's return */
+            weft_arrive(weft_fiber_switch_with(&thread->left_stack->fiber,
+                                               weft_task_fiber(thread->current), thread));
+        else if (ending != ENDING_NEXT_IS_HERE)
             end(thread, self, ending == ENDING_KEPT);
     }
 }

@@ -43,7 +43,7 @@ static inline void weft_arrive(struct weft_thread *thread)
     } else if (thread->inside) {
         weft_seat_leave(thread, thread->inside);
         thread->inside = NULL;
-    } else {
+    } else if (thread->left || thread->left_stack) {
         weft_turn_arrive(thread);
     }
 }
