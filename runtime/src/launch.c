@@ -14,7 +14,6 @@
 #include "trace.h"
 #include "tree.h"
 #include "turn.h"
-#include "turn_parts.h"
 
 static const struct weft_task_opts no_opts;
 
@@ -181,39 +180,6 @@ static __attribute__((noinline)) int launch_other(struct weft_scope *scope,
     return start(scope, &spec, "weft_launch", NULL);
 }
 
-/* The usual start in place, on the calling coroutine's thread, as weft_task_turn() does it: comes
- * back when the new one has parked or ended. In line, so that no return follows a switch which does
- * not belong to a call before it (switch.h). False: it is not the usual case, nothing was done. */
-static inline __attribute__((always_inline)) bool start_usual(struct weft_thread *thread,
-                                                              struct weft_task *task)
-{
-    struct weft_task *self = thread->current;
-    struct weft_stack *stack = thread->stacks.count > 0 ? thread->stacks.warm : NULL;
-    if (self->unusual || !self->stack->is_guarded || task->has_elements || !stack ||
-        !stack->is_made || thread->left_stack || weft_get(&task->is_cancelled))
-        return false;
-    if (weft_turn_claim(task) == WEFT_CLAIM_DROPPED) {
-        weft_task_free(task);
-        return true;
-    }
-    task->stack = weft_stack_take(&thread->stacks, task->stack_class, NULL);
-    task->outer = self;
-    self->after = WEFT_AFTER_CALL;
-    self->saved_errno = *thread->errno_at;
-    weft_put(&self->is_on_thread, false);
-    weft_turn_begin(thread, task);
-    thread = weft_fiber_switch_with(&self->stack->fiber, &task->stack->fiber, thread);
-    stack = thread->left_stack;
-    if (__builtin_expect(stack && !thread->left, 1)) { /* it has ended */
-        thread->left_stack = NULL;
-        weft_stack_give(&thread->stacks, thread->left_stack_class, stack);
-        weft_stack_unreserve(&thread->stacks, thread->left_stack_class);
-    } else {
-        weft_arrive(thread);
-    }
-    return true;
-}
-
 /* Into the scope, and on its way. */
 static inline __attribute__((always_inline)) int
 go(struct weft_thread *thread, struct weft_scope_state *s, struct weft_task *task, bool is_here)
@@ -221,7 +187,7 @@ go(struct weft_thread *thread, struct weft_scope_state *s, struct weft_task *tas
     int rc = enter(thread, s, task);
     if (rc < 0)
         weft_task_free(task);
-    else if (is_here && !start_usual(thread, task))
+    else if (is_here && !weft_usual_start(thread, task))
         weft_task_turn(&task->turn);
     else if (!is_here && !weft_pool_push(thread, weft_get(&task->dispatcher), &task->turn))
         rc = queue(task);

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "die.h"
+#include "seat.h"
 #include "tree.h"
+#include "turn.h"
 
 #undef weft_scope_open
 #undef weft_supervisor_open
@@ -105,6 +107,34 @@ void weft_shield_open(struct weft_scope *scope, int64_t grace_ms)
     weft_shield_open_in(scope, grace_ms, "a function");
 }
 
+/* Whether a turn is the first one of a child that needs a stack. */
+static bool is_first_of_child(struct weft_turn *turn, const struct weft_scope_state *s)
+{
+    if (!turn || turn->run != weft_task_turn)
+        return false;
+    const struct weft_task *task = weft_turn_task(turn);
+    return task->scope == s && !weft_get(&task->has_begun) && !task->is_compact;
+}
+
+/* The one child that is next anyhow is started in place: mostly it has ended then, and there is
+ * nobody to wait for. (Several children follow one another faster than that.) */
+static void run_next_child(struct weft_thread *thread, const struct weft_task *self,
+                           const struct weft_scope_state *s)
+{
+    struct weft_seat *seat = weft_usual_seat(thread, self);
+    if (!seat || !weft_seat_enter(thread, seat))
+        return;
+    struct weft_turn *turn = seat->bound.first ? NULL : seat->queue.first;
+    bool is_one = is_first_of_child(turn, s) && !is_first_of_child(turn->next, s);
+    if (is_one) {
+        weft_seat_take_first(seat);
+        thread->budget--;
+    }
+    weft_seat_leave(thread, seat);
+    if (is_one && !weft_usual_start(thread, weft_turn_task(turn)))
+        weft_task_turn(turn);
+}
+
 int weft_scope_close(struct weft_scope *scope, int rc)
 {
     struct weft_scope_state *s = own_state(scope, "weft_scope_close");
@@ -116,6 +146,12 @@ int weft_scope_close(struct weft_scope *scope, int rc)
     struct weft_thread *thread = weft_thread_self();
     if (thread->ended_count > 0) /* children that were started in place */
         weft_tasks_settle(thread);
+    if (rc >= 0) {
+        run_next_child(thread, self, s);
+        thread = weft_thread_self();
+        if (thread->ended_count > 0)
+            weft_tasks_settle(thread);
+    }
     struct weft_reap reap = { 0 };
     weft_tree_lock(self->tree);
     if (rc < 0 && rc != -ECANCELED && s->cause == 0)

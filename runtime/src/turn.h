@@ -15,6 +15,7 @@
 #include "seat.h"
 #include "trace.h"
 #include "tree.h"
+#include "turn_parts.h"
 
 /* On the stack that a thread has just switched to: deals with the one that it came from. The slow
  * way, for all that is not done in line. */
@@ -153,4 +154,37 @@ static inline __attribute__((always_inline)) void weft_usual_dispatch(struct wef
     if (weft_get(&pool->vacant) > 0 && weft_get(&pool->spinning) == 0 &&
         (thread->current || weft_get(&seat->queued) > 1))
         weft_pool_wake(pool);
+}
+
+/* Starts a coroutine in place, on the calling one's thread, as weft_task_turn() does: comes back
+ * when the new one has parked or ended. False: it is not the usual case, and nothing was done. */
+static inline __attribute__((always_inline)) bool weft_usual_start(struct weft_thread *thread,
+                                                                   struct weft_task *task)
+{
+    struct weft_task *self = thread->current;
+    struct weft_stack *stack = thread->stacks.count > 0 ? thread->stacks.warm : NULL;
+    if (self->unusual || !self->stack->is_guarded || task->has_elements || weft_trace_is_on() ||
+        !stack || !stack->is_made || thread->left_stack || weft_get(&task->is_cancelled) ||
+        task->is_compact || task->stack_class != thread->stacks.size_class)
+        return false;
+    if (weft_turn_claim(task) == WEFT_CLAIM_DROPPED) {
+        weft_task_free(task);
+        return true;
+    }
+    task->stack = weft_stack_take(&thread->stacks, task->stack_class, NULL);
+    task->outer = self;
+    self->after = WEFT_AFTER_CALL;
+    self->saved_errno = *thread->errno_at;
+    weft_put(&self->is_on_thread, false);
+    weft_turn_begin(thread, task);
+    thread = weft_fiber_switch_with(&self->stack->fiber, &task->stack->fiber, thread);
+    stack = thread->left_stack;
+    if (__builtin_expect(stack && !thread->left, 1)) { /* it has ended */
+        thread->left_stack = NULL;
+        weft_stack_give(&thread->stacks, thread->left_stack_class, stack);
+        weft_stack_unreserve(&thread->stacks, thread->left_stack_class);
+    } else {
+        weft_arrive(thread);
+    }
+    return true;
 }
