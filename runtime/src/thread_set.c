@@ -183,16 +183,20 @@ int weft_threads_fetch(struct weft_seat *seat)
     (void)pthread_mutex_lock(&set.lock);
     int rc = 0;
     struct weft_thread *nobody = NULL;
-    struct berth_list_node *node = berth_list_pop_front(&set.idle);
-    if (node && !atomic_compare_exchange_strong(&seat->watcher, &nobody, &thread_of(node)->base)) {
-        berth_list_push_front(&set.idle, node); /* somebody watches now: it will do */
+    struct berth_list_node *node = seat->watcher ? NULL : berth_list_pop_front(&set.idle);
+    if (seat->watcher) { /* it may have slept beside somebody who sat there */
         weft_poller_kick(&seat->poller);
-    } else if (node) {
+    } else if (!node) {
+        rc = thread_make(NULL, seat);
+    } else if (atomic_compare_exchange_strong(&seat->watcher, &nobody, &thread_of(node)->base)) {
         thread_of(node)->home = seat;
         (void)pthread_cond_signal(&thread_of(node)->wake);
+        node = NULL;
     } else {
-        rc = thread_make(NULL, seat);
+        weft_poller_kick(&seat->poller);
     }
+    if (node)
+        berth_list_push_front(&set.idle, node);
     if (rc < 0)
         fall_short();
     (void)pthread_mutex_unlock(&set.lock);
@@ -365,6 +369,8 @@ static int thread_make(struct weft_lane *lane, struct weft_seat *home)
     struct weft_thread *nobody = NULL;
     if (home && atomic_compare_exchange_strong(&home->watcher, &nobody, &thread->base))
         thread->home = home;
+    else if (home)
+        weft_poller_kick(&home->poller); /* somebody watches now */
     int rc = thread_start(thread);
     if (rc == 0) {
         set.thread_count++;

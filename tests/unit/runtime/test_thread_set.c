@@ -6,10 +6,12 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "support/await.h"
 
+#include "seat.h"
 #include "thread_set.h"
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
@@ -341,6 +343,33 @@ static void memory_of_stacks_goes_back_when_nobody_has_used_it_for_a_second(void
     assert_int_equal(weft_run(use_many_stacks, &use), 0); /* and they can be used again */
 }
 
+/* ---- who watches ------------------------------------------------------------------------------
+ */
+
+static int nothing(void *arg)
+{
+    return *(int *)arg;
+}
+
+/* As when a thread that sat there beside the watcher has got stuck, and lost the seat. */
+static void a_seat_that_is_watched_needs_its_watcher_and_no_further_thread(void **state)
+{
+    (void)state;
+    struct weft_pool pool = { .base = { .name = "a pool" } };
+    static struct weft_thread watcher;
+    static _Alignas(64) struct weft_seat seat;
+    memset(&seat, 0, sizeof seat);
+    assert_int_equal(weft_run(nothing, &(int){ 0 }), 0); /* threads can be had from now on */
+    assert_int_equal(weft_seat_init(&seat, &pool), 0);
+    seat.watcher = &watcher;
+
+    assert_int_equal(weft_threads_fetch(&seat), 0);
+
+    assert_true(seat.poller.is_kicked);
+    assert_ptr_equal(seat.watcher, &watcher);
+    weft_seat_fini(&seat);
+}
+
 #define threads_unit_test(f) cmocka_unit_test_teardown(f, teardown)
 
 int main(void)
@@ -350,6 +379,7 @@ int main(void)
         threads_unit_test(from_whatever_thread_on_none_can_be_had_no_work_is_lost),
         threads_unit_test(the_last_thread_stays_and_takes_what_comes),
         threads_unit_test(all_limits_are_reached_at_once_and_threads_max_is_not_passed),
+        threads_unit_test(a_seat_that_is_watched_needs_its_watcher_and_no_further_thread),
         threads_unit_test(memory_of_stacks_goes_back_when_nobody_has_used_it_for_a_second),
     };
     return berth_test_main(tests, NULL, NULL);
