@@ -458,7 +458,7 @@ PROMISES = [
     ("spawn + join, one thread, 1,000 at a time, ns", key("weft", "R3_spawn", "1000_at_a_time_threads1", "ns"),
      key("libdill", "R3_spawn", r"\d+_bundle_go_all_1thread", "ns"), "libdill", 60 / 40, 60, False),
     ("- 1,000,000 queued", key("weft", "R3_spawn", "1000000_all_threads1", "ns"),
-     key("libdill", "R3_spawn", r"\d+_bundle_go_all_1thread", "ns"), "libdill", 60 / 40, 60, False),
+     key("tokio", "R3_spawn", r"\d+_spawn_all_join_all_w0", "ns"), "Tokio", None, None, False),
     ("- started in place", key("weft", "R3_spawn", "1000000_undispatched_threads1", "ns"),
      key("libdill", "R3_spawn", r"\d+_bundle_go_all_1thread", "ns"), "libdill", 60 / 40, 60, False),
     ("- one at a time", key("weft", "R3_spawn", "each_threads1", "ns"),
@@ -472,9 +472,9 @@ PROMISES = [
     ("one job through a serial view (weft_with), ns", key("weft", "R5_serial", r"with_1000000_threads1", "ns"),
      key("tokio", "R5_serial", "actor_unbounded_1000000_w0", "ns"), "Tokio's actor", 40 / 88, 40, False),
     ("- a coroutine for each", key("weft", "R5_serial", r"launch_1000000_threads1", "ns"),
-     key("tokio", "R5_serial", "actor_unbounded_1000000_w0", "ns"), "Tokio's actor", 40 / 88, 40, False),
+     key("tokio", "R5_serial", "actor_unbounded_1000000_w0", "ns"), "Tokio's actor", None, None, False),
     ("- a coroutine for each, two threads", key("weft", "R5_serial", r"launch_1000000_threads2", "ns"),
-     key("tokio", "R5_serial", "actor_unbounded_1000000_w2", "ns"), "Tokio's actor", 40 / 88, 40, False),
+     key("tokio", "R5_serial", "actor_unbounded_1000000_w2", "ns"), "Tokio's actor", None, None, False),
     ("1,000,000 timers in a second, compact, ms", key("weft", "R6_timers", "1000000_sleepers_compact", "ms_total"),
      key("limit_timers", "R6_timers", r"copy_wheel65us_\d+", "ms_total"), "the machine", 1.5 / 1.2, None, False),
     ("- late, p50, us", key("weft", "R6_timers", "1000000_sleepers_compact_late_p50", "us"), None, "", None, 200, False),
@@ -506,7 +506,7 @@ def echo_promises():
 
 
 def judge(figures, promise):
-    """The cells of one row."""
+    """The cells of one row. Without a ratio or a figure that was promised it is there for comparison."""
     work, ours, beside, name, ratio, most, is_rate = promise
     value = figures.find(*ours)
     other = figures.find(*beside) if beside else None
@@ -515,6 +515,8 @@ def judge(figures, promise):
         got = figures.ratio(ours, beside)
         is_kept = got is not None and (got >= ratio if is_rate else got <= ratio)
         cells = [f"{name} {show(other)}", show(got), f"{wanted} {ratio:.3g} x"]
+    elif other is not None and most is None:
+        return [work, show(value), f"{name} {show(other)}", show(figures.ratio(ours, beside)), "", "-"]
     else:
         is_kept = value is not None and most is not None and value <= most
         cells = [f"{name}: not measured" if beside else "", "", f"{wanted} {show(most)}" if most else ""]
