@@ -26,7 +26,7 @@ void weft_turn_parked(struct weft_thread *thread, struct weft_task *task);
 
 /* Whoever was left may be running elsewhere as soon as it has been parked, or its seat has been
  * left: it is not touched after that. */
-static inline void weft_arrive(struct weft_thread *thread)
+static inline __attribute__((always_inline)) void weft_arrive(struct weft_thread *thread)
 {
     struct weft_task *parked = thread->parked;
     if (__builtin_expect(parked != NULL, 1)) {
