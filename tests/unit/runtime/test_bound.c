@@ -9,8 +9,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "thread_set.h"
-
 #define COROUTINES 40
 #define ROUNDS     (TEST_IS_SLOW ? 5 : 20)
 
@@ -66,13 +64,6 @@ static int park_all(void *arg)
     return weft_scope_close(&scope, 0);
 }
 
-static unsigned replaced_so_far(void)
-{
-    struct weft_pool_state state;
-    weft_threads_look(&state);
-    return state.replaced;
-}
-
 /* Again if the monitor took a thread for stuck (under a sanitizer they wait for each other while
  * stacks are made): then some go on elsewhere, as they should. */
 static void check(struct weft_dispatcher *on, int running_max)
@@ -83,11 +74,11 @@ static void check(struct weft_dispatcher *on, int running_max)
     do {
         bound = (struct bound){ .on = on };
         struct weft_task *root = weft_root_open(weft_virtual(), park_all, &bound);
-        before = replaced_so_far();
+        before = test_replaced();
         assert_int_equal(weft_root_close(root), 0);
-    } while (replaced_so_far() != before && weft_now_ns() < deadline_ns);
+    } while (test_replaced() != before && weft_now_ns() < deadline_ns);
 
-    assert_int_equal(replaced_so_far(), before);
+    assert_int_equal(test_replaced(), before);
     assert_int_equal(bound.other_thread, 0);
     assert_int_equal(bound.other_local, 0);
     assert_in_range(bound.running_max, 1, running_max);

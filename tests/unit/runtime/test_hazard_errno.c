@@ -39,12 +39,21 @@ static int fail_all(void *arg)
     return weft_scope_close(&scope, 0);
 }
 
+/* Again if the monitor took a thread for stuck: who is parked there wakes on another one, where
+ * what libc sets is not what was read before. */
 static void errno_stays_true_over_a_parked_call(void **state)
 {
     (void)state;
-    struct weft_task *root = weft_root_open(weft_virtual(), fail_all, NULL);
+    unsigned before;
+    int rc;
+    int64_t deadline_ns = weft_deadline_ms(TEST_WAIT_MS);
+    do {
+        before = test_replaced();
+        rc = run_virtual(fail_all, NULL);
+    } while (test_replaced() != before && weft_now_ns() < deadline_ns);
 
-    assert_int_equal(weft_root_close(root), 0);
+    assert_int_equal(test_replaced(), before);
+    assert_int_equal(rc, 0);
 }
 
 int main(void)

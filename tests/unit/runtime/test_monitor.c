@@ -38,13 +38,6 @@ struct gaps {
     unsigned replaced;
 };
 
-static unsigned replaced_so_far(void)
-{
-    struct weft_pool_state state;
-    weft_threads_look(&state);
-    return state.replaced;
-}
-
 static void given_one_carrier(void)
 {
     assert_int_equal(weft_configure(&(struct weft_opts){ .threads = 1 }), 0);
@@ -121,7 +114,7 @@ static int both(void *arg)
     weft_launch(&scope, NULL, sleep_on, gaps);
     weft_launch(&scope, NULL, block_and_end, gaps);
     int rc = weft_scope_close(&scope, 0);
-    gaps->replaced = replaced_so_far();
+    gaps->replaced = test_replaced();
     return rc;
 }
 
@@ -277,7 +270,7 @@ static void who_waits_on_a_futex_for_another_of_the_same_carrier_is_woken(void *
     assert_int_equal(weft_root_close(root), 0);
 
     assert_true(gaps.is_over);
-    assert_true(replaced_so_far() >= 1);
+    assert_true(test_replaced() >= 1);
 }
 
 /* ---- in a view ---- */
@@ -309,7 +302,7 @@ static int in_serial_view(void *arg)
     for (int i = 0; i < IN_VIEW; i++)
         weft_launch(&scope, serial, block_in_view, gaps);
     rc = weft_scope_close(&scope, 0);
-    gaps->replaced = replaced_so_far();
+    gaps->replaced = test_replaced();
     return rc;
 }
 
@@ -390,7 +383,7 @@ static void errno_is_true_on_the_spare(void **state)
     assert_true(is_done);
     assert_int_equal(waker.result, 1);
     assert_int_equal(waker.seen, ERANGE);
-    assert_true(replaced_so_far() >= 1);
+    assert_true(test_replaced() >= 1);
     close_gaps(&waker.gaps);
     (void)close(waker.pipe[0]);
     (void)close(waker.pipe[1]);
@@ -417,7 +410,7 @@ static void who_calculates_keeps_its_seat(void **state)
 
     assert_int_equal(weft_root_close(weft_root_open(weft_virtual(), calculate, &sum)), 0);
 
-    assert_int_equal(replaced_so_far(), 0);
+    assert_int_equal(test_replaced(), 0);
 }
 
 static int one_of_many_stuck(void *arg)

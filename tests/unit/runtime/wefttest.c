@@ -17,6 +17,13 @@ int one_thread(void **state)
     return weft_configure(&(struct weft_opts){ .threads = 1 });
 }
 
+unsigned test_replaced(void)
+{
+    struct weft_pool_state state;
+    weft_threads_look(&state);
+    return state.replaced;
+}
+
 int run_virtual(weft_fn fn, void *arg)
 {
     return weft_root_close(weft_root_open(weft_virtual(), fn, arg));

@@ -61,6 +61,10 @@ bool test_await(const atomic_bool *is_true);
 /* Any thread: the same, blocking it. */
 bool test_block_until(atomic_bool *is_true);
 
+/* How often the monitor has given the seat of a thread that it took for stuck to another one: what
+ * was parked there goes on elsewhere, as it should. */
+unsigned test_replaced(void);
+
 /* Runs fn(arg) in a process of its own and asserts that it ends by abort() after a line on stderr
  * that contains `text`. To be called while weft is shut down. */
 void assert_dies(int (*fn)(void *arg), void *arg, const char *text);
