@@ -19,6 +19,11 @@ static int send_boxed(struct weft_chan *chan, struct weft_task *self, const void
 static int recv_boxed(struct weft_chan *chan, struct weft_task *self, void *ret_item,
                       int64_t deadline_ns);
 
+struct weft_came_back weft_chan_send_inner(struct weft_chan *chan, const void *item,
+                                           size_t item_bytes, int64_t deadline_ns) WEFT_INTERNAL;
+struct weft_came_back weft_chan_recv_inner(struct weft_chan *chan, void *ret_item,
+                                           size_t item_bytes, int64_t deadline_ns) WEFT_INTERNAL;
+
 /* ---- sending --------------------------------------------------------------------------------- */
 
 /* After a wait. */
@@ -67,8 +72,8 @@ static int wait_to_send(struct weft_chan *chan, struct weft_task *self, const vo
 }
 
 /* The same by the usual way: without a deadline, on a stack that can be lent. */
-APART static int send_lent(struct weft_chan *chan, struct weft_thread *thread,
-                           struct weft_task *self, const void *item)
+APART static struct weft_came_back send_lent(struct weft_chan *chan, struct weft_thread *thread,
+                                             struct weft_task *self, const void *item)
 {
     struct {
         struct weft_chan_call call;
@@ -80,8 +85,8 @@ APART static int send_lent(struct weft_chan *chan, struct weft_thread *thread,
     weft_bias_release(&chan->lock, thread->holder, WEFT_BIAS_OBJECT);
     int rc = weft_usual_wait(thread, self, "send", &lent.call.handover.is_done);
     if (RARELY(rc < 0 || lent.node.rc != 0 || !weft_handover_is_settled(&lent.call.handover)))
-        return end_send(lent.chan, &lent.call, &lent.node, rc);
-    return 0;
+        rc = end_send(lent.chan, &lent.call, &lent.node, rc);
+    return (struct weft_came_back){ .rc = rc, .has_parked = true };
 }
 
 /* Under the lock, which it gives back: where nobody waits to receive, or a select does. */
@@ -102,17 +107,23 @@ APART static int send_otherwise(struct weft_chan *chan, struct weft_task *self, 
     return deadline_ns == 0 ? -ETIMEDOUT : send_boxed(chan, self, item, deadline_ns);
 }
 
-int weft_chan_send(struct weft_chan *chan, const void *item, size_t item_bytes, int64_t deadline_ns)
+static inline struct weft_came_back at_once(int rc)
+{
+    return (struct weft_came_back){ .rc = rc };
+}
+
+struct weft_came_back weft_chan_send_inner(struct weft_chan *chan, const void *item,
+                                           size_t item_bytes, int64_t deadline_ns)
 {
     struct weft_thread *thread = weft_thread_self();
     struct weft_task *self = thread ? thread->current : NULL;
     if (RARELY(!self || weft_task_is_cancelled(self))) {
         int rc = weft_wait_check(self, deadline_ns);
         if (rc < 0)
-            return rc;
+            return at_once(rc);
     }
     if (RARELY(item_bytes != chan->item_bytes))
-        return weft_chan_misfit(chan, "weft_chan_send");
+        return at_once(weft_chan_misfit(chan, "weft_chan_send"));
     struct weft_bias_holder *holder = weft_holder(thread);
     weft_bias_acquire(&chan->lock, holder, WEFT_BIAS_OBJECT);
     struct berth_list_node *first = chan->receivers.ring.next;
@@ -122,14 +133,21 @@ int weft_chan_send(struct weft_chan *chan, const void *item, size_t item_bytes, 
             first == &chan->receivers.ring && !weft_chan_has_room(chan) && !chan->is_closed;
         if (must_wait && deadline_ns == WEFT_NEVER && self && weft_lends_locals(self))
             return send_lent(chan, thread, self, item);
-        return send_otherwise(chan, self, item, deadline_ns);
+        return at_once(send_otherwise(chan, self, item, deadline_ns));
     }
     weft_chan_take_first(&chan->receivers);
     weft_chan_give(holder, chan, receiver, item, chan->given++);
     weft_bias_release(&chan->lock, holder, WEFT_BIAS_OBJECT);
     weft_handover_wake(&receiver->call->handover, thread);
-    return 0;
+    return at_once(0);
 }
+
+#if !WEFT_HAS_STUBS
+int weft_chan_send(struct weft_chan *chan, const void *item, size_t item_bytes, int64_t deadline_ns)
+{
+    return (int)weft_chan_send_inner(chan, item, item_bytes, deadline_ns).rc;
+}
+#endif
 
 struct boxed_call {
     struct weft_chan_call call;
@@ -267,24 +285,25 @@ APART static int recv_from(struct weft_chan *chan, struct weft_thread *thread,
     return 1;
 }
 
-int weft_chan_recv(struct weft_chan *chan, void *ret_item, size_t item_bytes, int64_t deadline_ns)
+struct weft_came_back weft_chan_recv_inner(struct weft_chan *chan, void *ret_item,
+                                           size_t item_bytes, int64_t deadline_ns)
 {
     struct weft_thread *thread = weft_thread_self();
     struct weft_task *self = thread ? thread->current : NULL;
     if (RARELY(!self || weft_task_is_cancelled(self))) {
         int rc = weft_wait_check(self, deadline_ns);
         if (rc < 0)
-            return rc;
+            return at_once(rc);
     }
     if (RARELY(item_bytes != chan->item_bytes))
-        return weft_chan_misfit(chan, "weft_chan_recv");
+        return at_once(weft_chan_misfit(chan, "weft_chan_recv"));
     weft_bias_acquire(&chan->lock, weft_holder(thread), WEFT_BIAS_OBJECT);
     struct weft_chan_node *sender = first_sender(chan);
     if (sender)
-        return recv_from(chan, thread, sender, ret_item);
+        return at_once(recv_from(chan, thread, sender, ret_item));
     if (RARELY(!is_empty(chan) || deadline_ns != WEFT_NEVER || !self ||
                item_bytes > WEFT_CHAN_INLINE_BYTES || !weft_lends_locals(self)))
-        return recv_otherwise(chan, self, ret_item, deadline_ns);
+        return at_once(recv_otherwise(chan, self, ret_item, deadline_ns));
 
     struct lent_recv lent;
     lent.chan = chan;
@@ -293,10 +312,17 @@ int weft_chan_recv(struct weft_chan *chan, void *ret_item, size_t item_bytes, in
     weft_bias_release(&chan->lock, thread->holder, WEFT_BIAS_OBJECT);
     int rc = weft_usual_wait(thread, self, "receive", &lent.call.handover.is_done);
     if (RARELY(rc < 0 || lent.node.rc != 1 || !weft_handover_is_settled(&lent.call.handover)))
-        return end_recv(lent.chan, &lent.call, &lent.node, lent.ret_item, rc);
+        return at_once(end_recv(lent.chan, &lent.call, &lent.node, lent.ret_item, rc));
     weft_chan_copy(lent.chan, lent.ret_item, lent.item);
-    return 1;
+    return (struct weft_came_back){ .rc = 1, .has_parked = true };
 }
+
+#if !WEFT_HAS_STUBS
+int weft_chan_recv(struct weft_chan *chan, void *ret_item, size_t item_bytes, int64_t deadline_ns)
+{
+    return (int)weft_chan_recv_inner(chan, ret_item, item_bytes, deadline_ns).rc;
+}
+#endif
 
 static int recv_boxed(struct weft_chan *chan, struct weft_task *self, void *ret_item,
                       int64_t deadline_ns)

@@ -154,9 +154,24 @@ struct weft_thread {
     char name[24];
 };
 
-/* This thread, or NULL if it is not one of the runtime's. Never inlined, never assumed to be the
- * same after a park: compilers keep addresses of thread-locals across calls. */
+/* This thread, or NULL if it is not one of the runtime's. Never assumed to be the same after a
+ * park: compilers keep addresses of thread-locals across calls, so they are not told of one
+ * (self.c). */
+#if defined(__x86_64__)
+extern _Thread_local struct weft_thread *weft_this_thread WEFT_INTERNAL; /* only read here */
+static inline struct weft_thread *weft_thread_self(void)
+{
+    struct weft_thread *thread;
+    __asm__ volatile("movq weft_this_thread@gottpoff(%%rip), %0\n\t"
+                     "movq %%fs:(%0), %0"
+                     : "=r"(thread)
+                     :
+                     : "memory");
+    return thread;
+}
+#else
 struct weft_thread *weft_thread_self(void);
+#endif
 
 /* By which the calling thread takes biased locks: weft_thread_self()'s, which may be NULL. */
 static inline struct weft_bias_holder *weft_holder(const struct weft_thread *thread)

@@ -70,7 +70,7 @@ void weft_seat_enter_slow(struct weft_thread *thread, struct weft_seat *seat);
 /* Comes in. False: the thread does not sit there (any more), and is not inside. */
 static inline bool weft_seat_enter(struct weft_thread *thread, struct weft_seat *seat)
 {
-    if (weft_fence_is_unequal) {
+    if (__builtin_expect(weft_fence_is_unequal, 1)) {
         atomic_store_explicit(&thread->is_inside, 1, memory_order_relaxed);
         atomic_signal_fence(memory_order_seq_cst); /* the light fence, where they are unequal */
         if (__builtin_expect(atomic_load_explicit(&seat->wanted, memory_order_acquire) != 0, 0))
@@ -80,7 +80,7 @@ static inline bool weft_seat_enter(struct weft_thread *thread, struct weft_seat 
     }
     if (__builtin_expect(atomic_load_explicit(&thread->seat, memory_order_relaxed) == seat, 1))
         return true;
-    if (weft_fence_is_unequal)
+    if (__builtin_expect(weft_fence_is_unequal, 1))
         atomic_store_explicit(&thread->is_inside, 0, memory_order_release);
     else
         weft_lock_release(&seat->guard);
@@ -89,7 +89,7 @@ static inline bool weft_seat_enter(struct weft_thread *thread, struct weft_seat 
 
 static inline void weft_seat_leave(struct weft_thread *thread, struct weft_seat *seat)
 {
-    if (weft_fence_is_unequal)
+    if (__builtin_expect(weft_fence_is_unequal, 1))
         atomic_store_explicit(&thread->is_inside, 0, memory_order_release);
     else
         weft_lock_release(&seat->guard);
