@@ -107,6 +107,16 @@ APART static int send_otherwise(struct weft_chan *chan, struct weft_task *self, 
     return deadline_ns == 0 ? -ETIMEDOUT : send_boxed(chan, self, item, deadline_ns);
 }
 
+/* Whether the call can be made at all: 0, or why not. */
+static inline int check(struct weft_chan *chan, struct weft_task *self, const char *call,
+                        size_t item_bytes, int64_t deadline_ns)
+{
+    int rc = 0;
+    if (RARELY(!self || weft_task_is_cancelled(self)))
+        rc = weft_wait_check(self, deadline_ns);
+    return RARELY(rc == 0 && item_bytes != chan->item_bytes) ? weft_chan_misfit(chan, call) : rc;
+}
+
 static inline struct weft_came_back at_once(int rc)
 {
     return (struct weft_came_back){ .rc = rc };
@@ -117,13 +127,9 @@ struct weft_came_back weft_chan_send_inner(struct weft_chan *chan, const void *i
 {
     struct weft_thread *thread = weft_thread_self();
     struct weft_task *self = thread ? thread->current : NULL;
-    if (RARELY(!self || weft_task_is_cancelled(self))) {
-        int rc = weft_wait_check(self, deadline_ns);
-        if (rc < 0)
-            return at_once(rc);
-    }
-    if (RARELY(item_bytes != chan->item_bytes))
-        return at_once(weft_chan_misfit(chan, "weft_chan_send"));
+    int refused = check(chan, self, "weft_chan_send", item_bytes, deadline_ns);
+    if (RARELY(refused < 0))
+        return at_once(refused);
     struct weft_bias_holder *holder = weft_holder(thread);
     weft_bias_acquire(&chan->lock, holder, WEFT_BIAS_OBJECT);
     struct berth_list_node *first = chan->receivers.ring.next;
@@ -142,7 +148,7 @@ struct weft_came_back weft_chan_send_inner(struct weft_chan *chan, const void *i
     return at_once(0);
 }
 
-#if !WEFT_HAS_STUBS
+#if !WEFT_HAS_THUNKS
 int weft_chan_send(struct weft_chan *chan, const void *item, size_t item_bytes, int64_t deadline_ns)
 {
     return (int)weft_chan_send_inner(chan, item, item_bytes, deadline_ns).rc;
@@ -290,13 +296,9 @@ struct weft_came_back weft_chan_recv_inner(struct weft_chan *chan, void *ret_ite
 {
     struct weft_thread *thread = weft_thread_self();
     struct weft_task *self = thread ? thread->current : NULL;
-    if (RARELY(!self || weft_task_is_cancelled(self))) {
-        int rc = weft_wait_check(self, deadline_ns);
-        if (rc < 0)
-            return at_once(rc);
-    }
-    if (RARELY(item_bytes != chan->item_bytes))
-        return at_once(weft_chan_misfit(chan, "weft_chan_recv"));
+    int refused = check(chan, self, "weft_chan_recv", item_bytes, deadline_ns);
+    if (RARELY(refused < 0))
+        return at_once(refused);
     weft_bias_acquire(&chan->lock, weft_holder(thread), WEFT_BIAS_OBJECT);
     struct weft_chan_node *sender = first_sender(chan);
     if (sender)
@@ -317,7 +319,7 @@ struct weft_came_back weft_chan_recv_inner(struct weft_chan *chan, void *ret_ite
     return (struct weft_came_back){ .rc = 1, .has_parked = true };
 }
 
-#if !WEFT_HAS_STUBS
+#if !WEFT_HAS_THUNKS
 int weft_chan_recv(struct weft_chan *chan, void *ret_item, size_t item_bytes, int64_t deadline_ns)
 {
     return (int)weft_chan_recv_inner(chan, ret_item, item_bytes, deadline_ns).rc;

@@ -122,17 +122,17 @@ static inline __attribute__((always_inline)) void *weft_switch_stack(void **ret_
 
 /* The processor takes each return for one to whoever made the last call that has not returned, and
  * after a swap that is somebody else: 15 ns. So on x86-64 a function that mostly parks stands
- * behind a stub (switch_x86_64.S). It returns to that, as whoever parked in its place returns
- * there; and if it has parked, the stub goes on to its caller by a jump, whose target is foretold
+ * behind a thunk (switch_x86_64.S). It returns to that, as whoever parked in its place returns
+ * there; and if it has parked, the thunk goes on to its caller by a jump, whose target is foretold
  * from where the program has been. What such a function returns: */
 struct weft_came_back {
     int64_t rc;
     int64_t has_parked;
 };
 #if !WEFT_UCONTEXT && defined(__x86_64__)
-#define WEFT_HAS_STUBS 1
+#define WEFT_HAS_THUNKS 1
 #else
-#define WEFT_HAS_STUBS 0 /* then the function without `_inner` is written in C */
+#define WEFT_HAS_THUNKS 0 /* then the function without `_inner` is written in C */
 #endif
 
 /* Swaps; returns when somebody swaps back, perhaps on another thread, and returns what that one

@@ -20,9 +20,9 @@ weft_switch_start:
     .cfi_endproc
     .size weft_switch_start, . - weft_switch_start
 
-/* `name` is the stub of the function name_inner, which returns struct weft_came_back (switch.h): in
+/* `name` is the thunk of the function name_inner, which returns struct weft_came_back (switch.h): in
  * rax what the caller gets, and in rdx whether others have run meanwhile. */
-.macro stub name
+.macro thunk name
     .globl  \name
     .type   \name, @function
     .p2align 4
@@ -47,8 +47,8 @@ weft_switch_start:
 
     .hidden weft_chan_send_inner
     .hidden weft_chan_recv_inner
-    stub    weft_chan_send
-    stub    weft_chan_recv
+    thunk   weft_chan_send
+    thunk   weft_chan_recv
 
 #endif
     .section .note.GNU-stack, "", @progbits
