@@ -44,7 +44,7 @@ __attribute__((noinline, noreturn)) static void die_of_open_scope(const struct w
 {
     char name[WEFT_NAME_BYTES];
     weft_die("coroutine '%s' ended with a scope still open; it was opened in %s()",
-             weft_task_name_search(self, name), self->innermost->opened_by);
+             weft_task_name_search(self, name), weft_task_innermost(self)->opened_by);
 }
 
 /* Whether its scope need not be told at once. If it was started in place, its caller goes on; then
@@ -53,7 +53,7 @@ static inline bool ends_as_usual(const struct weft_task *self)
 {
     return self->rc >= 0 && !self->has_handle && !self->has_elements && !self->has_own_block &&
            self->scope && (!self->outer || self->outer == self->scope->owner) &&
-           !self->is_compact && !self->is_small && self->stack->is_guarded && !weft_trace_is_on() &&
+           !self->is_compact && !self->is_small && !self->is_unguarded && !weft_trace_is_on() &&
            !weft_get(&weft_tasks_are_limited);
 }
 
@@ -87,7 +87,7 @@ static inline struct weft_turn *take_sibling(struct weft_thread *thread)
         return turn;
     }
     struct weft_seat *seat = weft_get(&thread->seat);
-    if (!seat || thread->budget == 0 || !thread->next || weft_get(&seat->is_asked_to_look))
+    if (!seat || thread->budget == 0)
         return NULL;
     if (!weft_seat_enter(thread, seat))
         return NULL;
@@ -113,7 +113,7 @@ static inline struct weft_task *next_sibling(struct weft_thread *thread)
         weft_task_free(task);
         return NULL;
     }
-    task->stack = thread->left_stack;
+    weft_turn_has_stack(task, thread->left_stack);
     thread->left_stack = NULL;
     weft_stack_unreserve(&thread->stacks, task->stack_class);
     return task;
@@ -150,7 +150,7 @@ static __attribute__((noinline)) void end(struct weft_thread *thread, struct wef
     struct weft_task *outer = self->outer;
     struct weft_stack *stack = self->stack;
     if (!is_kept) {
-        if (!stack->is_guarded)
+        if (self->is_unguarded)
             weft_turn_check_overflow(self, weft_fiber_sp(&stack->fiber));
         thread->left_stack = stack;
         thread->left_stack_class = self->stack_class;
@@ -187,7 +187,7 @@ static inline struct weft_task *after_fn(int rc)
 {
     struct weft_task *self = weft_self();
     self->rc = rc;
-    if (self->innermost)
+    if (weft_task_innermost(self))
         die_of_open_scope(self);
     if (rc < 0)
         weft_task_report(self);
@@ -229,7 +229,7 @@ void weft_turn_run_stack(void)
         struct weft_thread *thread = weft_thread_self();
         self = thread->current;
         self->rc = rc;
-        if (self->innermost)
+        if (weft_task_innermost(self))
             die_of_open_scope(self);
         if (rc < 0) {
             weft_task_report(self);

@@ -14,13 +14,14 @@ struct weft_field *weft_fields_of(const struct weft_task *self)
 {
     if (!self)
         return NULL;
-    return self->innermost ? self->innermost->fields : self->fields;
+    const struct weft_scope_state *s = weft_task_innermost(self);
+    return s ? s->fields : self->fields;
 }
 
 void weft_fields_check(const struct weft_scope_state *s, const char *call)
 {
     const struct weft_task *self = weft_self();
-    WEFT_REQUIRE(self && s == self->innermost,
+    WEFT_REQUIRE(self && s == weft_task_innermost(self),
                  "%s: the scope that %s() opened is not the caller's innermost", call,
                  s->opened_by);
 }

@@ -80,7 +80,7 @@ void weft_turn_refused(struct weft_turn *turn, int rc)
 static void refused_turn(struct weft_turn *turn)
 {
     struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
-    turn->run = weft_task_turn;
+    weft_task_turn_restore(task);
     if (!task->has_begun && task->start != WEFT_START_ATOMIC) {
         if (weft_task_claim(task) == WEFT_CLAIM_DROPPED) {
             weft_task_free(task);

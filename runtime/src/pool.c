@@ -16,6 +16,7 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -65,13 +66,12 @@ int weft_pool_init(struct weft_pool *pool, const char *name, unsigned seat_count
         return -ENOMEM;
     memset(pool->seats, 0, seat_count * sizeof *pool->seats);
     for (unsigned i = 0; i < seat_count; i++) {
-        int rc = weft_seat_init(&pool->seats[i], pool);
+        int rc =
+            weft_seat_init(&pool->seats[i], pool, seat_count > 1 ? WEFT_SEAT_QUEUED_MAX : UINT_MAX);
         if (rc < 0) {
             weft_pool_fini(pool);
             return rc;
         }
-        if (seat_count > 1)
-            pool->seats[i].queued_max = WEFT_SEAT_QUEUED_MAX;
         pool->seat_count++;
     }
     pool->vacant = seat_count;
@@ -101,16 +101,14 @@ static int pool_dispatch(struct weft_dispatcher *d, struct weft_turn *turn)
 static int hand_over(struct weft_pool *pool, struct weft_turn *turn)
 {
     struct weft_thread *thread = weft_thread_self();
-    struct weft_seat *own = thread ? thread->seat : NULL;
     struct weft_seat *bound = turn->seat; /* once it is handed over, the turn may be gone */
+    if (weft_pool_push(thread, &pool->base, turn))
+        return 0;
     if (bound) {
-        bool is_here = bound == own && weft_seat_push(thread, own, turn);
-        if (!is_here && weft_seat_post(bound, turn))
+        if (weft_seat_post(bound, turn))
             weft_pool_see_to(bound);
         return 0;
     }
-    if (weft_pool_push(thread, &pool->base, turn))
-        return 0;
     if (!thread || !weft_threads_promise(thread, pool, turn))
         weft_pool_post(pool, turn);
     return 0;
@@ -257,6 +255,7 @@ void weft_pool_work(struct weft_thread *thread)
             weft_view_finish(thread);
     }
     thread->next = NULL;
+    thread->budget = 0;
     if (thread->is_spinning)
         stop_spinning(thread, pool);
 }
@@ -281,8 +280,7 @@ void weft_thread_run(struct weft_thread *thread, struct weft_turn *turn)
 static struct weft_turn *next_here(struct weft_thread *thread)
 {
     struct weft_seat *seat = thread->seat;
-    if (!seat || thread->budget == 0 ||
-        atomic_load_explicit(&seat->is_asked_to_look, memory_order_relaxed))
+    if (!seat || thread->budget == 0)
         return NULL;
     thread->budget--;
     return weft_seat_pop(thread, seat);
@@ -432,7 +430,6 @@ static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat 
     weft_seat_collect(thread, seat);
     if (thread->budget == 0) {
         thread->budget = TURNS_PER_LOOK;
-        atomic_store_explicit(&seat->is_asked_to_look, false, memory_order_relaxed);
         look_around(thread, seat);
         turn = take_share(thread, seat);
         take_batch(thread, seat); /* or those who yield would run before them for ever */

@@ -129,8 +129,8 @@ struct weft_thread {
     int *errno_at;                    /* its errno */
     struct weft_bias_holder *holder;  /* for biased locks */
     atomic_bool runs_compact;         /* so its seat's region is in use */
-    struct weft_seat *inside;         /* it has not left since it switched stacks */
-    unsigned budget;                  /* turns until it must look at timers and descriptors */
+    unsigned budget;                  /* turns until it must look at timers and descriptors; above
+                                       * 0 there is a `next` */
     _Atomic(struct weft_seat *) seat; /* where it sits, or NULL */
     atomic_uint is_inside;            /* its seat (seat.h) */
     struct weft_seat *sat;   /* where it sat down; not `seat` any more: it was given to another */

@@ -51,7 +51,7 @@ static struct weft_scope_state *open_scope(struct weft_scope *scope, enum weft_s
                  function);
     WEFT_REQUIRE(!self->is_compact, "%s() opens a scope in a compact coroutine", function);
     struct weft_scope_state *s = state_of(scope);
-    struct weft_scope_state *outer = self->innermost;
+    struct weft_scope_state *outer = weft_task_innermost(self);
     *s = (struct weft_scope_state){
         .magic = WEFT_SCOPE_MAGIC,
         .kind = (uint8_t)kind,
@@ -71,7 +71,7 @@ static struct weft_scope_state *open_scope(struct weft_scope *scope, enum weft_s
         outer->inner = s;
     else
         self->outermost = s;
-    self->innermost = s;
+    self->feels = &s->is_cancelled;
     weft_tree_unlock(self->tree);
     return s;
 }
@@ -121,7 +121,7 @@ static bool is_first_of_child(struct weft_turn *turn, const struct weft_scope_st
 static void run_next_child(struct weft_thread *thread, const struct weft_task *self,
                            const struct weft_scope_state *s)
 {
-    struct weft_seat *seat = weft_usual_seat(thread, self);
+    struct weft_seat *seat = weft_usual_seat(thread, self, self->unusual);
     if (!seat || !weft_seat_enter(thread, seat))
         return;
     struct weft_turn *turn = seat->bound.first ? NULL : seat->queue.first;
@@ -139,10 +139,10 @@ int weft_scope_close(struct weft_scope *scope, int rc)
 {
     struct weft_scope_state *s = own_state(scope, "weft_scope_close");
     struct weft_task *self = s->owner;
-    WEFT_REQUIRE(s == self->innermost,
+    WEFT_REQUIRE(s == weft_task_innermost(self),
                  "weft_scope_close: the scope that %s() opened inside it is "
                  "still open",
-                 self->innermost->opened_by);
+                 weft_task_innermost(self)->opened_by);
     struct weft_thread *thread = weft_thread_self();
     if (thread->ended_count > 0) /* children that were started in place */
         weft_tasks_settle(thread);
@@ -180,7 +180,7 @@ static int leave(struct weft_scope_state *s, int rc)
     weft_tree_lock(self->tree);
     if (self->tree->marks)
         weft_marks_leave(s);
-    self->innermost = s->outer;
+    self->feels = s->outer ? &s->outer->is_cancelled : &self->is_cancelled;
     if (s->outer)
         s->outer->inner = NULL;
     else

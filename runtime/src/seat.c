@@ -14,10 +14,17 @@
 #define FRAME_LINES  10 /* of a stack: from where it stands up to the code that called libc */
 #define STACKS_AHEAD 8
 
-int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool)
+/* Inside, or before anybody can be. */
+static void set_queued_max(struct weft_seat *seat, unsigned max)
+{
+    weft_put(&seat->queued_max, max);
+    weft_put(&seat->rotates, max > 0 && weft_fence_is_unequal ? &seat->pool->base : NULL);
+}
+
+int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool, unsigned queued_max)
 {
     seat->pool = pool;
-    seat->queued_max = UINT_MAX;
+    set_queued_max(seat, queued_max);
     int rc = weft_clock_init(&seat->clock, seat);
     if (rc < 0)
         return rc;
@@ -161,7 +168,7 @@ bool weft_seat_push_surplus(struct weft_thread *thread, struct weft_seat *seat,
     if (!seat->surplus.first)
         seat->surplus_after = weft_get(&seat->pool->batches_published);
     weft_turns_push(&seat->surplus, turn);
-    weft_put(&seat->queued_max, 0); /* whoever comes now stands behind it, or its batch */
+    set_queued_max(seat, 0); /* whoever comes now stands behind it, or its batch */
     weft_seat_count_add(seat, 1);
     weft_put(&seat->surplus_count, weft_get(&seat->surplus_count) + 1);
     if (weft_get(&seat->surplus_count) == WEFT_BATCH) {
@@ -196,7 +203,7 @@ void weft_seat_append_surplus(struct weft_seat *seat)
         append(&seat->queue, &seat->surplus);
     seat->surplus = (struct weft_turns){ 0 };
     weft_put(&seat->surplus_count, 0);
-    weft_put(&seat->queued_max, WEFT_SEAT_QUEUED_MAX);
+    set_queued_max(seat, WEFT_SEAT_QUEUED_MAX);
 }
 
 void weft_seat_take_surplus(struct weft_thread *thread, struct weft_seat *seat)
@@ -261,7 +268,7 @@ struct weft_turn *weft_seat_steal(struct weft_seat *seat, unsigned count_max, bo
         last->next = NULL;
         weft_seat_count_add(seat, -count);
         if (weft_get(&seat->queued_max) != UINT_MAX)
-            weft_put(&seat->queued_max, 0); /* from now on it brings batches, undisturbed */
+            set_queued_max(seat, 0); /* from now on it brings batches, undisturbed */
         *ret_count = count;
     }
     weft_seat_retreat(seat);
@@ -278,7 +285,7 @@ bool weft_seat_has_work(const struct weft_seat *seat)
 static const struct weft_stack *stack_of(const struct weft_turn *turn)
 {
     const struct weft_task *task = berth_container_of(turn, const struct weft_task, turn);
-    bool has_begun = turn->run == weft_task_turn && weft_get(&task->has_begun);
+    bool has_begun = weft_turn_is_task(turn) && weft_get(&task->has_begun);
     return has_begun ? task->stack : NULL;
 }
 

@@ -29,17 +29,19 @@ struct weft_seat {
     /* The owner's. */
     _Alignas(64) struct weft_turns queue;
     struct weft_turns bound;
-    atomic_uint queued;        /* in `queue` and `surplus`; others may look */
-    atomic_uint queued_max;    /* while there are as many, further ones are surplus; the pool has
-                                * no other seat: never */
+    atomic_uint queued;     /* in `queue` and `surplus`; others may look */
+    atomic_uint queued_max; /* while there are as many, further ones are surplus; the pool has
+                             * no other seat: never */
+    /* Whose coroutines a yield may put to the tail of `queue`: the pool's; NULL: it takes more than
+     * that, because others wait in batches, and come first, or fences are not unequal. */
+    struct weft_dispatcher *_Atomic rotates;
     struct weft_turns surplus; /* comes after `queue`, and after the batches published before */
     unsigned surplus_after;    /* how many the pool had published when the surplus began */
     atomic_uint surplus_count; /* others may not, but it is asked for from outside, too */
     bool bound_was_last;
-    uint8_t fetched;              /* the first in `bound` whose stacks were sent for */
-    atomic_uint turns;            /* begun so far, and who sat down; others may look */
-    atomic_bool is_asked_to_look; /* at timers and descriptors, by the service thread */
-    atomic_uint wanted;           /* somebody else wants to come in */
+    uint8_t fetched;    /* the first in `bound` whose stacks were sent for */
+    atomic_uint turns;  /* begun so far, and who sat down; others may look */
+    atomic_uint wanted; /* somebody else wants to come in */
 
     /* Everybody's. */
     _Alignas(64) _Atomic(struct weft_turn *) inbox;
@@ -62,7 +64,7 @@ struct weft_seat {
 };
 
 /* 0 or -errno. */
-int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool);
+int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool, unsigned queued_max);
 void weft_seat_fini(struct weft_seat *seat);
 
 void weft_seat_enter_slow(struct weft_thread *thread, struct weft_seat *seat);
@@ -225,8 +227,12 @@ static inline bool weft_pool_push(struct weft_thread *thread, const struct weft_
 {
     struct weft_seat *seat =
         thread ? atomic_load_explicit(&thread->seat, memory_order_relaxed) : NULL;
-    if (!seat || &seat->pool->base != d || turn->seat || !weft_seat_push(thread, seat, turn))
+    const struct weft_seat *bound = turn->seat;
+    if (!seat || &seat->pool->base != d || (bound && bound != seat) ||
+        !weft_seat_push(thread, seat, turn))
         return false;
+    if (bound)
+        return true; /* nobody else could take it */
     struct weft_pool *pool = seat->pool;
     if (atomic_load_explicit(&pool->vacant, memory_order_relaxed) > 0 &&
         atomic_load_explicit(&pool->spinning, memory_order_relaxed) == 0 &&

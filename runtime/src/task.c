@@ -200,8 +200,9 @@ void weft_task_report(struct weft_task *self)
                       weft_task_name_search(self, name), weft_strerror(rc), rc);
         weft_test_uncaught(rc);
     }
-    WEFT_REQUIRE(!self->innermost, "a scope is still open after on_failure; it was opened in %s()",
-                 self->innermost->opened_by);
+    WEFT_REQUIRE(!weft_task_innermost(self),
+                 "a scope is still open after on_failure; it was opened in %s()",
+                 weft_task_innermost(self)->opened_by);
 }
 
 int weft_task_result(const struct weft_task *task)

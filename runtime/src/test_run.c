@@ -144,7 +144,7 @@ static void tell_step(const struct weft_test *test, const char *lane, const stru
         return;
     char buffer[WEFT_NAME_BYTES];
     const char *name = "";
-    if (turn && turn->run == weft_task_turn)
+    if (turn && weft_turn_is_task(turn))
         name = weft_task_name(berth_container_of(turn, const struct weft_task, turn), buffer);
     on_step.fn(on_step.arg, test->now_ns, lane, name);
 }

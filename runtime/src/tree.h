@@ -224,6 +224,7 @@ struct weft_task {
     bool is_on_region : 1;  /* it has begun there */
     bool is_pinned : 1;     /* there: nobody else comes on it until this one goes on */
     bool is_in_element : 1; /* inside such a call of the user's */
+    bool is_told : 1;       /* a pthread condition has woken it because it is cancelled */
     uint8_t intercept : 2;  /* enum weft_intercept */
     uint8_t calls_in_a_row; /* libc calls since it last let others run */
     union {
@@ -231,7 +232,7 @@ struct weft_task {
             bool is_compact;   /* it runs on the region of its seat, turn.seat */
             bool has_elements; /* its context has some: weft_elements_install() */
             bool is_in_call;   /* inside an intercepted libc call: to wake on the same thread */
-            bool is_told;      /* a pthread condition has woken it because it is cancelled */
+            bool is_unguarded; /* its stack is: to be looked at when it is left */
         };
         uint32_t unusual; /* any of these: it does not leave by the usual way (turn.h) */
     };
@@ -244,7 +245,7 @@ struct weft_task {
     struct berth_list_node node;    /* in scope->children */
     _Atomic(struct weft_dispatcher *) dispatcher;
     struct weft_field *fields; /* the context it was launched with */
-    struct weft_scope_state *innermost;
+    atomic_bool *feels;        /* the flag that cancels it: its own, or its innermost scope's */
     uint64_t id;
 
     /* Written when it begins: weft_task_begins(). Others look here only at one that has. */
@@ -305,15 +306,38 @@ static inline void weft_task_begins(struct weft_task *task)
 /* The calling coroutine, or NULL. */
 struct weft_task *weft_self(void);
 
+/* The innermost scope that it has opened, or NULL. Itself, or under the tree's lock. */
+static inline struct weft_scope_state *weft_task_innermost(const struct weft_task *task)
+{
+    void *flag = task->feels;
+    return flag != &task->is_cancelled
+               ? berth_container_of(flag, struct weft_scope_state, is_cancelled)
+               : NULL;
+}
+
 /* Its scopes, outermost first. Under the tree's lock. */
 static inline struct weft_scope_state *weft_task_scopes(const struct weft_task *task)
 {
     bool has_begun = atomic_load_explicit(&task->has_begun, memory_order_acquire);
-    return has_begun && task->innermost ? task->outermost : NULL;
+    return has_begun && weft_task_innermost(task) ? task->outermost : NULL;
 }
 
-/* Runs a turn of a coroutine: what task->turn.run is. In turn.c. */
+/* Run a turn of a coroutine: what task->turn.run is. The second is that of one which has begun on
+ * a stack of its own. In turn.c. */
 void weft_task_turn(struct weft_turn *turn);
+void weft_task_turn_again(struct weft_turn *turn);
+
+static inline bool weft_turn_is_task(const struct weft_turn *turn)
+{
+    return turn->run == weft_task_turn_again || turn->run == weft_task_turn;
+}
+
+/* Whose turn it is, that has been somebody else's meanwhile. */
+static inline void weft_task_turn_restore(struct weft_task *task)
+{
+    bool has_stack = weft_get(&task->has_begun) && !task->is_compact;
+    task->turn.run = has_stack ? weft_task_turn_again : weft_task_turn;
+}
 
 /* task.c ------------------------------------------------------------------------------------ */
 
@@ -345,7 +369,7 @@ static inline void weft_task_init(struct weft_task *task, struct weft_dispatcher
     task->node = (struct berth_list_node){ .next = NULL };
     weft_put(&task->dispatcher, d);
     task->fields = NULL;
-    task->innermost = NULL;
+    task->feels = &task->is_cancelled;
     weft_put(&task->phase, WEFT_PHASE_QUEUED);
 }
 
@@ -380,7 +404,7 @@ void weft_task_finish(struct weft_task *task);
 /* Whether the coroutine is cancelled, as it feels it where it stands. */
 static inline bool weft_task_is_cancelled(const struct weft_task *task)
 {
-    return task->innermost ? task->innermost->is_cancelled : task->is_cancelled;
+    return atomic_load_explicit(task->feels, memory_order_seq_cst);
 }
 
 /* What a waiting coroutine gets to see of an ended task. */

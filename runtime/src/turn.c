@@ -80,11 +80,12 @@ static bool begin(struct weft_thread *thread, struct weft_task *task)
     if (task->is_compact && begin_compact(thread, task))
         return true;
     if (thread->left_stack && thread->left_stack_class == task->stack_class) {
-        task->stack = thread->left_stack; /* of the one that has just ended, still warm */
+        weft_turn_has_stack(task, thread->left_stack); /* of the one that has ended, still warm */
         thread->left_stack = NULL;
         weft_stack_unreserve(&thread->stacks, task->stack_class);
     } else {
-        task->stack = weft_stack_take(&thread->stacks, task->stack_class, weft_turn_run_stack);
+        weft_turn_has_stack(
+            task, weft_stack_take(&thread->stacks, task->stack_class, weft_turn_run_stack));
     }
     return true;
 }
@@ -130,6 +131,11 @@ void weft_task_turn(struct weft_turn *turn)
         weft_tasks_settle(thread);
 }
 
+void weft_task_turn_again(struct weft_turn *turn)
+{
+    weft_task_resume(weft_thread_self(), weft_turn_task(turn));
+}
+
 struct weft_task *weft_turn_next(struct weft_thread *thread, struct weft_task *outer)
 {
     if (outer)
@@ -145,6 +151,8 @@ struct weft_task *weft_turn_next(struct weft_thread *thread, struct weft_task *o
         if (!turn)
             return NULL;
         struct weft_task *task = weft_turn_task(turn);
+        if (turn->run == weft_task_turn_again)
+            return task;
         if (turn->run != weft_task_turn || task->is_compact) { /* not from a coroutine's stack */
             thread->pending = turn;
             return NULL;
@@ -265,7 +273,7 @@ void weft_turn_arrive(struct weft_thread *thread)
     if (!left)
         return;
     thread->left = NULL;
-    if (!left->stack->is_guarded)
+    if (left->is_unguarded)
         weft_turn_check_overflow(left, weft_fiber_sp(weft_task_fiber(left)));
     if (left->is_compact && left->after != WEFT_AFTER_CALL) /* else its frames stay in use */
         leave_region(thread, left);
@@ -306,10 +314,12 @@ void weft_turn_parked(struct weft_thread *thread, struct weft_task *task)
 static inline __attribute__((always_inline)) struct weft_thread *rotate(struct weft_thread *thread,
                                                                         struct weft_task *self)
 {
-    struct weft_seat *seat = weft_usual_seat(thread, self);
-    if (!seat || &seat->pool->base != weft_get(&self->dispatcher) ||
-        weft_get(&seat->queued_max) == 0) /* others wait in batches, and come first */
+    uint32_t unusual = self->unusual | weft_task_is_cancelled(self);
+    struct weft_seat *seat = weft_usual_seat(thread, self, unusual);
+    if (!seat || weft_get(&seat->rotates) != weft_get(&self->dispatcher))
         return NULL;
+    if (!weft_fence_is_unequal)
+        __builtin_unreachable(); /* then no seat rotates, because leaving is more than a store */
     if (!weft_seat_enter(thread, seat))
         return NULL;
     struct weft_task *next = weft_usual_next(seat);
@@ -320,7 +330,6 @@ static inline __attribute__((always_inline)) struct weft_thread *rotate(struct w
     seat->queue.first = next->turn.next;
     weft_turns_push(&seat->queue, &self->turn);
     weft_usual_count(thread, seat);
-    thread->inside = seat;
     self->after = WEFT_AFTER_YIELD;
     return weft_usual_switch(thread, self, next);
 }
@@ -331,12 +340,10 @@ int weft_yield(void)
     struct weft_task *self = thread ? thread->current : NULL;
     if (!self)
         return -EPERM;
-    if (weft_task_is_cancelled(self))
-        return -ECANCELED;
     thread = rotate(thread, self);
     if (thread)
         self = thread->current;
-    else
+    else if (!weft_task_is_cancelled(self))
         weft_task_leave(self, WEFT_AFTER_YIELD);
     return weft_task_is_cancelled(self) ? -ECANCELED : 0;
 }

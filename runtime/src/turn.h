@@ -12,6 +12,7 @@
 
 #include "base/container.h"
 
+#include "intercept.h"
 #include "seat.h"
 #include "trace.h"
 #include "tree.h"
@@ -29,7 +30,9 @@ void weft_turn_parked(struct weft_thread *thread, struct weft_task *task);
 static inline __attribute__((always_inline)) void weft_arrive(struct weft_thread *thread)
 {
     struct weft_task *parked = thread->parked;
-    if (__builtin_expect(parked != NULL, 1)) {
+    if (weft_get(&thread->is_inside)) { /* who was left has yielded: see rotate() */
+        atomic_store_explicit(&thread->is_inside, 0, memory_order_release);
+    } else if (__builtin_expect(parked != NULL, 1)) {
         thread->parked = NULL;
         struct weft_bias_holder *holder = thread->holder;
         if (!weft_bias_enter(&parked->park, holder, WEFT_BIAS_PARK)) {
@@ -41,26 +44,24 @@ static inline __attribute__((always_inline)) void weft_arrive(struct weft_thread
             weft_bias_leave(holder, WEFT_BIAS_PARK);
             weft_turn_parked(thread, parked);
         }
-    } else if (thread->inside) {
-        weft_seat_leave(thread, thread->inside);
-        thread->inside = NULL;
     } else if (thread->left || thread->left_stack) {
         weft_turn_arrive(thread);
     }
 }
 
-/* The seat on which the coroutine may leave by the usual way; NULL: it may not. */
+/* The seat on which the coroutine may leave by the usual way; NULL: it may not. `unusual`: of what
+ * self->unusual tells. */
 static inline struct weft_seat *weft_usual_seat(const struct weft_thread *thread,
-                                                const struct weft_task *self)
+                                                const struct weft_task *self, uint32_t unusual)
 {
     struct weft_seat *seat = weft_get(&thread->seat);
-    if (!seat || thread->budget == 0 || !thread->next)
+    if (!seat || thread->budget == 0)
         return NULL;
     /* One test of what is hardly ever so. */
+    unusual |= weft_get(&weft_trace_session);
     uintptr_t odd = (uintptr_t)thread->loop | (uintptr_t)thread->unconfined.first |
-                    (uintptr_t)self->outer | self->unusual | weft_get(&weft_trace_session) |
-                    weft_get(&seat->is_asked_to_look) | thread->ended_count;
-    return __builtin_expect(odd == 0 && self->stack->is_guarded, 1) ? seat : NULL;
+                    (uintptr_t)self->outer | thread->ended_count | unusual;
+    return __builtin_expect(odd == 0, 1) ? seat : NULL;
 }
 
 /* Inside the seat: the next turn, still in its queue, if it is one to which a coroutine may switch;
@@ -68,10 +69,8 @@ static inline struct weft_seat *weft_usual_seat(const struct weft_thread *thread
 static inline struct weft_task *weft_usual_next(const struct weft_seat *seat)
 {
     struct weft_turn *first = seat->queue.first;
-    if (!first || seat->bound.first || first->run != weft_task_turn)
-        return NULL;
-    struct weft_task *next = berth_container_of(first, struct weft_task, turn);
-    return !next->is_compact && weft_get(&next->has_begun) ? next : NULL;
+    bool is_usual = first && !seat->bound.first && first->run == weft_task_turn_again;
+    return is_usual ? berth_container_of(first, struct weft_task, turn) : NULL;
 }
 
 static inline void weft_usual_count(struct weft_thread *thread, struct weft_seat *seat)
@@ -101,7 +100,7 @@ weft_usual_switch(struct weft_thread *thread, struct weft_task *self, struct wef
 static inline __attribute__((always_inline)) struct weft_thread *
 weft_usual_park(struct weft_thread *thread, struct weft_task *self)
 {
-    struct weft_seat *seat = weft_usual_seat(thread, self);
+    struct weft_seat *seat = weft_usual_seat(thread, self, self->unusual);
     if (!seat || !weft_seat_enter(thread, seat))
         return NULL;
     struct weft_task *next = weft_usual_next(seat);
@@ -117,6 +116,47 @@ weft_usual_park(struct weft_thread *thread, struct weft_task *self)
     self->after = WEFT_AFTER_PARK;
     thread->parked = self;
     return weft_usual_switch(thread, self, next);
+}
+
+/* Inside the seat: takes the next turn in order, as weft_seat_pop() does, if it is one to which a
+ * coroutine may switch; else NULL. */
+static inline struct weft_task *weft_usual_take_any(struct weft_seat *seat)
+{
+    bool takes_bound = seat->bound.first && (!seat->bound_was_last || !seat->queue.first);
+    struct weft_turns *queue = takes_bound ? &seat->bound : &seat->queue;
+    struct weft_turn *first = queue->first;
+    if (!first || first->run != weft_task_turn_again)
+        return NULL;
+    queue->first = first->next;
+    seat->bound_was_last = takes_bound;
+    if (!takes_bound)
+        weft_seat_count_add(seat, -1U);
+    else if (first->next)
+        weft_seat_fetch(seat);
+    return berth_container_of(first, struct weft_task, turn);
+}
+
+/* The same as weft_usual_park() inside a libc call, where the coroutine goes on at this same seat,
+ * and mostly all others here, too. */
+static inline __attribute__((always_inline)) struct weft_thread *
+weft_usual_park_in_call(struct weft_thread *thread, struct weft_task *self)
+{
+    uint32_t unusual = self->is_compact | self->has_elements | self->is_unguarded;
+    struct weft_seat *seat = weft_usual_seat(thread, self, unusual);
+    if (!seat || !weft_seat_enter(thread, seat))
+        return NULL;
+    struct weft_task *next = weft_usual_take_any(seat);
+    if (next)
+        weft_usual_count(thread, seat);
+    weft_seat_leave(thread, seat);
+    if (!next)
+        return NULL;
+    weft_call_park(self, thread);
+    self->after = WEFT_AFTER_PARK;
+    thread->parked = self;
+    thread = weft_usual_switch(thread, self, next);
+    thread->current->turn.seat = NULL;
+    return thread;
 }
 
 /* Waits as weft_wait() does, without a deadline: in line if it is the usual case, which ends with
@@ -163,15 +203,15 @@ static inline __attribute__((always_inline)) bool weft_usual_start(struct weft_t
 {
     struct weft_task *self = thread->current;
     struct weft_stack *stack = thread->stacks.count > 0 ? thread->stacks.warm : NULL;
-    if (self->unusual || !self->stack->is_guarded || task->has_elements || weft_trace_is_on() ||
-        !stack || !stack->is_made || thread->left_stack || weft_get(&task->is_cancelled) ||
-        task->is_compact || task->stack_class != thread->stacks.size_class)
+    if (self->unusual || task->has_elements || weft_trace_is_on() || !stack || !stack->is_made ||
+        thread->left_stack || weft_get(&task->is_cancelled) || task->is_compact ||
+        task->stack_class != thread->stacks.size_class)
         return false;
     if (weft_turn_claim(task) == WEFT_CLAIM_DROPPED) {
         weft_task_free(task);
         return true;
     }
-    task->stack = weft_stack_take(&thread->stacks, task->stack_class, NULL);
+    weft_turn_has_stack(task, weft_stack_take(&thread->stacks, task->stack_class, NULL));
     task->outer = self;
     self->after = WEFT_AFTER_CALL;
     self->saved_errno = *thread->errno_at;

@@ -36,6 +36,14 @@ static inline struct weft_fiber *weft_task_fiber(struct weft_task *task)
     return task->is_compact ? &task->compact.fiber : &task->stack->fiber;
 }
 
+/* It has a stack of its own from now on. */
+static inline void weft_turn_has_stack(struct weft_task *task, struct weft_stack *stack)
+{
+    task->stack = stack;
+    task->is_unguarded = !stack->is_guarded;
+    task->turn.run = weft_task_turn_again;
+}
+
 /* weft_task_claim(), in line. */
 static inline enum weft_claim weft_turn_claim(struct weft_task *task)
 {

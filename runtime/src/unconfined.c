@@ -31,8 +31,7 @@ static int dispatch_to_default(struct weft_turn *turn)
 /* The coroutine whose turn it is, if it is not on its way here from another dispatcher. */
 static const struct weft_task *task_of(struct weft_turn *turn)
 {
-    bool is_task = turn->run == weft_task_turn;
-    return is_task ? berth_container_of(turn, struct weft_task, turn) : NULL;
+    return weft_turn_is_task(turn) ? berth_container_of(turn, struct weft_task, turn) : NULL;
 }
 
 static bool is_start(struct weft_turn *turn)

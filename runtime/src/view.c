@@ -230,8 +230,9 @@ bool weft_view_refused(struct weft_turn *turn, int rc)
         return true;
     }
     if (turn->run == bound_run) { /* it has a place of each view around it */
-        struct weft_dispatcher *d = berth_container_of(turn, struct weft_task, turn)->dispatcher;
-        turn->run = weft_task_turn;
+        struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
+        struct weft_dispatcher *d = task->dispatcher;
+        weft_task_turn_restore(task);
         for (; d->ops == &view_ops; d = view_of(d)->parent)
             (void)place_lost(view_of(d), false, NULL, rc);
     }
@@ -388,8 +389,8 @@ static void chain_find(struct weft_view *view, struct chain *inner, struct weft_
 /* On the seat to which the turn is bound. It is one of a coroutine that has begun. */
 static void bound_run(struct weft_turn *turn)
 {
-    const struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
-    turn->run = weft_task_turn;
+    struct weft_task *task = berth_container_of(turn, struct weft_task, turn);
+    weft_task_turn_restore(task);
     chain_find(view_of(task->dispatcher), NULL, turn);
 }
 
@@ -397,7 +398,7 @@ bool weft_view_enter_here(struct weft_thread *thread, struct weft_task *self,
                           struct weft_dispatcher *d)
 {
     const struct weft_seat *seat = weft_get(&thread->seat);
-    if (d->ops != &view_ops || thread->loop || !thread->next || thread->budget == 0 || !seat)
+    if (d->ops != &view_ops || thread->loop || thread->budget == 0 || !seat)
         return false;
     struct weft_view *view = view_of(d);
     bool is_usual = view->parent == &seat->pool->base &&

@@ -103,7 +103,10 @@ static void park(struct weft_task *self)
 {
     if (take_token(self))
         return;
-    if (!weft_usual_park(weft_thread_self(), self))
+    struct weft_thread *thread = weft_thread_self();
+    thread =
+        self->is_in_call ? weft_usual_park_in_call(thread, self) : weft_usual_park(thread, self);
+    if (!thread)
         weft_task_leave(self, WEFT_AFTER_PARK);
 }
 

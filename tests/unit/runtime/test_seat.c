@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "wefttest.h"
 
+#include <limits.h>
 #include <sched.h>
 
 #include "support/await.h"
@@ -22,7 +23,7 @@ static void open_seat(struct fixture *f)
     f->seat = aligned_alloc(64, sizeof *f->seat);
     assert_non_null(f->seat);
     memset(f->seat, 0, sizeof *f->seat);
-    assert_int_equal(weft_seat_init(f->seat, &f->pool), 0);
+    assert_int_equal(weft_seat_init(f->seat, &f->pool, UINT_MAX), 0);
     f->pool.vacant = 1;
 }
 

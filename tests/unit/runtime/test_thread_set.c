@@ -4,6 +4,7 @@
  */
 #include "wefttest.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -360,7 +361,7 @@ static void a_seat_that_is_watched_needs_its_watcher_and_no_further_thread(void 
     static _Alignas(64) struct weft_seat seat;
     memset(&seat, 0, sizeof seat);
     assert_int_equal(weft_run(nothing, &(int){ 0 }), 0); /* threads can be had from now on */
-    assert_int_equal(weft_seat_init(&seat, &pool), 0);
+    assert_int_equal(weft_seat_init(&seat, &pool, UINT_MAX), 0);
     seat.watcher = &watcher;
 
     assert_int_equal(weft_threads_fetch(&seat), 0);
