@@ -5,6 +5,7 @@
  *   r1         the table of the dispatchers article: 100 coroutines that suspend, block, calculate
  *              (a tenth) or use memory (a twentieth), on different dispatchers. `only NAME`: one
  *              row; `long`: also what takes a minute because a blocked thread serves nobody else
+ *   r1b        its calculations and plain threads by turns of half a second
  *   r2 N       N coroutines asleep for a second, by libc's sleep or by `delay`
  *   r3 N       N coroutines that do nothing, started and joined
  *   r4         handing the processor over: yields, and messages to and fro
@@ -31,9 +32,10 @@ static const struct test {
     const char *name;
     int (*run)(const struct bench_args *args);
 } tests[] = {
-    { "r1", bench_table },    { "r2", bench_crowd },   { "r3", bench_spawn },
-    { "r4", bench_switch },   { "r5", bench_serial },  { "r6", bench_timers },
-    { "r7", bench_recorder }, { "r8", bench_monitor }, { "echo", bench_echo },
+    { "r1", bench_table },  { "r1b", bench_turns },   { "r2", bench_crowd },
+    { "r3", bench_spawn },  { "r4", bench_switch },   { "r5", bench_serial },
+    { "r6", bench_timers }, { "r7", bench_recorder }, { "r8", bench_monitor },
+    { "echo", bench_echo },
 };
 
 static const struct test *find(const char *name)

@@ -28,6 +28,7 @@ struct bench_args {
 
 /* The tests. 0, or negative: what weft returned. */
 int bench_table(const struct bench_args *args);    /* r1 */
+int bench_turns(const struct bench_args *args);    /* r1b */
 int bench_crowd(const struct bench_args *args);    /* r2 */
 int bench_spawn(const struct bench_args *args);    /* r3 */
 int bench_switch(const struct bench_args *args);   /* r4 */

@@ -2,7 +2,8 @@
  *
  * The table of the dispatchers article (r1): a hundred independent coroutines with one task, on
  * different dispatchers. Plain threads stand beside them, with the same functions from the same
- * compiler: what a row costs beyond them is the runtime's.
+ * compiler: what a row costs beyond them is the runtime's. Where that is to be told to some percent
+ * (r1b) they take turns of half a second, for the machine changes by more than that meanwhile.
  */
 #include "weft_bench.h"
 
@@ -87,14 +88,19 @@ static const struct row rows[] = {
     { "virtual", weft_virtual, 0, 0, false },
 };
 
-static int measure(struct weft_dispatcher *d, const struct row *row, enum column column)
+static int run_coroutines(struct weft_dispatcher *d, int tasks, enum column column)
 {
     struct weft_scope scope;
-    int64_t start_ns = weft_now_ns();
     weft_scope_open(&scope);
-    for (int i = 0; i < TASKS; i++)
+    for (int i = 0; i < tasks; i++)
         weft_launch(&scope, d, columns[column].fn, NULL);
-    int rc = weft_scope_close(&scope, 0);
+    return weft_scope_close(&scope, 0);
+}
+
+static int measure(struct weft_dispatcher *d, const struct row *row, enum column column)
+{
+    int64_t start_ns = weft_now_ns();
+    int rc = run_coroutines(d, TASKS, column);
     if (rc == 0)
         print(row->name, column, start_ns);
     return rc;
@@ -135,12 +141,11 @@ static void *gang_member(void *arg)
     return NULL;
 }
 
-static int measure_threads(const char *name, int count, enum column column)
+static int run_threads(int count, int tasks, enum column column)
 {
-    struct gang gang = { .fn = columns[column].fn, .left = TASKS };
+    struct gang gang = { .fn = columns[column].fn, .left = tasks };
     pthread_t threads[THREADS_MAX];
     int started = 0, rc = 0;
-    int64_t start_ns = weft_now_ns();
     while (started < count && rc == 0) {
         rc = -pthread_create(&threads[started], NULL, gang_member, &gang);
         if (rc == 0)
@@ -148,6 +153,13 @@ static int measure_threads(const char *name, int count, enum column column)
     }
     for (int i = 0; i < started; i++)
         (void)pthread_join(threads[i], NULL);
+    return rc;
+}
+
+static int measure_threads(const char *name, int count, enum column column)
+{
+    int64_t start_ns = weft_now_ns();
+    int rc = run_threads(count, TASKS, column);
     if (rc == 0)
         print(name, column, start_ns);
     return rc;
@@ -179,4 +191,76 @@ int bench_table(const struct bench_args *args)
             rc = bench_run(rows[i].threads, measure_row, &run);
     }
     return rc;
+}
+
+/* ---- by turns ----------------------------------------------------------------------------------
+ */
+
+#define SLICES 10
+
+struct side {
+    const char *name;
+    struct weft_dispatcher *(*on)(void); /* NULL: plain threads */
+    int threads;
+    enum column column; /* just now */
+    int64_t spent_ns;
+};
+
+static int run_slice(void *arg)
+{
+    const struct side *side = arg;
+    return run_coroutines(side->on(), TASKS / SLICES, side->column);
+}
+
+static int measure_slice(struct side *side)
+{
+    int64_t start_ns = weft_now_ns();
+    int rc = side->on ? weft_run(run_slice, side)
+                      : run_threads(side->threads, TASKS / SLICES, side->column);
+    side->spent_ns += weft_now_ns() - start_ns;
+    return rc;
+}
+
+static int measure_by_turns(struct side *sides, size_t count, enum column column)
+{
+    int rc = 0;
+    for (size_t i = 0; i < count; i++) {
+        sides[i].column = column;
+        sides[i].spent_ns = 0;
+    }
+    for (int slice = 0; rc == 0 && slice < SLICES; slice++) {
+        for (size_t i = 0; rc == 0 && i < count; i++)
+            rc = measure_slice(&sides[i]);
+    }
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        bench_line("R1_turns", (double)sides[i].spent_ns / 1e6, "ms", "%s:%s", sides[i].name,
+                   columns[column].name);
+    return rc;
+}
+
+static int measure_sides(unsigned threads, struct side *sides, size_t count)
+{
+    int rc = weft_configure(&(struct weft_opts){ .threads = threads });
+    if (rc == 0)
+        rc = measure_by_turns(sides, count, CPU);
+    if (rc == 0)
+        rc = measure_by_turns(sides, count, MEMORY);
+    int ended = weft_shutdown();
+    return rc < 0 ? rc : ended;
+}
+
+int bench_turns(const struct bench_args *args)
+{
+    (void)args;
+    struct side of_two[] = {
+        { .name = "2 plain threads", .threads = 2 },
+        { .name = "default", .on = weft_default },
+        { .name = "virtual", .on = weft_virtual },
+    };
+    struct side of_one[] = {
+        { .name = "1 plain threads", .threads = 1 },
+        { .name = "virtual, 1 thread", .on = weft_virtual },
+    };
+    int rc = measure_sides(2, of_two, sizeof of_two / sizeof of_two[0]);
+    return rc < 0 ? rc : measure_sides(1, of_one, sizeof of_one / sizeof of_one[0]);
 }
