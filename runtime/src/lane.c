@@ -10,6 +10,7 @@
 #include "seat.h"
 #include "test_run.h"
 #include "thread_set.h"
+#include "tree.h"
 
 struct weft_lane {
     struct weft_dispatcher base;
@@ -103,7 +104,7 @@ static bool comes_itself(struct weft_thread *thread, struct weft_lane *lane)
         return false;
     lane->running++;
     thread->lane = lane;
-    thread->budget = 0; /* it goes no further here */
+    weft_put(&thread->budget, 0); /* it goes no further here */
     return true;
 }
 

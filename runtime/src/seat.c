@@ -125,6 +125,15 @@ bool weft_seat_wrest(struct weft_seat *seat, struct weft_thread *thread, unsigne
     return is_done;
 }
 
+void weft_seat_halt(struct weft_seat *seat)
+{
+    weft_seat_intrude(seat);
+    struct weft_thread *thread = seat->thread;
+    if (thread)
+        weft_put(&thread->budget, 0);
+    weft_seat_retreat(seat);
+}
+
 bool weft_seat_post(struct weft_seat *seat, struct weft_turn *turn)
 {
     struct weft_turn *head = atomic_load_explicit(&seat->inbox, memory_order_relaxed);

@@ -112,6 +112,10 @@ bool weft_seat_vacate(struct weft_thread *thread);
  */
 bool weft_seat_wrest(struct weft_seat *seat, struct weft_thread *thread, unsigned turns);
 
+/* The pool has just been closed: whoever sits there takes no further turn. Any other thread, after
+ * a heavy fence. */
+void weft_seat_halt(struct weft_seat *seat);
+
 /* Whether the thread is to end its turn, and no more: it has lost its seat, or the pool is being
  * closed. The thread itself. */
 static inline bool weft_pool_must_leave(const struct weft_thread *thread)

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "seat.h"
+
 #define CALLS   20
 #define CALL_MS 20
 
@@ -17,6 +19,7 @@ struct pool_test {
     int inside, inside_max;
     pthread_mutex_t lock;
     atomic_int ended, cancelled, cleaned_on_io, disowned, strange_names;
+    atomic_int yields;
     atomic_bool is_free, is_inside, is_parked;
     int rc;
     int pipe[2];
@@ -235,11 +238,18 @@ static bool is_closing(struct weft_dispatcher *pool)
     return weft_view_serial(pool, NULL, &none) == -ENODEV;
 }
 
+/* So its first thread has been told: it comes to the next turn by way of that. */
+static bool is_halted(const struct weft_pool *pool)
+{
+    const struct weft_thread *thread = pool->seats[0].thread;
+    return !thread || thread->budget == 0;
+}
+
 static int free_it(void *arg)
 {
     struct pool_test *t = arg;
     int rc = 0;
-    while (rc == 0 && !is_closing(t->pool))
+    while (rc == 0 && !(is_closing(t->pool) && is_halted(t->pool->fixed)))
         rc = weft_sleep_ms(1);
     t->is_free = true;
     return rc;
@@ -269,6 +279,81 @@ static int close_full_pool(void *arg)
     if (rc == 0)
         rc = weft_await(queued) == WEFT_ECHILD ? 0 : -EBADF;
     return weft_scope_close(&scope, rc);
+}
+
+/* On the pool: what it launches stands in the queue of its own seat. */
+static int launch_behind_the_holder(void *arg)
+{
+    struct pool_test *t = arg;
+    struct weft_scope scope;
+    weft_supervisor_open(&scope);
+    weft_launch(&scope, t->pool, hold, t);
+    for (int i = 0; i < CALLS; i++)
+        weft_launch(&scope, t->pool, never, t);
+    return weft_scope_close(&scope, 0);
+}
+
+/* Those that yield for ever are ended by nothing but the close. */
+static int yield_there(void *arg)
+{
+    struct pool_test *t = arg;
+    int rc;
+    while ((rc = weft_yield()) == 0)
+        t->is_parked = t->is_parked || ++t->yields == CALLS;
+    return clean_up(t, rc);
+}
+
+static int yield_many(void *arg)
+{
+    struct pool_test *t = arg;
+    return launch_many(t->pool, CALLS, yield_there, t);
+}
+
+static int close_in_scope(struct pool_test *t, weft_fn fn, const atomic_bool *is_ready)
+{
+    struct weft_scope scope;
+    weft_supervisor_open(&scope);
+    struct weft_task *there = weft_async(&scope, t->pool, fn, t);
+    int rc = test_await(is_ready) ? 0 : -ETIMEDOUT;
+    weft_launch(&scope, weft_default(), free_it, t);
+    weft_launch(&scope, weft_default(), close_it, t);
+    (void)weft_await(there);
+    return weft_scope_close(&scope, rc);
+}
+
+static int close_behind_a_holder(void *arg)
+{
+    struct pool_test *t = arg;
+    return close_in_scope(t, launch_behind_the_holder, &t->is_inside);
+}
+
+static int close_among_those_who_yield(void *arg)
+{
+    struct pool_test *t = arg;
+    return close_in_scope(t, yield_many, &t->is_parked);
+}
+
+static void what_the_pool_has_queued_itself_does_not_run_any_more(void **state)
+{
+    (void)state;
+    struct pool_test t = { .pool = given_pool(1, "one") };
+
+    assert_int_equal(weft_run(close_behind_a_holder, &t), 0);
+
+    assert_int_equal(t.rc, 0);
+    assert_int_equal(t.ended, 1);
+}
+
+static void who_yields_for_ever_does_not_keep_it_open(void **state)
+{
+    (void)state;
+    struct pool_test t = { .pool = given_pool(1, "one") };
+
+    assert_int_equal(weft_run(close_among_those_who_yield, &t), 0);
+
+    assert_int_equal(t.rc, 0);
+    assert_int_equal(t.cancelled, CALLS);
+    assert_int_equal(t.cleaned_on_io, CALLS);
 }
 
 static void check_close(struct weft_dispatcher *pool, struct weft_dispatcher *on)
@@ -375,6 +460,8 @@ int main(void)
         weft_unit_test(behind_a_view_and_an_immediate_it_is_the_same_pool),
         weft_unit_test(closing_waits_for_what_runs_and_cancels_the_rest),
         weft_unit_test(so_it_does_in_views_of_it),
+        weft_unit_test(what_the_pool_has_queued_itself_does_not_run_any_more),
+        weft_unit_test(who_yields_for_ever_does_not_keep_it_open),
         weft_unit_test(a_dump_shows_the_pool),
         weft_unit_test(calls_park_on_their_thread_if_asked_for),
     };
