@@ -87,14 +87,14 @@ static inline struct weft_turn *take_sibling(struct weft_thread *thread)
         return turn;
     }
     struct weft_seat *seat = weft_get(&thread->seat);
-    if (!seat || weft_get(&thread->budget) == 0)
+    if (!seat || thread->budget == 0)
         return NULL;
     if (!weft_seat_enter(thread, seat))
         return NULL;
     turn = seat->bound.first ? NULL : seat->queue.first;
     if (is_first_of_sibling(thread, turn)) {
         weft_seat_take_first(seat);
-        weft_thread_count_turn(thread);
+        thread->budget--;
     } else {
         turn = NULL;
     }

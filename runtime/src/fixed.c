@@ -55,7 +55,6 @@ static void threads_end(struct fixed *fixed)
         if (spins % 64 == 63) /* who is inside may have lost its core */
             (void)syscall(SYS_sched_yield);
     }
-    weft_fence_heavy();
     for (unsigned i = 0; i < pool->seat_count; i++) {
         weft_seat_halt(&pool->seats[i]);
         weft_poller_kick(&pool->seats[i].poller);

@@ -10,7 +10,6 @@
 #include "seat.h"
 #include "test_run.h"
 #include "thread_set.h"
-#include "tree.h"
 
 struct weft_lane {
     struct weft_dispatcher base;
@@ -104,7 +103,7 @@ static bool comes_itself(struct weft_thread *thread, struct weft_lane *lane)
         return false;
     lane->running++;
     thread->lane = lane;
-    weft_put(&thread->budget, 0); /* it goes no further here */
+    thread->budget = 0; /* it goes no further here */
     return true;
 }
 

@@ -27,7 +27,6 @@
 #include "seat.h"
 #include "self.h"
 #include "thread_set.h"
-#include "tree.h"
 #include "unconfined.h"
 #include "view.h"
 
@@ -256,7 +255,7 @@ void weft_pool_work(struct weft_thread *thread)
             weft_view_finish(thread);
     }
     thread->next = NULL;
-    weft_put(&thread->budget, 0);
+    thread->budget = 0;
     if (thread->is_spinning)
         stop_spinning(thread, pool);
 }
@@ -277,26 +276,13 @@ void weft_thread_run(struct weft_thread *thread, struct weft_turn *turn)
     thread->is_running = was_running;
 }
 
-/* Outside the seat, so it may come between who closes the pool and the 0 that he writes: then it is
- * seen here (weft_seat_halt()). False: no turn of this pool is to begin any more. */
-static bool set_budget(struct weft_thread *thread, const struct weft_pool *pool, unsigned budget)
-{
-    weft_put(&thread->budget, budget);
-    weft_fence_light();
-    if (!weft_get(&pool->is_closed))
-        return true;
-    weft_put(&thread->budget, 0);
-    return false;
-}
-
 /* For a coroutine that leaves: the next turn on this seat, but for now and then. */
 static struct weft_turn *next_here(struct weft_thread *thread)
 {
     struct weft_seat *seat = thread->seat;
-    if (!seat || weft_get(&thread->budget) == 0)
+    if (!seat || thread->budget == 0)
         return NULL;
-    if (!set_budget(thread, seat->pool, weft_get(&thread->budget) - 1))
-        return NULL;
+    thread->budget--;
     return weft_seat_pop(thread, seat);
 }
 
@@ -442,9 +428,8 @@ static struct weft_turn *find_turn(struct weft_thread *thread, struct weft_seat 
 {
     struct weft_turn *turn = NULL;
     weft_seat_collect(thread, seat);
-    if (weft_get(&thread->budget) == 0) {
-        if (!set_budget(thread, seat->pool, TURNS_PER_LOOK))
-            return NULL;
+    if (thread->budget == 0) {
+        thread->budget = TURNS_PER_LOOK;
         look_around(thread, seat);
         turn = take_share(thread, seat);
         take_batch(thread, seat); /* or those who yield would run before them for ever */

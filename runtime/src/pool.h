@@ -125,12 +125,12 @@ struct weft_thread {
     struct weft_turns ended;
     struct weft_scope_state *ended_scope;
     unsigned ended_count;
-    uint64_t id_next, id_end;        /* numbers for new coroutines */
-    int *errno_at;                   /* its errno */
-    struct weft_bias_holder *holder; /* for biased locks */
-    atomic_bool runs_compact;        /* so its seat's region is in use */
-    atomic_uint budget; /* turns until it must look at timers and descriptors; above 0 there is a
-                         * `next`. Others only set it to 0: weft_seat_halt() */
+    uint64_t id_next, id_end;         /* numbers for new coroutines */
+    int *errno_at;                    /* its errno */
+    struct weft_bias_holder *holder;  /* for biased locks */
+    atomic_bool runs_compact;         /* so its seat's region is in use */
+    unsigned budget;                  /* turns until it must look at timers and descriptors; above
+                                       * 0 there is a `next` */
     _Atomic(struct weft_seat *) seat; /* where it sits, or NULL */
     atomic_uint is_inside;            /* its seat (seat.h) */
     struct weft_seat *sat;   /* where it sat down; not `seat` any more: it was given to another */

@@ -128,7 +128,7 @@ static void run_next_child(struct weft_thread *thread, const struct weft_task *s
     bool is_one = is_first_of_child(turn, s) && !is_first_of_child(turn->next, s);
     if (is_one) {
         weft_seat_take_first(seat);
-        weft_thread_count_turn(thread);
+        thread->budget--;
     }
     weft_seat_leave(thread, seat);
     if (is_one && !weft_usual_start(thread, weft_turn_task(turn)))

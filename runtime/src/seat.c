@@ -128,9 +128,10 @@ bool weft_seat_wrest(struct weft_seat *seat, struct weft_thread *thread, unsigne
 void weft_seat_halt(struct weft_seat *seat)
 {
     weft_seat_intrude(seat);
-    struct weft_thread *thread = seat->thread;
-    if (thread)
-        weft_put(&thread->budget, 0);
+    struct weft_thread *thread = atomic_load(&seat->thread);
+    struct weft_seat *seen = seat;
+    if (thread && atomic_compare_exchange_strong(&thread->seat, &seen, NULL))
+        release(seat);
     weft_seat_retreat(seat);
 }
 

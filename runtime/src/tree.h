@@ -187,13 +187,6 @@ enum weft_after {
 #define weft_put(object, value) atomic_store_explicit((object), (value), memory_order_relaxed)
 #define weft_get(object)        atomic_load_explicit((object), memory_order_relaxed)
 
-/* A turn of the thread's seat begins. Since there was some budget it may have been set to 0. */
-static inline void weft_thread_count_turn(struct weft_thread *thread)
-{
-    unsigned budget = weft_get(&thread->budget);
-    weft_put(&thread->budget, budget - (budget > 0));
-}
-
 /* A coroutine. Blocks come and go by the million, so what counts is how many cache lines a step
  * touches: on x86-64 each of the first four groups is one line. A launch writes the first two, the
  * first turn the third; whoever adds a field puts it where it is first needed, or gives it a flag.

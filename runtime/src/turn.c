@@ -48,6 +48,7 @@ static bool begin_compact(struct weft_thread *thread, struct weft_task *task)
     task->stack_class = -1;
     task->turn.seat = seat;
     task->stack = seat->region.stack;
+    task->is_unguarded = !task->stack->is_guarded;
     task->compact = (struct weft_compact){ 0 };
     return true;
 }

@@ -55,7 +55,7 @@ static inline struct weft_seat *weft_usual_seat(const struct weft_thread *thread
                                                 const struct weft_task *self, uint32_t unusual)
 {
     struct weft_seat *seat = weft_get(&thread->seat);
-    if (!seat || weft_get(&thread->budget) == 0)
+    if (!seat || thread->budget == 0)
         return NULL;
     /* One test of what is hardly ever so. */
     unusual |= weft_get(&weft_trace_session);
@@ -76,7 +76,7 @@ static inline struct weft_task *weft_usual_next(const struct weft_seat *seat)
 static inline void weft_usual_count(struct weft_thread *thread, struct weft_seat *seat)
 {
     weft_seat_count_turn(seat);
-    weft_thread_count_turn(thread);
+    thread->budget--;
 }
 
 /* Switches, and comes back with its next turn: on which thread. (What is known before is best asked

@@ -398,7 +398,7 @@ bool weft_view_enter_here(struct weft_thread *thread, struct weft_task *self,
                           struct weft_dispatcher *d)
 {
     const struct weft_seat *seat = weft_get(&thread->seat);
-    if (d->ops != &view_ops || thread->loop || weft_get(&thread->budget) == 0 || !seat)
+    if (d->ops != &view_ops || thread->loop || thread->budget == 0 || !seat)
         return false;
     struct weft_view *view = view_of(d);
     bool is_usual = view->parent == &seat->pool->base &&
@@ -412,8 +412,7 @@ bool weft_view_enter_here(struct weft_thread *thread, struct weft_task *self,
     weft_bias_release(&view->lock, thread->holder, WEFT_BIAS_VIEW);
     if (!is_free)
         return false;
-    /* So that every so often others have a turn. */
-    weft_thread_count_turn(thread);
+    thread->budget--; /* so that every so often others have a turn */
     thread->own_loop = (struct weft_view_loop){ .view = view, .thread = thread };
     thread->loop = &thread->own_loop;
     return true;

@@ -238,11 +238,10 @@ static bool is_closing(struct weft_dispatcher *pool)
     return weft_view_serial(pool, NULL, &none) == -ENODEV;
 }
 
-/* So its first thread has been told: it comes to the next turn by way of that. */
+/* Its first seat has been taken from the thread that sat there. */
 static bool is_halted(const struct weft_pool *pool)
 {
-    const struct weft_thread *thread = pool->seats[0].thread;
-    return !thread || thread->budget == 0;
+    return !pool->seats[0].thread;
 }
 
 static int free_it(void *arg)

@@ -516,6 +516,29 @@ static void an_overflow_without_a_guard_is_found_at_the_next_park(void **state)
     assert_dies(overflow, NULL, "stack overflow in coroutine '");
 }
 
+static int launch_compact(void *arg)
+{
+    struct weft_task_opts opts = { .compact = true };
+    struct weft_scope scope;
+    weft_scope_open(&scope);
+    weft_launch_opts(&scope, NULL, go_deep, arg, &opts);
+    return weft_scope_close(&scope, 0);
+}
+
+static int overflow_region(void *arg)
+{
+    weft_stack_guard_set(WEFT_GUARD_NONE);
+    return weft_run(launch_compact, arg);
+}
+
+static void so_it_is_on_a_region(void **state)
+{
+    (void)state;
+    if (TEST_IS_SLOW)
+        skip(); /* as above */
+    assert_dies(overflow_region, NULL, "stack overflow in coroutine '");
+}
+
 static int take_unreserved(void *arg)
 {
     (void)arg;
@@ -550,6 +573,7 @@ int main(void)
         stack_unit_test(guards_by_mprotect_leave_the_program_its_mappings),
         stack_unit_test(an_unguarded_stack_is_looked_at),
         stack_unit_test(an_overflow_without_a_guard_is_found_at_the_next_park),
+        stack_unit_test(so_it_is_on_a_region),
         stack_unit_test(taking_without_a_reservation_ends_the_program),
     };
     return berth_test_main(tests, NULL, NULL);
