@@ -159,8 +159,10 @@ static void make_built_in(struct berth_core *core, const char *name, struct bert
 {
     if (dispatcher_find(core, slice_of(name)))
         return;
-    dispatcher_on_set(core, &(struct berth_ev_dispatcher_set){
-                                .name = slice_of(name), .has_limit = true, .limit = limit });
+    dispatcher_on_set(core, &(struct berth_ev_dispatcher_set){ .name = slice_of(name),
+                                                               .has_limit = true,
+                                                               .limit = limit,
+                                                               .changed_by = slice_of("broker") });
 }
 
 int berth_core_start(struct berth_core *core, int64_t now_ms, int64_t wall_us)

@@ -2,16 +2,18 @@
 #include "dispatcher.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 #include "batch.h"
 #include "match.h"
 #include "out.h"
 
-#define DEFAULT_MAX_ATTEMPTS   5
-#define DEFAULT_BACKOFF_MS     1000
-#define DEFAULT_BACKOFF_MS_MAX (10 * 60 * 1000)
-#define DEFAULT_GRACE_MS       5000
-#define CORES_MIN              2
+#define DEFAULT_MAX_ATTEMPTS 5
+#define DEFAULT_GRACE_MS     5000
+#define DEFAULT_WEIGHT       1
+#define DEFAULT_RETENTION_MS (INT64_C(7) * 24 * 60 * 60 * 1000)
+#define DEFAULT_RETENTION    100000
+#define CORES_MIN            2
 
 struct dispatcher *dispatcher_find(const struct berth_core *core, struct berth_slice name)
 {
@@ -30,9 +32,12 @@ void dispatcher_defaults(struct berth_dispatcher_record *ret_record)
     *ret_record = (struct berth_dispatcher_record){
         .limit = { .kind = BERTH_LIMIT_NUMBER, .value = 0 },
         .max_attempts = DEFAULT_MAX_ATTEMPTS,
-        .backoff_ms = DEFAULT_BACKOFF_MS,
-        .backoff_ms_max = DEFAULT_BACKOFF_MS_MAX,
+        .backoff_ms = BERTH_DEFAULT_BACKOFF_MS,
+        .backoff_ms_max = BERTH_DEFAULT_BACKOFF_MS_MAX,
         .grace_ms = DEFAULT_GRACE_MS,
+        .weight = DEFAULT_WEIGHT,
+        .retention_ms = DEFAULT_RETENTION_MS,
+        .retention_count = DEFAULT_RETENTION,
     };
 }
 
@@ -124,6 +129,16 @@ static struct berth_dispatcher_record newest(const struct dispatcher *dispatcher
     return dispatcher->changes ? dispatcher->wanted : dispatcher->record;
 }
 
+static void sign(const struct berth_core *core, struct berth_dispatcher_record *record,
+                 struct berth_slice changed_by)
+{
+    BERTH_ASSERT(changed_by.bytes < sizeof record->changed_by);
+    memset(record->changed_by, 0, sizeof record->changed_by);
+    if (changed_by.bytes)
+        memcpy(record->changed_by, changed_by.data, changed_by.bytes);
+    record->changed_us = core->wall_us;
+}
+
 static void change(struct berth_core *core, struct dispatcher *dispatcher,
                    const struct berth_dispatcher_record *wanted, uint64_t peer, uint64_t request)
 {
@@ -136,6 +151,37 @@ static void change(struct berth_core *core, struct dispatcher *dispatcher,
         return; /* of the configuration; or no memory, and it is asked again */
     pending->dispatcher = wanted->id;
     pending_put(core, pending);
+}
+
+static void apply_limits(struct berth_dispatcher_record *record,
+                         const struct berth_ev_dispatcher_set *set)
+{
+    if (set->has_weight)
+        record->weight = set->weight;
+    if (set->has_group_limit)
+        record->group_limit = set->group_limit;
+    if (set->has_rate) {
+        record->rate_count = set->rate_count;
+        record->rate_ms = set->rate_ms;
+    }
+    if (set->has_burst)
+        record->burst = set->burst;
+    if (set->has_max_queued)
+        record->max_queued = set->max_queued;
+    if (set->has_hold)
+        record->hold = (uint8_t)set->hold;
+    if (set->has_on_lost)
+        record->on_lost = (uint8_t)set->on_lost;
+    if (set->has_jitter)
+        record->no_jitter = set->no_jitter;
+    if (set->has_queue_timeout)
+        record->queue_timeout_ms = set->queue_timeout_ms;
+    if (set->has_deadline)
+        record->deadline_ms = set->deadline_ms;
+    if (set->has_retention)
+        record->retention_ms = set->retention_ms;
+    if (set->has_retention_count)
+        record->retention_count = set->retention_count;
 }
 
 static void apply(struct berth_dispatcher_record *record, const struct berth_ev_dispatcher_set *set)
@@ -152,6 +198,7 @@ static void apply(struct berth_dispatcher_record *record, const struct berth_ev_
         record->timeout_ms = set->timeout_ms;
     if (set->has_grace)
         record->grace_ms = set->grace_ms;
+    apply_limits(record, set);
 }
 
 static void refuse(struct berth_core *core, const struct berth_ev_dispatcher_set *set, int code,
@@ -159,6 +206,59 @@ static void refuse(struct berth_core *core, const struct berth_ev_dispatcher_set
 {
     if (set->peer)
         out_error(core, set->peer, set->request, code, field, message);
+}
+
+/* Whether `id` is `dispatcher` or one of its ancestors, as they will be when all is stored. */
+static bool is_at_or_above(const struct berth_core *core, const struct dispatcher *dispatcher,
+                           uint32_t id)
+{
+    for (unsigned depth = 0; dispatcher && depth < DISPATCHERS_MAX; depth++) {
+        if (dispatcher->record.id == id)
+            return true;
+        dispatcher = dispatcher_find_id(core, newest(dispatcher).parent);
+    }
+    return false;
+}
+
+/* The parent that is asked for, if one is. False: it was refused. */
+static bool apply_parent(struct berth_core *core, const struct berth_ev_dispatcher_set *set,
+                         struct berth_dispatcher_record *record)
+{
+    if (!set->has_parent)
+        return true;
+    record->parent = 0;
+    if (!set->parent.bytes)
+        return true;
+    const struct dispatcher *parent = dispatcher_find(core, set->parent);
+    int name_bytes = (int)set->parent.bytes;
+    const char *name = set->parent.data;
+    if (!parent) {
+        refuse(core, set, BERTH_ENOTFOUND, "parent",
+               out_text(core, "parent: dispatcher '%.*s' does not exist", name_bytes, name));
+        return false;
+    }
+    if (is_at_or_above(core, parent, record->id)) {
+        refuse(core, set, BERTH_EVALUE, "parent",
+               out_text(core, "parent '%.*s' is '%s' itself or stands below it", name_bytes, name,
+                        record->name));
+        return false;
+    }
+    record->parent = parent->record.id;
+    return true;
+}
+
+/* What no single value shows. Two that were there before are left alone. */
+static bool check_backoff(struct berth_core *core, const struct berth_ev_dispatcher_set *set,
+                          const struct berth_dispatcher_record *record)
+{
+    if ((!set->has_backoff && !set->has_backoff_max) ||
+        record->backoff_ms <= record->backoff_ms_max)
+        return true;
+    refuse(core, set, BERTH_EVALUE, set->has_backoff ? "backoff" : "backoff_max",
+           out_text(core,
+                    "backoff %" PRId64 " ms: allowed is 0 to backoff_max, which is %" PRId64 " ms",
+                    record->backoff_ms, record->backoff_ms_max));
+    return false;
 }
 
 void dispatcher_on_set(struct berth_core *core, const struct berth_ev_dispatcher_set *set)
@@ -176,15 +276,19 @@ void dispatcher_on_set(struct berth_core *core, const struct berth_ev_dispatcher
         dispatcher_defaults(&record);
         record.id = core->next_dispatcher_id;
         memcpy(record.name, set->name.data, set->name.bytes);
-        dispatcher = dispatcher_new(core, &record);
-        if (!dispatcher) {
-            refuse(
-                core, set, BERTH_EFULL, "name",
-                out_text(core, "no room for another dispatcher: there may be %u", DISPATCHERS_MAX));
-            return;
-        }
     }
+    struct berth_dispatcher_record made = record;
     apply(&record, set);
+    if (!apply_parent(core, set, &record) || !check_backoff(core, set, &record))
+        return;
+    if (!dispatcher)
+        dispatcher = dispatcher_new(core, &made);
+    if (!dispatcher) {
+        refuse(core, set, BERTH_EFULL, "name",
+               out_text(core, "no room for another dispatcher: there may be %u", DISPATCHERS_MAX));
+        return;
+    }
+    sign(core, &record, set->changed_by);
     change(core, dispatcher, &record, set->peer, set->request);
 }
 
@@ -199,6 +303,7 @@ void dispatcher_on_pause(struct berth_core *core, const struct berth_ev_dispatch
     }
     struct berth_dispatcher_record record = newest(dispatcher);
     record.is_paused = pause->is_paused;
+    sign(core, &record, pause->changed_by);
     change(core, dispatcher, &record, pause->peer, pause->request);
 }
 

@@ -85,7 +85,8 @@ struct berth_do_jobs {
 
 struct berth_dispatcher_view {
     struct berth_dispatcher_record record;
-    int64_t effective_limit; /* -1: none */
+    struct berth_slice parent; /* its name; "": none */
+    int64_t effective_limit;   /* -1: none */
     uint64_t running, ready, scheduled, retrying, dead, completed_total;
     int64_t oldest_ready_us; /* 0: none */
 };

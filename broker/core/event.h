@@ -14,6 +14,7 @@
 #include "record.h"
 
 #define BERTH_SUBMIT_JOBS_MAX 10000
+#define BERTH_JOB_AFTER_MAX   1000 /* jobs that one job waits for */
 
 enum berth_event_type {
     /* From clients. */
@@ -41,6 +42,12 @@ enum berth_event_type {
     BERTH_EV_TURN, /* the end of a turn: timers that are due, matching, one message per session */
 };
 
+/* What a submit does whose unique key a live job has. */
+enum berth_on_conflict {
+    BERTH_ON_CONFLICT_REJECT = 0,
+    BERTH_ON_CONFLICT_EXISTING, /* answers that job's id */
+};
+
 struct berth_submit_item {
     uint32_t dispatcher, handler; /* indices into the event's tables */
     int32_t priority;             /* -100..100 */
@@ -49,6 +56,16 @@ struct berth_submit_item {
     int64_t timeout_ms;           /* 0: the dispatcher's */
     struct berth_slice key;       /* "": none */
     struct berth_slice body;
+    /* What few jobs bring: zero and "" in the others. */
+    struct berth_slice group;
+    int64_t run_at_us;                  /* instead of a delay */
+    int64_t queue_timeout_ms;           /* 0: the dispatcher's */
+    int64_t deadline_ms;                /* from the submit on; 0: the dispatcher's */
+    int64_t backoff_ms, backoff_ms_max; /* 0: the dispatcher's */
+    struct berth_slice unique;
+    enum berth_on_conflict on_conflict;
+    const uint64_t *after; /* jobs that must have completed; at most BERTH_JOB_AFTER_MAX */
+    size_t after_count;
 };
 
 struct berth_ev_submit {
@@ -79,15 +96,29 @@ struct berth_ev_dispatcher_set {
     uint64_t peer, request; /* peer 0: seeded by the configuration; never answered */
     struct berth_slice name;
     bool has_limit, has_max_attempts, has_backoff, has_backoff_max, has_timeout, has_grace;
+    bool has_parent, has_weight, has_group_limit, has_rate, has_burst, has_max_queued, has_hold,
+        has_on_lost, has_jitter, has_queue_timeout, has_deadline, has_retention,
+        has_retention_count;
     struct berth_limit limit;
     uint32_t max_attempts;
     int64_t backoff_ms, backoff_ms_max, timeout_ms, grace_ms;
+    struct berth_slice parent; /* its name; "": none */
+    uint32_t weight, group_limit, burst, max_queued;
+    uint32_t rate_count; /* rate: both, or both 0 */
+    int64_t rate_ms;
+    enum berth_hold hold;
+    enum berth_on_lost on_lost;
+    bool no_jitter;
+    int64_t queue_timeout_ms, deadline_ms, retention_ms;
+    uint64_t retention_count;
+    struct berth_slice changed_by; /* at most 64 bytes; "": not known */
 };
 
 struct berth_ev_dispatcher_pause {
     uint64_t peer, request;
     struct berth_slice name;
     bool is_paused;
+    struct berth_slice changed_by; /* as above */
 };
 
 struct berth_ev_query { /* DISPATCHER_GET (name "": all) WORKER_LIST STATUS */

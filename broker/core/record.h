@@ -19,6 +19,22 @@
 #define BERTH_NAME_BYTES    65 /* 64 and the NUL */
 #define BERTH_KEY_BYTES_MAX 255
 
+/* What of an attempt counts against the limits while it is suspended. */
+enum berth_hold {
+    BERTH_HOLD_JOB = 0, /* the job, from its start to its end */
+    BERTH_HOLD_RUNNING, /* what runs: a suspended attempt gives its slot back */
+};
+
+/* What becomes of an attempt whose worker is lost. */
+enum berth_on_lost {
+    BERTH_ON_LOST_RECLAIM = 0, /* its job runs again */
+    BERTH_ON_LOST_HOLD,        /* it keeps its slot until somebody says that it is gone */
+};
+
+/* What a new dispatcher has unless told otherwise. */
+#define BERTH_DEFAULT_BACKOFF_MS     1000
+#define BERTH_DEFAULT_BACKOFF_MS_MAX (10 * 60 * 1000)
+
 struct berth_dispatcher_record {
     uint32_t id; /* from 1, never used again */
     char name[BERTH_NAME_BYTES];
@@ -28,6 +44,21 @@ struct berth_dispatcher_record {
     int64_t backoff_ms, backoff_ms_max;
     int64_t timeout_ms; /* of one attempt; 0: none */
     int64_t grace_ms;
+    uint32_t parent;      /* id; 0: independent */
+    uint32_t weight;      /* 1..1000 */
+    uint32_t group_limit; /* attempts at once for each group; 0: none */
+    uint32_t rate_count;  /* starts in each rate_ms, in the whole cluster; 0: none */
+    int64_t rate_ms;      /* 1000 60000 3600000 86400000; 0: none */
+    uint32_t burst;       /* tokens, to 1,000,000; 0: none asked for: then 1 */
+    uint32_t max_queued;  /* scheduled, ready and retrying jobs, of it alone; 0: none */
+    uint8_t hold;         /* enum berth_hold */
+    uint8_t on_lost;      /* enum berth_on_lost */
+    bool no_jitter;       /* the whole backoff, nothing drawn */
+    int64_t queue_timeout_ms, deadline_ms; /* of jobs that bring none; 0: none */
+    int64_t retention_ms;                  /* of ended jobs; 1.. */
+    uint64_t retention_count;              /* of ended jobs */
+    int64_t changed_us;                    /* when it was made or changed last; 0: not known */
+    char changed_by[BERTH_NAME_BYTES];     /* "USER@HOST", "config", "broker"; "": not known */
 };
 
 struct berth_session_record {
@@ -78,6 +109,16 @@ struct berth_job_record {
     struct berth_slice
         body; /* a packed Body; when loading beyond the body budget: data NULL, bytes true */
 
+    /* What few jobs bring: zero and "" in the others. */
+    struct berth_slice group;           /* 1..255 bytes of UTF-8 */
+    struct berth_slice unique;          /* a key that one live job may have; 1..255 bytes */
+    struct berth_slice after;           /* the jobs it waits for: 8 bytes each, little-endian */
+    int64_t deadline_us;                /* not later */
+    int64_t queue_timeout_ms;           /* in READY at most; 0: the dispatcher's */
+    int64_t backoff_ms, backoff_ms_max; /* 0: the dispatcher's */
+    uint64_t parent;                    /* the job whose attempt submitted it; 0: none */
+    uint32_t parent_ordinal;            /* its place among that one's children, from 1 */
+
     /* Zero in an arrival. */
     enum berth_state state; /* SCHEDULED READY RETRYING, or how it ended */
     uint32_t attempt;       /* attempts begun */
@@ -103,7 +144,7 @@ struct berth_end_record {
     enum berth_state state; /* COMPLETED DEAD CANCELLED */
     uint32_t attempt, failures, deaths;
     int64_t finished_us;
-    struct berth_attempt_record last;
+    struct berth_attempt_record last; /* id 0: no attempt ended with it, and the stored one stays */
 };
 
 enum berth_record_type {

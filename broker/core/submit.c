@@ -12,6 +12,7 @@
 #include "out.h"
 
 #define SEED_BODY      3
+#define SEED_RARE      4
 #define TEXT_BYTES_MAX 256
 
 /* A submit that is being taken. */
@@ -88,6 +89,35 @@ static bool begin(struct berth_core *core, const struct berth_ev_submit *event,
     return true;
 }
 
+static bool has_rare_options(const struct berth_submit_item *item)
+{
+    return item->group.bytes || item->run_at_us || item->queue_timeout_ms || item->deadline_ms ||
+           item->backoff_ms || item->backoff_ms_max || item->unique.bytes || item->on_conflict ||
+           item->after_count;
+}
+
+/* Of a job without them it stays what it was before there were any: a key that the store has from
+ * then is still recognised. */
+static struct berth_hash128 add_rare_options(struct berth_hash128 hash,
+                                             const struct berth_submit_item *item)
+{
+    struct berth_slice after = { item->after, item->after_count * sizeof *item->after };
+    struct {
+        struct berth_hash128 common, group, unique, after;
+        int64_t run_at_us, queue_timeout_ms, deadline_ms, backoff_ms, backoff_ms_max, on_conflict;
+    } all = { .common = hash,
+              .group = berth_hash128(item->group, SEED_RARE),
+              .unique = berth_hash128(item->unique, SEED_RARE),
+              .after = berth_hash128(after, SEED_RARE),
+              .run_at_us = item->run_at_us,
+              .queue_timeout_ms = item->queue_timeout_ms,
+              .deadline_ms = item->deadline_ms,
+              .backoff_ms = item->backoff_ms,
+              .backoff_ms_max = item->backoff_ms_max,
+              .on_conflict = item->on_conflict };
+    return berth_hash128((struct berth_slice){ .data = &all, .bytes = sizeof all }, SEED_RARE);
+}
+
 /* What makes two submits the same: handler, options, body. */
 static struct berth_hash128 body_hash(const struct berth_submit_item *item,
                                       struct berth_slice handler)
@@ -101,7 +131,9 @@ static struct berth_hash128 body_hash(const struct berth_submit_item *item,
               .delay_ms = item->delay_ms,
               .max_attempts = item->max_attempts,
               .timeout_ms = item->timeout_ms };
-    return berth_hash128((struct berth_slice){ .data = &all, .bytes = sizeof all }, SEED_BODY);
+    struct berth_hash128 hash =
+        berth_hash128((struct berth_slice){ .data = &all, .bytes = sizeof all }, SEED_BODY);
+    return has_rare_options(item) ? add_rare_options(hash, item) : hash;
 }
 
 static struct berth_submitted_item submit_one(struct berth_core *core,
@@ -157,6 +189,39 @@ static struct berth_submitted_item repeat(struct berth_core *core, const struct 
 
 /* ---- a new job ---- */
 
+/* The ids as the record has them: little-endian, on every machine. */
+static bool write_after(struct berth_core *core, const struct berth_submit_item *item,
+                        struct berth_slice *ret_after)
+{
+    if (!item->after_count)
+        return true;
+    size_t bytes = item->after_count * sizeof *item->after;
+    uint8_t *packed = berth_arena_alloc(core->open->arena, bytes);
+    for (size_t i = 0; packed && i < bytes; i++)
+        packed[i] = (uint8_t)(item->after[i / 8] >> 8 * (i % 8));
+    *ret_after = (struct berth_slice){ packed, bytes };
+    return packed;
+}
+
+static bool write_rare_options(struct berth_core *core, const struct arrival *arrival,
+                               struct berth_job_record *job)
+{
+    const struct berth_submit_item *item = arrival->item;
+    int64_t deadline_ms =
+        item->deadline_ms ? item->deadline_ms : arrival->dispatcher->record.deadline_ms;
+    if (item->run_at_us)
+        job->run_at_us = item->run_at_us;
+    if (deadline_ms)
+        job->deadline_us = core->wall_us + deadline_ms * 1000;
+    job->queue_timeout_ms = item->queue_timeout_ms;
+    job->backoff_ms = item->backoff_ms;
+    job->backoff_ms_max = item->backoff_ms_max;
+    job->group = item->group;
+    job->unique = item->unique;
+    return batch_try_copy(core, &job->group) && batch_try_copy(core, &job->unique) &&
+           write_after(core, item, &job->after);
+}
+
 /* False: no memory. */
 static bool write_arrival(struct berth_core *core, const struct arrival *arrival, uint64_t id)
 {
@@ -181,7 +246,8 @@ static bool write_arrival(struct berth_core *core, const struct arrival *arrival
     };
     memcpy(record->job.key.body_hash, &arrival->body, sizeof record->job.key.body_hash);
     if (batch_try_copy(core, &record->job.handler) &&
-        batch_try_copy(core, &record->job.key.bytes) && batch_try_copy(core, &record->job.body))
+        batch_try_copy(core, &record->job.key.bytes) && batch_try_copy(core, &record->job.body) &&
+        write_rare_options(core, arrival, &record->job))
         return true;
     batch_undo(core);
     return false;
@@ -224,9 +290,25 @@ static bool make_all(struct berth_core *core, const struct arrival *arrival, uin
     return false;
 }
 
+/* What a job does not bring its dispatcher has: a pair that makes no sense shows only here. */
+static bool is_backoff_sound(const struct arrival *arrival, int64_t *ret_backoff_ms,
+                             int64_t *ret_backoff_ms_max)
+{
+    const struct berth_submit_item *item = arrival->item;
+    const struct berth_dispatcher_record *settings = &arrival->dispatcher->record;
+    *ret_backoff_ms = item->backoff_ms ? item->backoff_ms : settings->backoff_ms;
+    *ret_backoff_ms_max = item->backoff_ms_max ? item->backoff_ms_max : settings->backoff_ms_max;
+    return (!item->backoff_ms && !item->backoff_ms_max) || *ret_backoff_ms <= *ret_backoff_ms_max;
+}
+
 static struct berth_submitted_item take_in(struct berth_core *core, const struct arrival *arrival,
                                            struct pending *answer)
 {
+    int64_t backoff_ms, backoff_ms_max;
+    if (!is_backoff_sound(arrival, &backoff_ms, &backoff_ms_max))
+        return refusal(BERTH_EVALUE, "backoff",
+                       say(answer, "backoff %lld ms: allowed is 0 to backoff_max, which is %lld ms",
+                           (long long)backoff_ms, (long long)backoff_ms_max));
     if (!batch_takes_arrivals(core))
         return submit_refusal_full();
     if (core->jobs.used >= core->jobs.count_max)

@@ -140,8 +140,10 @@ static void view_dispatcher(const struct berth_core *core, const struct dispatch
                             struct berth_dispatcher_view *ret_view)
 {
     uint64_t limit = dispatcher_limit(core, dispatcher);
+    const struct dispatcher *parent = dispatcher_find_id(core, dispatcher->record.parent);
     *ret_view = (struct berth_dispatcher_view){
         .record = dispatcher->record,
+        .parent = slice_of(parent ? parent->record.name : ""),
         .effective_limit = limit > INT64_MAX ? -1 : (int64_t)limit,
         .running = dispatcher->running,
         .ready = dispatcher->count[JOB_READY],

@@ -291,6 +291,16 @@ static void send_submit(struct fixture *f, uint64_t request, const struct submit
             .key = text(item->key ? item->key : ""),
             .body = item->body ? text(item->body)
                                : (struct berth_slice){ &bodies[i], sizeof bodies[i] },
+            .group = text(item->group ? item->group : ""),
+            .unique = text(item->unique ? item->unique : ""),
+            .run_at_us = item->run_at_us,
+            .queue_timeout_ms = item->queue_timeout_ms,
+            .deadline_ms = item->deadline_ms,
+            .backoff_ms = item->backoff_ms,
+            .backoff_ms_max = item->backoff_ms_max,
+            .on_conflict = item->on_conflict,
+            .after = item->after,
+            .after_count = item->after_count,
         };
     }
     step(f, (struct berth_event){ .type = BERTH_EV_SUBMIT,

@@ -117,6 +117,11 @@ struct submit {
     int32_t priority;
     int64_t delay_ms, timeout_ms;
     uint32_t max_attempts;
+    const char *group, *unique;
+    int64_t run_at_us, queue_timeout_ms, deadline_ms, backoff_ms, backoff_ms_max;
+    enum berth_on_conflict on_conflict;
+    const uint64_t *after;
+    size_t after_count;
 };
 /* Requests return their number. */
 uint64_t submit_many(struct fixture *f, const struct submit *items, size_t count);

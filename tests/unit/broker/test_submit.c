@@ -54,6 +54,89 @@ static void the_record_holds_all_that_came_with_the_job(void **state)
     assert_int_equal(job->state, 0);
 }
 
+static void the_record_holds_the_options_that_few_jobs_bring(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t after[] = { 7, UINT64_C(1) << 52 };
+    submit(f, (struct submit){ .group = "tenant",
+                               .unique = "alice",
+                               .run_at_us = f->wall_us + 5 * SECOND_US,
+                               .queue_timeout_ms = 300000,
+                               .deadline_ms = 60000,
+                               .backoff_ms = 250,
+                               .backoff_ms_max = 1000,
+                               .on_conflict = BERTH_ON_CONFLICT_EXISTING,
+                               .after = after,
+                               .after_count = 2 });
+    assert_true(close_batch(f));
+
+    const struct berth_job_record *job = &f->away->records[0].job;
+    assert_true(slice_is(job->group, "tenant"));
+    assert_true(slice_is(job->unique, "alice"));
+    assert_int_equal(job->run_at_us, f->wall_us + 5 * SECOND_US);
+    assert_int_equal(job->queue_timeout_ms, 300000);
+    assert_int_equal(job->deadline_us, f->wall_us + 60 * SECOND_US);
+    assert_int_equal(job->backoff_ms, 250);
+    assert_int_equal(job->backoff_ms_max, 1000);
+    static const uint8_t packed[] = { 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0 };
+    assert_int_equal(job->after.bytes, sizeof packed);
+    assert_memory_equal(job->after.data, packed, sizeof packed);
+    assert_int_equal(job->parent + job->parent_ordinal, 0);
+}
+
+static void a_job_without_a_deadline_has_its_dispatchers(void **state)
+{
+    struct fixture *f = *state;
+    set(f, (struct berth_ev_dispatcher_set){ .has_deadline = true, .deadline_ms = 1000 }, "io");
+    store_all(f);
+    submit(f, (struct submit){ .dispatcher = "io" });
+    submit(f, (struct submit){ .dispatcher = "io", .deadline_ms = 5 });
+    assert_true(close_batch(f));
+
+    assert_int_equal(f->away->records[0].job.deadline_us, f->wall_us + SECOND_US);
+    assert_int_equal(f->away->records[1].job.deadline_us, f->wall_us + 5000);
+}
+
+static void a_job_at_a_time_waits_for_it_and_one_in_the_past_does_not(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t later = given_job(f, (struct submit){ .run_at_us = f->wall_us + SECOND_US });
+    uint64_t earlier = given_job(f, (struct submit){ .run_at_us = f->wall_us - SECOND_US });
+    assert_int_equal(job_of(f, later)->state, JOB_SCHEDULED);
+    assert_int_equal(job_of(f, earlier)->state, JOB_READY);
+
+    turn_after(f, 1000);
+    assert_int_equal(job_of(f, later)->state, JOB_READY);
+}
+
+static void a_backoff_above_the_longest_is_refused_whoever_has_it(void **state)
+{
+    struct fixture *f = *state;
+    const struct {
+        int64_t ms, ms_max;
+        const char *says; /* NULL: it is taken */
+    } cases[] = {
+        { 600001, 0, "backoff 600001 ms: allowed is 0 to backoff_max, which is 600000 ms" },
+        { 0, 999, "backoff 1000 ms: allowed is 0 to backoff_max, which is 999 ms" },
+        { 600001, 600001, NULL },
+        { 600000, 0, NULL },
+        { 0, 1000, NULL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t request = submit(
+            f, (struct submit){ .backoff_ms = cases[i].ms, .backoff_ms_max = cases[i].ms_max });
+        store_all(f);
+        assert_int_equal(submitted(f, request) == 0, cases[i].says != NULL);
+        if (!cases[i].says)
+            continue;
+        const struct berth_do_error *refusal =
+            &answer(f, request, BERTH_DO_SUBMITTED)->submitted.items[0].refusal;
+        assert_int_equal(refusal->code, BERTH_EVALUE);
+        assert_string_equal(refusal->field, "backoff");
+        assert_string_equal(refusal->message, cases[i].says);
+    }
+}
+
 static void a_submit_without_a_key_is_stored_under_its_request(void **state)
 {
     struct fixture *f = *state;
@@ -205,23 +288,74 @@ static void a_key_of_the_users_is_one_job_per_dispatcher(void **state)
         given_job(f, (struct submit){ .dispatcher = "io", .key = "k", .body = "b" }), id);
 }
 
+static void options_under_a_key_are_each_one_of_their_own(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t after[] = { 1, 2 };
+    const struct submit items[] = {
+        { .body = "b" },
+        { .body = "b", .group = "g" },
+        { .body = "b", .unique = "g" },
+        { .body = "b", .unique = "g", .on_conflict = BERTH_ON_CONFLICT_EXISTING },
+        { .body = "b", .queue_timeout_ms = 5 },
+        { .body = "b", .deadline_ms = 5 },
+        { .body = "b", .backoff_ms = 5 },
+        { .body = "b", .backoff_ms_max = 5000 },
+        { .body = "b", .run_at_us = 5 },
+        { .body = "b", .after = after, .after_count = 1 },
+        { .body = "b", .after = after, .after_count = 2 },
+    };
+    enum { COUNT = sizeof items / sizeof *items };
+    for (size_t i = 0; i < COUNT; i++) {
+        char key[8];
+        (void)snprintf(key, sizeof key, "k%zu", i);
+        struct submit item = items[i];
+        item.key = key;
+        uint64_t id = given_job(f, item);
+        assert_int_equal(submitted(f, submit(f, item)), id); /* the same again is no conflict */
+        for (size_t j = 0; j < COUNT; j++) {
+            struct submit other = items[j];
+            other.key = key;
+            if (j != i)
+                assert_int_equal(submitted(f, submit(f, other)), 0);
+        }
+    }
+}
+
 static void a_key_with_anything_else_in_it_is_a_conflict(void **state)
 {
+    enum { OTHERS = 16 };
     struct fixture *f = *state;
     const struct submit same = { .key = "k", .body = "b", .priority = 1, .max_attempts = 2 };
     given_job(f, same);
-    struct submit others[6] = { same, same, same, same, same, same };
+    const uint64_t after[] = { 1, 2 };
+    struct submit others[OTHERS];
+    for (size_t i = 0; i < OTHERS; i++)
+        others[i] = same;
     others[0].body = "c";
     others[1].handler = "exec";
     others[2].priority = 2;
     others[3].max_attempts = 3;
     others[4].timeout_ms = 1000;
     others[5].delay_ms = 1000;
+    others[6].group = "g";
+    others[7].run_at_us = 1;
+    others[8].queue_timeout_ms = 1;
+    others[9].deadline_ms = 1;
+    others[10].backoff_ms = 1;
+    others[11].backoff_ms_max = 2000;
+    others[12].unique = "g";
+    others[13].unique = "g";
+    others[13].on_conflict = BERTH_ON_CONFLICT_EXISTING;
+    others[14].after = after;
+    others[14].after_count = 2;
+    others[15].after = after;
+    others[15].after_count = 1;
 
-    uint64_t request = submit_many(f, others, 6);
+    uint64_t request = submit_many(f, others, OTHERS);
 
     const struct berth_do_submitted *answered = &answer(f, request, BERTH_DO_SUBMITTED)->submitted;
-    for (size_t i = 0; i < 6; i++) {
+    for (size_t i = 0; i < OTHERS; i++) {
         assert_int_equal(answered->items[i].id, 0);
         assert_int_equal(answered->items[i].refusal.code, BERTH_ECONFLICT);
         assert_string_equal(answered->items[i].refusal.field, "key");
@@ -464,6 +598,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_submit_is_answered_only_when_it_is_stored),
         TEST(the_record_holds_all_that_came_with_the_job),
+        TEST(the_record_holds_the_options_that_few_jobs_bring),
+        TEST(a_job_without_a_deadline_has_its_dispatchers),
+        TEST(a_job_at_a_time_waits_for_it_and_one_in_the_past_does_not),
+        TEST(a_backoff_above_the_longest_is_refused_whoever_has_it),
         TEST(a_submit_without_a_key_is_stored_under_its_request),
         TEST(ids_grow_and_are_answered_in_order),
         TEST(a_delayed_job_is_scheduled_and_ready_when_its_time_has_come),
@@ -474,6 +612,7 @@ int main(void)
         TEST(a_request_that_is_repeated_gets_the_same_answer),
         TEST(a_repeat_of_what_is_being_stored_waits_for_it),
         TEST(a_key_of_the_users_is_one_job_per_dispatcher),
+        TEST(options_under_a_key_are_each_one_of_their_own),
         TEST(a_key_with_anything_else_in_it_is_a_conflict),
         TEST(the_same_key_twice_in_one_submit_is_one_job),
         TEST(a_key_is_known_after_its_job_has_ended_until_its_window_is_over),
