@@ -87,6 +87,14 @@ void cli_job_json(struct json *json, const struct berth_job *job)
     result_json(json, job);
     error_json(json, job);
     context_json(json, job);
+    if (job->has_array_index)
+        json_u64(json, "array_index", job->array_index);
+    else
+        json_null(json, "array_index");
+    if (job->has_line)
+        json_text(json, "line", job->line);
+    else
+        json_null(json, "line");
 }
 
 static void print_line(const char *name, const char *text)
@@ -137,6 +145,9 @@ void cli_job_print(const struct berth_job *job)
     print_line("dispatcher", job->dispatcher);
     print_line("handler", job->handler);
     print_command(job);
+    if (job->has_array_index)
+        (void)printf("%-12s%" PRIu64 "\n", "array index", job->array_index);
+    print_line("line", job->line);
     print_line("key", job->idempotency_key);
     (void)printf("%-12s%" PRIu32 " of %" PRIu32 "\n", "attempt", job->attempt, job->max_attempts);
     if (job->priority != 0)

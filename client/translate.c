@@ -28,7 +28,10 @@ int berth_pack_body(const struct berth_job_spec *spec, struct berth_buf *bodies,
     struct berth_body body = { .argv = spec->command,
                                .payload = spec->payload,
                                .context = spec->context,
-                               .context_count = spec->context_count };
+                               .context_count = spec->context_count,
+                               .has_array_index = spec->has_array_index,
+                               .array_index = spec->array_index,
+                               .line = spec->line };
     while (spec->command && spec->command[body.argv_count])
         body.argv_count++;
     if (spec->command && body.argv_count == 0)

@@ -162,6 +162,11 @@ static int translate_body(ProtobufCBinaryData packed, struct berth_arena *arena,
     job->payload = body.payload;
     job->context = body.context;
     job->context_count = body.context_count;
+    job->has_array_index = body.has_array_index;
+    job->array_index = body.array_index;
+    job->has_line = body.line != NULL;
+    if (body.line)
+        job->line = body.line;
     return 0;
 }
 
@@ -206,6 +211,7 @@ static int translate_job(const Berth__V1__Job *row, struct berth_arena *arena,
         .run_at_unix_us = row->run_at_us,
         .started_unix_us = row->started_us,
         .finished_unix_us = row->finished_us,
+        .line = "",
     };
     int rc = texts.has_failed ? -ENOMEM : 0;
     if (rc == 0 && row->has_body)

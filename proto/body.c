@@ -85,6 +85,8 @@ static int body_check(const struct berth_body *body, int code, struct berth_erro
         rc = argv_check(body, code, err);
     if (rc == 0)
         rc = context_check(body, code, err);
+    if (rc == 0 && body->line)
+        rc = size_check("line", strlen(body->line), BERTH_LINE_BYTES_MAX, err);
     return rc;
 }
 
@@ -127,6 +129,10 @@ int berth_body_pack(const struct berth_body *body, struct berth_buf *buf, struct
     message.n_context_key = message.n_context_value = body->context_count;
     message.context_key = keys;
     message.context_value = values;
+    message.has_array_index = body->has_array_index;
+    message.array_index = body->array_index;
+    message.has_line = body->line != NULL;
+    message.line = berth_bytes_of(berth_slice_of(body->line));
     return message_append(&message.base, "body", BERTH_BODY_BYTES_MAX, buf, err);
 }
 
@@ -213,10 +219,14 @@ int berth_body_unpack(struct berth_slice packed, struct berth_arena *arena,
         return rc;
     BERTH_ASSERT(base);
     const Berth__V1__Body *message = (const Berth__V1__Body *)base;
-    struct berth_body body = { .payload = berth_slice_from(message->payload) };
+    struct berth_body body = { .payload = berth_slice_from(message->payload),
+                               .has_array_index = message->has_array_index,
+                               .array_index = message->array_index };
     rc = argv_take(message, arena, &body, err);
     if (rc == 0)
         rc = context_take(message, arena, &body, err);
+    if (rc == 0 && message->has_line)
+        rc = text_take(arena, "line", message->line, &body.line, err);
     if (rc == 0)
         rc = body_check(&body, BERTH_EPROTO, err);
     if (rc < 0)

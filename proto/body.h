@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <berth/error.h>
 #include <berth/types.h>
@@ -21,12 +22,16 @@ struct berth_body {
     struct berth_slice payload; /* of a command: its stdin */
     const struct berth_field *context;
     size_t context_count;
+    bool has_array_index;
+    uint64_t array_index; /* of an array of jobs: a command's BERTH_ARRAY_INDEX */
+    const char *line;     /* of a list of lines: a command's BERTH_LINE; NULL: of none */
 };
 
 /* Appends the packed body. The same body always gives the same bytes: a repeat of a submit is
  * recognised by them. Returns 0, or with a sentence that names the field: -EMSGSIZE     more than
  * BERTH_PAYLOAD_BYTES_MAX of payload, BERTH_ARGV_COUNT_MAX arguments, BERTH_CONTEXT_COUNT_MAX
- * fields, BERTH_CONTEXT_BYTES_MAX bytes of them, or BERTH_BODY_BYTES_MAX in all BERTH_EVALUE  an
+ * fields, BERTH_CONTEXT_BYTES_MAX bytes of them, a line of more than BERTH_LINE_BYTES_MAX, or
+ * BERTH_BODY_BYTES_MAX in all BERTH_EVALUE  an
  * empty command, an empty or repeated context key, text that is not UTF-8 -ENOMEM */
 int berth_body_pack(const struct berth_body *body, struct berth_buf *buf, struct berth_error *err);
 

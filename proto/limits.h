@@ -23,7 +23,8 @@
 #define BERTH_RESULT_BYTES_MAX   (BERTH_PAYLOAD_BYTES_MAX + (192u << 10)) /* a packed Result */
 #define BERTH_ARGV_COUNT_MAX     4096
 #define BERTH_CONTEXT_COUNT_MAX  64
-#define BERTH_CONTEXT_BYTES_MAX  4096 /* keys and values together */
+#define BERTH_CONTEXT_BYTES_MAX  4096        /* keys and values together */
+#define BERTH_LINE_BYTES_MAX     (64u << 10) /* of a list of lines, each becoming a job */
 #define BERTH_SUBMIT_JOBS_MAX    10000
 #define BERTH_IDS_MAX            10000 /* in a wait, a cancel, a get */
 #define BERTH_JOBS_ANSWER_MAX    1000  /* rows of one Jobs */

@@ -20,6 +20,8 @@
 
 #define SENTENCE_BYTES_MAX    BERTH_ERROR_MESSAGE_MAX
 #define TRACEPARENT_KEY       "traceparent"
+#define INDEX_TEXT_MAX        24 /* of a number, in decimal */
+#define PLACE_VARIABLES_MAX   2  /* BERTH_ARRAY_INDEX BERTH_LINE */
 #define EXIT_MESSAGE_FORMAT   "the command ended with status %d"
 #define SIGNAL_MESSAGE_FORMAT "the command was ended by signal %d (SIG%s)"
 
@@ -340,6 +342,20 @@ static struct berth_slice traceparent_of(const struct berth_body *body)
     return (struct berth_slice){ 0 };
 }
 
+/* Which one of many it is, as variables; returns how many. */
+static size_t place_of(const struct berth_body *body, char index[static INDEX_TEXT_MAX],
+                       struct berth_field env[static PLACE_VARIABLES_MAX])
+{
+    size_t count = 0;
+    if (body->has_array_index) {
+        (void)snprintf(index, INDEX_TEXT_MAX, "%" PRIu64, body->array_index);
+        env[count++] = (struct berth_field){ "BERTH_ARRAY_INDEX", index };
+    }
+    if (body->line)
+        env[count++] = (struct berth_field){ "BERTH_LINE", body->line };
+    return count;
+}
+
 static void start_command(struct slot *slot, const struct agent_grant *grant)
 {
     const struct berth_body *body = &slot->attempt.body;
@@ -351,11 +367,16 @@ static void start_command(struct slot *slot, const struct agent_grant *grant)
     }
     for (size_t i = 0; i < body->argv_count; i++)
         argv[i] = berth_slice_of(body->argv[i]);
+    char index[INDEX_TEXT_MAX];
+    struct berth_field env[PLACE_VARIABLES_MAX];
+    size_t env_count = place_of(body, index, env);
     const struct exec_command command = { .attempt = grant->attempt,
                                           .job = grant->job,
                                           .number = grant->number,
                                           .dispatcher = grant->dispatcher,
                                           .traceparent = traceparent_of(body),
+                                          .env = env,
+                                          .env_count = env_count,
                                           .argv = argv,
                                           .argv_count = body->argv_count,
                                           .payload = body->payload };

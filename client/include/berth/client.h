@@ -75,6 +75,10 @@ struct berth_job_spec {
     int64_t timeout_ms;    /* of one attempt; 0: the dispatcher's */
     uint32_t max_attempts; /* 0: the dispatcher's */
     int32_t priority;      /* -100 .. 100, higher first */
+    bool has_array_index;  /* it is one of an array: a command has BERTH_ARRAY_INDEX */
+    uint64_t array_index;
+    const char *line; /* it is one of many lines: a command has BERTH_LINE, of at most 64 KiB; NULL:
+                         it is not */
     uint64_t reserved[16];
 };
 
@@ -123,6 +127,10 @@ struct berth_job {
     bool is_out_truncated, is_err_truncated;
     struct berth_slice result; /* the handler's own */
     int64_t submitted_unix_us, run_at_unix_us, started_unix_us, finished_unix_us;
+    bool has_array_index; /* these four are not in lists */
+    uint64_t array_index;
+    bool has_line;
+    const char *line;
 };
 
 void berth_job_free(struct berth_job *job); /* NULL is fine */

@@ -133,6 +133,26 @@ static void a_submit_of_several_parts_is_one_set_of_columns(void **state)
     berth_buf_fini(&bodies[1]);
 }
 
+static void a_body_says_which_one_of_many_it_is(void **state)
+{
+    struct fixture *f = *state;
+    const char *const argv[] = { "date", NULL };
+    const struct berth_job_spec specs[] = {
+        { .command = argv, .has_array_index = true, .array_index = 7 },
+        { .command = argv, .line = "" },
+        { .command = argv },
+    };
+    for (size_t i = 0; i < 3; i++) {
+        struct berth_body body;
+        berth_buf_clear(&f->frame);
+        assert_ok(berth_pack_body(&specs[i], &f->frame, NULL));
+        assert_ok(berth_body_unpack(berth_buf_slice(&f->frame), &f->arena, &body, NULL));
+        assert_int_equal(body.has_array_index, specs[i].has_array_index);
+        assert_int_equal(body.array_index, specs[i].array_index);
+        assert_int_equal(body.line != NULL, specs[i].line != NULL);
+    }
+}
+
 static void columns_that_say_nothing_are_left_out(void **state)
 {
     struct fixture *f = *state;
@@ -267,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_hello_says_who_we_are),
         TEST(a_submit_of_several_parts_is_one_set_of_columns),
+        TEST(a_body_says_which_one_of_many_it_is),
         TEST(columns_that_say_nothing_are_left_out),
         TEST(more_names_than_a_table_holds_do_not_fit),
         TEST(questions_about_jobs_name_their_ids),

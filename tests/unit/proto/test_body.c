@@ -110,6 +110,65 @@ static void empty_body_is_no_bytes_and_back(void **state)
     assert_int_equal(body.context_count, 0);
 }
 
+static void index_and_line_come_out_as_they_went_in(void **state)
+{
+    struct fixture *f = *state;
+    static const uint64_t indices[] = { 0, 1, UINT64_MAX };
+    for (size_t i = 0; i < 3; i++) {
+        struct berth_body body = { .has_array_index = true, .array_index = indices[i] }, again;
+        berth_buf_clear(&f->buf);
+        assert_ok(berth_body_pack(&body, &f->buf, &f->err));
+        assert_ok(berth_body_unpack(berth_buf_slice(&f->buf), &f->arena, &again, &f->err));
+        assert_true(again.has_array_index);
+        assert_int_equal(again.array_index, indices[i]);
+        assert_null(again.line);
+    }
+    static const char *const lines[] = { "", "two words", "\xff\x01" };
+    for (size_t i = 0; i < 3; i++) {
+        struct berth_body body = { .line = lines[i] }, again;
+        berth_buf_clear(&f->buf);
+        assert_ok(berth_body_pack(&body, &f->buf, &f->err));
+        assert_ok(berth_body_unpack(berth_buf_slice(&f->buf), &f->arena, &again, &f->err));
+        assert_false(again.has_array_index);
+        assert_string_equal(again.line, lines[i]);
+    }
+}
+
+static void index_and_line_have_these_bytes(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_body body = { .has_array_index = true, .array_index = 300, .line = "ab" };
+    assert_ok(berth_body_pack(&body, &f->buf, &f->err));
+    assert_int_equal(f->buf.bytes, 7);
+    assert_memory_equal(f->buf.data,
+                        "\x28\xac\x02\x32\x02"
+                        "ab",
+                        7);
+}
+
+static void line_has_a_limit_and_no_nul(void **state)
+{
+    struct fixture *f = *state;
+    char *line = malloc(BERTH_LINE_BYTES_MAX + 2);
+    assert_non_null(line);
+    memset(line, 'a', BERTH_LINE_BYTES_MAX + 1);
+    line[BERTH_LINE_BYTES_MAX] = '\0';
+    assert_ok(berth_body_pack(&(struct berth_body){ .line = line }, &f->buf, &f->err));
+    line[BERTH_LINE_BYTES_MAX] = 'a';
+    line[BERTH_LINE_BYTES_MAX + 1] = '\0';
+    const char *says = "line of 65537 bytes; allowed are 65536: Message too long";
+    assert_not_packed(f, &(struct berth_body){ .line = line }, -EMSGSIZE, says);
+
+    Berth__V1__Body message = BERTH__V1__BODY__INIT;
+    message.has_line = 1;
+    message.line = (ProtobufCBinaryData){ BERTH_LINE_BYTES_MAX + 1, (uint8_t *)line };
+    assert_not_opened(f, given_packed(f, &message), -EMSGSIZE, says);
+    line[1] = '\0';
+    message.line.len = 2;
+    assert_not_opened(f, given_packed(f, &message), BERTH_EPROTO, "line: a NUL is not allowed");
+    free(line);
+}
+
 static void payload_has_a_limit_both_ways(void **state)
 {
     struct fixture *f = *state;
@@ -381,6 +440,9 @@ int main(void)
         TEST(body_comes_out_as_it_went_in),
         TEST(same_body_gives_the_same_bytes),
         TEST(empty_body_is_no_bytes_and_back),
+        TEST(index_and_line_come_out_as_they_went_in),
+        TEST(index_and_line_have_these_bytes),
+        TEST(line_has_a_limit_and_no_nul),
         TEST(payload_has_a_limit_both_ways),
         TEST(body_has_a_limit_in_all),
         TEST(command_has_a_name_and_so_many_arguments),

@@ -314,6 +314,37 @@ static void a_command_leaves_its_output_and_its_status(void **state)
     }
 }
 
+static void a_command_knows_which_one_of_many_it_is(void **state)
+{
+    static const struct {
+        struct berth_body body;
+        const char *out;
+    } rows[] = {
+        { { .has_array_index = true, .array_index = 18446744073709551615u },
+          "18446744073709551615/none\n" },
+        { { .line = "two words" }, "none/two words\n" },
+        { { .line = "" }, "none/\n" },
+        { { 0 }, "none/none\n" },
+    };
+    static const char *const argv[] = { "/bin/sh", "-c",
+                                        "echo ${BERTH_ARRAY_INDEX-none}/\"${BERTH_LINE-none}\"",
+                                        NULL };
+    struct fixture *f = *state;
+    for (uint64_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct berth_body body = rows[i].body;
+        body.argv = argv;
+        body.argv_count = 3;
+        struct berth_arena arena;
+        berth_arena_init(&arena, 1 << 20);
+        start_body(f, i + 1, "exec", &body);
+        struct berth_result result = result_of(await_end(f, NULL), &arena);
+        assert_int_equal(result.out.bytes, strlen(rows[i].out));
+        assert_memory_equal(result.out.data, rows[i].out, result.out.bytes);
+        finish(f);
+        berth_arena_fini(&arena);
+    }
+}
+
 static void a_command_that_is_not_there_failed_and_says_so(void **state)
 {
     struct fixture *f = *state;
@@ -371,6 +402,7 @@ int main(void)
         SLOTS_TEST(an_unknown_handler_is_released),
         SLOTS_TEST(a_body_that_is_none_is_refused_for_ever),
         SLOTS_TEST(a_command_leaves_its_output_and_its_status),
+        SLOTS_TEST(a_command_knows_which_one_of_many_it_is),
         SLOTS_TEST(a_command_that_is_not_there_failed_and_says_so),
         SLOTS_TEST(a_command_without_argv_is_refused_for_ever),
         SLOTS_TEST(a_cancelled_command_is_ended),
