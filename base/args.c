@@ -93,6 +93,19 @@ static const char *flag_of(const void *arg, size_t index)
     return berth_setting_flag(setting, candidates->flags[index]) + 2;
 }
 
+/* The first command that has an option of this name, or NULL. */
+static const struct berth_command *command_with(const struct berth_program *program,
+                                                const char *name, size_t bytes)
+{
+    for (size_t i = 0; i < program->commands_count; i++) {
+        const struct berth_command *command = &program->commands[i];
+        for (size_t s = 0; s < command->settings_count; s++)
+            if (is_flag_name(&command->settings[s], name, bytes))
+                return command;
+    }
+    return NULL;
+}
+
 static int unknown_option(struct walk *walk, const char *name, size_t bytes)
 {
     char flags[2 * BERTH_SETTINGS_MAX + BUILTIN_COUNT][BERTH_FLAG_TEXT_MAX];
@@ -104,7 +117,13 @@ static int unknown_option(struct walk *walk, const char *name, size_t bytes)
     if (near)
         return berth_fail(walk->err, BERTH_EUSAGE, "unknown option '--%s'; did you mean '--%s'?",
                           word, near);
-    const struct berth_command *command = walk->args->command;
+    const struct berth_command *command = walk->args->command, *other = NULL;
+    if (!command && !walk->group)
+        other = command_with(walk->args->program, name, bytes);
+    if (other)
+        return berth_fail(walk->err, BERTH_EUSAGE,
+                          "option '--%s' stands behind its command, as in '%s %s --%s'", word,
+                          walk->args->program->name, other->name, word);
     return berth_fail(walk->err, BERTH_EUSAGE, "unknown option '--%s'; '%s%s%s --help' lists them",
                       word, walk->args->program->name, command ? " " : "",
                       command ? command->name : "");
@@ -168,6 +187,18 @@ static const struct berth_setting *letter_find(const struct berth_args *args, ch
     return NULL;
 }
 
+/* Who writes "-wait" may have meant "--wait". */
+static int unknown_letter(struct walk *walk, const char *shown, const char *letters)
+{
+    for (size_t i = 0; i < settings_count(walk->args); i++)
+        if (letters[1] != '\0' &&
+            is_flag_name(settings_at(walk->args, i), letters, strlen(letters)))
+            return berth_fail(walk->err, BERTH_EUSAGE, "unknown option '-%s'; did you mean '--%s'?",
+                              letters, letters);
+    return berth_fail(walk->err, BERTH_EUSAGE, "unknown option '%s'; '%s --help' lists them", shown,
+                      walk->args->program->name);
+}
+
 static int walk_letters(struct walk *walk, const char *letters)
 {
     for (; *letters != '\0'; letters++) {
@@ -178,9 +209,7 @@ static int walk_letters(struct walk *walk, const char *letters)
             continue;
         }
         if (!setting)
-            return berth_fail(walk->err, BERTH_EUSAGE,
-                              "unknown option '%s'; '%s --help' lists them", shown,
-                              walk->args->program->name);
+            return unknown_letter(walk, shown, letters);
         if (setting->type != BERTH_SETTING_FLAG)
             return letters[1] != '\0' ? give(walk, setting, letters + 1)
                                       : give_next(walk, setting, shown);

@@ -35,13 +35,20 @@ static int apply_i64(const struct berth_setting *setting, const char *what, cons
                            is_unbounded ? INT64_MAX : setting->max, value, err);
 }
 
+static const char *choice_of(const void *arg, size_t index)
+{
+    const struct berth_setting *setting = arg;
+    return setting->choices[index];
+}
+
 static int apply_choice(const struct berth_setting *setting, const char *what, const char *text,
                         int *choice, struct berth_error *err)
 {
     char words[BERTH_ERROR_MESSAGE_MAX];
     size_t used = 0;
+    int count = 0;
     words[0] = '\0';
-    for (int i = 0; setting->choices[i]; i++) {
+    for (int i = 0; setting->choices[i]; i++, count++) {
         if (strcmp(setting->choices[i], text) == 0) {
             *choice = i;
             return 0;
@@ -50,6 +57,10 @@ static int apply_choice(const struct berth_setting *setting, const char *what, c
             used += (size_t)snprintf(words + used, sizeof words - used, "%s%s", i > 0 ? ", " : "",
                                      setting->choices[i]);
     }
+    const char *near = berth_suggest(text, (size_t)count, choice_of, setting);
+    if (near)
+        return berth_fail(err, BERTH_EVALUE, "%s: '%.*s' is not allowed; did you mean '%s'?", what,
+                          SHOWN_MAX, text, near);
     return berth_fail(err, BERTH_EVALUE, "%s: '%.*s' is not allowed; one of %s is wanted", what,
                       SHOWN_MAX, text, words);
 }

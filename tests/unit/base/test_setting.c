@@ -131,6 +131,9 @@ static void a_choice_is_one_of_its_words(void **state)
     assert_rc(apply(&setting, "replace", &target, &err), BERTH_EVALUE);
     assert_string_equal(
         err.message, "--max-attempts: 'replace' is not allowed; one of reject, existing is wanted");
+    assert_rc(apply(&setting, "exisitng", &target, &err), BERTH_EVALUE);
+    assert_string_equal(err.message,
+                        "--max-attempts: 'exisitng' is not allowed; did you mean 'existing'?");
     assert_int_equal(target.choice, 1);
 }
 
