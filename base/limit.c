@@ -78,3 +78,72 @@ const char *berth_limit_format(const struct berth_limit *limit,
     }
     return "unknown";
 }
+
+/* ---- rates ---- */
+
+static const struct {
+    char unit;
+    int64_t ms;
+} periods[] = { { 's', 1000 }, { 'm', 60000 }, { 'h', 3600000 }, { 'd', 86400000 } };
+
+#define PERIOD_COUNT (sizeof periods / sizeof *periods)
+
+/* The milliseconds of "/s" and the like; 0: it is none. */
+static int64_t period_of(const char *text)
+{
+    for (size_t i = 0; i < PERIOD_COUNT; i++)
+        if (text[0] == '/' && text[1] == periods[i].unit && text[2] == '\0')
+            return periods[i].ms;
+    return 0;
+}
+
+int berth_rate_parse(const char *what, const char *text, uint32_t *ret_count, int64_t *ret_ms,
+                     struct berth_error *err)
+{
+    if (strcmp(text, "none") == 0) {
+        *ret_count = 0;
+        *ret_ms = 0;
+        return 0;
+    }
+    char number[BERTH_RATE_TEXT_MAX];
+    size_t digits = strcspn(text, "/");
+    int64_t ms = period_of(text + digits);
+    uint64_t count = 0;
+    if (ms > 0 && digits < sizeof number) {
+        memcpy(number, text, digits);
+        number[digits] = '\0';
+        if (berth_u64_parse(what, number, 1, BERTH_RATE_COUNT_MAX, &count, NULL) < 0)
+            count = 0;
+    }
+    if (count == 0)
+        return berth_fail(err, BERTH_EVALUE,
+                          "%s: '%.*s' is no rate; allowed is N/s, N/m, N/h or N/d with N from 1 to "
+                          "%d, or none",
+                          what, SHOWN_MAX, text, BERTH_RATE_COUNT_MAX);
+    *ret_count = (uint32_t)count;
+    *ret_ms = ms;
+    return 0;
+}
+
+bool berth_rate_is_valid(uint32_t count, int64_t ms)
+{
+    if (count == 0 || ms == 0)
+        return count == 0 && ms == 0;
+    for (size_t i = 0; i < PERIOD_COUNT; i++)
+        if (periods[i].ms == ms)
+            return count <= BERTH_RATE_COUNT_MAX;
+    return false;
+}
+
+const char *berth_rate_format(uint32_t count, int64_t ms, char text[static BERTH_RATE_TEXT_MAX])
+{
+    if (!berth_rate_is_valid(count, ms))
+        return "unknown";
+    for (size_t i = 0; i < PERIOD_COUNT; i++) {
+        if (periods[i].ms != ms)
+            continue;
+        (void)snprintf(text, BERTH_RATE_TEXT_MAX, "%" PRIu32 "/%c", count, periods[i].unit);
+        return text;
+    }
+    return "none";
+}

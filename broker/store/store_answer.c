@@ -68,7 +68,8 @@ int store_answer_add(struct store_answer *answer, const struct berth_job_record 
     leave_out(answer, &copy);
     if (!own(answer, &copy.handler) || !own(answer, &copy.key.bytes) || !own(answer, &copy.body) ||
         !own(answer, &copy.last.worker) || !own(answer, &copy.last.result) ||
-        !own(answer, &copy.last.error_kind) || !own(answer, &copy.last.error_message))
+        !own(answer, &copy.last.error_kind) || !own(answer, &copy.last.error_message) ||
+        !own(answer, &copy.group) || !own(answer, &copy.unique) || !own(answer, &copy.after))
         return -ENOMEM;
     answer->jobs[answer->job_count++] = copy;
     return 0;

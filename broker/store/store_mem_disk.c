@@ -209,7 +209,8 @@ static void copy_slice(char **at, struct berth_slice *slice)
 
 static size_t arrival_bytes(const struct berth_job_record *job)
 {
-    return sizeof(struct mem_job) + job->handler.bytes + job->key.bytes.bytes + job->body.bytes;
+    return sizeof(struct mem_job) + job->handler.bytes + job->key.bytes.bytes + job->body.bytes +
+           job->group.bytes + job->unique.bytes + job->after.bytes;
 }
 
 static size_t last_bytes(const struct berth_attempt_record *last)
@@ -236,6 +237,9 @@ static struct mem_job *arrival_new(const struct berth_job_record *arrival)
     copy_slice(&at, &job->record.handler);
     copy_slice(&at, &job->record.key.bytes);
     copy_slice(&at, &job->record.body);
+    copy_slice(&at, &job->record.group);
+    copy_slice(&at, &job->record.unique);
+    copy_slice(&at, &job->record.after);
     job->record.state = store_arrival_state(arrival);
     return job;
 }
@@ -338,7 +342,8 @@ static void apply_end(struct berth_mem_disk *disk, const struct berth_end_record
     job->record.failures = end->failures;
     job->record.deaths = end->deaths;
     job->record.finished_us = end->finished_us;
-    replace_last(disk, job, &end->last, block);
+    if (end->last.id != 0)
+        replace_last(disk, job, &end->last, block);
     count_end(disk, end);
 }
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/limit.h"
+
 bool store_state_is_live(enum berth_state state)
 {
     return state == BERTH_SCHEDULED || state == BERTH_READY || state == BERTH_RETRYING;
@@ -49,6 +51,27 @@ static const char *attempt_fault(const struct berth_attempt_record *last)
     return NULL;
 }
 
+static bool is_key_or_nothing(struct berth_slice slice)
+{
+    return slice_is_sound(slice) && slice.bytes <= BERTH_KEY_BYTES_MAX;
+}
+
+static const char *rare_options_fault(const struct berth_job_record *job)
+{
+    if (!is_key_or_nothing(job->group))
+        return "its group has not 1 to 255 bytes";
+    if (!is_key_or_nothing(job->unique))
+        return "its unique key has not 1 to 255 bytes";
+    if (!slice_is_sound(job->after) || job->after.bytes % sizeof(uint64_t) != 0)
+        return "what it waits for is no list of ids";
+    if (job->deadline_us < 0 || job->queue_timeout_ms < 0 || job->backoff_ms < 0 ||
+        job->backoff_ms_max < 0)
+        return "one of its times is negative";
+    if (job->parent > STORE_JOB_ID_MAX)
+        return "its parent is outside 0 .. 2^53 - 1";
+    return NULL;
+}
+
 /* What arrivals and stored jobs have in common. */
 static const char *job_head_fault(const struct berth_job_record *job)
 {
@@ -60,7 +83,8 @@ static const char *job_head_fault(const struct berth_job_record *job)
         return "its handler is empty";
     if (job->timeout_ms < 0 || job->run_at_us < 0)
         return "one of its times is negative";
-    return store_key_fault(&job->key);
+    const char *fault = store_key_fault(&job->key);
+    return fault ? fault : rare_options_fault(job);
 }
 
 const char *store_job_fault(const struct berth_job_record *job)
@@ -85,6 +109,26 @@ static const char *arrival_fault(const struct berth_job_record *job)
     return NULL;
 }
 
+static const char *limits_fault(const struct berth_dispatcher_record *dispatcher)
+{
+    if (dispatcher->parent == dispatcher->id)
+        return "its parent is itself";
+    if (dispatcher->weight == 0 || dispatcher->weight > STORE_WEIGHT_MAX)
+        return "its weight is outside 1 .. 1000";
+    if (!berth_rate_is_valid(dispatcher->rate_count, dispatcher->rate_ms))
+        return "its rate is for no second, minute, hour or day";
+    if (dispatcher->burst > STORE_BURST_MAX)
+        return "its burst is outside 0 .. 1,000,000";
+    if (dispatcher->hold > BERTH_HOLD_RUNNING || dispatcher->on_lost > BERTH_ON_LOST_HOLD)
+        return "its hold or on_lost is of an unknown kind";
+    if (dispatcher->queue_timeout_ms < 0 || dispatcher->deadline_ms < 0)
+        return "one of its durations is negative";
+    if (dispatcher->retention_ms <= 0 || dispatcher->retention_count > STORE_RETENTION_COUNT_MAX)
+        return "its retention is outside its range";
+    size_t bytes = strnlen(dispatcher->changed_by, sizeof dispatcher->changed_by);
+    return bytes == sizeof dispatcher->changed_by ? "who changed it has more than 64 bytes" : NULL;
+}
+
 const char *store_dispatcher_fault(const struct berth_dispatcher_record *dispatcher)
 {
     if (dispatcher->id == 0)
@@ -100,7 +144,7 @@ const char *store_dispatcher_fault(const struct berth_dispatcher_record *dispatc
     if (dispatcher->backoff_ms < 0 || dispatcher->backoff_ms_max < 0 ||
         dispatcher->timeout_ms < 0 || dispatcher->grace_ms < 0)
         return "one of its durations is negative";
-    return NULL;
+    return limits_fault(dispatcher);
 }
 
 const char *store_session_fault(const struct berth_session_record *session)

@@ -10,6 +10,11 @@
  * (contract). */
 #define STORE_JOB_ID_MAX ((UINT64_C(1) << 53) - 1)
 
+/* What settings of a dispatcher may be at most. */
+#define STORE_WEIGHT_MAX          1000
+#define STORE_BURST_MAX           1000000
+#define STORE_RETENTION_COUNT_MAX 1000000000
+
 /* NULL, or static text that says what is wrong, for example "its handler is empty". */
 const char *store_record_fault(const struct berth_record *record);
 

@@ -33,6 +33,7 @@ enum sqlite_statement {
     SQL_JOB_CANCEL,
     SQL_JOB_DELETE,
     SQL_DONE_INSERT,
+    SQL_DONE_INSERT_KEPT,
     SQL_DISPATCHER_PUT,
     SQL_SESSION_INSERT,
     SQL_SESSION_DELETE,
@@ -140,7 +141,8 @@ void sqlite_rollback(struct store_sqlite *self);
 #define SQLITE_HEAD_COLUMNS                                                                        \
     "id, dispatcher, state, priority, submitted_us, run_at_us, max_attempts, timeout_ms, attempt," \
     " failures, deaths, is_cancelled, handler, key_kind, key_bytes, key_until_us, body_hash,"      \
-    " last_attempt"
+    " last_attempt, parent, parent_ordinal, deadline_us, queue_timeout_ms, backoff_ms,"            \
+    " backoff_ms_max, group_key, unique_key, after_ids"
 #define SQLITE_LIVE_BODY SQLITE_HEAD_COLUMNS ", 0, body"
 #define SQLITE_LIVE_BARE SQLITE_HEAD_COLUMNS ", length(body), NULL"
 #define SQLITE_TAIL_COLUMNS                                                                        \
@@ -152,6 +154,12 @@ void sqlite_rollback(struct store_sqlite *self);
 /* The row a statement stands on, borrowed until its next step. 0 or BERTH_ESTORE. */
 int sqlite_row_live(sqlite3_stmt *row, struct berth_job_record *ret_job, struct berth_error *err);
 int sqlite_row_job(sqlite3_stmt *row, struct berth_job_record *ret_job, struct berth_error *err);
+/* In the order that sqlite_row_dispatcher reads. */
+#define SQLITE_DISPATCHER_COLUMNS                                                                  \
+    "id, name, limit_kind, limit_value, is_paused, max_attempts, backoff_ms, backoff_ms_max,"      \
+    " timeout_ms, grace_ms, parent, weight, group_limit, rate_count, rate_ms, burst, max_queued,"  \
+    " hold, on_lost, no_jitter, queue_timeout_ms, deadline_ms, retention_ms, retention_count,"     \
+    " changed_us, changed_by"
 int sqlite_row_dispatcher(sqlite3_stmt *row, struct berth_dispatcher_record *ret_dispatcher,
                           struct berth_error *err);
 int sqlite_row_session(sqlite3_stmt *row, struct berth_session_record *ret_session,

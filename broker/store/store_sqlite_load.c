@@ -96,11 +96,8 @@ int sqlite_load(struct store_blocking *backend, const struct berth_store_visitor
                          .visitor = visitor,
                          .body_bytes_left = visitor->body_bytes_budget,
                          .err = err };
-    int rc =
-        visit_rows(&load,
-                   "SELECT id, name, limit_kind, limit_value, is_paused, max_attempts, backoff_ms,"
-                   " backoff_ms_max, timeout_ms, grace_ms FROM dispatcher ORDER BY id",
-                   0, visit_dispatcher);
+    int rc = visit_rows(&load, "SELECT " SQLITE_DISPATCHER_COLUMNS " FROM dispatcher ORDER BY id",
+                        0, visit_dispatcher);
     if (rc == 0) /* ids of epochs from 2^23 on are negative in SQLite */
         rc = visit_rows(
             &load,

@@ -34,6 +34,14 @@ static uint32_t next_u32(struct row_reader *reader)
     return (uint32_t)value;
 }
 
+static uint8_t next_u8(struct row_reader *reader)
+{
+    int64_t value = next_i64(reader);
+    if (value < 0 || value > UINT8_MAX)
+        reader->is_bad = true;
+    return (uint8_t)value;
+}
+
 static int32_t next_i32(struct row_reader *reader)
 {
     int64_t value = next_i64(reader);
@@ -116,6 +124,15 @@ static void read_head(struct row_reader *reader, struct berth_job_record *job)
     job->handler = next_slice(reader);
     read_key(reader, &job->key);
     job->last.id = next_u64(reader);
+    job->parent = next_u64(reader);
+    job->parent_ordinal = next_u32(reader);
+    job->deadline_us = next_i64(reader);
+    job->queue_timeout_ms = next_i64(reader);
+    job->backoff_ms = next_i64(reader);
+    job->backoff_ms_max = next_i64(reader);
+    job->group = next_slice(reader);
+    job->unique = next_slice(reader);
+    job->after = next_slice(reader);
 }
 
 /* SQLITE_TAIL_COLUMNS. */
@@ -155,6 +172,26 @@ int sqlite_row_job(sqlite3_stmt *row, struct berth_job_record *ret_job, struct b
     return check_job(&reader, ret_job, err);
 }
 
+static void read_limits(struct row_reader *reader, struct berth_dispatcher_record *dispatcher)
+{
+    dispatcher->parent = next_u32(reader);
+    dispatcher->weight = next_u32(reader);
+    dispatcher->group_limit = next_u32(reader);
+    dispatcher->rate_count = next_u32(reader);
+    dispatcher->rate_ms = next_i64(reader);
+    dispatcher->burst = next_u32(reader);
+    dispatcher->max_queued = next_u32(reader);
+    dispatcher->hold = next_u8(reader);
+    dispatcher->on_lost = next_u8(reader);
+    dispatcher->no_jitter = next_i64(reader) != 0;
+    dispatcher->queue_timeout_ms = next_i64(reader);
+    dispatcher->deadline_ms = next_i64(reader);
+    dispatcher->retention_ms = next_i64(reader);
+    dispatcher->retention_count = next_u64(reader);
+    dispatcher->changed_us = next_i64(reader);
+    next_name(reader, dispatcher->changed_by);
+}
+
 int sqlite_row_dispatcher(sqlite3_stmt *row, struct berth_dispatcher_record *ret_dispatcher,
                           struct berth_error *err)
 {
@@ -169,6 +206,7 @@ int sqlite_row_dispatcher(sqlite3_stmt *row, struct berth_dispatcher_record *ret
     dispatcher.backoff_ms_max = next_i64(&reader);
     dispatcher.timeout_ms = next_i64(&reader);
     dispatcher.grace_ms = next_i64(&reader);
+    read_limits(&reader, &dispatcher);
     const char *fault =
         reader.is_bad ? "a value is outside its range" : store_dispatcher_fault(&dispatcher);
     if (fault)

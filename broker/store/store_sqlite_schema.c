@@ -99,12 +99,49 @@
     "cancelled INTEGER NOT NULL,"                                                                  \
     "completed_total INTEGER NOT NULL) STRICT;"
 
+/* Of `job` and of `done`: what few jobs bring. 0 and NULL have no bytes in a row, so that these
+ * columns are read without what stands between, however long a body is. */
+#define ADD(table, column) "ALTER TABLE " table " ADD COLUMN " column ";"
+#define ADD_JOB_COLUMNS(table)                                                                     \
+    ADD(table, "parent INTEGER NOT NULL DEFAULT 0")                                                \
+    ADD(table, "parent_ordinal INTEGER NOT NULL DEFAULT 0")                                        \
+    ADD(table, "deadline_us INTEGER NOT NULL DEFAULT 0")                                           \
+    ADD(table, "queue_timeout_ms INTEGER NOT NULL DEFAULT 0")                                      \
+    ADD(table, "backoff_ms INTEGER NOT NULL DEFAULT 0")                                            \
+    ADD(table, "backoff_ms_max INTEGER NOT NULL DEFAULT 0")                                        \
+    ADD(table, "group_key TEXT")                                                                   \
+    ADD(table, "unique_key TEXT")                                                                  \
+    ADD(table, "after_ids BLOB")
+
+#define MIGRATION_2                                                                                \
+    ADD("dispatcher", "parent INTEGER NOT NULL DEFAULT 0")                                         \
+    ADD("dispatcher", "weight INTEGER NOT NULL DEFAULT 1")                                         \
+    ADD("dispatcher", "group_limit INTEGER NOT NULL DEFAULT 0")                                    \
+    ADD("dispatcher", "rate_count INTEGER NOT NULL DEFAULT 0")                                     \
+    ADD("dispatcher", "rate_ms INTEGER NOT NULL DEFAULT 0")                                        \
+    ADD("dispatcher", "burst INTEGER NOT NULL DEFAULT 0")                                          \
+    ADD("dispatcher", "max_queued INTEGER NOT NULL DEFAULT 0")                                     \
+    ADD("dispatcher", "hold INTEGER NOT NULL DEFAULT 0")                                           \
+    ADD("dispatcher", "on_lost INTEGER NOT NULL DEFAULT 0")                                        \
+    ADD("dispatcher", "no_jitter INTEGER NOT NULL DEFAULT 0")                                      \
+    ADD("dispatcher", "queue_timeout_ms INTEGER NOT NULL DEFAULT 0")                               \
+    ADD("dispatcher", "deadline_ms INTEGER NOT NULL DEFAULT 0")                                    \
+    ADD("dispatcher", "retention_ms INTEGER NOT NULL DEFAULT 604800000")                           \
+    ADD("dispatcher", "retention_count INTEGER NOT NULL DEFAULT 100000")                           \
+    ADD("dispatcher", "changed_us INTEGER NOT NULL DEFAULT 0")                                     \
+    ADD("dispatcher", "changed_by TEXT NOT NULL DEFAULT ''")                                       \
+    ADD_JOB_COLUMNS("job")                                                                         \
+    ADD_JOB_COLUMNS("done")
+
 /* Number n brings a database from version n - 1 to n. */
 static const char *const migrations[] = {
     /* 1: the first release. Ids are dense and ascending, so every table is its own index. `job` and
      * `done` have the same columns, so that a job is moved by one INSERT ... SELECT at its end, and
      * a start scans the live ones alone. The one index finds the keys of ended jobs at a start. */
     MIGRATION_1,
+    /* 2: settings of dispatchers for the tree, rates, groups and what ends; options of jobs.
+     * Rows are left as they are; what they lack has its default. */
+    MIGRATION_2,
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof *migrations))

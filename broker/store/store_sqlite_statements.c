@@ -10,20 +10,28 @@
 
 #include "base/assert.h"
 
-/* At its end a job moves: what came with it from its row, how it ended from the record. */
-#define DONE_INSERT                                                                                \
+#define RARE_COLUMNS                                                                               \
+    ", parent, parent_ordinal, deadline_us, queue_timeout_ms, backoff_ms, backoff_ms_max,"         \
+    " group_key, unique_key, after_ids"
+
+/* At its end a job moves: what came with it from its row, how it ended from the record; the last
+ * attempt from the record, or, if no attempt ended with the job, from the row. */
+#define DONE_INSERT(last_id, last_texts, last_result)                                              \
     "INSERT OR FAIL INTO done (id, dispatcher, state, priority, submitted_us, run_at_us,"          \
     " max_attempts, timeout_ms, attempt, failures, deaths, is_cancelled, finished_us, key_kind,"   \
     " key_until_us, last_attempt, last_started_us, handler, key_bytes, body_hash, last_worker,"    \
-    " last_error_kind, last_error_message, last_result, body)"                                     \
+    " last_error_kind, last_error_message, last_result, body" RARE_COLUMNS ")"                     \
     " SELECT id, dispatcher, ?2, priority, submitted_us, run_at_us, max_attempts, timeout_ms,"     \
-    " ?3, ?4, ?5, is_cancelled, ?6, key_kind, key_until_us, ?7, ?8, handler, key_bytes,"           \
-    " body_hash, ?9, ?10, ?11, ?12, body FROM job WHERE id = ?1 AND dispatcher = ?13"
+    " ?3, ?4, ?5, is_cancelled, ?6, key_kind, key_until_us, " last_id ", handler, key_bytes,"      \
+    " body_hash, " last_texts ", " last_result ", body" RARE_COLUMNS                               \
+    " FROM job WHERE id = ?1 AND dispatcher = ?7"
 
 #define JOB_INSERT                                                                                 \
     "INSERT OR FAIL INTO job (id, dispatcher, state, priority, submitted_us, run_at_us,"           \
-    " max_attempts, timeout_ms, key_kind, key_until_us, handler, key_bytes, body_hash, body)"      \
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+    " max_attempts, timeout_ms, key_kind, key_until_us, handler, key_bytes, body_hash,"            \
+    " body" RARE_COLUMNS ")"                                                                       \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"    \
+    " ?19, ?20, ?21, ?22, ?23)"
 
 #define JOB_RETRY                                                                                  \
     "UPDATE job SET state = ?2, run_at_us = ?3, attempt = ?4, failures = ?5, deaths = ?6,"         \
@@ -32,11 +40,17 @@
 
 #define DISPATCHER_PUT                                                                             \
     "INSERT INTO dispatcher (id, name, limit_kind, limit_value, is_paused, max_attempts,"          \
-    " backoff_ms, backoff_ms_max, timeout_ms, grace_ms)"                                           \
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"                                            \
+    " backoff_ms, backoff_ms_max, timeout_ms, grace_ms, parent, weight, group_limit, rate_count,"  \
+    " rate_ms, burst, max_queued, hold, on_lost, no_jitter, queue_timeout_ms, deadline_ms,"        \
+    " retention_ms, retention_count, changed_us, changed_by)"                                      \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"    \
+    " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26)"                                                     \
     " ON CONFLICT (id) DO UPDATE SET name = ?2, limit_kind = ?3, limit_value = ?4,"                \
     " is_paused = ?5, max_attempts = ?6, backoff_ms = ?7, backoff_ms_max = ?8, timeout_ms = ?9,"   \
-    " grace_ms = ?10"
+    " grace_ms = ?10, parent = ?11, weight = ?12, group_limit = ?13, rate_count = ?14,"            \
+    " rate_ms = ?15, burst = ?16, max_queued = ?17, hold = ?18, on_lost = ?19, no_jitter = ?20,"   \
+    " queue_timeout_ms = ?21, deadline_ms = ?22, retention_ms = ?23, retention_count = ?24,"       \
+    " changed_us = ?25, changed_by = ?26"
 
 #define SESSION_INSERT                                                                             \
     "INSERT INTO session (id, node, boot, nonce, child, lease_ms, name)"                           \
@@ -68,7 +82,10 @@ static const char *const texts[SQL_STATEMENT_COUNT] = {
     [SQL_JOB_RETRY] = JOB_RETRY,
     [SQL_JOB_CANCEL] = "UPDATE job SET is_cancelled = 1 WHERE id = ?1",
     [SQL_JOB_DELETE] = "DELETE FROM job WHERE id = ?1",
-    [SQL_DONE_INSERT] = DONE_INSERT,
+    [SQL_DONE_INSERT] = DONE_INSERT("?8, ?9", "?10, ?11, ?12", "?13"),
+    [SQL_DONE_INSERT_KEPT] =
+        DONE_INSERT("last_attempt, last_started_us",
+                    "last_worker, last_error_kind, last_error_message", "last_result"),
     [SQL_DISPATCHER_PUT] = DISPATCHER_PUT,
     [SQL_SESSION_INSERT] = SESSION_INSERT,
     [SQL_SESSION_DELETE] = "DELETE FROM session WHERE id = ?1",

@@ -28,6 +28,12 @@ static struct berth_slice fixed(const void *data, size_t bytes)
     return (struct berth_slice){ .data = data, .bytes = bytes };
 }
 
+/* "" is no NULL. */
+static void bind_text(sqlite3_stmt *statement, int place, const char *text)
+{
+    (void)sqlite3_bind_text(statement, place, text, (int)strlen(text), SQLITE_STATIC);
+}
+
 static void bind_i64(sqlite3_stmt *statement, int place, int64_t value)
 {
     (void)sqlite3_bind_int64(statement, place, value);
@@ -142,6 +148,15 @@ static int write_job(struct store_sqlite *self, const struct berth_job_record *j
     sqlite_bind_blob(insert, 13,
                      fixed(job->key.body_hash, has_key ? sizeof job->key.body_hash : 0));
     sqlite_bind_blob(insert, 14, job->body);
+    sqlite_bind_u64(insert, 15, job->parent);
+    bind_i64(insert, 16, job->parent_ordinal);
+    bind_i64(insert, 17, job->deadline_us);
+    bind_i64(insert, 18, job->queue_timeout_ms);
+    bind_i64(insert, 19, job->backoff_ms);
+    bind_i64(insert, 20, job->backoff_ms_max);
+    sqlite_bind_text(insert, 21, job->group);
+    sqlite_bind_text(insert, 22, job->unique);
+    sqlite_bind_blob(insert, 23, job->after);
     return sqlite_run(self, SQL_JOB_INSERT);
 }
 
@@ -186,16 +201,19 @@ static int count_end(struct store_sqlite *self, const struct berth_end_record *e
 
 static int write_end(struct store_sqlite *self, const struct berth_end_record *end)
 {
-    sqlite3_stmt *done = self->statements[SQL_DONE_INSERT];
+    bool has_attempt = end->last.id != 0;
+    enum sqlite_statement which = has_attempt ? SQL_DONE_INSERT : SQL_DONE_INSERT_KEPT;
+    sqlite3_stmt *done = self->statements[which];
     sqlite_bind_u64(done, 1, end->id);
     bind_i64(done, 2, end->state);
     bind_i64(done, 3, end->attempt);
     bind_i64(done, 4, end->failures);
     bind_i64(done, 5, end->deaths);
     bind_i64(done, 6, end->finished_us);
-    bind_last(done, 7, &end->last);
-    bind_i64(done, 13, end->dispatcher);
-    int rc = run_one(self, SQL_DONE_INSERT);
+    bind_i64(done, 7, end->dispatcher);
+    if (has_attempt)
+        bind_last(done, 8, &end->last);
+    int rc = run_one(self, which);
     if (rc != SQLITE_OK)
         return rc;
 
@@ -224,6 +242,22 @@ static int write_dispatcher(struct store_sqlite *self,
     bind_i64(put, 8, dispatcher->backoff_ms_max);
     bind_i64(put, 9, dispatcher->timeout_ms);
     bind_i64(put, 10, dispatcher->grace_ms);
+    bind_i64(put, 11, dispatcher->parent);
+    bind_i64(put, 12, dispatcher->weight);
+    bind_i64(put, 13, dispatcher->group_limit);
+    bind_i64(put, 14, dispatcher->rate_count);
+    bind_i64(put, 15, dispatcher->rate_ms);
+    bind_i64(put, 16, dispatcher->burst);
+    bind_i64(put, 17, dispatcher->max_queued);
+    bind_i64(put, 18, dispatcher->hold);
+    bind_i64(put, 19, dispatcher->on_lost);
+    bind_i64(put, 20, dispatcher->no_jitter);
+    bind_i64(put, 21, dispatcher->queue_timeout_ms);
+    bind_i64(put, 22, dispatcher->deadline_ms);
+    bind_i64(put, 23, dispatcher->retention_ms);
+    sqlite_bind_u64(put, 24, dispatcher->retention_count);
+    bind_i64(put, 25, dispatcher->changed_us);
+    bind_text(put, 26, dispatcher->changed_by);
     return sqlite_run(self, SQL_DISPATCHER_PUT);
 }
 
@@ -236,9 +270,7 @@ static int write_session(struct store_sqlite *self, const struct berth_session_r
     sqlite_bind_blob(insert, 4, fixed(session->nonce, sizeof session->nonce));
     bind_i64(insert, 5, session->child);
     bind_i64(insert, 6, session->lease_ms);
-    size_t name_bytes = strlen(session->name);
-    (void)sqlite3_bind_text(insert, 7, session->name, (int)name_bytes,
-                            SQLITE_STATIC); /* "" is no NULL */
+    bind_text(insert, 7, session->name);
     return sqlite_run(self, SQL_SESSION_INSERT);
 }
 

@@ -114,6 +114,9 @@ void kit_add(struct berth_batch *batch, const struct berth_record *record)
         own(batch, &copy->job.handler);
         own(batch, &copy->job.key.bytes);
         own(batch, &copy->job.body);
+        own(batch, &copy->job.group);
+        own(batch, &copy->job.unique);
+        own(batch, &copy->job.after);
     } else if (copy->type == BERTH_RECORD_RETRY) {
         own_last(batch, &copy->retry.last);
     } else if (copy->type == BERTH_RECORD_END) {
@@ -218,7 +221,10 @@ struct berth_record kit_dispatcher(uint32_t id, const char *name)
                                                    .max_attempts = 5,
                                                    .backoff_ms = 1000,
                                                    .backoff_ms_max = 600000,
-                                                   .grace_ms = 5000 } };
+                                                   .grace_ms = 5000,
+                                                   .weight = 1,
+                                                   .retention_ms = 604800000,
+                                                   .retention_count = 100000 } };
     (void)snprintf(record.dispatcher.name, sizeof record.dispatcher.name, "%s", name);
     return record;
 }

@@ -84,7 +84,8 @@ void model_apply(struct model *model, const struct berth_record *record)
         job->failures = record->end.failures;
         job->deaths = record->end.deaths;
         job->finished_us = record->end.finished_us;
-        job->last = record->end.last;
+        if (record->end.last.id != 0)
+            job->last = record->end.last;
         return;
     case BERTH_RECORD_CANCEL: model_find(model, record->id)->is_cancelled = true; return;
     case BERTH_RECORD_DISPATCHER: apply_dispatcher(model, &record->dispatcher); return;
@@ -113,9 +114,44 @@ static void check_key(const struct berth_key *is, const struct berth_key *wanted
     assert_memory_equal(is->body_hash, wanted->body_hash, sizeof wanted->body_hash);
 }
 
+static void check_options(const struct berth_job_record *is, const struct berth_job_record *wanted)
+{
+    check_slice(is->group, wanted->group, true);
+    check_slice(is->unique, wanted->unique, true);
+    check_slice(is->after, wanted->after, true);
+    assert_int_equal(is->deadline_us, wanted->deadline_us);
+    assert_int_equal(is->queue_timeout_ms, wanted->queue_timeout_ms);
+    assert_int_equal(is->backoff_ms, wanted->backoff_ms);
+    assert_int_equal(is->backoff_ms_max, wanted->backoff_ms_max);
+    assert_int_equal(is->parent, wanted->parent);
+    assert_int_equal(is->parent_ordinal, wanted->parent_ordinal);
+}
+
+static void check_limits(const struct berth_dispatcher_record *is,
+                         const struct berth_dispatcher_record *wanted)
+{
+    assert_int_equal(is->parent, wanted->parent);
+    assert_int_equal(is->weight, wanted->weight);
+    assert_int_equal(is->group_limit, wanted->group_limit);
+    assert_int_equal(is->rate_count, wanted->rate_count);
+    assert_int_equal(is->rate_ms, wanted->rate_ms);
+    assert_int_equal(is->burst, wanted->burst);
+    assert_int_equal(is->max_queued, wanted->max_queued);
+    assert_int_equal(is->hold, wanted->hold);
+    assert_int_equal(is->on_lost, wanted->on_lost);
+    assert_int_equal(is->no_jitter, wanted->no_jitter);
+    assert_int_equal(is->queue_timeout_ms, wanted->queue_timeout_ms);
+    assert_int_equal(is->deadline_ms, wanted->deadline_ms);
+    assert_int_equal(is->retention_ms, wanted->retention_ms);
+    assert_int_equal(is->retention_count, wanted->retention_count);
+    assert_int_equal(is->changed_us, wanted->changed_us);
+    assert_string_equal(is->changed_by, wanted->changed_by);
+}
+
 static void check_job(const struct berth_job_record *is, const struct berth_job_record *wanted,
                       bool has_body, bool has_result)
 {
+    check_options(is, wanted);
     assert_int_equal(is->id, wanted->id);
     assert_int_equal(is->dispatcher, wanted->dispatcher);
     check_slice(is->handler, wanted->handler, true);
@@ -166,6 +202,7 @@ static int visit_dispatcher(void *arg, const struct berth_dispatcher_record *is)
     assert_int_equal(is->backoff_ms_max, wanted->backoff_ms_max);
     assert_int_equal(is->timeout_ms, wanted->timeout_ms);
     assert_int_equal(is->grace_ms, wanted->grace_ms);
+    check_limits(is, wanted);
     return 0;
 }
 
@@ -362,6 +399,9 @@ static int fold_dispatcher(void *arg, const struct berth_dispatcher_record *disp
     fold(arg, (uint64_t)dispatcher->limit.kind << 32 | dispatcher->limit.value);
     fold(arg, dispatcher->is_paused);
     fold(arg, (uint64_t)dispatcher->timeout_ms);
+    fold(arg, (uint64_t)dispatcher->parent << 32 | dispatcher->weight);
+    fold(arg, (uint64_t)dispatcher->rate_ms + dispatcher->rate_count);
+    fold_bytes(arg, kit_text(dispatcher->changed_by));
     return 0;
 }
 
@@ -388,6 +428,9 @@ static int fold_job(void *arg, const struct berth_job_record *job)
     (void)fold_key(arg, job);
     fold_bytes(arg, job->handler);
     fold_bytes(arg, job->body);
+    fold_bytes(arg, job->group);
+    fold_bytes(arg, job->after);
+    fold(arg, (uint64_t)job->deadline_us);
     fold(arg, job->state);
     fold(arg, (uint64_t)job->run_at_us);
     fold(arg, (uint64_t)job->attempt << 32 | job->failures);

@@ -39,6 +39,20 @@ static struct berth_attempt_record random_last(struct workload *w, struct berth_
     };
 }
 
+/* What few jobs bring. */
+static void add_options(struct workload *w, struct berth_rng *rng, struct berth_job_record *job)
+{
+    job->group = random_bytes(w, rng, BERTH_KEY_BYTES_MAX);
+    job->unique = random_bytes(w, rng, 20);
+    job->after = kit_bytes(w->kit, 8 * (size_t)berth_rng_below(rng, 4), berth_rng_next(rng));
+    job->deadline_us = w->kit->wall_us + (int64_t)berth_rng_below(rng, 1000000);
+    job->queue_timeout_ms = (int64_t)berth_rng_below(rng, 100000);
+    job->backoff_ms = (int64_t)berth_rng_below(rng, 1000);
+    job->backoff_ms_max = (int64_t)berth_rng_below(rng, 100000);
+    job->parent = berth_rng_below(rng, 1000);
+    job->parent_ordinal = (uint32_t)berth_rng_next(rng);
+}
+
 static struct berth_record random_job(struct workload *w, struct berth_rng *rng)
 {
     uint64_t last = w->model->job_count ? w->model->jobs[w->model->job_count - 1].id : 0;
@@ -50,6 +64,8 @@ static struct berth_record random_job(struct workload *w, struct berth_rng *rng)
     record.job.run_at_us = berth_rng_chance(rng, 1, 3) ? w->kit->wall_us + 1000 : 0;
     record.job.max_attempts = (uint32_t)berth_rng_below(rng, 10);
     record.job.timeout_ms = (int64_t)berth_rng_below(rng, 100000);
+    if (berth_rng_chance(rng, 1, 4))
+        add_options(w, rng, &record.job);
     record.job.key.kind = (enum berth_key_kind)berth_rng_below(rng, 3);
     if (record.job.key.kind == BERTH_KEY_NONE)
         return record;
@@ -83,8 +99,31 @@ static struct berth_record random_end(struct workload *w, struct berth_rng *rng,
     record.end.attempt = (uint32_t)berth_rng_below(rng, 100);
     record.end.failures = (uint32_t)berth_rng_below(rng, 100);
     record.end.deaths = (uint32_t)berth_rng_below(rng, 100);
-    record.end.last = random_last(w, rng);
+    record.end.last =
+        berth_rng_chance(rng, 1, 4) ? (struct berth_attempt_record){ 0 } : random_last(w, rng);
     return record;
+}
+
+static void add_limits(struct berth_rng *rng, struct berth_dispatcher_record *dispatcher)
+{
+    static const int64_t periods_ms[] = { 1000, 60000, 3600000, 86400000 };
+    dispatcher->parent = (uint32_t)berth_rng_below(rng, dispatcher->id);
+    dispatcher->weight = 1 + (uint32_t)berth_rng_below(rng, 1000);
+    dispatcher->group_limit = (uint32_t)berth_rng_next(rng);
+    dispatcher->rate_count = 1 + (uint32_t)berth_rng_below(rng, 1000000);
+    dispatcher->rate_ms = periods_ms[berth_rng_below(rng, 4)];
+    dispatcher->burst = (uint32_t)berth_rng_below(rng, 1000001);
+    dispatcher->max_queued = (uint32_t)berth_rng_next(rng);
+    dispatcher->hold = (uint8_t)berth_rng_below(rng, 2);
+    dispatcher->on_lost = (uint8_t)berth_rng_below(rng, 2);
+    dispatcher->no_jitter = berth_rng_chance(rng, 1, 2);
+    dispatcher->queue_timeout_ms = (int64_t)berth_rng_below(rng, 1000);
+    dispatcher->deadline_ms = (int64_t)berth_rng_below(rng, 1000);
+    dispatcher->retention_ms = 1 + (int64_t)berth_rng_below(rng, 1000);
+    dispatcher->retention_count = berth_rng_below(rng, 1000000001);
+    dispatcher->changed_us = (int64_t)berth_rng_below(rng, 1000000);
+    (void)snprintf(dispatcher->changed_by, sizeof dispatcher->changed_by, "user-%u@host",
+                   dispatcher->max_queued);
 }
 
 static struct berth_record random_dispatcher(struct workload *w, struct berth_rng *rng)
@@ -99,6 +138,8 @@ static struct berth_record random_dispatcher(struct workload *w, struct berth_rn
     record.dispatcher.limit.value = (uint32_t)berth_rng_next(rng);
     record.dispatcher.is_paused = berth_rng_chance(rng, 1, 2);
     record.dispatcher.timeout_ms = (int64_t)berth_rng_below(rng, 1000);
+    if (berth_rng_chance(rng, 1, 2))
+        add_limits(rng, &record.dispatcher);
     return record;
 }
 

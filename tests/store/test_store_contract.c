@@ -130,6 +130,123 @@ static void every_type_of_record_comes_back_at_load(void **state)
     assert_int_equal(f->kit.info.next_dispatcher_id, 8);
 }
 
+static struct berth_record job_with_options(struct fixture *f, uint64_t id)
+{
+    struct berth_record record = kit_job(id, 7, kit_text("body"));
+    record.job.group = kit_text("tenant");
+    record.job.unique = kit_text("alice");
+    record.job.after = kit_bytes(&f->kit, 1000 * sizeof(uint64_t), id);
+    record.job.deadline_us = f->kit.wall_us + 3600000000;
+    record.job.queue_timeout_ms = 300000;
+    record.job.backoff_ms = 250;
+    record.job.backoff_ms_max = 60000;
+    record.job.parent = (UINT64_C(1) << 53) - 1;
+    record.job.parent_ordinal = UINT32_MAX;
+    return record;
+}
+
+static void options_of_a_job_come_back_live_and_ended(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t ids[] = { 1, 2, 3 };
+    struct berth_batch *batch = kit_batch(&f->kit);
+    for (size_t i = 0; i < 3; i++) {
+        struct berth_record record =
+            i < 2 ? job_with_options(f, ids[i]) : kit_job(ids[i], 7, kit_text("without"));
+        put(f, batch, &record);
+    }
+    struct berth_record end = kit_end(2, 7, BERTH_COMPLETED, f->kit.wall_us);
+    put(f, batch, &end);
+    kit_store(&f->kit, batch);
+
+    then_load_is_as_the_model(f);
+    const struct berth_read jobs = { .type = BERTH_READ_JOBS, .ids = ids, .id_count = 3 };
+    const struct berth_read list = { .type = BERTH_READ_LIST, .count_max = 10 };
+    model_check_read(&f->model, &f->kit, &jobs);
+    model_check_read(&f->model, &f->kit, &list);
+}
+
+static void options_survive_a_body_that_is_read_without(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_batch *batch = kit_batch(&f->kit);
+    struct berth_record record = job_with_options(f, 1);
+    record.job.body = kit_bytes(&f->kit, 200000, 1);
+    put(f, batch, &record);
+    kit_store(&f->kit, batch);
+
+    const struct berth_read list = { .type = BERTH_READ_LIST, .count_max = 10 };
+    model_check_read(&f->model, &f->kit, &list);
+    kit_reopen(&f->kit);
+    model_check_load(&f->model, &f->kit, 0);
+}
+
+static void settings_of_a_dispatcher_come_back_and_are_replaced(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned round = 0; round < 2; round++) {
+        struct berth_batch *batch = kit_batch(&f->kit);
+        struct berth_record record = kit_dispatcher(7, "newsletter");
+        record.dispatcher.parent = 3 + round;
+        record.dispatcher.weight = 1000 - round;
+        record.dispatcher.group_limit = UINT32_MAX - round;
+        record.dispatcher.rate_count = 1000000 - round;
+        record.dispatcher.rate_ms = round ? 1000 : 86400000;
+        record.dispatcher.burst = 1000000 - round;
+        record.dispatcher.max_queued = UINT32_MAX - round;
+        record.dispatcher.hold = round ? BERTH_HOLD_JOB : BERTH_HOLD_RUNNING;
+        record.dispatcher.on_lost = round ? BERTH_ON_LOST_RECLAIM : BERTH_ON_LOST_HOLD;
+        record.dispatcher.no_jitter = round == 0;
+        record.dispatcher.queue_timeout_ms = 300000 + round;
+        record.dispatcher.deadline_ms = 3600000 + round;
+        record.dispatcher.retention_ms = 1 + round;
+        record.dispatcher.retention_count = 1000000000 - round;
+        record.dispatcher.changed_us = f->kit.wall_us + round;
+        (void)snprintf(record.dispatcher.changed_by, sizeof record.dispatcher.changed_by, "%064u",
+                       round);
+        put(f, batch, &record);
+        kit_store(&f->kit, batch);
+        then_load_is_as_the_model(f);
+    }
+}
+
+static void end_without_an_attempt_keeps_the_last_one(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_batch *batch = kit_batch(&f->kit);
+    struct berth_record record = kit_job(1, 7, kit_text("body"));
+    put(f, batch, &record);
+    record = (struct berth_record){
+        .type = BERTH_RECORD_RETRY,
+        .retry = { .id = 1,
+                   .state = BERTH_RETRYING,
+                   .run_at_us = 77,
+                   .attempt = 1,
+                   .failures = 1,
+                   .last = { .id = UINT64_C(1) << 40 | 1,
+                             .started_us = 66,
+                             .worker = kit_text("w"),
+                             .result = kit_text("result"),
+                             .error_kind = kit_text("exit"),
+                             .error_message = kit_text("it ended with 1") } },
+    };
+    put(f, batch, &record);
+    record = kit_end(1, 7, BERTH_CANCELLED, f->kit.wall_us);
+    record.end.last = (struct berth_attempt_record){ 0 };
+    put(f, batch, &record);
+    kit_store(&f->kit, batch);
+
+    const uint64_t id = 1;
+    const struct berth_read read = { .type = BERTH_READ_JOBS, .ids = &id, .id_count = 1 };
+    struct berth_completion answer = kit_read(&f->kit, &read);
+    assert_int_equal(answer.jobs[0].state, BERTH_CANCELLED);
+    assert_int_equal(answer.jobs[0].attempt, 1);
+    assert_int_equal(answer.jobs[0].last.started_us, 66);
+    assert_memory_equal(answer.jobs[0].last.error_message.data, "it ended with 1", 15);
+    then_load_is_as_the_model(f);
+    model_check_read(&f->model, &f->kit, &read);
+}
+
 static void records_of_a_batch_are_applied_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -565,6 +682,10 @@ int main(void)
         TEST(new_store_is_empty_and_begins_at_one),
         TEST(each_open_is_one_epoch_further_in_the_same_cluster),
         TEST(every_type_of_record_comes_back_at_load),
+        TEST(options_of_a_job_come_back_live_and_ended),
+        TEST(options_survive_a_body_that_is_read_without),
+        TEST(settings_of_a_dispatcher_come_back_and_are_replaced),
+        TEST(end_without_an_attempt_keeps_the_last_one),
         TEST(records_of_a_batch_are_applied_in_order),
         TEST(empty_batch_is_stored),
         TEST(second_batch_waits_until_the_first_is_reaped),

@@ -20,9 +20,11 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "broker/store/store_sqlite.h"
+#include "store_model.h"
 #include "store_workload.h"
 #include "support/await.h"
 #include "support/tempdir.h"
+#include "version_1.h"
 
 #define FILE_BYTES_MAX (64u << 20)
 #define DAMAGE_SEEDS   60
@@ -122,9 +124,9 @@ static void database_of_a_newer_version_is_refused_and_left_alone(void **state)
 {
     struct kit *kit = *state;
     given_closed_store(kit);
-    run_sql(kit->dir, "PRAGMA user_version = 2");
-    then_file_is_refused_and_left_alone(kit, BERTH_EVERSION, "version 2");
-    then_file_is_refused_and_left_alone(kit, BERTH_EVERSION, "up to 1");
+    run_sql(kit->dir, "PRAGMA user_version = 3");
+    then_file_is_refused_and_left_alone(kit, BERTH_EVERSION, "version 3");
+    then_file_is_refused_and_left_alone(kit, BERTH_EVERSION, "up to 2");
 }
 
 static void database_of_another_program_is_refused_and_left_alone(void **state)
@@ -244,8 +246,172 @@ static void row_that_cannot_be_ends_the_load_naming_it(void **state)
             "DELETE FROM job; INSERT INTO session VALUES (5, x'00', x'00', x'00', 1, 1, 'w')");
     then_load_fails_naming(kit, "session 5");
     run_sql(kit->dir, "DELETE FROM session;"
-                      "INSERT INTO dispatcher VALUES (3, 'd', 9, 1, 0, 5, 1, 1, 1, 1)");
-    then_load_fails_naming(kit, "dispatcher 3");
+                      "INSERT INTO dispatcher (id, name, limit_kind, limit_value, is_paused,"
+                      " max_attempts, backoff_ms, backoff_ms_max, timeout_ms, grace_ms)"
+                      " VALUES (3, 'd', 9, 1, 0, 5, 1, 1, 1, 1)");
+    then_load_fails_naming(kit, "dispatcher 3: its limit");
+    const struct {
+        const char *set, *says;
+    } cases[] = {
+        { "parent = 3", "its parent is itself" },
+        { "weight = 0", "its weight" },
+        { "weight = 1001", "its weight" },
+        { "rate_count = 5", "its rate" },
+        { "rate_count = 5, rate_ms = 2000", "its rate" },
+        { "burst = 1000001", "its burst" },
+        { "hold = 2", "its hold or on_lost" },
+        { "hold = 256", "a value is outside its range" },
+        { "on_lost = 2", "its hold or on_lost" },
+        { "deadline_ms = -1", "one of its durations" },
+        { "retention_ms = 0", "its retention" },
+        { "retention_count = -1", "its retention" },
+        { "changed_by = printf('%065d', 1)", "a value is outside its range" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char sql[200];
+        run_sql(kit->dir, "UPDATE dispatcher SET limit_kind = 1, parent = 0, weight = 1,"
+                          " rate_count = 0, rate_ms = 0, burst = 0, hold = 0, on_lost = 0");
+        (void)snprintf(sql, sizeof sql, "UPDATE dispatcher SET %s", cases[i].set);
+        run_sql(kit->dir, sql);
+        then_load_fails_naming(kit, cases[i].says);
+        run_sql(kit->dir, "UPDATE dispatcher SET deadline_ms = 0, retention_ms = 1,"
+                          " retention_count = 1, changed_by = ''");
+    }
+}
+
+static void options_of_a_job_that_cannot_be_end_the_load(void **state)
+{
+    struct kit *kit = *state;
+    given_closed_store(kit);
+    const struct {
+        const char *set, *says;
+    } cases[] = {
+        { "after_ids = x'0102030405060708ff'", "job 17: what it waits for" },
+        { "after_ids = NULL, group_key = printf('%0256d', 1)", "job 17: its group" },
+        { "group_key = NULL, unique_key = printf('%0256d', 1)", "job 17: its unique key" },
+        { "unique_key = NULL, deadline_us = -1", "job 17: one of its times" },
+        { "deadline_us = 0, backoff_ms_max = -1", "job 17: one of its times" },
+        { "backoff_ms_max = 0, parent = -1", "job 17: its parent" },
+        { "parent = 0, parent_ordinal = -1", "job 17: a value" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char sql[200];
+        (void)snprintf(sql, sizeof sql, "UPDATE job SET %s WHERE id = 17", cases[i].set);
+        run_sql(kit->dir, sql);
+        then_load_fails_naming(kit, cases[i].says);
+    }
+}
+
+/* The rows of version_1.h, as this version sees them. */
+static void expect_version_1(struct model *model)
+{
+    static uint8_t zeros[100000];
+    struct berth_record record = kit_dispatcher(1, "default");
+    record.dispatcher.limit = (struct berth_limit){ .kind = BERTH_LIMIT_CORES };
+    model_apply(model, &record);
+    record = kit_dispatcher(2, "newsletter");
+    record.dispatcher.is_paused = true;
+    record.dispatcher.max_attempts = 3;
+    record.dispatcher.backoff_ms = 250;
+    record.dispatcher.backoff_ms_max = 60000;
+    record.dispatcher.timeout_ms = 30000;
+    record.dispatcher.grace_ms = 0;
+    model_apply(model, &record);
+
+    record = kit_job(1, 2, kit_text("\x01\x02"));
+    record.job.handler = kit_text("mail");
+    record.job.priority = -7;
+    record.job.max_attempts = 3;
+    record.job.timeout_ms = 30000;
+    model_apply(model, &record);
+    record = kit_job(2, 2, (struct berth_slice){ zeros, sizeof zeros });
+    record.job.handler = kit_text("mail");
+    model_apply(model, &record);
+    record =
+        (struct berth_record){ .type = BERTH_RECORD_RETRY,
+                               .retry = { .id = 2,
+                                          .state = BERTH_RETRYING,
+                                          .run_at_us = 5000,
+                                          .attempt = 2,
+                                          .failures = 1,
+                                          .last = { .id = 1099511627777,
+                                                    .started_us = 1500,
+                                                    .worker = kit_text("w1"),
+                                                    .result = kit_text("\x08\x01"),
+                                                    .error_kind = kit_text("exit"),
+                                                    .error_message = kit_text("exit code 1") } } };
+    model_apply(model, &record);
+    record = kit_job(3, 1, kit_text("\x03"));
+    record.job.handler = kit_text("exec");
+    record.job.priority = 5;
+    model_apply(model, &record);
+    record = kit_end(3, 1, BERTH_COMPLETED, 4102444800000000);
+    record.end.last = (struct berth_attempt_record){
+        .id = 1099511627778, .started_us = 1600, .worker = kit_text("w1"), .result = { "\x08", 2 }
+    };
+    model_apply(model, &record);
+}
+
+static void then_all_is_as_the_model(struct kit *kit, const struct model *model)
+{
+    const uint64_t ids[] = { 1, 2, 3 };
+    model_check_load(model, kit, UINT64_MAX);
+    model_check_read(model, kit,
+                     &(struct berth_read){ .type = BERTH_READ_JOBS, .ids = ids, .id_count = 3 });
+    model_check_read(model, kit, &(struct berth_read){ .type = BERTH_READ_COUNTS });
+}
+
+static void database_of_version_1_keeps_all_and_gets_the_defaults(void **state)
+{
+    struct kit *kit = *state;
+    struct model *model = calloc(1, sizeof *model);
+    run_sql(kit->dir, version_1_schema);
+    run_sql(kit->dir, version_1_rows);
+    expect_version_1(model);
+
+    kit_open(kit);
+
+    assert_int_equal(kit->info.epoch, 5);
+    assert_int_equal(kit->info.cluster[15], 15);
+    assert_int_equal(kit->info.next_job_id, 4);
+    then_all_is_as_the_model(kit, model);
+
+    /* Its rows can do all that new ones can. */
+    struct berth_batch *batch = kit_batch(kit);
+    struct berth_record record = kit_dispatcher(2, "newsletter");
+    record.dispatcher.parent = 1;
+    record.dispatcher.weight = 7;
+    kit_add(batch, &record);
+    model_apply(model, &record);
+    record = kit_end(2, 2, BERTH_CANCELLED, kit->wall_us);
+    record.end.last = (struct berth_attempt_record){ 0 };
+    kit_add(batch, &record);
+    model_apply(model, &record);
+    kit_store(kit, batch);
+    kit_reopen(kit);
+    then_all_is_as_the_model(kit, model);
+    free(model);
+}
+
+/* It is one transaction: the next open does all of it again. */
+static void migration_that_fails_leaves_version_1(void **state)
+{
+    struct kit *kit = *state;
+    run_sql(kit->dir, version_1_schema);
+    run_sql(kit->dir, "DROP TABLE done; CREATE TABLE done (id INTEGER PRIMARY KEY, parent INTEGER)"
+                      " STRICT");
+    struct berth_store *store = NULL;
+    struct berth_error error = { .code = 0 };
+    assert_rc(try_open(kit, &store, &error), BERTH_ESTORE);
+
+    run_sql(kit->dir, "DROP TABLE done; CREATE TABLE done (" VERSION_1_JOB_COLUMNS ") STRICT;"
+                      "CREATE INDEX done_key ON done (key_until_us) WHERE key_kind <> 0");
+    run_sql(kit->dir, version_1_rows);
+    struct model *model = calloc(1, sizeof *model);
+    expect_version_1(model);
+    kit_open(kit);
+    then_all_is_as_the_model(kit, model);
+    free(model);
 }
 
 static void record_about_a_job_that_is_not_there_ends_the_writing(void **state)
@@ -481,6 +647,9 @@ int main(void)
         TEST(database_without_a_table_is_refused),
         TEST(last_epoch_is_refused_by_the_number),
         TEST(row_that_cannot_be_ends_the_load_naming_it),
+        TEST(options_of_a_job_that_cannot_be_end_the_load),
+        TEST(database_of_version_1_keeps_all_and_gets_the_defaults),
+        TEST(migration_that_fails_leaves_version_1),
         TEST(record_about_a_job_that_is_not_there_ends_the_writing),
         TEST(damaged_file_gives_errors_and_no_crash),
         TEST(file_is_checked_after_an_unclean_stop),
