@@ -26,17 +26,24 @@
 #define BERTH_CONTEXT_BYTES_MAX  4096        /* keys and values together */
 #define BERTH_LINE_BYTES_MAX     (64u << 10) /* of a list of lines, each becoming a job */
 #define BERTH_SUBMIT_JOBS_MAX    10000
-#define BERTH_IDS_MAX            10000 /* in a wait, a cancel, a get */
-#define BERTH_JOBS_ANSWER_MAX    1000  /* rows of one Jobs */
-#define BERTH_JOBS_ANSWER_COUNT  100   /* when a JobList does not say */
-#define BERTH_NAMES_MAX          4096  /* in a table of names: a join may name all dispatchers */
+#define BERTH_JOB_AFTER_MAX      1000       /* jobs that one job waits for */
+#define BERTH_SUBMIT_AFTER_MAX   (1u << 20) /* and all of one Submit together */
+#define BERTH_IDS_MAX            10000      /* in a wait, a cancel, a get */
+#define BERTH_JOBS_ANSWER_MAX    1000       /* rows of one Jobs */
+#define BERTH_JOBS_ANSWER_COUNT  100        /* when a JobList does not say */
+#define BERTH_NAMES_MAX          4096 /* in a table of names: a join may name all dispatchers */
 #define BERTH_JOB_ID_MAX         ((UINT64_C(1) << 53) - 1)
 #define BERTH_PRIORITY_MIN       (-100)
 #define BERTH_PRIORITY_MAX       100
 #define BERTH_MAX_ATTEMPTS_MAX   1000000
 #define BERTH_DURATION_MS_MAX    (INT64_C(3650) * 24 * 60 * 60 * 1000) /* ten years */
 #define BERTH_GRACE_MS_MAX       (INT64_C(24) * 60 * 60 * 1000)
+#define BERTH_TIME_US_MAX        INT64_C(253402300799999999) /* the end of the year 9999 */
 #define BERTH_DISPATCHERS_MAX    4096
+#define BERTH_WEIGHT_MAX         1000
+#define BERTH_BURST_MAX          1000000
+#define BERTH_RETENTION_MAX      1000000000
+#define BERTH_CHANGED_BY_MAX     64   /* bytes */
 #define BERTH_ERROR_KIND_MAX     32   /* bytes; kinds are names */
 #define BERTH_ERROR_TEXT_MAX     4096 /* bytes of an attempt's error message */
 #define BERTH_SENTENCE_BYTES_MAX 1024 /* reasons, messages of an Error */

@@ -21,7 +21,35 @@ static const struct berth_rule dispatcher_set_rules[] = {
     RULE(6, backoff_max_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
     RULE(7, timeout_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
     RULE(8, grace_ms, NUMBER, .max = BERTH_GRACE_MS_MAX),
+    RULE(9, parent, NAME, .presence = RULE_UNLESS_0, .max = BERTH_NAME_BYTES_MAX),
+    RULE(10, weight, NUMBER, .presence = RULE_IF_SET, .min = 1, .max = BERTH_WEIGHT_MAX),
+    RULE(11, group_limit, NUMBER, .max = BERTH_LIMIT_VALUE_MAX),
+    RULE(12, rate_count, NUMBER, .max = BERTH_RATE_COUNT_MAX),
+    RULE(13, rate_ms, NUMBER, .max = BERTH_RATE_MS_MAX),
+    RULE(14, burst, NUMBER, .max = BERTH_BURST_MAX),
+    RULE(15, max_queued, NUMBER, .max = BERTH_LIMIT_VALUE_MAX),
+    RULE(16, hold, NUMBER, .max = 1),
+    RULE(17, on_lost, NUMBER, .max = 1),
+    RULE(18, no_jitter, ANY),
+    RULE(19, queue_timeout_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(20, deadline_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(21, retention_ms, NUMBER, .presence = RULE_IF_SET, .min = 1, .max = BERTH_DURATION_MS_MAX),
+    RULE(22, retention_count, NUMBER, .max = BERTH_RETENTION_MAX),
+    RULE(23, changed_by, TEXT, .max = BERTH_CHANGED_BY_MAX),
 };
+
+static int rate_check(struct berth_checker *checker, const Berth__V1__DispatcherSet *set)
+{
+    if (set->has_rate_count != set->has_rate_ms)
+        return RULE_FAIL(checker, set->has_rate_ms ? "rate_count" : "rate_ms", BERTH_EPROTO,
+                         "rate_count and rate_ms: only both together are allowed");
+    if (berth_rate_is_valid(set->rate_count, (int64_t)set->rate_ms))
+        return 0;
+    return RULE_FAIL(checker, "rate_ms", BERTH_EPROTO,
+                     "rate_ms %" PRIu64 " beside rate_count %" PRIu32
+                     ": allowed is 1000, 60000, 3600000 or 86400000, or 0 for both",
+                     set->rate_ms, set->rate_count);
+}
 
 static int limit_check(struct berth_checker *checker, const Berth__V1__DispatcherSet *set)
 {
@@ -47,7 +75,8 @@ static int dispatcher_set_check(struct berth_checker *checker, const ProtobufCMe
         return RULE_FAIL(checker, "backoff_ms", BERTH_EPROTO,
                          "backoff_ms %" PRIu64 ": allowed is 0 to backoff_max_ms, %" PRIu64,
                          set->backoff_ms, set->backoff_max_ms);
-    return limit_check(checker, set);
+    int rc = rate_check(checker, set);
+    return rc < 0 ? rc : limit_check(checker, set);
 }
 const struct berth_rules berth_rules_dispatcher_set = RULES(
     berth__v1__dispatcher_set__descriptor, dispatcher_set_rules, .check = dispatcher_set_check);
@@ -55,6 +84,7 @@ const struct berth_rules berth_rules_dispatcher_set = RULES(
 static const struct berth_rule dispatcher_pause_rules[] = {
     NAME(1, RULE_NEEDED),
     RULE(2, is_paused, ANY),
+    RULE(3, changed_by, TEXT, .max = BERTH_CHANGED_BY_MAX),
 };
 const struct berth_rules berth_rules_dispatcher_pause =
     RULES(berth__v1__dispatcher_pause__descriptor, dispatcher_pause_rules);
@@ -83,6 +113,22 @@ static const struct berth_rule dispatcher_rules[] = {
     RULE(16, backoff_max_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
     RULE(17, timeout_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
     RULE(18, grace_ms, NUMBER, .max = BERTH_GRACE_MS_MAX),
+    RULE(19, weight, NUMBER, .presence = RULE_UNLESS_0, .min = 1, .max = BERTH_WEIGHT_MAX),
+    RULE(20, group_limit, NUMBER, .max = BERTH_LIMIT_VALUE_MAX),
+    RULE(21, rate_count, NUMBER, .max = BERTH_RATE_COUNT_MAX),
+    RULE(22, rate_ms, NUMBER, .max = BERTH_RATE_MS_MAX),
+    RULE(23, burst, NUMBER, .max = BERTH_BURST_MAX),
+    RULE(24, max_queued, NUMBER, .max = BERTH_LIMIT_VALUE_MAX),
+    RULE(25, hold, NUMBER, .max = 1),
+    RULE(26, on_lost, NUMBER, .max = 1),
+    RULE(27, no_jitter, ANY),
+    RULE(28, queue_timeout_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(29, deadline_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(30, retention_ms, NUMBER, .presence = RULE_UNLESS_0, .min = 1,
+         .max = BERTH_DURATION_MS_MAX),
+    RULE(31, retention_count, NUMBER, .max = BERTH_RETENTION_MAX),
+    RULE(32, changed_us, ANY),
+    RULE(33, changed_by, TEXT, .max = BERTH_CHANGED_BY_MAX),
 };
 static const struct berth_rules rules_dispatcher =
     RULES(berth__v1__dispatcher__descriptor, dispatcher_rules);

@@ -2,6 +2,8 @@
  *
  * The fields of job.proto, and Error.
  */
+#include <inttypes.h>
+
 #include <berth/v1/envelope.pb-c.h>
 
 #include "proto/columns.h"
@@ -56,17 +58,87 @@ static const struct berth_rule submit_rules[] = {
     RULE(12, body_bytes, LENGTHS, .max = BERTH_BODY_BYTES_MAX, .leader = SUBMIT_BODY_BYTES,
          .of = 13, .thing = "job", .count_min = 1, .count_max = BERTH_SUBMIT_JOBS_MAX),
     RULE(13, bodies, BLOB),
+    RULE(14, group_bytes, LENGTHS, .max = BERTH_KEY_BYTES_MAX, .leader = SUBMIT_BODY_BYTES,
+         .of = 15),
+    RULE(15, groups, BLOB),
+    RULE(16, run_at_us, NUMBER, .max = BERTH_TIME_US_MAX, .leader = SUBMIT_BODY_BYTES),
+    RULE(17, queue_timeout_ms, NUMBER, .max = BERTH_DURATION_MS_MAX, .leader = SUBMIT_BODY_BYTES),
+    RULE(18, deadline_ms, NUMBER, .max = BERTH_DURATION_MS_MAX, .leader = SUBMIT_BODY_BYTES),
+    RULE(19, backoff_ms, NUMBER, .max = BERTH_DURATION_MS_MAX, .leader = SUBMIT_BODY_BYTES),
+    RULE(20, backoff_max_ms, NUMBER, .max = BERTH_DURATION_MS_MAX, .leader = SUBMIT_BODY_BYTES),
+    RULE(21, unique_bytes, LENGTHS, .max = BERTH_KEY_BYTES_MAX, .leader = SUBMIT_BODY_BYTES,
+         .of = 22),
+    RULE(22, uniques, BLOB),
+    RULE(23, on_conflict, NUMBER, .max = 1, .leader = SUBMIT_BODY_BYTES),
+    RULE(24, after_count, NUMBER, .max = BERTH_JOB_AFTER_MAX, .leader = SUBMIT_BODY_BYTES),
+    RULE(25, after, NUMBER, .min = 1, .max = BERTH_JOB_ID_MAX, .leader = 25, .thing = "id",
+         .count_max = BERTH_SUBMIT_AFTER_MAX),
 };
+
+/* Each is UTF-8: idempotency keys, groups, unique keys. */
+static int keys_check(struct berth_checker *checker, const char *field, const uint32_t *lengths,
+                      size_t count, ProtobufCBinaryData bytes)
+{
+    struct berth_spans keys = berth_spans_of(lengths, count, bytes);
+    for (size_t i = 0; i < count; i++)
+        if (!berth_utf8_is_valid(berth_spans_next(&keys)))
+            return RULE_FAIL(checker, field, BERTH_EPROTO, "%s: that of job %zu is not valid UTF-8",
+                             field, i);
+    return 0;
+}
+
+/* What two columns of one job say together. */
+static int submit_job_check(struct berth_checker *checker, const Berth__V1__Submit *submit,
+                            size_t i)
+{
+    uint64_t delay_ms = berth_column_u64(submit->delay_ms, submit->n_delay_ms, i);
+    uint64_t run_at_us = berth_column_u64(submit->run_at_us, submit->n_run_at_us, i);
+    uint64_t backoff_ms = berth_column_u64(submit->backoff_ms, submit->n_backoff_ms, i);
+    uint64_t backoff_max_ms = berth_column_u64(submit->backoff_max_ms, submit->n_backoff_max_ms, i);
+    if (delay_ms && run_at_us)
+        return RULE_FAIL(checker, "run_at_us", BERTH_EPROTO,
+                         "run_at_us %" PRIu64 " of job %zu: only one of this and delay_ms, which is"
+                         " %" PRIu64 ", is allowed",
+                         run_at_us, i, delay_ms);
+    if (backoff_max_ms && backoff_ms > backoff_max_ms)
+        return RULE_FAIL(checker, "backoff_ms", BERTH_EPROTO,
+                         "backoff_ms %" PRIu64
+                         " of job %zu: allowed is 0 to backoff_max_ms, %" PRIu64,
+                         backoff_ms, i, backoff_max_ms);
+    if (berth_column_u32(submit->on_conflict, submit->n_on_conflict, i) &&
+        !berth_column_u32(submit->unique_bytes, submit->n_unique_bytes, i))
+        return RULE_FAIL(checker, "on_conflict", BERTH_EPROTO,
+                         "on_conflict 1 of job %zu: without a unique key only 0 is allowed", i);
+    return 0;
+}
+
+static int after_check(struct berth_checker *checker, const Berth__V1__Submit *submit)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < submit->n_after_count; i++)
+        sum += submit->after_count[i];
+    if (sum == submit->n_after)
+        return 0;
+    return RULE_FAIL(checker, "after", BERTH_EPROTO,
+                     "after has %zu ids, but after_count adds up to %zu", submit->n_after, sum);
+}
 
 static int submit_check(struct berth_checker *checker, const ProtobufCMessage *message)
 {
     const Berth__V1__Submit *submit = (const Berth__V1__Submit *)message;
-    struct berth_spans keys = berth_spans_of(submit->key_bytes, submit->n_key_bytes, submit->keys);
-    for (size_t i = 0; i < submit->n_key_bytes; i++)
-        if (!berth_utf8_is_valid(berth_spans_next(&keys)))
-            return RULE_FAIL(checker, "keys", BERTH_EPROTO,
-                             "keys: that of job %zu is not valid UTF-8", i);
-    return 0;
+    int rc = keys_check(checker, "keys", submit->key_bytes, submit->n_key_bytes, submit->keys);
+    if (rc == 0)
+        rc = keys_check(checker, "groups", submit->group_bytes, submit->n_group_bytes,
+                        submit->groups);
+    if (rc == 0)
+        rc = keys_check(checker, "uniques", submit->unique_bytes, submit->n_unique_bytes,
+                        submit->uniques);
+    if (rc == 0)
+        rc = after_check(checker, submit);
+    bool has_pairs = submit->n_run_at_us || submit->n_backoff_ms || submit->n_on_conflict;
+    for (size_t i = 0; rc == 0 && has_pairs && i < submit->n_body_bytes; i++)
+        rc = submit_job_check(checker, submit, i);
+    return rc;
 }
 const struct berth_rules berth_rules_submit =
     RULES(berth__v1__submit__descriptor, submit_rules, .check = submit_check);
@@ -167,6 +239,13 @@ static const struct berth_rule job_rules[] = {
     RULE(18, result, BYTES, .max = BERTH_RESULT_BYTES_MAX),
     RULE(19, error_kind, NAME, .presence = RULE_UNLESS_0, .max = BERTH_ERROR_KIND_MAX),
     RULE(20, error_message, BYTES, .max = BERTH_ERROR_TEXT_MAX),
+    RULE(21, deadline_us, ANY),
+    RULE(22, queue_timeout_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(23, backoff_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(24, backoff_max_ms, NUMBER, .max = BERTH_DURATION_MS_MAX),
+    RULE(25, unique, KEY, .presence = RULE_UNLESS_0),
+    RULE(26, after, NUMBER, .min = 1, .max = BERTH_JOB_ID_MAX, .leader = 26, .thing = "id",
+         .count_max = BERTH_JOB_AFTER_MAX),
 };
 static const struct berth_rules rules_job = RULES(berth__v1__job__descriptor, job_rules);
 

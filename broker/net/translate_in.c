@@ -11,6 +11,8 @@
 #include "proto/validate.h"
 #include "proto/wire.h"
 
+_Static_assert((int)BERTH_CHANGED_BY_MAX < BERTH_NAME_BYTES, "who changed it fits the record");
+
 static int read_frame(struct berth_translate *t, const struct berth_incoming *incoming,
                       Berth__V1__Envelope **ret_envelope, struct berth_error *err,
                       const char **ret_field);
@@ -123,6 +125,7 @@ static int read_message(struct berth_translate *t, const Berth__V1__Envelope *en
             .request = from.request,
             .name = berth_slice_from(envelope->dispatcher_pause->name),
             .is_paused = envelope->dispatcher_pause->is_paused,
+            .changed_by = berth_slice_from(envelope->dispatcher_pause->changed_by),
         };
         return 0;
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_GET:
@@ -150,6 +153,44 @@ const struct berth_slice *translate_slices(struct berth_arena *arena,
     return slices;
 }
 
+/* The columns of what few jobs bring, read in order. */
+struct rare_columns {
+    const Berth__V1__Submit *message;
+    struct berth_spans groups, uniques;
+    const uint64_t *after;
+};
+
+static struct rare_columns rare_columns_of(const Berth__V1__Submit *m)
+{
+    return (struct rare_columns){
+        .message = m,
+        .groups = berth_spans_of(m->group_bytes, m->n_group_bytes, m->groups),
+        .uniques = berth_spans_of(m->unique_bytes, m->n_unique_bytes, m->uniques),
+        .after = m->after,
+    };
+}
+
+/* Of job `i`, the next one. */
+static void read_rare_options(struct rare_columns *rare, size_t i, struct berth_submit_item *item)
+{
+    const Berth__V1__Submit *m = rare->message;
+    item->group = berth_spans_next(&rare->groups);
+    item->run_at_us = (int64_t)berth_column_u64(m->run_at_us, m->n_run_at_us, i);
+    item->queue_timeout_ms =
+        (int64_t)berth_column_u64(m->queue_timeout_ms, m->n_queue_timeout_ms, i);
+    item->deadline_ms = (int64_t)berth_column_u64(m->deadline_ms, m->n_deadline_ms, i);
+    item->backoff_ms = (int64_t)berth_column_u64(m->backoff_ms, m->n_backoff_ms, i);
+    item->backoff_ms_max = (int64_t)berth_column_u64(m->backoff_max_ms, m->n_backoff_max_ms, i);
+    item->unique = berth_spans_next(&rare->uniques);
+    item->on_conflict =
+        (enum berth_on_conflict)berth_column_u32(m->on_conflict, m->n_on_conflict, i);
+    item->after_count = berth_column_u32(m->after_count, m->n_after_count, i);
+    if (item->after_count == 0)
+        return;
+    item->after = rare->after;
+    rare->after += item->after_count;
+}
+
 static int read_submit(struct berth_arena *arena, struct translate_from from,
                        const Berth__V1__Submit *message, struct berth_ev_submit *ret_event)
 {
@@ -164,6 +205,7 @@ static int read_submit(struct berth_arena *arena, struct translate_from from,
 
     struct berth_spans keys = berth_spans_of(m->key_bytes, m->n_key_bytes, m->keys);
     struct berth_spans bodies = berth_spans_of(m->body_bytes, m->n_body_bytes, m->bodies);
+    struct rare_columns rare = rare_columns_of(m);
     for (size_t i = 0; i < count; i++) {
         items[i] = (struct berth_submit_item){
             .dispatcher = berth_column_u32(m->dispatcher, m->n_dispatcher, i),
@@ -175,6 +217,7 @@ static int read_submit(struct berth_arena *arena, struct translate_from from,
             .key = berth_spans_next(&keys),
             .body = berth_spans_next(&bodies),
         };
+        read_rare_options(&rare, i, &items[i]);
     }
 
     *ret_event = (struct berth_ev_submit){
@@ -227,5 +270,33 @@ static struct berth_ev_dispatcher_set read_dispatcher_set(struct translate_from 
         .timeout_ms = (int64_t)message->timeout_ms,
         .has_grace = message->has_grace_ms,
         .grace_ms = (int64_t)message->grace_ms,
+        .has_parent = message->has_parent,
+        .parent = berth_slice_from(message->parent),
+        .has_weight = message->has_weight,
+        .weight = message->weight,
+        .has_group_limit = message->has_group_limit,
+        .group_limit = message->group_limit,
+        .has_rate = message->has_rate_count,
+        .rate_count = message->rate_count,
+        .rate_ms = (int64_t)message->rate_ms,
+        .has_burst = message->has_burst,
+        .burst = message->burst,
+        .has_max_queued = message->has_max_queued,
+        .max_queued = message->max_queued,
+        .has_hold = message->has_hold,
+        .hold = (enum berth_hold)message->hold,
+        .has_on_lost = message->has_on_lost,
+        .on_lost = (enum berth_on_lost)message->on_lost,
+        .has_jitter = message->has_no_jitter,
+        .no_jitter = message->no_jitter,
+        .has_queue_timeout = message->has_queue_timeout_ms,
+        .queue_timeout_ms = (int64_t)message->queue_timeout_ms,
+        .has_deadline = message->has_deadline_ms,
+        .deadline_ms = (int64_t)message->deadline_ms,
+        .has_retention = message->has_retention_ms,
+        .retention_ms = (int64_t)message->retention_ms,
+        .has_retention_count = message->has_retention_count,
+        .retention_count = message->retention_count,
+        .changed_by = berth_slice_from(message->changed_by),
     };
 }

@@ -2,6 +2,7 @@
 /* Effects become frames: the frame itself, and the answers to clients. */
 #include "translate_state.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -13,7 +14,8 @@
 #define SET_BYTES TRANSLATE_SET_BYTES
 
 /* A row of an answer beside its texts: tags, lengths and numbers. */
-#define JOB_ROW_BYTES 256
+#define JOB_ROW_BYTES 384
+#define ID_BYTES      10 /* a varint, at most */
 /* The jobs of one answer; what is left of the frame is for the ids that are unknown. */
 #define JOBS_BYTES_MAX (BERTH_FRAME_BYTES_MAX - 10u * BERTH_IDS_MAX - 1024u)
 
@@ -169,7 +171,41 @@ static int put_cancelled(struct berth_arena *arena, const struct berth_do_cancel
     return 0;
 }
 
-static void put_job(const struct berth_job_view *view, Berth__V1__Job *m)
+/* The record has them packed, for wherever they lie. */
+static int put_after(struct berth_arena *arena, struct berth_slice after, Berth__V1__Job *m)
+{
+    size_t count = after.bytes / sizeof(uint64_t);
+    m->after = berth_arena_alloc_array(arena, count, sizeof *m->after);
+    if (!m->after)
+        return -ENOMEM;
+    memcpy(m->after, after.data, count * sizeof *m->after);
+    for (size_t i = 0; i < count; i++)
+        m->after[i] = le64toh(m->after[i]);
+    m->n_after = count;
+    return 0;
+}
+
+static int put_rare_options(struct berth_arena *arena, const struct berth_job_record *record,
+                            Berth__V1__Job *m)
+{
+    if (record->group.bytes > 0)
+        SET_BYTES(m, group, record->group);
+    if (record->parent)
+        SET(m, parent, record->parent);
+    if (record->deadline_us)
+        SET(m, deadline_us, record->deadline_us);
+    if (record->queue_timeout_ms)
+        SET(m, queue_timeout_ms, (uint64_t)record->queue_timeout_ms);
+    if (record->backoff_ms)
+        SET(m, backoff_ms, (uint64_t)record->backoff_ms);
+    if (record->backoff_ms_max)
+        SET(m, backoff_max_ms, (uint64_t)record->backoff_ms_max);
+    if (record->unique.bytes > 0)
+        SET_BYTES(m, unique, record->unique);
+    return record->after.bytes > 0 ? put_after(arena, record->after, m) : 0;
+}
+
+static int put_job(struct berth_arena *arena, const struct berth_job_view *view, Berth__V1__Job *m)
 {
     const struct berth_job_record *record = &view->record;
     berth__v1__job__init(m);
@@ -200,6 +236,7 @@ static void put_job(const struct berth_job_view *view, Berth__V1__Job *m)
         SET_BYTES(m, error_kind, record->last.error_kind);
         SET_BYTES(m, error_message, record->last.error_message);
     }
+    return put_rare_options(arena, record, m);
 }
 
 static size_t job_bytes(const struct berth_job_view *view)
@@ -208,7 +245,8 @@ static size_t job_bytes(const struct berth_job_view *view)
     return JOB_ROW_BYTES + view->dispatcher.bytes + view->reason.bytes + record->handler.bytes +
            record->key.bytes.bytes + (record->body.data ? record->body.bytes : 0) +
            record->last.worker.bytes + (record->last.result.data ? record->last.result.bytes : 0) +
-           record->last.error_kind.bytes + record->last.error_message.bytes;
+           record->last.error_kind.bytes + record->last.error_message.bytes + record->group.bytes +
+           record->unique.bytes + record->after.bytes / sizeof(uint64_t) * ID_BYTES;
 }
 
 /* As many as fit into a frame; one always does. */
@@ -224,7 +262,9 @@ static int put_jobs(struct berth_arena *arena, const struct berth_do_jobs *from,
             SET(m, next, from->items[i - 1].record.id);
             break;
         }
-        put_job(&from->items[i], &rows[i]);
+        int rc = put_job(arena, &from->items[i], &rows[i]);
+        if (rc < 0)
+            return rc;
         m->n_job++;
     }
     m->job = pointers_to(arena, rows, m->n_job, sizeof *rows);
@@ -235,6 +275,30 @@ static int put_jobs(struct berth_arena *arena, const struct berth_do_jobs *from,
     m->unknown = ids_of(from->unknown);
     m->n_unknown = from->unknown_count;
     return 0;
+}
+
+static void put_limits(const struct berth_dispatcher_view *view, Berth__V1__Dispatcher *m)
+{
+    const struct berth_dispatcher_record *record = &view->record;
+    if (view->parent.bytes > 0)
+        SET_BYTES(m, parent, view->parent);
+    SET(m, weight, record->weight);
+    SET(m, group_limit, record->group_limit);
+    SET(m, rate_count, record->rate_count);
+    SET(m, rate_ms, (uint64_t)record->rate_ms);
+    SET(m, burst, record->burst);
+    SET(m, max_queued, record->max_queued);
+    SET(m, hold, record->hold);
+    SET(m, on_lost, record->on_lost);
+    SET(m, no_jitter, record->no_jitter);
+    SET(m, queue_timeout_ms, (uint64_t)record->queue_timeout_ms);
+    SET(m, deadline_ms, (uint64_t)record->deadline_ms);
+    SET(m, retention_ms, (uint64_t)record->retention_ms);
+    SET(m, retention_count, record->retention_count);
+    if (record->changed_us)
+        SET(m, changed_us, record->changed_us);
+    if (record->changed_by[0] != '\0')
+        SET_BYTES(m, changed_by, berth_slice_of(record->changed_by));
 }
 
 static void put_dispatcher(const struct berth_dispatcher_view *view, Berth__V1__Dispatcher *m)
@@ -260,6 +324,7 @@ static void put_dispatcher(const struct berth_dispatcher_view *view, Berth__V1__
     SET(m, backoff_max_ms, (uint64_t)record->backoff_ms_max);
     SET(m, timeout_ms, (uint64_t)record->timeout_ms);
     SET(m, grace_ms, (uint64_t)record->grace_ms);
+    put_limits(view, m);
 }
 
 static int put_dispatchers(struct berth_arena *arena, const struct berth_do_dispatchers *from,

@@ -63,6 +63,64 @@ static void a_submit_becomes_an_event_with_all_its_columns(void **state)
     assert_slice(b->body, "");
 }
 
+static void options_of_jobs_are_read_beside_each_other(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    Berth__V1__Submit m = BERTH__V1__SUBMIT__INIT;
+    ProtobufCBinaryData dispatcher = bytes("default"), handler = bytes("exec");
+    uint32_t body_bytes[] = { 0, 0, 0 }, group_bytes[] = { 1, 0, 2 }, unique_bytes[] = { 0, 3, 0 };
+    uint32_t on_conflict[] = { 0, 1, 0 }, after_count[] = { 2, 0, 1 };
+    uint64_t run_at_us[] = { 0, 0, 99 }, queue_timeout_ms[] = { 5, 0, 0 };
+    uint64_t deadline_ms[] = { 0, 6, 0 }, backoff_ms[] = { 0, 7, 0 },
+             backoff_max_ms[] = { 0, 8, 9 };
+    uint64_t after[] = { 11, 12, 13 };
+    m.has_client = m.has_groups = m.has_uniques = 1;
+    m.client = bytes(ID16);
+    m.groups = bytes("gHH");
+    m.uniques = bytes("uuu");
+    m.n_dispatchers = m.n_handlers = 1;
+    m.dispatchers = &dispatcher;
+    m.handlers = &handler;
+    m.n_body_bytes = m.n_group_bytes = m.n_unique_bytes = m.n_on_conflict = m.n_after_count =
+        m.n_run_at_us = m.n_queue_timeout_ms = m.n_deadline_ms = m.n_backoff_ms =
+            m.n_backoff_max_ms = m.n_after = 3;
+    m.body_bytes = body_bytes;
+    m.group_bytes = group_bytes;
+    m.unique_bytes = unique_bytes;
+    m.on_conflict = on_conflict;
+    m.after_count = after_count;
+    m.run_at_us = run_at_us;
+    m.queue_timeout_ms = queue_timeout_ms;
+    m.deadline_ms = deadline_ms;
+    m.backoff_ms = backoff_ms;
+    m.backoff_max_ms = backoff_max_ms;
+    m.after = after;
+    ENVELOPE(&e, SUBMIT, submit, &m);
+
+    const struct berth_event event = taken(f, &e);
+
+    const struct berth_submit_item *items = event.submit.items;
+    assert_slice(items[0].group, "g");
+    assert_slice(items[1].group, "");
+    assert_slice(items[2].group, "HH");
+    assert_slice(items[1].unique, "uuu");
+    assert_slice(items[2].unique, "");
+    assert_int_equal(items[1].on_conflict, BERTH_ON_CONFLICT_EXISTING);
+    assert_int_equal(items[2].on_conflict, BERTH_ON_CONFLICT_REJECT);
+    assert_int_equal(items[2].run_at_us, 99);
+    assert_int_equal(items[0].queue_timeout_ms, 5);
+    assert_int_equal(items[1].deadline_ms, 6);
+    assert_int_equal(items[1].backoff_ms, 7);
+    assert_int_equal(items[1].backoff_ms_max, 8);
+    assert_int_equal(items[2].backoff_ms_max, 9);
+    assert_int_equal(items[0].after_count, 2);
+    assert_int_equal(items[0].after[1], 12);
+    assert_int_equal(items[1].after_count, 0);
+    assert_int_equal(items[2].after_count, 1);
+    assert_int_equal(items[2].after[0], 13);
+}
+
 /* One job, and nothing that could be left out. */
 struct least {
     Berth__V1__Submit m;
@@ -99,7 +157,12 @@ static void columns_left_out_mean_zero(void **state)
     const struct berth_submit_item *item = event.submit.items;
     assert_int_equal(item->dispatcher + item->handler + item->max_attempts, 0);
     assert_int_equal(item->priority, 0);
-    assert_int_equal(item->delay_ms + item->timeout_ms, 0);
+    assert_int_equal(item->delay_ms + item->timeout_ms + item->run_at_us, 0);
+    assert_int_equal(item->queue_timeout_ms + item->deadline_ms, 0);
+    assert_int_equal(item->backoff_ms + item->backoff_ms_max, 0);
+    assert_int_equal(item->on_conflict + item->after_count, 0);
+    assert_slice(item->group, "");
+    assert_slice(item->unique, "");
     assert_slice(item->key, "");
     assert_slice(item->body, "bb");
 }
@@ -202,6 +265,67 @@ static void setting_a_dispatcher_carries_only_what_was_given(void **state)
     assert_int_equal(set.timeout_ms, 30);
 }
 
+static void limits_of_a_dispatcher_are_carried_if_given(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    Berth__V1__DispatcherSet m = BERTH__V1__DISPATCHER_SET__INIT;
+    m.has_name = 1;
+    m.name = bytes("newsletter");
+    ENVELOPE(&e, DISPATCHER_SET, dispatcher_set, &m);
+    struct berth_ev_dispatcher_set set = taken(f, &e).dispatcher_set;
+    assert_false(set.has_parent || set.has_weight || set.has_group_limit || set.has_rate ||
+                 set.has_burst || set.has_max_queued || set.has_hold || set.has_on_lost ||
+                 set.has_jitter || set.has_queue_timeout || set.has_deadline || set.has_retention ||
+                 set.has_retention_count);
+    assert_slice(set.changed_by, "");
+
+    m.has_parent = m.has_weight = m.has_group_limit = m.has_rate_count = m.has_rate_ms =
+        m.has_burst = m.has_max_queued = m.has_hold = m.has_on_lost = m.has_no_jitter =
+            m.has_queue_timeout_ms = m.has_deadline_ms = m.has_retention_ms =
+                m.has_retention_count = m.has_changed_by = 1;
+    m.parent = bytes("default");
+    m.weight = 3;
+    m.group_limit = 4;
+    m.rate_count = 5;
+    m.rate_ms = 3600000;
+    m.burst = 6;
+    m.max_queued = 7;
+    m.hold = 1;
+    m.on_lost = 1;
+    m.no_jitter = 1;
+    m.queue_timeout_ms = 8;
+    m.deadline_ms = 9;
+    m.retention_ms = 10;
+    m.retention_count = 11;
+    m.changed_by = bytes("alice@host");
+    set = taken(f, &e).dispatcher_set;
+    assert_true(set.has_parent && set.has_weight && set.has_group_limit && set.has_rate &&
+                set.has_burst && set.has_max_queued && set.has_hold && set.has_on_lost &&
+                set.has_jitter && set.has_queue_timeout && set.has_deadline && set.has_retention &&
+                set.has_retention_count);
+    assert_slice(set.parent, "default");
+    assert_int_equal(set.weight, 3);
+    assert_int_equal(set.group_limit, 4);
+    assert_int_equal(set.rate_count, 5);
+    assert_int_equal(set.rate_ms, 3600000);
+    assert_int_equal(set.burst, 6);
+    assert_int_equal(set.max_queued, 7);
+    assert_int_equal(set.hold, BERTH_HOLD_RUNNING);
+    assert_int_equal(set.on_lost, BERTH_ON_LOST_HOLD);
+    assert_true(set.no_jitter);
+    assert_int_equal(set.queue_timeout_ms, 8);
+    assert_int_equal(set.deadline_ms, 9);
+    assert_int_equal(set.retention_ms, 10);
+    assert_int_equal(set.retention_count, 11);
+    assert_slice(set.changed_by, "alice@host");
+
+    m.parent.len = 0;
+    set = taken(f, &e).dispatcher_set;
+    assert_true(set.has_parent);
+    assert_slice(set.parent, "");
+}
+
 static void operators_questions_become_events(void **state)
 {
     struct fixture *f = *state;
@@ -210,11 +334,14 @@ static void operators_questions_become_events(void **state)
     pause.has_name = pause.has_is_paused = 1;
     pause.name = bytes("io");
     pause.is_paused = 1;
+    pause.has_changed_by = 1;
+    pause.changed_by = bytes("bob@h");
     ENVELOPE(&e, DISPATCHER_PAUSE, dispatcher_pause, &pause);
     struct berth_event event = taken(f, &e);
     assert_int_equal(event.type, BERTH_EV_DISPATCHER_PAUSE);
     assert_slice(event.dispatcher_pause.name, "io");
     assert_true(event.dispatcher_pause.is_paused);
+    assert_slice(event.dispatcher_pause.changed_by, "bob@h");
     assert_int_equal(event.dispatcher_pause.request, REQUEST);
 
     Berth__V1__DispatcherGet get = BERTH__V1__DISPATCHER_GET__INIT;
@@ -453,10 +580,12 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_submit_becomes_an_event_with_all_its_columns),
+        TEST(options_of_jobs_are_read_beside_each_other),
         TEST(columns_left_out_mean_zero),
         TEST(ids_become_waits_cancels_and_gets),
         TEST(a_list_has_its_filters_or_their_defaults),
         TEST(setting_a_dispatcher_carries_only_what_was_given),
+        TEST(limits_of_a_dispatcher_are_carried_if_given),
         TEST(operators_questions_become_events),
         TEST(a_clients_hello_is_answered_with_the_bounds),
         TEST(bytes_that_are_no_frame_are_refused),

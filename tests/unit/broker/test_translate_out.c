@@ -155,6 +155,41 @@ static void a_job_shows_what_there_is_and_leaves_out_the_rest(void **state)
     assert_int_equal(m->next, 2);
 }
 
+static void a_job_shows_its_options_if_it_has_any(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_job_view views[] = { view_of(1), view_of(2) };
+    static const uint8_t after[] = { 0, 7, 0, 0, 0, 0, 0, 0, 0, 8, 1, 0, 0, 0, 0, 0, 0 };
+    struct berth_job_record *record = &views[1].record;
+    record->group = slice("tenant");
+    record->parent = 77;
+    record->deadline_us = 5000;
+    record->queue_timeout_ms = 6;
+    record->backoff_ms = 7;
+    record->backoff_ms_max = 8;
+    record->unique = slice("alice");
+    record->after = (struct berth_slice){ after + 1, 16 }; /* wherever it lies */
+    struct berth_effect effect = effect_of(BERTH_DO_JOBS);
+    effect.jobs = (struct berth_do_jobs){ .items = views, .count = 2 };
+
+    Berth__V1__Jobs *m = sent(f, &effect, BERTH_SIDE_CLIENT)->jobs;
+
+    const Berth__V1__Job *a = m->job[0], *b = m->job[1];
+    assert_false(a->has_group || a->has_parent || a->has_deadline_us || a->has_queue_timeout_ms ||
+                 a->has_backoff_ms || a->has_backoff_max_ms || a->has_unique);
+    assert_int_equal(a->n_after, 0);
+    assert_bytes(b->group, "tenant");
+    assert_int_equal(b->parent, 77);
+    assert_int_equal(b->deadline_us, 5000);
+    assert_int_equal(b->queue_timeout_ms, 6);
+    assert_int_equal(b->backoff_ms, 7);
+    assert_int_equal(b->backoff_max_ms, 8);
+    assert_bytes(b->unique, "alice");
+    assert_int_equal(b->n_after, 2);
+    assert_int_equal(b->after[0], 7);
+    assert_int_equal(b->after[1], 264);
+}
+
 static void jobs_that_do_not_fit_into_a_frame_are_left_for_the_next_one(void **state)
 {
     struct fixture *f = *state;
@@ -243,6 +278,65 @@ static void dispatchers_have_settings_and_counts(void **state)
     assert_int_equal(b->timeout_ms, 30);
 }
 
+static void limits_of_a_dispatcher_are_shown(void **state)
+{
+    struct fixture *f = *state;
+    const struct berth_dispatcher_view views[] = {
+        { .record = { .id = 1,
+                      .name = "news",
+                      .limit = { .kind = BERTH_LIMIT_CORES },
+                      .max_attempts = 5,
+                      .parent = 2,
+                      .weight = 3,
+                      .group_limit = 4,
+                      .rate_count = 5,
+                      .rate_ms = 60000,
+                      .burst = 6,
+                      .max_queued = 7,
+                      .hold = BERTH_HOLD_RUNNING,
+                      .on_lost = BERTH_ON_LOST_HOLD,
+                      .no_jitter = true,
+                      .queue_timeout_ms = 8,
+                      .deadline_ms = 9,
+                      .retention_ms = 10,
+                      .retention_count = 11,
+                      .changed_us = 12,
+                      .changed_by = "alice@host" },
+          .parent = slice("default") },
+        { .record = { .id = 2,
+                      .name = "default",
+                      .limit = { .kind = BERTH_LIMIT_CORES },
+                      .max_attempts = 5,
+                      .weight = 1,
+                      .retention_ms = 1 } },
+    };
+    struct berth_effect effect = effect_of(BERTH_DO_DISPATCHERS);
+    effect.dispatchers = (struct berth_do_dispatchers){ .items = views, .count = 2 };
+
+    Berth__V1__Dispatchers *m = sent(f, &effect, BERTH_SIDE_CLIENT)->dispatchers;
+
+    const Berth__V1__Dispatcher *a = m->dispatcher[0], *b = m->dispatcher[1];
+    assert_bytes(a->parent, "default");
+    assert_int_equal(a->weight, 3);
+    assert_int_equal(a->group_limit, 4);
+    assert_int_equal(a->rate_count, 5);
+    assert_int_equal(a->rate_ms, 60000);
+    assert_int_equal(a->burst, 6);
+    assert_int_equal(a->max_queued, 7);
+    assert_int_equal(a->hold, 1);
+    assert_int_equal(a->on_lost, 1);
+    assert_true(a->no_jitter);
+    assert_int_equal(a->queue_timeout_ms, 8);
+    assert_int_equal(a->deadline_ms, 9);
+    assert_int_equal(a->retention_ms, 10);
+    assert_int_equal(a->retention_count, 11);
+    assert_int_equal(a->changed_us, 12);
+    assert_bytes(a->changed_by, "alice@host");
+    assert_false(b->has_parent || b->has_changed_us || b->has_changed_by);
+    assert_int_equal(b->hold + b->on_lost, 0);
+    assert_false(b->no_jitter);
+}
+
 static void workers_and_status_are_shown(void **state)
 {
     struct fixture *f = *state;
@@ -298,9 +392,11 @@ int main(void)
         TEST(submitted_jobs_have_ids_and_the_others_reasons),
         TEST(waited_and_cancelled_jobs_have_states),
         TEST(a_job_shows_what_there_is_and_leaves_out_the_rest),
+        TEST(a_job_shows_its_options_if_it_has_any),
         TEST(jobs_that_do_not_fit_into_a_frame_are_left_for_the_next_one),
         TEST(an_evicted_body_is_left_out),
         TEST(dispatchers_have_settings_and_counts),
+        TEST(limits_of_a_dispatcher_are_shown),
         TEST(workers_and_status_are_shown),
     };
     return berth_test_main(tests, NULL, NULL);

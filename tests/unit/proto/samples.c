@@ -72,6 +72,27 @@ static Berth__V1__Submit submit = {
                       "ls"),
 };
 
+static Berth__V1__Submit submit_with_options = {
+    MESSAGE(submit),
+    SET_BYTES(client, CLIENT),
+    NAMES(dispatchers, BYTES("newsletter")),
+    NAMES(handlers, BYTES("mail")),
+    COLUMN(delay_ms, uint64_t, 10000, 0, 0),
+    COLUMN(body_bytes, uint32_t, 0, 0, 0),
+    COLUMN(group_bytes, uint32_t, 6, 0, 3),
+    SET_BYTES(groups, "tenantk\xc3\xa9"),
+    COLUMN(run_at_us, uint64_t, 0, UINT64_C(1763769610000000), 0),
+    COLUMN(queue_timeout_ms, uint64_t, 300000, 0, 1),
+    COLUMN(deadline_ms, uint64_t, 0, 3600000, 0),
+    COLUMN(backoff_ms, uint64_t, 250, 0, 1000),
+    COLUMN(backoff_max_ms, uint64_t, 60000, 1, 1000),
+    COLUMN(unique_bytes, uint32_t, 0, 5, 4),
+    SET_BYTES(uniques, "aliceb\xc3\xb6s"),
+    COLUMN(on_conflict, uint32_t, 0, 0, 1),
+    COLUMN(after_count, uint32_t, 2, 0, 1),
+    COLUMN(after, uint64_t, 1, 300, UINT64_C(9007199254740991)),
+};
+
 static Berth__V1__Submitted submitted = {
     MESSAGE(submitted),
     COLUMN(id, uint64_t, 1, 0, UINT64_C(9007199254740991)),
@@ -148,6 +169,26 @@ static Berth__V1__Job job = {
 static Berth__V1__Jobs jobs = {
     MESSAGE(jobs),  .n_job = 1, .job = (Berth__V1__Job *[]){ &job }, COLUMN(unknown, uint64_t, 129),
     SET(next, 128),
+};
+
+static Berth__V1__Job job_with_options = {
+    MESSAGE(job),
+    SET(id, 129),
+    SET_BYTES(dispatcher, "newsletter"),
+    SET_BYTES(handler, "mail"),
+    SET(state, BERTH__V1__JOB_STATE__JOB_STATE_SCHEDULED),
+    SET(deadline_us, INT64_C(1763773200000000)),
+    SET(queue_timeout_ms, 300000),
+    SET(backoff_ms, 250),
+    SET(backoff_max_ms, 60000),
+    SET_BYTES(unique, "alice"),
+    COLUMN(after, uint64_t, 1, 300),
+};
+
+static Berth__V1__Jobs jobs_with_options = {
+    MESSAGE(jobs),
+    .n_job = 1,
+    .job = (Berth__V1__Job *[]){ &job_with_options },
 };
 
 static Berth__V1__WorkerHello worker_hello = {
@@ -332,6 +373,33 @@ static Berth__V1__DispatcherSet dispatcher_set = {
     SET(grace_ms, 5000),
 };
 
+static Berth__V1__DispatcherSet dispatcher_set_with_limits = {
+    MESSAGE(dispatcher_set),
+    SET_BYTES(name, "newsletter"),
+    SET_BYTES(parent, "default"),
+    SET(weight, 3),
+    SET(group_limit, 2),
+    SET(rate_count, 100),
+    SET(rate_ms, 60000),
+    SET(burst, 10),
+    SET(max_queued, 1000000),
+    SET(hold, 1),
+    SET(on_lost, 1),
+    SET(no_jitter, 1),
+    SET(queue_timeout_ms, 300000),
+    SET(deadline_ms, 3600000),
+    SET(retention_ms, 86400000),
+    SET(retention_count, 1000),
+    SET_BYTES(changed_by, "alice@host-42"),
+};
+
+static Berth__V1__DispatcherPause dispatcher_pause_by_somebody = {
+    MESSAGE(dispatcher_pause),
+    SET_BYTES(name, "newsletter"),
+    SET(is_paused, 1),
+    SET_BYTES(changed_by, "alice@host-42"),
+};
+
 static Berth__V1__DispatcherPause dispatcher_pause = {
     MESSAGE(dispatcher_pause),
     SET_BYTES(name, "newsletter"),
@@ -369,6 +437,35 @@ static Berth__V1__Dispatchers dispatchers = {
     MESSAGE(dispatchers),
     .n_dispatcher = 1,
     .dispatcher = (Berth__V1__Dispatcher *[]){ &dispatcher },
+};
+
+static Berth__V1__Dispatcher dispatcher_with_limits = {
+    MESSAGE(dispatcher),
+    SET_BYTES(name, "newsletter"),
+    SET(limit_kind, BERTH__V1__LIMIT_KIND__LIMIT_NUMBER),
+    SET(limit_value, 5),
+    SET(max_attempts, 5),
+    SET(weight, 3),
+    SET(group_limit, 2),
+    SET(rate_count, 100),
+    SET(rate_ms, 60000),
+    SET(burst, 10),
+    SET(max_queued, 1000000),
+    SET(hold, 1),
+    SET(on_lost, 1),
+    SET(no_jitter, 1),
+    SET(queue_timeout_ms, 300000),
+    SET(deadline_ms, 3600000),
+    SET(retention_ms, 86400000),
+    SET(retention_count, 1000),
+    SET(changed_us, INT64_C(1763769600000000)),
+    SET_BYTES(changed_by, "alice@host-42"),
+};
+
+static Berth__V1__Dispatchers dispatchers_with_limits = {
+    MESSAGE(dispatchers),
+    .n_dispatcher = 1,
+    .dispatcher = (Berth__V1__Dispatcher *[]){ &dispatcher_with_limits },
 };
 
 static Berth__V1__WorkerList worker_list = { MESSAGE(worker_list) };
@@ -434,6 +531,8 @@ const struct sample samples[] = {
     SAMPLE(CLIENT_HELLO, client_hello, BROKER, 1),
     SAMPLE(CLIENT_WELCOME, client_welcome, CLIENT, 1),
     SAMPLE(SUBMIT, submit, BROKER, 77),
+    SAMPLE_OF("submit_with_options", BERTH__V1__ENVELOPE__MESSAGE_SUBMIT, submit,
+              submit_with_options, BERTH_SIDE_BROKER, 77),
     SAMPLE(SUBMITTED, submitted, CLIENT, 77),
     SAMPLE(JOB_WAIT, job_wait, BROKER, 77),
     SAMPLE(JOB_WAITED, job_waited, CLIENT, 77),
@@ -444,6 +543,8 @@ const struct sample samples[] = {
     SAMPLE_OF("job_list_with_bodies", BERTH__V1__ENVELOPE__MESSAGE_JOB_LIST, job_list,
               job_list_with_bodies, BERTH_SIDE_BROKER, 77),
     SAMPLE(JOBS, jobs, CLIENT, 77),
+    SAMPLE_OF("jobs_with_options", BERTH__V1__ENVELOPE__MESSAGE_JOBS, jobs, jobs_with_options,
+              BERTH_SIDE_CLIENT, 77),
     SAMPLE(WORKER_HELLO, worker_hello, BROKER, 0),
     SAMPLE(WORKER_WELCOME, worker_welcome, WORKER, 0),
     SAMPLE(WORKER_JOIN, worker_join, BROKER, 0),
@@ -457,9 +558,15 @@ const struct sample samples[] = {
     SAMPLE(WORKER_GONE, worker_gone, BROKER, 0),
     SAMPLE(WORKER_GONE_OK, worker_gone_ok, WORKER, 0),
     SAMPLE(DISPATCHER_SET, dispatcher_set, BROKER, 77),
+    SAMPLE_OF("dispatcher_set_with_limits", BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_SET,
+              dispatcher_set, dispatcher_set_with_limits, BERTH_SIDE_BROKER, 77),
     SAMPLE(DISPATCHER_PAUSE, dispatcher_pause, BROKER, 77),
+    SAMPLE_OF("dispatcher_pause_by_somebody", BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PAUSE,
+              dispatcher_pause, dispatcher_pause_by_somebody, BERTH_SIDE_BROKER, 77),
     SAMPLE(DISPATCHER_GET, dispatcher_get, BROKER, 77),
     SAMPLE(DISPATCHERS, dispatchers, CLIENT, 77),
+    SAMPLE_OF("dispatchers_with_limits", BERTH__V1__ENVELOPE__MESSAGE_DISPATCHERS, dispatchers,
+              dispatchers_with_limits, BERTH_SIDE_CLIENT, 77),
     SAMPLE(WORKER_LIST, worker_list, BROKER, 77),
     SAMPLE(WORKERS, workers, CLIENT, 77),
     SAMPLE(BROKER_STATUS_GET, broker_status_get, BROKER, 77),

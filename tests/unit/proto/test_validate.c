@@ -197,6 +197,69 @@ static void submit_has_ranges(void **state)
             "delay_ms 18446744073709551615 of job 1: allowed is 0 to 315360000000");
 }
 
+/* A fresh sample of this name, which is a Submit, is changed. */
+#define SUBMIT_REFUSED_AS(rc, change, field, says)                                                 \
+    do {                                                                                           \
+        Berth__V1__Submit *m = given(f, "submit_with_options")->submit;                            \
+        change;                                                                                    \
+        assert_refused(f, rc, field, says, __LINE__);                                              \
+    } while (0)
+#define SUBMIT_REFUSED(change, field, says) SUBMIT_REFUSED_AS(BERTH_EPROTO, change, field, says)
+
+static void submit_options_have_ranges(void **state)
+{
+    struct fixture *f = *state;
+    SUBMIT_REFUSED(m->run_at_us[2] = UINT64_C(253402300800000000), "run_at_us",
+                   "run_at_us 253402300800000000 of job 2: allowed is 0 to 253402300799999999");
+    SUBMIT_REFUSED(m->queue_timeout_ms[0] = UINT64_C(315360000001), "queue_timeout_ms",
+                   "queue_timeout_ms 315360000001 of job 0: allowed is 0 to 315360000000");
+    SUBMIT_REFUSED(m->deadline_ms[1] = UINT64_MAX, "deadline_ms",
+                   "deadline_ms 18446744073709551615 of job 1: allowed is 0 to 315360000000");
+    SUBMIT_REFUSED(m->backoff_ms[1] = UINT64_C(315360000001), "backoff_ms",
+                   "backoff_ms 315360000001 of job 1: allowed is 0 to 315360000000");
+    SUBMIT_REFUSED(m->backoff_max_ms[1] = UINT64_C(315360000001), "backoff_max_ms",
+                   "backoff_max_ms 315360000001 of job 1: allowed is 0 to 315360000000");
+    SUBMIT_REFUSED(m->on_conflict[2] = 2, "on_conflict",
+                   "on_conflict 2 of job 2: allowed is 0 to 1");
+    SUBMIT_REFUSED(m->after_count[0] = 1001, "after_count",
+                   "after_count 1001 of job 0: allowed is 0 to 1000");
+    SUBMIT_REFUSED(m->after[1] = 0, "after", "after 0 of id 1: allowed is 1 to 9007199254740991");
+    SUBMIT_REFUSED_AS(-EMSGSIZE, m->group_bytes[1] = 256, "group_bytes",
+                      "group_bytes 256 of job 1: allowed is 0 to 255" TOO_LONG);
+    SUBMIT_REFUSED_AS(-EMSGSIZE, m->unique_bytes[1] = 256, "unique_bytes",
+                      "unique_bytes 256 of job 1: allowed is 0 to 255" TOO_LONG);
+}
+
+static void submit_options_fit_together(void **state)
+{
+    struct fixture *f = *state;
+    SUBMIT_REFUSED(m->run_at_us[0] = 5, "run_at_us",
+                   "run_at_us 5 of job 0: only one of this and delay_ms, which is 10000, is "
+                   "allowed");
+    SUBMIT_REFUSED(m->backoff_ms[2] = 1001, "backoff_ms",
+                   "backoff_ms 1001 of job 2: allowed is 0 to backoff_max_ms, 1000");
+    SUBMIT_REFUSED(m->on_conflict[0] = 1, "on_conflict",
+                   "on_conflict 1 of job 0: without a unique key only 0 is allowed");
+    SUBMIT_REFUSED(m->after_count[0] = 3, "after", "after has 3 ids, but after_count adds up to 4");
+    SUBMIT_REFUSED(m->n_after = 2, "after", "after has 2 ids, but after_count adds up to 3");
+    SUBMIT_REFUSED(m->n_group_bytes = 0, "group_bytes",
+                   "group_bytes adds up to 0, but groups has 9 bytes");
+    SUBMIT_REFUSED((m->group_bytes[0] = 8, m->group_bytes[2] = 1), "groups",
+                   "groups: that of job 0 is not valid UTF-8");
+    SUBMIT_REFUSED(SET_BYTES(m->uniques, "alice\xff\xff\xff\xff"), "uniques",
+                   "uniques: that of job 2 is not valid UTF-8");
+}
+
+static void submit_waits_for_so_many_jobs(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Submit *m = given(f, "submit_with_options")->submit;
+    m->n_after = BERTH_SUBMIT_AFTER_MAX + 1;
+    m->after = ones(f, m->n_after);
+    assert_refused(f, -EMSGSIZE, "after",
+                   "1048577 ids in one message; allowed are 0 to 1048576" TOO_LONG, __LINE__);
+}
+
 static void submit_of_one_job_does_not_count_it(void **state)
 {
     struct fixture *f = *state;
@@ -429,6 +492,69 @@ static void dispatcher_set_has_ranges(void **state)
     TAKEN(dispatcher_get, m->has_name = 0);
 }
 
+#define SET_REFUSED(change, field, says)                                                           \
+    do {                                                                                           \
+        Berth__V1__DispatcherSet *m = given(f, "dispatcher_set_with_limits")->dispatcher_set;      \
+        change;                                                                                    \
+        assert_refused(f, BERTH_EPROTO, field, says, __LINE__);                                    \
+    } while (0)
+#define SET_TAKEN(change)                                                                          \
+    do {                                                                                           \
+        Berth__V1__DispatcherSet *m = given(f, "dispatcher_set_with_limits")->dispatcher_set;      \
+        change;                                                                                    \
+        assert_taken(f, __LINE__);                                                                 \
+    } while (0)
+
+static void dispatcher_set_has_ranges_of_limits(void **state)
+{
+    struct fixture *f = *state;
+    SET_TAKEN(m->parent.len = 0);
+    SET_REFUSED(SET_BYTES(m->parent, "a b"), "parent", "parent: 'a b'" NOT_A_NAME);
+    SET_REFUSED(m->weight = 0, "weight", "weight 0: allowed is 1 to 1000");
+    SET_REFUSED(m->weight = 1001, "weight", "weight 1001: allowed is 1 to 1000");
+    SET_REFUSED(m->group_limit = 1000000001, "group_limit",
+                "group_limit 1000000001: allowed is 0 to 1000000000");
+    SET_REFUSED(m->burst = 1000001, "burst", "burst 1000001: allowed is 0 to 1000000");
+    SET_REFUSED(m->max_queued = 1000000001, "max_queued",
+                "max_queued 1000000001: allowed is 0 to 1000000000");
+    SET_REFUSED(m->hold = 2, "hold", "hold 2: allowed is 0 to 1");
+    SET_REFUSED(m->on_lost = 2, "on_lost", "on_lost 2: allowed is 0 to 1");
+    SET_REFUSED(m->queue_timeout_ms = UINT64_MAX, "queue_timeout_ms",
+                "queue_timeout_ms 18446744073709551615: allowed is 0 to 315360000000");
+    SET_REFUSED(m->deadline_ms = UINT64_MAX, "deadline_ms",
+                "deadline_ms 18446744073709551615: allowed is 0 to 315360000000");
+    SET_REFUSED(m->retention_ms = 0, "retention_ms",
+                "retention_ms 0: allowed is 1 to 315360000000");
+    SET_TAKEN(m->retention_count = 0);
+    SET_REFUSED(m->retention_count = 1000000001, "retention_count",
+                "retention_count 1000000001: allowed is 0 to 1000000000");
+    SET_REFUSED(SET_BYTES(m->changed_by, "\xff"), "changed_by", "changed_by is not valid UTF-8");
+}
+
+static void rate_is_a_count_for_a_second_minute_hour_or_day(void **state)
+{
+    struct fixture *f = *state;
+    static const uint64_t periods_ms[] = { 1000, 60000, 3600000, 86400000 };
+    for (size_t i = 0; i < 4; i++)
+        SET_TAKEN(m->rate_ms = periods_ms[i]);
+    SET_TAKEN(m->rate_count = 1000000);
+    SET_TAKEN((m->rate_ms = 0, m->rate_count = 0));
+    SET_TAKEN((m->has_rate_ms = 0, m->has_rate_count = 0, m->rate_ms = 0, m->rate_count = 0));
+    SET_REFUSED(m->rate_count = 1000001, "rate_count",
+                "rate_count 1000001: allowed is 0 to 1000000");
+    SET_REFUSED(m->rate_ms = 86400001, "rate_ms", "rate_ms 86400001: allowed is 0 to 86400000");
+    SET_REFUSED(m->rate_ms = 2000, "rate_ms",
+                "rate_ms 2000 beside rate_count 100: allowed is 1000, 60000, 3600000 or 86400000, "
+                "or 0 for both");
+    SET_REFUSED(m->rate_count = 0, "rate_ms",
+                "rate_ms 60000 beside rate_count 0: allowed is 1000, 60000, 3600000 or 86400000, "
+                "or 0 for both");
+    SET_REFUSED(m->has_rate_ms = 0, "rate_ms",
+                "rate_count and rate_ms: only both together are allowed");
+    SET_REFUSED(m->has_rate_count = 0, "rate_count",
+                "rate_count and rate_ms: only both together are allowed");
+}
+
 static void worker_hello_says_what_it_offers(void **state)
 {
     struct fixture *f = *state;
@@ -578,6 +704,9 @@ int main(void)
         TEST(results_may_be_left_out),
         TEST(requests_of_clients_are_numbered_and_those_of_workers_not),
         TEST(submit_has_ranges),
+        TEST(submit_options_have_ranges),
+        TEST(submit_options_fit_together),
+        TEST(submit_waits_for_so_many_jobs),
         TEST(submit_of_one_job_does_not_count_it),
         TEST(submit_needs_who_it_is_from),
         TEST(submit_columns_have_one_value_a_job),
@@ -593,6 +722,8 @@ int main(void)
         TEST(job_list_says_less_by_leaving_out),
         TEST(dispatcher_set_needs_a_whole_limit),
         TEST(dispatcher_set_has_ranges),
+        TEST(dispatcher_set_has_ranges_of_limits),
+        TEST(rate_is_a_count_for_a_second_minute_hour_or_day),
         TEST(worker_hello_says_what_it_offers),
         TEST(worker_lease_ends_before_the_brokers),
         TEST(attempt_in_a_join_has_an_outcome_if_it_has_ended),
