@@ -14,7 +14,7 @@
 #include "broker/net/peers.h"
 #include "reads.h"
 
-#define DIFFERENCES_BYTES_MAX 1024
+#define DIFFERENCES_BYTES_MAX 4096
 
 struct broker {
     struct broker_opts opts;
@@ -188,6 +188,33 @@ static void send_effect(struct broker *broker, const struct berth_effect *effect
         send_frame(broker, effect->peer, frame);
 }
 
+/* One that is there, or that is about to be made. */
+static bool is_dispatcher(const struct broker *broker, const struct berth_do_dispatchers *have,
+                          const char *name)
+{
+    for (size_t i = 0; i < have->count; i++)
+        if (strcmp(have->items[i].record.name, name) == 0)
+            return true;
+    BERTH_LIST_FOREACH (node, &broker->seeds->list) {
+        const struct berth_seed *seed = berth_container_of(node, struct berth_seed, node);
+        if (strcmp(seed->name, name) == 0)
+            return seed->is_missing;
+    }
+    return false;
+}
+
+/* The parents of those that are made stand before them in the list. */
+static bool can_be_made(const struct broker *broker, const struct berth_do_dispatchers *have,
+                        const struct berth_seed *seed)
+{
+    const char *parent = berth_seed_parent(seed);
+    if (!parent || is_dispatcher(broker, have, parent))
+        return true;
+    berth_log(BERTH_LOG_WARN, "dispatcher not made: its parent does not exist",
+              BERTH_LOG_TEXT("dispatcher", seed->name), BERTH_LOG_TEXT("parent", parent));
+    return false;
+}
+
 /* What the core has, against the configuration. */
 static void compare_seeds(struct broker *broker, const struct berth_do_dispatchers *have)
 {
@@ -196,16 +223,16 @@ static void compare_seeds(struct broker *broker, const struct berth_do_dispatche
         return;
     BERTH_LIST_FOREACH (node, &broker->seeds->list) {
         struct berth_seed *seed = berth_container_of(node, struct berth_seed, node);
-        const struct berth_dispatcher_record *record = NULL;
-        for (size_t i = 0; i < have->count && !record; i++) {
+        const struct berth_dispatcher_view *view = NULL;
+        for (size_t i = 0; i < have->count && !view; i++) {
             if (strcmp(have->items[i].record.name, seed->name) == 0)
-                record = &have->items[i].record;
+                view = &have->items[i];
         }
-        seed->is_missing = !record;
-        if (!record)
+        seed->is_missing = !view && can_be_made(broker, have, seed);
+        if (!view)
             continue;
         berth_buf_clear(differences);
-        berth_seed_differences(seed, record, differences);
+        berth_seed_differences(seed, view, differences);
         if (differences->bytes > 0)
             berth_log(BERTH_LOG_WARN, "dispatcher differs from the configuration",
                       BERTH_LOG_TEXT("dispatcher", seed->name),
