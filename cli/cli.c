@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/text.h"
 
@@ -68,6 +69,12 @@ int cli_connect(struct cli *cli, int64_t unreachable_ms)
 int cli_id(struct cli *cli, const char *text, berth_job_id *ret_id)
 {
     return berth_u64_parse("ID", text, 1, JOB_ID_MAX, &ret_id->v, &cli->err);
+}
+
+/* -q is for silence, and a document that is being written on the same terminal is left alone. */
+bool cli_wants_bar(const struct cli *cli, size_t count)
+{
+    return count > 1 && !cli->opts.is_quiet && !(cli->opts.is_json && isatty(STDOUT_FILENO));
 }
 
 int cli_not_yet(const char *what, const char *text, struct berth_error *err)

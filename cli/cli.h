@@ -78,11 +78,5 @@ extern const struct berth_command cmd_up, cmd_submit, cmd_ls, cmd_show, cmd_wait
 /* A setting's check that refuses: the option is known, and comes later. */
 int cli_not_yet(const char *what, const char *text, struct berth_error *err);
 
-/* Waits for the ends of jobs and says them as they come; for `wait` and `submit --wait`. */
-struct cli_wait {
-    bool is_dead, is_cancelled; /* one of them was */
-    int (*say)(struct cli_wait *wait, berth_job_id id, enum berth_state state);
-};
-int cli_wait_exit(const struct cli_wait *wait);
-int cli_wait(struct cli *cli, struct cli_wait *wait, const berth_job_id *ids, size_t count,
-             int64_t timeout_ms);
+/* Whether a bar is to be shown while `count` jobs are waited for, given a terminal. */
+bool cli_wants_bar(const struct cli *cli, size_t count);

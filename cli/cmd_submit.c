@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* berth submit: one job, from the command line. */
+/* berth submit: one job from the command line, or one for each index or line. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,16 +11,26 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/expand.h"
 #include "cli/json.h"
+#include "cli/many.h"
 #include "cli/print.h"
+#include "cli/wait.h"
 
 struct submit_opts {
     const char *dispatcher, *handler, *payload, *payload_file, *key;
     uint64_t max_attempts;
     int64_t timeout_ms;
     bool is_waiting;
+    const char *array, *each_line;
     const char *ignored;
 };
+
+static int check_array(const char *what, const char *text, struct berth_error *err)
+{
+    struct expand_array array;
+    return expand_array_parse(what, text, &array, err);
+}
 
 #define LATER(name_, value_)                                                                       \
     {                                                                                              \
@@ -73,6 +83,17 @@ static const struct berth_setting settings[] = {
       .type = BERTH_SETTING_FLAG,
       .offset = offsetof(struct submit_opts, is_waiting),
       .help = "wait for its end: 0 completed, 3 dead, 4 cancelled" },
+    { .name = "array",
+      .type = BERTH_SETTING_TEXT,
+      .offset = offsetof(struct submit_opts, array),
+      .value = "A-B[:STEP]",
+      .help = "a job for each index, which takes the place of {} in the command",
+      .check = check_array },
+    { .name = "each_line",
+      .type = BERTH_SETTING_TEXT,
+      .offset = offsetof(struct submit_opts, each_line),
+      .value = "FILE",
+      .help = "a job for each line, which takes the place of {}; - is stdin" },
     LATER("group", "GROUP"),
     LATER("delay", "TIME"),
     LATER("at", "TIME"),
@@ -80,8 +101,6 @@ static const struct berth_setting settings[] = {
     LATER("queue_timeout", "TIME"),
     LATER("deadline", "TIME"),
     LATER("context", "KEY=VALUE"),
-    LATER("array", "A-B"),
-    LATER("each_line", "FILE"),
     LATER("after", "ID[,ID]"),
     LATER("unique", "KEY"),
     LATER("on_conflict", "reject|existing"),
@@ -89,10 +108,22 @@ static const struct berth_setting settings[] = {
 
 /* What has become of it; a state of 0 is not known. */
 struct outcome {
-    struct cli_wait wait;
     struct berth_submitted submitted;
     enum berth_state state;
 };
+
+static int check_many(const struct submit_opts *opts)
+{
+    if (opts->array && opts->each_line)
+        return cli_usage("--array and --each-line: one of the two");
+    if (opts->handler && (opts->array || opts->each_line))
+        return cli_usage("%s is for commands: a handler has no arguments",
+                         opts->array ? "--array" : "--each-line");
+    if (opts->each_line && opts->payload_file && strcmp(opts->each_line, "-") == 0 &&
+        strcmp(opts->payload_file, "-") == 0)
+        return cli_usage("--each-line - and --payload-file -: stdin can be read once");
+    return CLI_OK;
+}
 
 static int check_usage(const struct berth_args *args, const struct submit_opts *opts)
 {
@@ -111,35 +142,28 @@ static int check_usage(const struct berth_args *args, const struct submit_opts *
         return cli_usage("--payload and --payload-file: a job has one payload");
     if (opts->payload && strlen(opts->payload) > BERTH_PAYLOAD_BYTES_MAX)
         return cli_usage("--payload has %zu bytes, allowed is 1MiB", strlen(opts->payload));
-    return CLI_OK;
+    return check_many(opts);
 }
 
-/* Reads the payload. CLI_OK, or says why not. */
-static int read_payload(struct cli *cli, const char *path, struct berth_buf *payload)
+/* Reads all of a file; `-` is stdin. CLI_OK, or says why not. */
+static int read_file(struct cli *cli, const char *option, const char *path, const char *size_max,
+                     struct berth_buf *ret_buf)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     const char *name = is_stdin ? "stdin" : path;
     BERTH_AUTO_FD int file_fd = is_stdin ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     if (!is_stdin && file_fd < 0) {
-        int rc = berth_fail(&cli->err, -errno, "--payload-file: open '%s'", path);
+        int rc = berth_fail(&cli->err, -errno, "%s: open '%s'", option, path);
         return cli_fail(cli, rc);
     }
-    int rc = berth_buf_fill(payload, is_stdin ? STDIN_FILENO : file_fd);
+    int rc = berth_buf_fill(ret_buf, is_stdin ? STDIN_FILENO : file_fd);
     if (rc == -EMSGSIZE)
-        return cli_usage("--payload-file: '%.60s' has more than 1MiB", name);
+        return cli_usage("%s: '%.60s' has more than %s", option, name, size_max);
     if (rc < 0) {
-        rc = berth_fail(&cli->err, rc, "--payload-file: read '%s'", name);
+        rc = berth_fail(&cli->err, rc, "%s: read '%s'", option, name);
         return cli_fail(cli, rc);
     }
     return CLI_OK;
-}
-
-static int note_state(struct cli_wait *wait, berth_job_id id, enum berth_state state)
-{
-    struct outcome *outcome = (struct outcome *)(void *)wait; /* its first member */
-    (void)id;
-    outcome->state = state;
-    return 0;
 }
 
 static void print_json(const struct outcome *outcome)
@@ -176,28 +200,37 @@ static void say_failure(struct cli *cli, const struct outcome *outcome)
 
 static int wait_for_end(struct cli *cli, struct outcome *outcome)
 {
-    int rc = cli_wait(cli, &outcome->wait, &outcome->submitted.id, 1, INT64_MAX);
-    if (rc < 0)
-        return cli_fail(cli, rc);
-    if (outcome->state != BERTH_COMPLETED)
+    struct wait wait;
+    int rc = wait_init(&wait, &outcome->submitted.id, 1, &cli->err);
+    if (rc == 0)
+        rc = wait_run(&wait, cli->client, false, INT64_MAX, &cli->err);
+    outcome->state = wait_state(&wait, outcome->submitted.id);
+    int code = rc < 0 ? cli_fail(cli, rc) : wait_exit(&wait);
+    if (rc == 0 && outcome->state != BERTH_COMPLETED)
         say_failure(cli, outcome);
-    return cli_wait_exit(&outcome->wait);
+    wait_fini(&wait);
+    return code;
 }
 
-static int submit(struct cli *cli, const struct submit_opts *opts, struct berth_slice payload)
+static struct berth_job_spec spec_of(const struct cli *cli, const struct submit_opts *opts,
+                                     struct berth_slice payload)
 {
-    struct berth_job_spec spec = { .dispatcher = opts->dispatcher,
-                                   .handler = opts->handler,
-                                   .command = opts->handler ? NULL : cli->args->operands,
-                                   .payload = payload,
-                                   .idempotency_key = opts->key,
-                                   .timeout_ms = opts->timeout_ms,
-                                   .max_attempts = (uint32_t)opts->max_attempts };
-    struct outcome outcome = { .wait = { .say = note_state } };
-    int64_t timeout_ms = opts->is_waiting ? CLI_PATIENCE_MS : cli->opts.connect_timeout_ms;
-    int rc = cli_connect(cli, opts->is_waiting ? CLI_PATIENCE_MS : 0);
+    return (struct berth_job_spec){ .dispatcher = opts->dispatcher,
+                                    .handler = opts->handler,
+                                    .command = opts->handler ? NULL : cli->args->operands,
+                                    .payload = payload,
+                                    .idempotency_key = opts->key,
+                                    .timeout_ms = opts->timeout_ms,
+                                    .max_attempts = (uint32_t)opts->max_attempts };
+}
+
+static int submit(struct cli *cli, const struct berth_job_spec *spec, bool is_waiting)
+{
+    struct outcome outcome = { .state = 0 };
+    int64_t timeout_ms = is_waiting ? CLI_PATIENCE_MS : cli->opts.connect_timeout_ms;
+    int rc = cli_connect(cli, is_waiting ? CLI_PATIENCE_MS : 0);
     if (rc == 0)
-        rc = berth_submit_many(cli->client, &spec, 1, &outcome.submitted, timeout_ms, &cli->err);
+        rc = berth_submit_many(cli->client, spec, 1, &outcome.submitted, timeout_ms, &cli->err);
     if (rc < 0)
         return cli_fail(cli, rc);
 
@@ -205,9 +238,40 @@ static int submit(struct cli *cli, const struct submit_opts *opts, struct berth_
         (void)printf("%" PRIu64 "\n", outcome.submitted.id.v);
         (void)fflush(stdout); /* also for those who are interrupted while they wait */
     }
-    int code = opts->is_waiting ? wait_for_end(cli, &outcome) : CLI_OK;
+    int code = is_waiting ? wait_for_end(cli, &outcome) : CLI_OK;
     if (cli->opts.is_json)
         print_json(&outcome);
+    return code;
+}
+
+static int submit_array(struct cli *cli, const struct submit_opts *opts,
+                        const struct berth_job_spec *base)
+{
+    struct expand_array array;
+    struct expand expand;
+    int rc = expand_array_parse("--array", opts->array, &array, &cli->err);
+    if (rc == 0)
+        rc = expand_begin(&expand, base, &array, NULL, 0, &cli->err);
+    return rc < 0 ? cli_fail(cli, rc) : many_submit(cli, &expand, opts->is_waiting);
+}
+
+static int submit_lines(struct cli *cli, const struct submit_opts *opts,
+                        const struct berth_job_spec *base)
+{
+    struct berth_buf text;
+    struct expand expand;
+    size_t count;
+    berth_buf_init(&text, EXPAND_LINES_BYTES_MAX);
+    int code = read_file(cli, "--each-line", opts->each_line, "256MiB", &text);
+    if (code == CLI_OK) {
+        int rc = expand_lines_cut("--each-line", &text, &count, &cli->err);
+        if (rc == 0)
+            rc = expand_begin(&expand, base, NULL, berth_buf_text(&text), count, &cli->err);
+        if (rc == 0 && count == 0)
+            cli_remark(cli, "no lines, no jobs");
+        code = rc < 0 ? cli_fail(cli, rc) : many_submit(cli, &expand, opts->is_waiting);
+    }
+    berth_buf_fini(&text);
     return code;
 }
 
@@ -225,10 +289,13 @@ static int run(void *context)
     struct berth_buf file;
     berth_buf_init(&file, BERTH_PAYLOAD_BYTES_MAX);
     if (opts.payload_file)
-        code = read_payload(cli, opts.payload_file, &file);
+        code = read_file(cli, "--payload-file", opts.payload_file, "1MiB", &file);
+    struct berth_job_spec spec = spec_of(
+        cli, &opts, opts.payload_file ? berth_buf_slice(&file) : berth_slice_of(opts.payload));
     if (code == CLI_OK)
-        code = submit(cli, &opts,
-                      opts.payload_file ? berth_buf_slice(&file) : berth_slice_of(opts.payload));
+        code = opts.array       ? submit_array(cli, &opts, &spec)
+               : opts.each_line ? submit_lines(cli, &opts, &spec)
+                                : submit(cli, &spec, opts.is_waiting);
     berth_buf_fini(&file);
     return code;
 }
@@ -236,12 +303,14 @@ static int run(void *context)
 const struct berth_command cmd_submit = {
     .name = "submit",
     .operands = "-- COMMAND [ARG...] | --handler NAME",
-    .summary = "submit a job and print its id",
+    .summary = "submit a job, or many, and print their ids",
     .examples = "  berth submit -- date\n"
                 "  berth submit -d newsletter --max-attempts 3 -- send-mail alice\n"
                 "  berth submit -d newsletter --handler mail --payload alice@example.org\n"
                 "  report | berth submit --key report-2026-01 --payload-file - -- archive\n"
-                "  berth submit --wait -- make test && echo passed\n",
+                "  berth submit --wait -- make test && echo passed\n"
+                "  berth submit --array 1-100 --wait -- render --frame {}\n"
+                "  berth submit --each-line addresses --key may -- send-mail {}\n",
     .settings = settings,
     .settings_count = sizeof settings / sizeof settings[0],
     .operands_max = BERTH_ARGS_OPERANDS_MAX,

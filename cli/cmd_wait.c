@@ -4,12 +4,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/json.h"
+#include "cli/wait.h"
 
 struct wait_opts {
     int64_t timeout_ms;
@@ -25,25 +25,15 @@ static const struct berth_setting settings[] = {
       .help = "end with 124 after TIME (default: wait for ever)" },
 };
 
-/* One that says each end. */
+/* How each end is said. */
 struct told {
-    struct cli_wait wait;
     const struct cli_opts *opts;
     struct json json;
-    size_t count, ended;
-    bool has_progress;
 };
 
-static void show_progress(const struct told *told)
+static void say_end(void *arg, berth_job_id id, enum berth_state state)
 {
-    if (told->has_progress)
-        (void)fprintf(stderr, "\r%zu of %zu ended", told->ended, told->count);
-}
-
-static int say_end(struct cli_wait *wait, berth_job_id id, enum berth_state state)
-{
-    struct told *told = (struct told *)(void *)wait; /* its first member */
-    told->ended++;
+    struct told *told = arg;
     if (told->opts->is_json) {
         json_object_begin(&told->json, NULL);
         json_u64(&told->json, "id", id.v);
@@ -55,53 +45,30 @@ static int say_end(struct cli_wait *wait, berth_job_id id, enum berth_state stat
         (void)printf("%" PRIu64 " %s\n", id.v, berth_state_name(state));
     }
     (void)fflush(stdout);
-    show_progress(told);
-    return 0;
 }
 
-static int on_end(void *arg, berth_job_id id, enum berth_state state)
+static int wait_for(struct cli *cli, struct wait *wait, int64_t timeout_ms)
 {
-    struct cli_wait *wait = arg;
-    wait->is_dead = wait->is_dead || state == BERTH_DEAD;
-    wait->is_cancelled = wait->is_cancelled || state == BERTH_CANCELLED;
-    return wait->say(wait, id, state);
-}
-
-int cli_wait(struct cli *cli, struct cli_wait *wait, const berth_job_id *ids, size_t count,
-             int64_t timeout_ms)
-{
-    return berth_job_wait_many(cli->client, ids, count, on_end, wait, timeout_ms, &cli->err);
-}
-
-int cli_wait_exit(const struct cli_wait *wait)
-{
-    return wait->is_dead ? CLI_DEAD : wait->is_cancelled ? CLI_CANCELLED : CLI_OK;
-}
-
-static int wait_for(struct cli *cli, const berth_job_id *ids, size_t count, int64_t timeout_ms)
-{
-    struct told told = { .wait = { .say = say_end }, .opts = &cli->opts, .count = count };
-    told.has_progress = count > 1 && isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO);
+    struct told told = { .opts = &cli->opts };
+    wait->say = say_end;
+    wait->arg = &told;
     json_init(&told.json, stdout);
     if (cli->opts.is_json) {
         json_document_begin(&told.json, "berth.waited/1");
         json_array_begin(&told.json, "items");
     }
-    show_progress(&told);
-    int rc = cli_wait(cli, &told.wait, ids, count, timeout_ms);
-    if (told.has_progress)
-        (void)fputc('\n', stderr);
+    int rc = wait_run(wait, cli->client, cli_wants_bar(cli, wait->count), timeout_ms, &cli->err);
     if (cli->opts.is_json) {
         json_array_end(&told.json);
         json_null(&told.json, "next");
         json_document_end(&told.json);
     }
     if (rc == -ETIMEDOUT) {
-        (void)fprintf(stderr, "berth: time is over: %zu of %zu jobs have ended\n", told.ended,
-                      count);
+        (void)fprintf(stderr, "berth: time is over: %zu of %zu jobs have ended\n", wait->ended,
+                      wait->count);
         return CLI_TIMED_OUT;
     }
-    return rc < 0 ? cli_fail(cli, rc) : cli_wait_exit(&told.wait);
+    return rc < 0 ? cli_fail(cli, rc) : wait_exit(wait);
 }
 
 static int run(void *context)
@@ -117,7 +84,13 @@ static int run(void *context)
         rc = cli_id(cli, cli->args->operands[i], &ids[i]);
     if (rc == 0)
         rc = cli_connect(cli, CLI_PATIENCE_MS);
-    return rc < 0 ? cli_fail(cli, rc) : wait_for(cli, ids, count, opts.timeout_ms);
+    if (rc < 0)
+        return cli_fail(cli, rc);
+    struct wait wait;
+    rc = wait_init(&wait, ids, count, &cli->err);
+    int code = rc < 0 ? cli_fail(cli, rc) : wait_for(cli, &wait, opts.timeout_ms);
+    wait_fini(&wait);
+    return code;
 }
 
 const struct berth_command cmd_wait = {

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/text.h"
+#include "cli/bar.h"
 #include "cli/cli.h"
 
 #define HELP_BYTES_MAX         (64u << 10)
@@ -78,6 +79,7 @@ static const char examples[] =
 static void on_interrupt(int signal)
 {
     (void)signal;
+    bar_interrupt();
     _exit(CLI_INTERRUPTED);
 }
 

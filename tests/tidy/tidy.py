@@ -20,7 +20,7 @@ import sys
 PUBLIC_BASE = ["<berth/error.h>", "<berth/types.h>", "<berth/version.h>"]
 PURE_BASE = ["base/arena.h", "base/assert.h", "base/buf.h", "base/cleanup.h", "base/container.h", "base/hash.h",
              "base/heap.h", "base/list.h", "base/map.h", "base/rng.h", "base/text.h"]
-CLI_BASE = ["base/args.h", "base/assert.h", "base/buf.h", "base/cleanup.h", "base/clock.h", "base/endpoint.h",
+CLI_BASE = ["base/args.h", "base/arena.h", "base/assert.h", "base/buf.h", "base/cleanup.h", "base/clock.h", "base/endpoint.h",
             "base/limit.h", "base/setting.h", "base/text.h"]
 LAYERS = [
     # component, what it may include of ours and of third parties

@@ -172,18 +172,41 @@ static void a_payload_comes_from_the_line_a_file_or_stdin(void **state)
     free(path);
 }
 
-static void what_is_malformed_is_refused_before_anything_is_sent(void **state)
+/* A line of a command that is refused, the word in the place of '@', and what is said. */
+struct mistake {
+    const char *line, *extra, *says;
+};
+
+static void assert_refused(struct fixture *f, const struct mistake *cases, size_t count)
 {
-    struct fixture *f = *state;
+    for (size_t i = 0; i < count; i++) {
+        int code = run_with(f, cases[i].line, cases[i].extra, NULL);
+        if (code != (strstr(cases[i].says, "No such file") ? 1 : 2))
+            fail_msg("'%s' ended with %d", cases[i].line, code);
+        assert_says(f, cases[i].says);
+        assert_one_line(process_err(&f->process));
+        assert_string_equal(out(f), "");
+    }
+    assert_int_equal(fake_broker_seen(f->broker, FAKE_ANY), 0);
+}
+
+/* One line of more than a payload may have. */
+static char *given_big_file(struct fixture *f)
+{
     char *big = tempdir_path(f->dir, "big");
     FILE *file = fopen(big, "w");
     assert_non_null(file);
     for (size_t i = 0; i <= 1 << 20; i++)
         (void)fputc('x', file);
     (void)fclose(file);
-    const struct {
-        const char *line, *extra, *says;
-    } cases[] = {
+    return big;
+}
+
+static void what_is_malformed_is_refused_before_anything_is_sent(void **state)
+{
+    struct fixture *f = *state;
+    char *big = given_big_file(f);
+    const struct mistake cases[] = {
         { "submit", "", "command is wanted" },
         { "submit --", "", "command behind '--' is missing" },
         { "submit -- @", "", "empty" },
@@ -203,6 +226,7 @@ static void what_is_malformed_is_refused_before_anything_is_sent(void **state)
         { "submit --handler a --payload-file /nowhere/at/all", "", "No such file" },
         { "submit --no-such-option -- date", "", "unknown option '--no-such-option'" },
         { "submit --handeler a", "", "did you mean '--handler'?" },
+        { "ls --state runing", "", "did you mean 'running'?" },
         { "dispatcher set a --limit -1", "", "--limit: '-1' is no limit" },
         { "dispatcher set a/b --limit 1", "", "dispatcher: 'a/b' is not a name" },
         { "dispatcher set a --limit 1 --grace 2d", "", "--grace: '2d'" },
@@ -222,15 +246,27 @@ static void what_is_malformed_is_refused_before_anything_is_sent(void **state)
         { "", "", "a command is wanted" },
         { "dispatcher", "", "needs one more word: ls, show, set, pause, resume" },
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        int code = run_with(f, cases[i].line, cases[i].extra, NULL);
-        if (code != (strstr(cases[i].says, "No such file") ? 1 : 2))
-            fail_msg("'%s' ended with %d", cases[i].line, code);
-        assert_says(f, cases[i].says);
-        assert_one_line(process_err(&f->process));
-        assert_string_equal(out(f), "");
-    }
-    assert_int_equal(fake_broker_seen(f->broker, FAKE_ANY), 0);
+    assert_refused(f, cases, sizeof cases / sizeof cases[0]);
+    free(big);
+}
+
+static void many_that_make_no_sense_are_refused_before_anything_is_sent(void **state)
+{
+    struct fixture *f = *state;
+    char *big = given_big_file(f);
+    const struct mistake cases[] = {
+        { "submit --array 5 -- date", "", "--array: '5' is no range of indices" },
+        { "submit --array 0-1000000 -- date", "", "allowed are 1000000" },
+        { "submit --array 1-2 --each-line x -- date", "", "one of the two" },
+        { "submit --array 1-2 --handler a", "", "--array is for commands" },
+        { "submit --each-line x --handler a", "", "--each-line is for commands" },
+        { "submit --each-line - --payload-file - -- cat", "", "stdin can be read once" },
+        { "submit --each-line /nowhere/at/all -- date", "", "No such file" },
+        { "submit --each-line @ -- date", big, "line 1 has 1048577 bytes; allowed is 64KiB" },
+        { "submit -array 1-2 -- date", "", "did you mean '--array'?" },
+        { "--array 1-2 submit -- date", "", "stands behind its command" },
+    };
+    assert_refused(f, cases, sizeof cases / sizeof cases[0]);
     free(big);
 }
 
@@ -245,8 +281,6 @@ static void what_comes_later_is_refused_by_name(void **state)
         "submit --queue-timeout 5m -- x",
         "submit --deadline 1h -- x",
         "submit --context a=b -- x",
-        "submit --array 1-100 -- x",
-        "submit --each-line file -- x",
         "submit --after 1,2 -- x",
         "submit --unique k -- x",
         "submit --on-conflict existing -- x",
@@ -416,7 +450,8 @@ static void a_job_as_json_has_every_member_always(void **state)
     struct fixture *f = *state;
     static const char members[] =
         "'id dispatcher handler argv state reason attempt max_attempts priority key group parent "
-        "submitted_at run_at started_at finished_at worker result error context'.split()";
+        "submitted_at run_at started_at finished_at worker result error context "
+        "array_index line'.split()";
     char expression[600];
     (void)snprintf(expression, sizeof expression, "set(d) == set(%s) | {'schema'}", members);
     assert_int_equal(run(f, "submit --handler mail"), 0);
@@ -556,6 +591,55 @@ static void submit_and_wait_prints_the_id_first_and_ends_as_the_job_does(void **
     assert_json(f, "d['items'] == [{'id': 5, 'existing': True, 'state': None}]");
 }
 
+static void many_are_submitted_in_batches_and_awaited_in_turns(void **state)
+{
+    struct fixture *f = *state;
+    fake_broker_submit_as(f->broker, BERTH_COMPLETED);
+    assert_int_equal(run(f, "submit --array 1-11000 --wait -- echo {}"), 0);
+    assert_int_equal(fake_broker_jobs(f->broker), 11000);
+    assert_true(fake_broker_submits(f->broker) >= 2);
+    assert_true(fake_broker_seen(f->broker, FAKE_WAIT) >= 2);
+    const char *at = out(f);
+    for (unsigned long id = 1; id <= 11000; id++, at = strchr(at, '\n') + 1)
+        assert_int_equal(strtoul(at, NULL, 10), id);
+    size_t ended = 0;
+    for (; (at = strstr(at, " completed\n")) != NULL; at++)
+        ended++;
+    assert_int_equal(ended, 11000);
+}
+
+static void many_as_json_are_one_document(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(run(f, "submit --json --array 1-3 --key k -- echo {}"), 0);
+    assert_json(f, "d == {'schema': 'berth.submitted/1', 'items': [{'id': i, 'existing': False, "
+                   "'state': None} for i in (1, 2, 3)], 'next': None}");
+    assert_string_equal(fake_broker_job(f->broker, 2).key, "k/2");
+    assert_int_equal(run(f, "submit --json --array 3-4 --key k -- echo {}"), 0);
+    assert_json(f, "[(i['id'], i['existing']) for i in d['items']] == [(3, True), (4, False)]");
+    fake_broker_submit_as(f->broker, BERTH_DEAD);
+    assert_int_equal(run(f, "submit --json --wait --array 1-2 -- echo {}"), 3);
+    assert_json(f, "[(i['id'], i['state']) for i in d['items']] == [(5, 'dead'), (6, 'dead')]");
+    assert_int_equal(run_with(f, "submit --json --each-line - -- echo {}", "", ""), 0);
+    assert_json(f, "d['items'] == []");
+    assert_int_equal(run_with(f, "submit --each-line - -- echo {}", "", ""), 0);
+    assert_string_equal(out(f), "");
+    assert_says(f, "no lines, no jobs");
+    assert_int_equal(run(f, "show 3 --json"), 0);
+    assert_json(f, "d['array_index'] == 3 and d['line'] is None and d['argv'] == ['echo', '3']");
+}
+
+static void a_batch_that_is_refused_is_the_last(void **state)
+{
+    struct fixture *f = *state;
+    fake_broker_next_error(f->broker, FAKE_SUBMIT, BERTH_EFULL, "the queue is full", 1);
+    assert_int_equal(run(f, "submit --array 5-20000 --wait -- echo {}"), 6);
+    assert_string_equal(out(f), "");
+    assert_says(f, "berth: 0 of 19996 jobs were taken; index 5: the queue is full");
+    assert_int_equal(fake_broker_jobs(f->broker), 0);
+    assert_int_equal(fake_broker_seen(f->broker, FAKE_WAIT), 0);
+}
+
 static void an_interrupt_ends_with_130(void **state)
 {
     struct fixture *f = *state;
@@ -674,6 +758,7 @@ int main(void)
         TEST(what_stands_behind_the_dashes_is_the_command_untouched),
         TEST(a_payload_comes_from_the_line_a_file_or_stdin),
         TEST(what_is_malformed_is_refused_before_anything_is_sent),
+        TEST(many_that_make_no_sense_are_refused_before_anything_is_sent),
         TEST(what_comes_later_is_refused_by_name),
         TEST(options_stand_before_or_after),
         TEST(a_flag_wins_over_the_environment),
@@ -689,6 +774,9 @@ int main(void)
         TEST(each_end_is_printed_when_it_comes),
         TEST(a_wait_outlives_a_restart_of_the_broker),
         TEST(submit_and_wait_prints_the_id_first_and_ends_as_the_job_does),
+        TEST(many_are_submitted_in_batches_and_awaited_in_turns),
+        TEST(many_as_json_are_one_document),
+        TEST(a_batch_that_is_refused_is_the_last),
         TEST(an_interrupt_ends_with_130),
         TEST(cancelling_prints_what_was_taken),
         TEST(dispatchers_are_made_changed_paused_and_shown),
