@@ -3,11 +3,13 @@
 #include <berth/admin.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/text.h"
 #include "client/call.h"
+#include "proto/limits.h"
 
 /* What is given away: the snapshot, and the answer in which it lies. */
 struct dispatcher_box {
@@ -23,11 +25,13 @@ struct status_box {
 struct set_args {
     const char *name;
     const struct berth_dispatcher_settings *settings;
+    char changed_by[BERTH_WHO_BYTES];
 };
 
 struct pause_args {
     const char *name;
     bool is_paused;
+    char changed_by[BERTH_WHO_BYTES];
 };
 
 void berth_dispatcher_free(struct berth_dispatcher *dispatcher)
@@ -105,14 +109,84 @@ int berth_dispatcher_list(struct berth_client *client,
 static int pack_set(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
 {
     const struct set_args *args = call->args;
-    return berth_pack_dispatcher_set(number, args->name, args->settings, frame);
+    return berth_pack_dispatcher_set(number, args->name, args->settings, args->changed_by, frame);
 }
 
-static int check_duration(const char *what, int64_t ms, struct berth_error *err)
+/* 0 leaves it as it is, BERTH_NONE is none. */
+static int check_value(const char *what, int64_t value, int64_t max, struct berth_error *err)
 {
-    if (ms < BERTH_NONE)
-        return berth_fail(err, BERTH_EVALUE, "%s must not be negative", what);
-    return 0;
+    if (value >= BERTH_NONE && value <= max)
+        return 0;
+    return berth_fail(err, BERTH_EVALUE,
+                      "%s %" PRId64 " is not within 1 and %" PRId64 ", nor 0 or BERTH_NONE", what,
+                      value, max);
+}
+
+static int check_values(const struct berth_dispatcher_settings *settings, struct berth_error *err)
+{
+    const struct {
+        const char *what;
+        int64_t value, max;
+    } values[] = {
+        { "backoff_ms", settings->backoff_ms, BERTH_DURATION_MS_MAX },
+        { "backoff_ms_max", settings->backoff_ms_max, BERTH_DURATION_MS_MAX },
+        { "timeout_ms", settings->timeout_ms, BERTH_DURATION_MS_MAX },
+        { "grace_ms", settings->grace_ms, BERTH_GRACE_MS_MAX },
+        { "group_limit", settings->group_limit, BERTH_LIMIT_VALUE_MAX },
+        { "burst", settings->burst, BERTH_BURST_MAX },
+        { "max_queued", settings->max_queued, BERTH_LIMIT_VALUE_MAX },
+        { "queue_timeout_ms", settings->queue_timeout_ms, BERTH_DURATION_MS_MAX },
+        { "deadline_ms", settings->deadline_ms, BERTH_DURATION_MS_MAX },
+        { "retention_count", settings->retention_count, BERTH_RETENTION_MAX },
+    };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof values / sizeof values[0]; i++)
+        rc = check_value(values[i].what, values[i].value, values[i].max, err);
+    return rc;
+}
+
+static int check_choice(const char *what, int choice, struct berth_error *err)
+{
+    if (choice >= 0 && choice <= 2)
+        return 0;
+    return berth_fail(err, BERTH_EVALUE, "%s %d is not within 0 and 2", what, choice);
+}
+
+static int check_limits(const struct berth_dispatcher_settings *settings, struct berth_error *err)
+{
+    if (settings->weight > BERTH_WEIGHT_MAX)
+        return berth_fail(err, BERTH_EVALUE, "weight %" PRIu32 " is not within 1 and %d",
+                          settings->weight, BERTH_WEIGHT_MAX);
+    bool is_without_rate = settings->rate_ms == BERTH_NONE && settings->rate_count == 0;
+    if (!is_without_rate && !berth_rate_is_valid(settings->rate_count, settings->rate_ms))
+        return berth_fail(err, BERTH_EVALUE,
+                          "rate of %" PRIu32 " in %" PRId64
+                          " ms: allowed is 1 to %d in 1000, 60000, 3600000 or 86400000 ms",
+                          settings->rate_count, settings->rate_ms, BERTH_RATE_COUNT_MAX);
+    if (settings->retention_ms < 0 || settings->retention_ms > BERTH_DURATION_MS_MAX)
+        return berth_fail(err, BERTH_EVALUE,
+                          "retention_ms %" PRId64 " is not within 1 and %" PRId64,
+                          settings->retention_ms, BERTH_DURATION_MS_MAX);
+    int rc = check_choice("hold", (int)settings->hold, err);
+    if (rc == 0)
+        rc = check_choice("on_lost", (int)settings->on_lost, err);
+    if (rc == 0)
+        rc = check_choice("jitter", (int)settings->jitter, err);
+    if (rc == 0 && settings->parent && settings->parent[0] != '\0')
+        rc = berth_name_check("parent", settings->parent, err);
+    return rc;
+}
+
+/* Of two that are given; one alone the broker compares with what it has. */
+static int check_backoff(const struct berth_dispatcher_settings *settings, struct berth_error *err)
+{
+    bool has_both = settings->backoff_ms > 0 && settings->backoff_ms_max != 0;
+    int64_t ms_max = settings->backoff_ms_max > 0 ? settings->backoff_ms_max : 0;
+    if (!has_both || settings->backoff_ms <= ms_max)
+        return 0;
+    return berth_fail(err, BERTH_EVALUE,
+                      "backoff_ms %" PRId64 " is more than backoff_ms_max %" PRId64,
+                      settings->backoff_ms, ms_max);
 }
 
 static int check_settings(const struct berth_dispatcher_settings *settings, struct berth_error *err)
@@ -122,14 +196,16 @@ static int check_settings(const struct berth_dispatcher_settings *settings, stru
     for (size_t i = 0; i < sizeof settings->reserved / sizeof settings->reserved[0]; i++)
         if (settings->reserved[i] != 0)
             return berth_fail(err, BERTH_EVALUE, "reserved members of settings must be zero");
-    int rc = check_duration("backoff_ms", settings->backoff_ms, err);
+    if (settings->limit.value > BERTH_LIMIT_VALUE_MAX)
+        return berth_fail(err, BERTH_EVALUE, "limit: value %" PRIu32 " is more than %d",
+                          settings->limit.value, BERTH_LIMIT_VALUE_MAX);
+    if (settings->max_attempts > BERTH_MAX_ATTEMPTS_MAX)
+        return berth_fail(err, BERTH_EVALUE, "max_attempts %" PRIu32 " is more than %d",
+                          settings->max_attempts, BERTH_MAX_ATTEMPTS_MAX);
+    int rc = check_values(settings, err);
     if (rc == 0)
-        rc = check_duration("backoff_ms_max", settings->backoff_ms_max, err);
-    if (rc == 0)
-        rc = check_duration("timeout_ms", settings->timeout_ms, err);
-    if (rc == 0)
-        rc = check_duration("grace_ms", settings->grace_ms, err);
-    return rc;
+        rc = check_limits(settings, err);
+    return rc < 0 ? rc : check_backoff(settings, err);
 }
 
 int berth_dispatcher_set(struct berth_client *client, const char *name,
@@ -142,6 +218,7 @@ int berth_dispatcher_set(struct berth_client *client, const char *name,
     if (rc < 0)
         return rc;
     struct set_args args = { .name = name, .settings = settings };
+    berth_who(args.changed_by);
     struct berth_call call = { .kind = REQUEST_CANCEL, .pack = pack_set, .args = &args };
     return ask_dispatcher(client, &call, name, ret_dispatcher, deadline_ms, err);
 }
@@ -149,13 +226,15 @@ int berth_dispatcher_set(struct berth_client *client, const char *name,
 static int pack_pause(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
 {
     const struct pause_args *args = call->args;
-    return berth_pack_dispatcher_pause(number, args->name, args->is_paused, frame);
+    return berth_pack_dispatcher_pause(number, args->name, args->is_paused, args->changed_by,
+                                       frame);
 }
 
 static int set_paused(struct berth_client *client, const char *name, bool is_paused,
                       int64_t timeout_ms, struct berth_error *err)
 {
     struct pause_args args = { .name = name, .is_paused = is_paused };
+    berth_who(args.changed_by);
     struct berth_call call = { .kind = REQUEST_CANCEL, .pack = pack_pause, .args = &args };
     return ask_dispatcher(client, &call, name, NULL, berth_deadline_ms(timeout_ms), err);
 }

@@ -98,6 +98,10 @@ int berth_call_run(struct berth_client *client, struct berth_call *call, int64_t
                    enum berth_answer_type wanted, struct berth_answer **ret_answer,
                    struct berth_error *err);
 
+/* "USER@HOST" of this process, of printable ASCII. */
+#define BERTH_WHO_BYTES 65 /* with its NUL */
+void berth_who(char who[static BERTH_WHO_BYTES]);
+
 /* Now + timeout_ms, saturating. */
 int64_t berth_deadline_ms(int64_t timeout_ms);
 

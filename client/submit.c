@@ -20,7 +20,7 @@
 
 #define PARTS_UNDER_WAY_MAX 4
 #define NAMES_RECENT        16
-#define SPEC_BYTES          48 /* of a job's columns, about */
+#define SPEC_BYTES          64 /* of a job's columns, about */
 
 /* What goes into one message. */
 struct part {
@@ -83,6 +83,68 @@ int berth_submit(struct berth_client *client, const struct berth_job_spec *spec,
     return 0;
 }
 
+/* 0: the dispatcher's. */
+static int check_duration(const char *what, int64_t ms, struct berth_error *err)
+{
+    if (ms >= 0 && ms <= BERTH_DURATION_MS_MAX)
+        return 0;
+    return berth_fail(err, BERTH_EVALUE, "%s %" PRId64 " is not within 0 (none) and %" PRId64, what,
+                      ms, BERTH_DURATION_MS_MAX);
+}
+
+static int check_times(const struct berth_job_spec *spec, struct berth_error *err)
+{
+    int rc = check_duration("timeout_ms", spec->timeout_ms, err);
+    if (rc == 0)
+        rc = check_duration("delay_ms", spec->delay_ms, err);
+    if (rc == 0)
+        rc = check_duration("queue_timeout_ms", spec->queue_timeout_ms, err);
+    if (rc == 0)
+        rc = check_duration("deadline_ms", spec->deadline_ms, err);
+    if (rc == 0)
+        rc = check_duration("backoff_ms", spec->backoff_ms, err);
+    if (rc == 0)
+        rc = check_duration("backoff_ms_max", spec->backoff_ms_max, err);
+    if (rc < 0)
+        return rc;
+    if (spec->run_at_unix_us < 0 || spec->run_at_unix_us > BERTH_TIME_US_MAX)
+        return berth_fail(err, BERTH_EVALUE,
+                          "run_at_unix_us %" PRId64 " is not within 0 (none) and %" PRId64,
+                          spec->run_at_unix_us, BERTH_TIME_US_MAX);
+    if (spec->delay_ms && spec->run_at_unix_us)
+        return berth_fail(err, BERTH_EVALUE,
+                          "delay_ms %" PRId64 " and run_at_unix_us %" PRId64
+                          ": a job has one of the two",
+                          spec->delay_ms, spec->run_at_unix_us);
+    if (spec->backoff_ms_max && spec->backoff_ms > spec->backoff_ms_max)
+        return berth_fail(err, BERTH_EVALUE,
+                          "backoff_ms %" PRId64 " is more than backoff_ms_max %" PRId64,
+                          spec->backoff_ms, spec->backoff_ms_max);
+    return 0;
+}
+
+static int check_relations(const struct berth_job_spec *spec, struct berth_error *err)
+{
+    int rc = spec->group ? berth_key_check("group", berth_slice_of(spec->group), err) : 0;
+    if (rc == 0 && spec->unique)
+        rc = berth_key_check("unique", berth_slice_of(spec->unique), err);
+    if (rc < 0)
+        return rc;
+    if (spec->on_conflict != BERTH_UNIQUE_REJECT && spec->on_conflict != BERTH_UNIQUE_EXISTING)
+        return berth_fail(err, BERTH_EVALUE, "on_conflict %d is neither reject nor existing",
+                          (int)spec->on_conflict);
+    if (spec->on_conflict && !spec->unique)
+        return berth_fail(err, BERTH_EVALUE, "on_conflict is for a job with a unique key");
+    if (spec->after_count > BERTH_JOB_AFTER_MAX)
+        return berth_fail(err, BERTH_EVALUE, "after has %zu ids, allowed is %d", spec->after_count,
+                          BERTH_JOB_AFTER_MAX);
+    for (size_t i = 0; i < spec->after_count; i++)
+        if (spec->after[i].v == 0 || spec->after[i].v > BERTH_JOB_ID_MAX)
+            return berth_fail(err, BERTH_EVALUE, "after: id %" PRIu64 " is not within 1 and 2^53-1",
+                              spec->after[i].v);
+    return 0;
+}
+
 static int check_options(const struct berth_job_spec *spec, struct berth_error *err)
 {
     if (spec->priority < BERTH_PRIORITY_MIN || spec->priority > BERTH_PRIORITY_MAX)
@@ -91,14 +153,11 @@ static int check_options(const struct berth_job_spec *spec, struct berth_error *
     if (spec->max_attempts > BERTH_MAX_ATTEMPTS_MAX)
         return berth_fail(err, BERTH_EVALUE, "max_attempts %" PRIu32 " is more than %d",
                           spec->max_attempts, BERTH_MAX_ATTEMPTS_MAX);
-    if (spec->timeout_ms < 0 || spec->timeout_ms > BERTH_DURATION_MS_MAX)
-        return berth_fail(err, BERTH_EVALUE,
-                          "timeout_ms %" PRId64 " is not within 0 (none) and %" PRId64,
-                          spec->timeout_ms, BERTH_DURATION_MS_MAX);
     for (size_t i = 0; i < sizeof spec->reserved / sizeof spec->reserved[0]; i++)
         if (spec->reserved[i] != 0)
             return berth_fail(err, BERTH_EVALUE, "reserved members of a job must be zero");
-    return 0;
+    int rc = check_times(spec, err);
+    return rc < 0 ? rc : check_relations(spec, err);
 }
 
 static int check_spec(const struct berth_job_spec *spec, struct berth_error *err)
@@ -157,7 +216,8 @@ static int pack_spec(struct submit *submit, size_t index, struct recent *recent,
     submit->body_bytes[index] = (uint32_t)(part->bodies.bytes - before);
     part->count++;
     part->bytes += submit->body_bytes[index] + SPEC_BYTES +
-                   (spec->idempotency_key ? strlen(spec->idempotency_key) : 0);
+                   berth_slice_of(spec->idempotency_key).bytes + berth_slice_of(spec->group).bytes +
+                   berth_slice_of(spec->unique).bytes + spec->after_count * sizeof *spec->after;
     part->dispatchers += is_new_name(&recent[0], spec->dispatcher ? spec->dispatcher : "");
     part->handlers += is_new_name(&recent[1], spec->handler ? spec->handler : "");
     return 0;

@@ -16,7 +16,8 @@
 
 #define DISPATCHER_DEFAULT "default"
 #define HANDLER_EXEC       "exec"
-/* A Submit's columns: eight of at most 8 bytes a job, the names, and the joined bodies and keys. */
+/* A Submit's columns: nineteen of at most 8 bytes a job, the names, and the joined bodies, keys and
+ * ids. */
 #define SUBMIT_ARENA_BYTES_MAX ((size_t)2 * BERTH_FRAME_BYTES_MAX)
 
 _Static_assert(BERTH_PACK_NAMES_MAX <= BERTH_NAMES_MAX, "a table of names");
@@ -62,10 +63,43 @@ struct columns {
     uint64_t *timeout_ms;
     uint8_t *keys, *bodies;
     size_t count, keys_bytes, bodies_bytes;
+
+    uint32_t *group_bytes, *unique_bytes, *on_conflict, *after_count;
+    uint64_t *delay_ms, *run_at_us, *queue_timeout_ms, *deadline_ms, *backoff_ms, *backoff_max_ms;
+    uint64_t *after;
+    uint8_t *groups, *uniques;
+    size_t groups_bytes, uniques_bytes, after_ids;
 };
 
-static int columns_init(struct columns *columns, size_t count, size_t keys_bytes,
-                        size_t bodies_bytes, struct berth_arena *arena)
+/* How much all jobs of a Submit bring of what differs in length. */
+struct lengths {
+    size_t keys_bytes, bodies_bytes, groups_bytes, uniques_bytes, after_ids;
+};
+
+static int rare_columns_init(struct columns *columns, size_t count, const struct lengths *lengths,
+                             struct berth_arena *arena)
+{
+    uint32_t **narrow[] = { &columns->group_bytes, &columns->unique_bytes, &columns->on_conflict,
+                            &columns->after_count };
+    uint64_t **wide[] = { &columns->delay_ms,    &columns->run_at_us,  &columns->queue_timeout_ms,
+                          &columns->deadline_ms, &columns->backoff_ms, &columns->backoff_max_ms };
+    columns->groups = berth_arena_alloc(arena, lengths->groups_bytes);
+    columns->uniques = berth_arena_alloc(arena, lengths->uniques_bytes);
+    columns->after = berth_arena_alloc_array(arena, lengths->after_ids, sizeof *columns->after);
+    bool is_complete = columns->groups && columns->uniques && columns->after;
+    for (size_t i = 0; i < sizeof narrow / sizeof *narrow; i++) {
+        *narrow[i] = berth_arena_alloc_array(arena, count, sizeof **narrow[i]);
+        is_complete = is_complete && *narrow[i];
+    }
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
+        *wide[i] = berth_arena_alloc_array(arena, count, sizeof **wide[i]);
+        is_complete = is_complete && *wide[i];
+    }
+    return is_complete ? 0 : -ENOMEM;
+}
+
+static int columns_init(struct columns *columns, size_t count, const struct lengths *lengths,
+                        struct berth_arena *arena)
 {
     int rc = berth_names_init(&columns->dispatchers, BERTH_PACK_NAMES_MAX, arena);
     if (rc == 0)
@@ -77,12 +111,40 @@ static int columns_init(struct columns *columns, size_t count, size_t keys_bytes
     columns->body_bytes = berth_arena_alloc_array(arena, count, sizeof *columns->body_bytes);
     columns->priority = berth_arena_alloc_array(arena, count, sizeof *columns->priority);
     columns->timeout_ms = berth_arena_alloc_array(arena, count, sizeof *columns->timeout_ms);
-    columns->keys = berth_arena_alloc(arena, keys_bytes);
-    columns->bodies = berth_arena_alloc(arena, bodies_bytes);
+    columns->keys = berth_arena_alloc(arena, lengths->keys_bytes);
+    columns->bodies = berth_arena_alloc(arena, lengths->bodies_bytes);
     bool is_complete = columns->dispatcher && columns->handler && columns->max_attempts &&
                        columns->key_bytes && columns->body_bytes && columns->priority &&
                        columns->timeout_ms && columns->keys && columns->bodies;
-    return rc < 0 || is_complete ? rc : -ENOMEM;
+    if (rc == 0 && !is_complete)
+        rc = -ENOMEM;
+    return rc < 0 ? rc : rare_columns_init(columns, count, lengths, arena);
+}
+
+/* Appends to joined bytes and returns the length. */
+static uint32_t join(uint8_t *bytes, size_t *used, const char *text)
+{
+    struct berth_slice slice = berth_slice_of(text);
+    if (slice.bytes > 0)
+        memcpy(bytes + *used, slice.data, slice.bytes);
+    *used += slice.bytes;
+    return (uint32_t)slice.bytes;
+}
+
+static void rare_columns_add(struct columns *columns, const struct berth_job_spec *spec, size_t at)
+{
+    columns->delay_ms[at] = (uint64_t)spec->delay_ms;
+    columns->run_at_us[at] = (uint64_t)spec->run_at_unix_us;
+    columns->queue_timeout_ms[at] = (uint64_t)spec->queue_timeout_ms;
+    columns->deadline_ms[at] = (uint64_t)spec->deadline_ms;
+    columns->backoff_ms[at] = (uint64_t)spec->backoff_ms;
+    columns->backoff_max_ms[at] = (uint64_t)spec->backoff_ms_max;
+    columns->on_conflict[at] = (uint32_t)spec->on_conflict;
+    columns->group_bytes[at] = join(columns->groups, &columns->groups_bytes, spec->group);
+    columns->unique_bytes[at] = join(columns->uniques, &columns->uniques_bytes, spec->unique);
+    columns->after_count[at] = (uint32_t)spec->after_count;
+    for (size_t i = 0; i < spec->after_count; i++)
+        columns->after[columns->after_ids++] = spec->after[i].v;
 }
 
 static int columns_add(struct columns *columns, const struct berth_job_spec *spec,
@@ -94,18 +156,15 @@ static int columns_add(struct columns *columns, const struct berth_job_spec *spe
     int64_t handler_at = berth_names_put(&columns->handlers, berth_slice_of(handler));
     if (dispatcher_at < 0 || handler_at < 0)
         return -EMSGSIZE;
-    struct berth_slice key = berth_slice_of(spec->idempotency_key);
     size_t at = columns->count++;
     columns->dispatcher[at] = (uint32_t)dispatcher_at;
     columns->handler[at] = (uint32_t)handler_at;
     columns->max_attempts[at] = spec->max_attempts;
     columns->priority[at] = spec->priority;
     columns->timeout_ms[at] = (uint64_t)spec->timeout_ms;
-    columns->key_bytes[at] = (uint32_t)key.bytes;
+    columns->key_bytes[at] = join(columns->keys, &columns->keys_bytes, spec->idempotency_key);
     columns->body_bytes[at] = body_bytes;
-    if (key.bytes > 0)
-        memcpy(columns->keys + columns->keys_bytes, key.data, key.bytes);
-    columns->keys_bytes += key.bytes;
+    rare_columns_add(columns, spec, at);
     return 0;
 }
 
@@ -120,6 +179,37 @@ static int columns_add_part(struct columns *columns, const struct berth_pack_job
         memcpy(columns->bodies + columns->bodies_bytes, part->bodies.data, part->bodies.bytes);
     columns->bodies_bytes += part->bodies.bytes;
     return 0;
+}
+
+static void rare_columns_pack(const struct columns *columns, Berth__V1__Submit *submit)
+{
+    size_t count = columns->count;
+    submit->n_delay_ms = berth_column_trim_u64(columns->delay_ms, count);
+    submit->delay_ms = columns->delay_ms;
+    submit->n_group_bytes = berth_column_trim_u32(columns->group_bytes, count);
+    submit->group_bytes = columns->group_bytes;
+    submit->has_groups = columns->groups_bytes > 0;
+    submit->groups = (ProtobufCBinaryData){ columns->groups_bytes, columns->groups };
+    submit->n_run_at_us = berth_column_trim_u64(columns->run_at_us, count);
+    submit->run_at_us = columns->run_at_us;
+    submit->n_queue_timeout_ms = berth_column_trim_u64(columns->queue_timeout_ms, count);
+    submit->queue_timeout_ms = columns->queue_timeout_ms;
+    submit->n_deadline_ms = berth_column_trim_u64(columns->deadline_ms, count);
+    submit->deadline_ms = columns->deadline_ms;
+    submit->n_backoff_ms = berth_column_trim_u64(columns->backoff_ms, count);
+    submit->backoff_ms = columns->backoff_ms;
+    submit->n_backoff_max_ms = berth_column_trim_u64(columns->backoff_max_ms, count);
+    submit->backoff_max_ms = columns->backoff_max_ms;
+    submit->n_unique_bytes = berth_column_trim_u32(columns->unique_bytes, count);
+    submit->unique_bytes = columns->unique_bytes;
+    submit->has_uniques = columns->uniques_bytes > 0;
+    submit->uniques = (ProtobufCBinaryData){ columns->uniques_bytes, columns->uniques };
+    submit->n_on_conflict = berth_column_trim_u32(columns->on_conflict, count);
+    submit->on_conflict = columns->on_conflict;
+    submit->n_after_count = berth_column_trim_u32(columns->after_count, count);
+    submit->after_count = columns->after_count;
+    submit->n_after = columns->after_ids;
+    submit->after = columns->after;
 }
 
 static int columns_pack(const struct columns *columns, const uint8_t *client, uint64_t number,
@@ -151,6 +241,7 @@ static int columns_pack(const struct columns *columns, const uint8_t *client, ui
     submit.n_body_bytes = count; /* it says how many jobs there are */
     submit.body_bytes = columns->body_bytes;
     submit.bodies = (ProtobufCBinaryData){ .len = columns->bodies_bytes, .data = columns->bodies };
+    rare_columns_pack(columns, &submit);
 
     Berth__V1__Envelope envelope;
     berth_wire_init(&envelope, number);
@@ -159,21 +250,30 @@ static int columns_pack(const struct columns *columns, const uint8_t *client, ui
     return berth_wire_pack(&envelope, frame);
 }
 
+static void lengths_add(struct lengths *lengths, const struct berth_job_spec *spec)
+{
+    lengths->keys_bytes += berth_slice_of(spec->idempotency_key).bytes;
+    lengths->groups_bytes += berth_slice_of(spec->group).bytes;
+    lengths->uniques_bytes += berth_slice_of(spec->unique).bytes;
+    lengths->after_ids += spec->after_count;
+}
+
 int berth_pack_submit(const uint8_t client[static BERTH_CLIENT_ID_BYTES], uint64_t number,
                       const struct berth_pack_jobs *parts, size_t parts_count,
                       struct berth_buf *frame)
 {
-    size_t count = 0, keys_bytes = 0, bodies_bytes = 0;
+    size_t count = 0;
+    struct lengths lengths = { 0 };
     for (size_t p = 0; p < parts_count; p++) {
         count += parts[p].count;
-        bodies_bytes += parts[p].bodies.bytes;
+        lengths.bodies_bytes += parts[p].bodies.bytes;
         for (size_t i = 0; i < parts[p].count; i++)
-            keys_bytes += berth_slice_of(parts[p].specs[i].idempotency_key).bytes;
+            lengths_add(&lengths, &parts[p].specs[i]);
     }
     struct berth_arena arena;
     berth_arena_init(&arena, SUBMIT_ARENA_BYTES_MAX);
     struct columns columns = { .count = 0 };
-    int rc = columns_init(&columns, count, keys_bytes, bodies_bytes, &arena);
+    int rc = columns_init(&columns, count, &lengths, &arena);
     for (size_t p = 0; rc == 0 && p < parts_count; p++)
         rc = columns_add_part(&columns, &parts[p]);
     if (rc == 0)
@@ -278,9 +378,46 @@ static void give_ms(int64_t ms, protobuf_c_boolean *ret_has, uint64_t *ret_ms)
     *ret_ms = ms > 0 ? (uint64_t)ms : 0;
 }
 
+/* The same of a count. */
+static void give_count(int64_t count, protobuf_c_boolean *ret_has, uint32_t *ret_count)
+{
+    *ret_has = count != 0;
+    *ret_count = count > 0 ? (uint32_t)count : 0;
+}
+
+/* Of two words, counted from 1; 0 leaves it as it is. */
+static void give_choice(int choice, protobuf_c_boolean *ret_has, uint32_t *ret_value)
+{
+    *ret_has = choice != 0;
+    *ret_value = choice > 0 ? (uint32_t)choice - 1 : 0;
+}
+
+static void set_limits(const struct berth_dispatcher_settings *settings,
+                       Berth__V1__DispatcherSet *set)
+{
+    set->has_parent = settings->parent != NULL;
+    set->parent = berth_bytes_of(berth_slice_of(settings->parent));
+    set->has_weight = settings->weight > 0;
+    set->weight = settings->weight;
+    give_count(settings->group_limit, &set->has_group_limit, &set->group_limit);
+    give_ms(settings->rate_ms, &set->has_rate_ms, &set->rate_ms);
+    set->has_rate_count = set->has_rate_ms;
+    set->rate_count = set->rate_ms > 0 ? settings->rate_count : 0;
+    give_count(settings->burst, &set->has_burst, &set->burst);
+    give_count(settings->max_queued, &set->has_max_queued, &set->max_queued);
+    give_choice((int)settings->hold, &set->has_hold, &set->hold);
+    give_choice((int)settings->on_lost, &set->has_on_lost, &set->on_lost);
+    set->has_no_jitter = settings->jitter != 0;
+    set->no_jitter = settings->jitter == BERTH_JITTER_OFF;
+    give_ms(settings->queue_timeout_ms, &set->has_queue_timeout_ms, &set->queue_timeout_ms);
+    give_ms(settings->deadline_ms, &set->has_deadline_ms, &set->deadline_ms);
+    give_ms(settings->retention_ms, &set->has_retention_ms, &set->retention_ms);
+    give_ms(settings->retention_count, &set->has_retention_count, &set->retention_count);
+}
+
 int berth_pack_dispatcher_set(uint64_t number, const char *name,
                               const struct berth_dispatcher_settings *settings,
-                              struct berth_buf *frame)
+                              const char *changed_by, struct berth_buf *frame)
 {
     Berth__V1__DispatcherSet set = BERTH__V1__DISPATCHER_SET__INIT;
     set.has_name = 1;
@@ -296,6 +433,9 @@ int berth_pack_dispatcher_set(uint64_t number, const char *name,
     give_ms(settings->backoff_ms_max, &set.has_backoff_max_ms, &set.backoff_max_ms);
     give_ms(settings->timeout_ms, &set.has_timeout_ms, &set.timeout_ms);
     give_ms(settings->grace_ms, &set.has_grace_ms, &set.grace_ms);
+    set_limits(settings, &set);
+    set.has_changed_by = changed_by[0] != '\0';
+    set.changed_by = berth_bytes_of(berth_slice_of(changed_by));
 
     Berth__V1__Envelope envelope;
     berth_wire_init(&envelope, number);
@@ -305,12 +445,14 @@ int berth_pack_dispatcher_set(uint64_t number, const char *name,
 }
 
 int berth_pack_dispatcher_pause(uint64_t number, const char *name, bool is_paused,
-                                struct berth_buf *frame)
+                                const char *changed_by, struct berth_buf *frame)
 {
     Berth__V1__DispatcherPause pause = BERTH__V1__DISPATCHER_PAUSE__INIT;
     pause.has_name = pause.has_is_paused = 1;
     pause.name = berth_bytes_of(berth_slice_of(name));
     pause.is_paused = is_paused;
+    pause.has_changed_by = changed_by[0] != '\0';
+    pause.changed_by = berth_bytes_of(berth_slice_of(changed_by));
 
     Berth__V1__Envelope envelope;
     berth_wire_init(&envelope, number);

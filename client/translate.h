@@ -122,8 +122,8 @@ int berth_pack_dispatchers(uint64_t number, const char *name,
                            struct berth_buf *frame); /* NULL: all */
 int berth_pack_dispatcher_set(uint64_t number, const char *name,
                               const struct berth_dispatcher_settings *settings,
-                              struct berth_buf *frame);
+                              const char *changed_by, struct berth_buf *frame);
 int berth_pack_dispatcher_pause(uint64_t number, const char *name, bool is_paused,
-                                struct berth_buf *frame);
+                                const char *changed_by, struct berth_buf *frame);
 int berth_pack_workers(uint64_t number, struct berth_buf *frame);
 int berth_pack_status(uint64_t number, struct berth_buf *frame);

@@ -188,6 +188,21 @@ static int translate_result(ProtobufCBinaryData packed, struct berth_arena *aren
     return 0;
 }
 
+static int translate_after(const Berth__V1__Job *row, struct berth_arena *arena,
+                           struct berth_job *job)
+{
+    if (row->n_after == 0)
+        return 0;
+    berth_job_id *after = berth_arena_alloc_array(arena, row->n_after, sizeof *after);
+    if (!after)
+        return -ENOMEM;
+    for (size_t i = 0; i < row->n_after; i++)
+        after[i].v = row->after[i];
+    job->after = after;
+    job->after_count = row->n_after;
+    return 0;
+}
+
 static int translate_job(const Berth__V1__Job *row, struct berth_arena *arena,
                          struct berth_job *ret_job)
 {
@@ -212,8 +227,13 @@ static int translate_job(const Berth__V1__Job *row, struct berth_arena *arena,
         .started_unix_us = row->started_us,
         .finished_unix_us = row->finished_us,
         .line = "",
+        .deadline_unix_us = row->deadline_us,
+        .queue_timeout_ms = (int64_t)row->queue_timeout_ms,
+        .backoff_ms = (int64_t)row->backoff_ms,
+        .backoff_ms_max = (int64_t)row->backoff_max_ms,
+        .unique = take_text(&texts, row->unique),
     };
-    int rc = texts.has_failed ? -ENOMEM : 0;
+    int rc = texts.has_failed ? -ENOMEM : translate_after(row, arena, ret_job);
     if (rc == 0 && row->has_body)
         rc = translate_body(row->body, arena, ret_job);
     if (rc == 0 && row->has_result && row->result.len > 0)
@@ -262,6 +282,21 @@ static int translate_dispatcher(const Berth__V1__Dispatcher *row, struct berth_a
         .backoff_ms_max = (int64_t)row->backoff_max_ms,
         .timeout_ms = (int64_t)row->timeout_ms,
         .grace_ms = (int64_t)row->grace_ms,
+        .weight = row->weight,
+        .group_limit = row->group_limit,
+        .rate_count = row->rate_count,
+        .rate_ms = (int64_t)row->rate_ms,
+        .burst = row->burst,
+        .max_queued = row->max_queued,
+        .hold = row->hold ? BERTH_HOLDS_RUNNING : BERTH_HOLDS_JOB,
+        .on_lost = row->on_lost ? BERTH_LOST_HOLD : BERTH_LOST_RECLAIM,
+        .jitter = row->no_jitter ? BERTH_JITTER_OFF : BERTH_JITTER_ON,
+        .queue_timeout_ms = (int64_t)row->queue_timeout_ms,
+        .deadline_ms = (int64_t)row->deadline_ms,
+        .retention_ms = (int64_t)row->retention_ms,
+        .retention_count = row->retention_count,
+        .changed_unix_us = row->changed_us,
+        .changed_by = take_text(&texts, row->changed_by),
     };
     return texts.has_failed ? -ENOMEM : 0;
 }

@@ -165,6 +165,32 @@ static Berth__V1__Submitted *submitted_again(const struct fake_submit *entry,
     return berth__v1__submitted__unpack(&allocator, entry->answer.bytes, entry->answer.data);
 }
 
+/* The columns of what few jobs bring, while they are read. */
+struct rare {
+    const Berth__V1__Submit *submit;
+    struct berth_spans groups, uniques;
+    size_t after;
+};
+
+static void take_rare_options(struct rare *rare, size_t i, struct fake_job *job)
+{
+    const Berth__V1__Submit *submit = rare->submit;
+    copy_text(job->group, sizeof job->group, berth_spans_next(&rare->groups));
+    copy_text(job->unique, sizeof job->unique, berth_spans_next(&rare->uniques));
+    job->delay_ms = berth_column_u64(submit->delay_ms, submit->n_delay_ms, i);
+    job->run_at_us = berth_column_u64(submit->run_at_us, submit->n_run_at_us, i);
+    job->queue_timeout_ms =
+        berth_column_u64(submit->queue_timeout_ms, submit->n_queue_timeout_ms, i);
+    job->deadline_ms = berth_column_u64(submit->deadline_ms, submit->n_deadline_ms, i);
+    job->backoff_ms = berth_column_u64(submit->backoff_ms, submit->n_backoff_ms, i);
+    job->backoff_max_ms = berth_column_u64(submit->backoff_max_ms, submit->n_backoff_max_ms, i);
+    job->on_conflict = berth_column_u32(submit->on_conflict, submit->n_on_conflict, i);
+    size_t count = berth_column_u32(submit->after_count, submit->n_after_count, i);
+    for (size_t j = 0; j < count && j < FAKE_AFTER_MAX; j++)
+        job->after[job->after_count++] = submit->after[rare->after + j];
+    rare->after += count;
+}
+
 static Berth__V1__Submitted *submit_do(struct fake_broker *broker,
                                        const Berth__V1__Envelope *envelope,
                                        struct berth_arena *arena)
@@ -174,6 +200,11 @@ static Berth__V1__Submitted *submit_do(struct fake_broker *broker,
     Berth__V1__Submitted *submitted = submitted_new(count, arena);
     struct berth_spans keys = berth_spans_of(submit->key_bytes, submit->n_key_bytes, submit->keys);
     struct berth_spans bodies = berth_spans_of(submit->body_bytes, count, submit->bodies);
+    struct rare rare = {
+        .submit = submit,
+        .groups = berth_spans_of(submit->group_bytes, submit->n_group_bytes, submit->groups),
+        .uniques = berth_spans_of(submit->unique_bytes, submit->n_unique_bytes, submit->uniques),
+    };
     for (size_t i = 0; i < count; i++) {
         struct fake_job job = { .state = broker->submit_as };
         uint32_t dispatcher = berth_column_u32(submit->dispatcher, submit->n_dispatcher, i);
@@ -186,6 +217,7 @@ static Berth__V1__Submitted *submit_do(struct fake_broker *broker,
         job.max_attempts = berth_column_u32(submit->max_attempts, submit->n_max_attempts, i);
         job.priority = berth_column_s32(submit->priority, submit->n_priority, i);
         job.timeout_ms = berth_column_u64(submit->timeout_ms, submit->n_timeout_ms, i);
+        take_rare_options(&rare, i, &job);
         take_job(broker, submitted, i, &job);
     }
     submit_remember(broker, envelope, submitted);
@@ -313,6 +345,22 @@ static Berth__V1__Job *job_row(const struct fake_job *job, bool is_whole, struct
         row->finished_us = SUBMITTED_US + 2500000;
         row->worker = berth_bytes_of(berth_slice_of("host-1"));
     }
+    row->has_group = job->group[0] != '\0';
+    row->group = berth_bytes_of(berth_slice_of(job->group));
+    row->has_unique = job->unique[0] != '\0';
+    row->unique = berth_bytes_of(berth_slice_of(job->unique));
+    row->has_run_at_us = job->run_at_us > 0 || job->delay_ms > 0;
+    row->run_at_us =
+        (int64_t)(job->run_at_us > 0 ? job->run_at_us : SUBMITTED_US + 1000 * job->delay_ms);
+    row->has_deadline_us = job->deadline_ms > 0;
+    row->deadline_us = SUBMITTED_US + 1000 * (int64_t)job->deadline_ms;
+    row->has_queue_timeout_ms = row->has_backoff_ms = row->has_backoff_max_ms = 1;
+    row->queue_timeout_ms = job->queue_timeout_ms;
+    row->backoff_ms = job->backoff_ms;
+    row->backoff_max_ms = job->backoff_max_ms;
+    row->n_after = job->after_count;
+    row->after = get(arena, job->after_count, sizeof *row->after);
+    memcpy(row->after, job->after, job->after_count * sizeof *row->after);
     row->has_body = is_whole;
     row->body = berth_bytes_of(job->body);
     row->has_result = is_whole && job->result.bytes > 0;
@@ -384,6 +432,32 @@ static void answer_error(Berth__V1__Envelope *answer, int rc, const char *field,
     answer->error = error;
 }
 
+static void put_limits(const struct fake_dispatcher *dispatcher, Berth__V1__Dispatcher *row)
+{
+    row->has_parent = dispatcher->parent[0] != '\0';
+    row->parent = berth_bytes_of(berth_slice_of(dispatcher->parent));
+    row->has_weight = row->has_group_limit = row->has_rate_count = row->has_rate_ms = 1;
+    row->has_burst = row->has_max_queued = row->has_hold = row->has_on_lost = 1;
+    row->has_no_jitter = row->has_queue_timeout_ms = row->has_deadline_ms = 1;
+    row->has_retention_ms = row->has_retention_count = row->has_changed_us = 1;
+    row->weight = dispatcher->weight;
+    row->group_limit = dispatcher->group_limit;
+    row->rate_count = dispatcher->rate_count;
+    row->rate_ms = dispatcher->rate_ms;
+    row->burst = dispatcher->burst;
+    row->max_queued = dispatcher->max_queued;
+    row->hold = dispatcher->hold;
+    row->on_lost = dispatcher->on_lost;
+    row->no_jitter = dispatcher->no_jitter;
+    row->queue_timeout_ms = dispatcher->queue_timeout_ms;
+    row->deadline_ms = dispatcher->deadline_ms;
+    row->retention_ms = dispatcher->retention_ms;
+    row->retention_count = dispatcher->retention_count;
+    row->changed_us = SUBMITTED_US;
+    row->has_changed_by = dispatcher->changed_by[0] != '\0';
+    row->changed_by = berth_bytes_of(berth_slice_of(dispatcher->changed_by));
+}
+
 static Berth__V1__Dispatcher *dispatcher_row(const struct fake_broker *broker,
                                              const struct fake_dispatcher *dispatcher,
                                              struct berth_arena *arena)
@@ -404,6 +478,7 @@ static Berth__V1__Dispatcher *dispatcher_row(const struct fake_broker *broker,
     row->backoff_max_ms = dispatcher->backoff_max_ms;
     row->timeout_ms = dispatcher->timeout_ms;
     row->grace_ms = dispatcher->grace_ms;
+    put_limits(dispatcher, row);
     for (size_t i = 0; i < broker->jobs_count; i++)
         if (strcmp(broker->jobs[i].dispatcher, dispatcher->name) == 0 &&
             broker->jobs[i].state == BERTH_READY)
@@ -430,6 +505,40 @@ static void dispatchers(struct fake_broker *broker, struct berth_slice name,
                 dispatcher_row(broker, &broker->dispatchers[i], arena);
     answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_DISPATCHERS;
     answer->dispatchers = message;
+}
+
+static void take_limits(const Berth__V1__DispatcherSet *set, struct fake_dispatcher *dispatcher)
+{
+    if (set->has_parent)
+        copy_text(dispatcher->parent, sizeof dispatcher->parent, berth_slice_from(set->parent));
+    if (set->has_weight)
+        dispatcher->weight = set->weight;
+    if (set->has_group_limit)
+        dispatcher->group_limit = set->group_limit;
+    if (set->has_rate_count)
+        dispatcher->rate_count = set->rate_count;
+    if (set->has_rate_ms)
+        dispatcher->rate_ms = set->rate_ms;
+    if (set->has_burst)
+        dispatcher->burst = set->burst;
+    if (set->has_max_queued)
+        dispatcher->max_queued = set->max_queued;
+    if (set->has_hold)
+        dispatcher->hold = set->hold;
+    if (set->has_on_lost)
+        dispatcher->on_lost = set->on_lost;
+    if (set->has_no_jitter)
+        dispatcher->no_jitter = set->no_jitter;
+    if (set->has_queue_timeout_ms)
+        dispatcher->queue_timeout_ms = set->queue_timeout_ms;
+    if (set->has_deadline_ms)
+        dispatcher->deadline_ms = set->deadline_ms;
+    if (set->has_retention_ms)
+        dispatcher->retention_ms = set->retention_ms;
+    if (set->has_retention_count)
+        dispatcher->retention_count = set->retention_count;
+    copy_text(dispatcher->changed_by, sizeof dispatcher->changed_by,
+              berth_slice_from(set->changed_by));
 }
 
 static void dispatcher_set(struct fake_broker *broker, const Berth__V1__DispatcherSet *set,
@@ -461,6 +570,7 @@ static void dispatcher_set(struct fake_broker *broker, const Berth__V1__Dispatch
         dispatcher->timeout_ms = set->timeout_ms;
     if (set->has_grace_ms)
         dispatcher->grace_ms = set->grace_ms;
+    take_limits(set, dispatcher);
     dispatchers(broker, name, answer, arena);
 }
 
@@ -468,8 +578,11 @@ static void dispatcher_pause(struct fake_broker *broker, const Berth__V1__Dispat
                              Berth__V1__Envelope *answer, struct berth_arena *arena)
 {
     struct fake_dispatcher *dispatcher = dispatcher_find(broker, berth_slice_from(pause->name));
-    if (dispatcher)
+    if (dispatcher) {
         dispatcher->is_paused = pause->is_paused;
+        copy_text(dispatcher->changed_by, sizeof dispatcher->changed_by,
+                  berth_slice_from(pause->changed_by));
+    }
     dispatchers(broker, berth_slice_from(pause->name), answer, arena);
 }
 

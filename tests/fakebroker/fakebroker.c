@@ -75,7 +75,11 @@ struct fake_broker *fake_broker_new(void)
                                                 .max_attempts = 5,
                                                 .backoff_ms = 1000,
                                                 .backoff_max_ms = 600000,
-                                                .grace_ms = 5000 };
+                                                .grace_ms = 5000,
+                                                .weight = 1,
+                                                .retention_ms = 604800000,
+                                                .retention_count = 100000,
+                                                .changed_by = "broker" };
         (void)snprintf(dispatcher->name, sizeof dispatcher->name, "%s", names[i]);
     }
     (void)snprintf(broker->url, sizeof broker->url, "tcp://127.0.0.1:%u", free_port());

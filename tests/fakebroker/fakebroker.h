@@ -17,6 +17,7 @@
 #define FAKE_DISPATCHERS_MAX 16
 #define FAKE_SCRIPT_MAX      32
 #define FAKE_SEEN_MAX        256 /* frames kept of each kind */
+#define FAKE_AFTER_MAX       4
 
 enum fake_message {
     FAKE_ANY = 0,
@@ -100,6 +101,11 @@ struct fake_job {
     uint32_t max_attempts;
     int32_t priority;
     uint64_t timeout_ms;
+    char group[256], unique[256];
+    uint64_t delay_ms, run_at_us, queue_timeout_ms, deadline_ms, backoff_ms, backoff_max_ms;
+    uint32_t on_conflict;
+    uint64_t after[FAKE_AFTER_MAX]; /* the first of them */
+    size_t after_count;
     struct berth_slice body, result; /* packed; owned by the broker */
 };
 struct fake_job fake_broker_job(struct fake_broker *broker, uint64_t id);

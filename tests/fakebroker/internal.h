@@ -29,6 +29,10 @@ struct fake_dispatcher {
     uint32_t limit_kind, limit_value, max_attempts;
     uint64_t backoff_ms, backoff_max_ms, timeout_ms, grace_ms;
     bool is_paused;
+    char parent[65], changed_by[65];
+    uint32_t weight, group_limit, rate_count, burst, max_queued, hold, on_lost;
+    bool no_jitter;
+    uint64_t rate_ms, queue_timeout_ms, deadline_ms, retention_ms, retention_count;
 };
 
 /* What makes a Submit the same when it comes again. */

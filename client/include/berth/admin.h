@@ -11,7 +11,16 @@
 extern "C" {
 #endif
 
-#define BERTH_NONE (-1) /* a duration that is to be none, where 0 leaves it as it is */
+#define BERTH_NONE (-1) /* what is to be none, or 0, where 0 leaves it as it is */
+
+/* What of an attempt counts against the limits while it is suspended. 0 leaves it as it is. */
+enum berth_dispatcher_hold { BERTH_HOLDS_JOB = 1, BERTH_HOLDS_RUNNING };
+
+/* What becomes of an attempt whose worker is lost. */
+enum berth_dispatcher_on_lost { BERTH_LOST_RECLAIM = 1, BERTH_LOST_HOLD };
+
+/* Whether a backoff is drawn from 0 to what it may be. */
+enum berth_dispatcher_jitter { BERTH_JITTER_ON = 1, BERTH_JITTER_OFF };
 
 /* A snapshot. We allocate it, so it may grow at its end. */
 struct berth_dispatcher {
@@ -28,6 +37,19 @@ struct berth_dispatcher {
     int64_t backoff_ms, backoff_ms_max;
     int64_t timeout_ms; /* 0: none */
     int64_t grace_ms;
+    uint32_t weight;      /* 0 where a broker does not tell */
+    uint32_t group_limit; /* 0: none */
+    uint32_t rate_count;  /* starts in each rate_ms; 0: no rate */
+    int64_t rate_ms;
+    uint32_t burst, max_queued; /* 0: none */
+    enum berth_dispatcher_hold hold;
+    enum berth_dispatcher_on_lost on_lost;
+    enum berth_dispatcher_jitter jitter;
+    int64_t queue_timeout_ms, deadline_ms; /* 0: none */
+    int64_t retention_ms;
+    uint64_t retention_count;
+    int64_t changed_unix_us; /* when it was made or changed last; 0: not known */
+    const char *changed_by;  /* "USER@HOST", "config", "broker"; "": not known */
 };
 
 void berth_dispatcher_free(struct berth_dispatcher *dispatcher); /* NULL is fine */
@@ -48,11 +70,25 @@ struct berth_dispatcher_settings {
     struct berth_limit limit; /* kind 0: as it is; a new dispatcher needs one */
     uint32_t max_attempts;
     int64_t backoff_ms, backoff_ms_max, timeout_ms, grace_ms; /* BERTH_NONE: none */
+    const char *parent;  /* a dispatcher; "": none; NULL: as it is */
+    uint32_t weight;     /* 1 .. 1000: its share of the parent */
+    int64_t group_limit; /* attempts at once for each group; BERTH_NONE: none */
+    uint32_t rate_count; /* starts in each rate_ms, in the whole cluster, to 1,000,000 */
+    int64_t rate_ms;     /* of a second, minute, hour or day; BERTH_NONE: no rate */
+    int64_t burst;       /* starts at once after a pause, to 1,000,000; BERTH_NONE: 1 */
+    int64_t max_queued;  /* jobs that wait; BERTH_NONE: no bound */
+    enum berth_dispatcher_hold hold;
+    enum berth_dispatcher_on_lost on_lost;
+    enum berth_dispatcher_jitter jitter;
+    int64_t queue_timeout_ms, deadline_ms; /* BERTH_NONE: none */
+    int64_t retention_ms;                  /* of ended jobs, 1 ms .. 10 years */
+    int64_t retention_count;               /* to 1,000,000,000; BERTH_NONE: 0 */
     uint64_t reserved[16];
 };
 
-/* Makes the dispatcher if it is not there, else changes what is given. Durable on return.
- * BERTH_EVALUE: a value is not allowed. `ret_dispatcher` NULL allowed. */
+/* Makes the dispatcher if it is not there, else changes what is given. Durable on return, with who
+ * did it: USER@HOST of this process. BERTH_ENOTFOUND: no such parent; BERTH_EVALUE: a value is not
+ * allowed. `ret_dispatcher` NULL allowed. */
 int berth_dispatcher_set(struct berth_client *client, const char *name,
                          const struct berth_dispatcher_settings *settings,
                          struct berth_dispatcher **ret_dispatcher, int64_t timeout_ms,

@@ -43,6 +43,7 @@ extern "C" {
 #define BERTH_SUBMIT_JOBS_MAX   10000      /* specs of one berth_submit_many */
 #define BERTH_PAYLOAD_BYTES_MAX (1u << 20) /* of one job */
 #define BERTH_IDS_MAX           10000      /* of one berth_job_wait_many */
+#define BERTH_JOB_AFTER_MAX     1000       /* jobs that one job waits for */
 
 struct berth_client;
 
@@ -61,6 +62,12 @@ int berth_client_open(const struct berth_client_opts *opts, struct berth_client 
 /* NULL is fine. Nobody else may be inside. */
 void berth_client_close(struct berth_client *client);
 
+/* What a submit does when a live job has its unique key. */
+enum berth_unique_conflict {
+    BERTH_UNIQUE_REJECT = 0, /* BERTH_ECONFLICT */
+    BERTH_UNIQUE_EXISTING,   /* the id of that job */
+};
+
 /* What is to be done. Borrowed until the call returns. */
 struct berth_job_spec {
     const char *dispatcher;      /* NULL: "default" */
@@ -72,10 +79,20 @@ struct berth_job_spec {
                                     NULL: none, and this call still submits it at most once */
     const struct berth_field *context; /* traceparent, tenant, fields of log lines */
     size_t context_count;
-    int64_t timeout_ms;    /* of one attempt; 0: the dispatcher's */
-    uint32_t max_attempts; /* 0: the dispatcher's */
-    int32_t priority;      /* -100 .. 100, higher first */
-    bool has_array_index;  /* it is one of an array: a command has BERTH_ARRAY_INDEX */
+    int64_t timeout_ms;     /* of one attempt; 0: the dispatcher's */
+    uint32_t max_attempts;  /* 0: the dispatcher's */
+    int32_t priority;       /* -100 .. 100, higher first */
+    int64_t delay_ms;       /* not before that much later; only one of the two: */
+    int64_t run_at_unix_us; /* not before this time, of the broker's clock; 0: at once */
+    const char *group;      /* 1 to 255 bytes of UTF-8; NULL: none */
+    int64_t queue_timeout_ms, deadline_ms; /* ready at most so long, ended so long after the submit;
+                                              0: the dispatcher's */
+    int64_t backoff_ms, backoff_ms_max;    /* 0: the dispatcher's */
+    const char *unique;                    /* a key that one live job may have; NULL: none */
+    enum berth_unique_conflict on_conflict; /* beside `unique` */
+    const berth_job_id *after; /* jobs that must have completed; at most BERTH_JOB_AFTER_MAX */
+    size_t after_count;
+    bool has_array_index; /* it is one of an array: a command has BERTH_ARRAY_INDEX */
     uint64_t array_index;
     const char *line; /* it is one of many lines: a command has BERTH_LINE, of at most 64 KiB; NULL:
                          it is not */
@@ -131,6 +148,11 @@ struct berth_job {
     uint64_t array_index;
     bool has_line;
     const char *line;
+    int64_t deadline_unix_us;                             /* not later; 0: none */
+    int64_t queue_timeout_ms, backoff_ms, backoff_ms_max; /* 0: the dispatcher's */
+    const char *unique;
+    const berth_job_id *after; /* NULL if there is none */
+    size_t after_count;
 };
 
 void berth_job_free(struct berth_job *job); /* NULL is fine */

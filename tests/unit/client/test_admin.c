@@ -60,6 +60,70 @@ static void a_dispatcher_is_made_and_then_only_changed_where_told(void **state)
     berth_dispatcher_free(NULL);
 }
 
+static void limits_are_set_and_taken_back(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_dispatcher *made;
+    const struct berth_dispatcher_settings settings = { .limit = { BERTH_LIMIT_NUMBER, 5 },
+                                                        .parent = "io",
+                                                        .weight = 7,
+                                                        .group_limit = 2,
+                                                        .rate_count = 100,
+                                                        .rate_ms = 60000,
+                                                        .burst = 10,
+                                                        .max_queued = 1000,
+                                                        .hold = BERTH_HOLDS_RUNNING,
+                                                        .on_lost = BERTH_LOST_HOLD,
+                                                        .jitter = BERTH_JITTER_OFF,
+                                                        .queue_timeout_ms = 300000,
+                                                        .deadline_ms = 3600000,
+                                                        .retention_ms = 1,
+                                                        .retention_count = BERTH_NONE };
+    assert_ok(berth_dispatcher_set(f->client, "mail", &settings, &made, PATIENT, NULL));
+    assert_string_equal(made->parent, "io");
+    assert_int_equal(made->weight, 7);
+    assert_int_equal(made->group_limit, 2);
+    assert_int_equal(made->rate_count, 100);
+    assert_int_equal(made->rate_ms, 60000);
+    assert_int_equal(made->burst, 10);
+    assert_int_equal(made->max_queued, 1000);
+    assert_int_equal(made->hold, BERTH_HOLDS_RUNNING);
+    assert_int_equal(made->on_lost, BERTH_LOST_HOLD);
+    assert_int_equal(made->jitter, BERTH_JITTER_OFF);
+    assert_int_equal(made->queue_timeout_ms, 300000);
+    assert_int_equal(made->deadline_ms, 3600000);
+    assert_int_equal(made->retention_ms, 1);
+    assert_int_equal(made->retention_count, 0);
+    assert_int_equal(made->changed_unix_us, 1767225600000250);
+    const char *at = strchr(made->changed_by, '@');
+    assert_true(at && at > made->changed_by && at[1] != '\0');
+    assert_true(strlen(made->changed_by) <= 64);
+    berth_dispatcher_free(made);
+
+    struct berth_dispatcher *changed;
+    assert_ok(berth_dispatcher_set(f->client, "mail",
+                                   &(struct berth_dispatcher_settings){
+                                       .parent = "",
+                                       .group_limit = BERTH_NONE,
+                                       .rate_ms = BERTH_NONE,
+                                       .jitter = BERTH_JITTER_ON,
+                                       .hold = BERTH_HOLDS_JOB,
+                                       .deadline_ms = BERTH_NONE,
+                                   },
+                                   &changed, PATIENT, NULL));
+    assert_string_equal(changed->parent, "");
+    assert_int_equal(changed->weight, 7);
+    assert_int_equal(changed->group_limit, 0);
+    assert_int_equal(changed->rate_count, 0);
+    assert_int_equal(changed->rate_ms, 0);
+    assert_int_equal(changed->burst, 10);
+    assert_int_equal(changed->hold, BERTH_HOLDS_JOB);
+    assert_int_equal(changed->on_lost, BERTH_LOST_HOLD);
+    assert_int_equal(changed->jitter, BERTH_JITTER_ON);
+    assert_int_equal(changed->deadline_ms, 0);
+    berth_dispatcher_free(changed);
+}
+
 static void a_limit_of_zero_is_a_limit(void **state)
 {
     struct fixture *f = *state;
@@ -82,10 +146,39 @@ static void malformed_settings_are_refused_here(void **state)
         { .timeout_ms = -2 },
         { .grace_ms = -2 },
         { .reserved = { 1 } },
+        { .limit = { BERTH_LIMIT_NUMBER, 1000000001 } },
+        { .max_attempts = 1000001 },
+        { .backoff_ms = 315360000001 },
+        { .grace_ms = 86400001 },
+        { .backoff_ms = 2, .backoff_ms_max = 1 },
+        { .backoff_ms = 2, .backoff_ms_max = BERTH_NONE },
+        { .parent = "a b" },
+        { .weight = 1001 },
+        { .group_limit = -2 },
+        { .group_limit = 1000000001 },
+        { .rate_count = 1 },
+        { .rate_ms = 1000 },
+        { .rate_count = 1, .rate_ms = BERTH_NONE },
+        { .rate_count = 1, .rate_ms = 2000 },
+        { .rate_count = 1000001, .rate_ms = 1000 },
+        { .burst = -2 },
+        { .burst = 1000001 },
+        { .max_queued = 1000000001 },
+        { .hold = (enum berth_dispatcher_hold)3 },
+        { .on_lost = (enum berth_dispatcher_on_lost)3 },
+        { .jitter = (enum berth_dispatcher_jitter)3 },
+        { .queue_timeout_ms = -2 },
+        { .deadline_ms = 315360000001 },
+        { .retention_ms = -1 },
+        { .retention_ms = 315360000001 },
+        { .retention_count = 1000000001 },
     };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_rc(berth_dispatcher_set(f->client, "mail", &bad[i], NULL, PATIENT, NULL),
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct berth_error err = { .message = "" };
+        assert_rc(berth_dispatcher_set(f->client, "mail", &bad[i], NULL, PATIENT, &err),
                   BERTH_EVALUE);
+        assert_string_not_equal(err.message, "");
+    }
     assert_rc(berth_dispatcher_pause(f->client, "a b", PATIENT, NULL), BERTH_EVALUE);
     assert_int_equal(fake_broker_seen(f->broker, FAKE_ANY), 0);
 }
@@ -193,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_new_dispatcher_needs_a_limit),
         FIXTURE_TEST(a_dispatcher_is_made_and_then_only_changed_where_told),
+        FIXTURE_TEST(limits_are_set_and_taken_back),
         FIXTURE_TEST(a_limit_of_zero_is_a_limit),
         FIXTURE_TEST(malformed_settings_are_refused_here),
         FIXTURE_TEST(pause_and_resume_are_seen),

@@ -38,6 +38,57 @@ static void a_job_arrives_as_it_was_given(void **state)
     berth_job_free(got);
 }
 
+static void the_options_of_a_job_come_back_with_it(void **state)
+{
+    struct fixture *f = *state;
+    berth_job_id id, other;
+    assert_ok(
+        berth_submit(f->client, &(struct berth_job_spec){ .handler = "m" }, &other, PATIENT, NULL));
+    const struct berth_job_spec spec = { .handler = "mail",
+                                         .group = "Grüße",
+                                         .unique = "alice",
+                                         .on_conflict = BERTH_UNIQUE_EXISTING,
+                                         .run_at_unix_us = 4102444800000000,
+                                         .queue_timeout_ms = 300000,
+                                         .deadline_ms = 60000,
+                                         .backoff_ms = 250,
+                                         .backoff_ms_max = 1000,
+                                         .after = &other,
+                                         .after_count = 1 };
+    assert_ok(berth_submit(f->client, &spec, &id, PATIENT, NULL));
+
+    struct fake_job job = fake_broker_job(f->broker, id.v);
+    assert_int_equal(job.on_conflict, 1);
+    assert_int_equal(job.deadline_ms, 60000);
+    struct berth_job *got;
+    assert_ok(berth_job_get(f->client, id, &got, PATIENT, NULL));
+    assert_string_equal(got->group, "Grüße");
+    assert_string_equal(got->unique, "alice");
+    assert_int_equal(got->run_at_unix_us, 4102444800000000);
+    assert_int_equal(got->deadline_unix_us, got->submitted_unix_us + 60000000);
+    assert_int_equal(got->queue_timeout_ms, 300000);
+    assert_int_equal(got->backoff_ms, 250);
+    assert_int_equal(got->backoff_ms_max, 1000);
+    assert_int_equal(got->after_count, 1);
+    assert_int_equal(got->after[0].v, other.v);
+    berth_job_free(got);
+
+    assert_ok(berth_job_get(f->client, other, &got, PATIENT, NULL));
+    assert_string_equal(got->group, "");
+    assert_string_equal(got->unique, "");
+    assert_null(got->after);
+    berth_job_free(got);
+}
+
+static void a_delay_is_counted_by_the_broker(void **state)
+{
+    struct fixture *f = *state;
+    berth_job_id id;
+    assert_ok(berth_submit(f->client, &(struct berth_job_spec){ .handler = "m", .delay_ms = 10000 },
+                           &id, PATIENT, NULL));
+    assert_int_equal(fake_broker_job(f->broker, id.v).delay_ms, 10000);
+}
+
 static void a_command_goes_to_exec_and_to_the_default_dispatcher(void **state)
 {
     struct fixture *f = *state;
@@ -101,6 +152,56 @@ static void a_malformed_job_is_refused_before_anything_is_sent(void **state)
         assert_rc(berth_submit(f->client, &cases[i].spec, &id, PATIENT, &err), cases[i].rc);
 
         assert_non_null(strstr(err.message, cases[i].says));
+        assert_int_equal(id.v, 77);
+    }
+    assert_int_equal(fake_broker_seen(f->broker, FAKE_ANY), 0);
+}
+
+static void options_out_of_range_are_refused_before_anything_is_sent(void **state)
+{
+    struct fixture *f = *state;
+    static char long_key[257];
+    static const berth_job_id nobody[1];
+    memset(long_key, 'k', 256);
+    const struct {
+        struct berth_job_spec spec;
+        int rc;
+        const char *says;
+    } cases[] = {
+        { { .handler = "m", .delay_ms = -1 }, BERTH_EVALUE, "delay_ms -1" },
+        { { .handler = "m", .delay_ms = 315360000001 }, BERTH_EVALUE, "delay_ms 315360000001" },
+        { { .handler = "m", .delay_ms = 1, .run_at_unix_us = 1 }, BERTH_EVALUE, "one of the two" },
+        { { .handler = "m", .run_at_unix_us = -1 }, BERTH_EVALUE, "run_at_unix_us -1" },
+        { { .handler = "m", .run_at_unix_us = 253402300800000000 },
+          BERTH_EVALUE,
+          "run_at_unix_us 253402300800000000" },
+        { { .handler = "m", .group = "" }, BERTH_EVALUE, "group" },
+        { { .handler = "m", .group = long_key }, BERTH_EVALUE, "group" },
+        { { .handler = "m", .group = "\xff" }, BERTH_EVALUE, "group" },
+        { { .handler = "m", .queue_timeout_ms = -1 }, BERTH_EVALUE, "queue_timeout_ms -1" },
+        { { .handler = "m", .deadline_ms = -1 }, BERTH_EVALUE, "deadline_ms -1" },
+        { { .handler = "m", .backoff_ms = -1 }, BERTH_EVALUE, "backoff_ms -1" },
+        { { .handler = "m", .backoff_ms_max = -1 }, BERTH_EVALUE, "backoff_ms_max -1" },
+        { { .handler = "m", .backoff_ms = 2, .backoff_ms_max = 1 },
+          BERTH_EVALUE,
+          "backoff_ms 2 is more than backoff_ms_max 1" },
+        { { .handler = "m", .unique = "" }, BERTH_EVALUE, "unique" },
+        { { .handler = "m", .unique = long_key }, BERTH_EVALUE, "unique" },
+        { { .handler = "m", .on_conflict = BERTH_UNIQUE_EXISTING }, BERTH_EVALUE, "unique key" },
+        { { .handler = "m", .unique = "u", .on_conflict = (enum berth_unique_conflict)2 },
+          BERTH_EVALUE,
+          "on_conflict 2" },
+        { { .handler = "m", .after = nobody, .after_count = 1 }, BERTH_EVALUE, "after: id 0" },
+        { { .handler = "m", .after = nobody, .after_count = 1001 },
+          BERTH_EVALUE,
+          "after has 1001" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        berth_job_id id = { 77 };
+        struct berth_error err;
+        assert_rc(berth_submit(f->client, &cases[i].spec, &id, PATIENT, &err), cases[i].rc);
+        if (!strstr(err.message, cases[i].says))
+            fail_msg("'%s' does not say '%s'", err.message, cases[i].says);
         assert_int_equal(id.v, 77);
     }
     assert_int_equal(fake_broker_seen(f->broker, FAKE_ANY), 0);
@@ -326,8 +427,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_job_arrives_as_it_was_given),
+        FIXTURE_TEST(the_options_of_a_job_come_back_with_it),
+        FIXTURE_TEST(a_delay_is_counted_by_the_broker),
         FIXTURE_TEST(a_command_goes_to_exec_and_to_the_default_dispatcher),
         FIXTURE_TEST(a_malformed_job_is_refused_before_anything_is_sent),
+        FIXTURE_TEST(options_out_of_range_are_refused_before_anything_is_sent),
         FIXTURE_TEST(the_largest_payload_is_taken),
         FIXTURE_TEST(the_broker_refuses_an_unknown_dispatcher),
         FIXTURE_TEST(the_same_key_finds_the_same_job_and_another_body_is_a_conflict),

@@ -153,6 +153,57 @@ static void a_body_says_which_one_of_many_it_is(void **state)
     }
 }
 
+static void options_of_several_parts_stand_beside_each_other(void **state)
+{
+    struct fixture *f = *state;
+    const berth_job_id after[] = { { 7 }, { 8 }, { 9 } };
+    const struct berth_job_spec specs[] = {
+        { .handler = "m", .group = "g", .delay_ms = 1, .after = after, .after_count = 2 },
+        { .handler = "m",
+          .unique = "uu",
+          .on_conflict = BERTH_UNIQUE_EXISTING,
+          .run_at_unix_us = 2,
+          .queue_timeout_ms = 3,
+          .deadline_ms = 4 },
+        { .handler = "m",
+          .group = "hh",
+          .backoff_ms = 5,
+          .backoff_ms_max = 6,
+          .after = after + 2,
+          .after_count = 1 },
+    };
+    struct berth_buf bodies[2];
+    uint32_t body_bytes[3];
+    berth_buf_init(&bodies[0], 1000);
+    berth_buf_init(&bodies[1], 1000);
+    const struct berth_pack_jobs parts[] = { part_of(specs, 1, &bodies[0], body_bytes),
+                                             part_of(specs + 1, 2, &bodies[1], body_bytes + 1) };
+
+    READ_BACK(f, berth_pack_submit(client_id, 9, parts, 2, &f->frame), SUBMIT, 9);
+
+    const Berth__V1__Submit *submit = f->envelope->submit;
+    assert_text(submit->groups, "ghh");
+    assert_int_equal(submit->group_bytes[1], 0);
+    assert_int_equal(submit->group_bytes[2], 2);
+    assert_text(submit->uniques, "uu");
+    assert_int_equal(submit->unique_bytes[1], 2);
+    assert_int_equal(submit->on_conflict[1], 1);
+    assert_int_equal(submit->delay_ms[0], 1);
+    assert_int_equal(submit->run_at_us[1], 2);
+    assert_int_equal(submit->queue_timeout_ms[1], 3);
+    assert_int_equal(submit->deadline_ms[1], 4);
+    assert_int_equal(submit->backoff_ms[2], 5);
+    assert_int_equal(submit->backoff_max_ms[2], 6);
+    assert_int_equal(submit->after_count[0], 2);
+    assert_int_equal(submit->after_count[1], 0);
+    assert_int_equal(submit->after_count[2], 1);
+    assert_int_equal(submit->n_after, 3);
+    assert_int_equal(submit->after[1], 8);
+    assert_int_equal(submit->after[2], 9);
+    berth_buf_fini(&bodies[0]);
+    berth_buf_fini(&bodies[1]);
+}
+
 static void columns_that_say_nothing_are_left_out(void **state)
 {
     struct fixture *f = *state;
@@ -169,6 +220,14 @@ static void columns_that_say_nothing_are_left_out(void **state)
     assert_int_equal(submit->n_priority + submit->n_timeout_ms + submit->n_max_attempts +
                          submit->n_key_bytes + submit->n_dispatcher + submit->n_handler,
                      0);
+    assert_int_equal(submit->n_delay_ms + submit->n_run_at_us + submit->n_group_bytes +
+                         submit->n_unique_bytes + submit->n_on_conflict + submit->n_after_count +
+                         submit->n_after,
+                     0);
+    assert_int_equal(submit->n_queue_timeout_ms + submit->n_deadline_ms + submit->n_backoff_ms +
+                         submit->n_backoff_max_ms,
+                     0);
+    assert_false(submit->has_groups || submit->has_uniques || submit->has_keys);
     berth_buf_fini(&bodies);
 }
 
@@ -238,7 +297,7 @@ static void settings_of_a_dispatcher_are_there_only_if_given(void **state)
 {
     struct fixture *f = *state;
     struct berth_dispatcher_settings settings = { .max_attempts = 0 };
-    READ_BACK(f, berth_pack_dispatcher_set(1, "mail", &settings, &f->frame), DISPATCHER_SET, 1);
+    READ_BACK(f, berth_pack_dispatcher_set(1, "mail", &settings, "", &f->frame), DISPATCHER_SET, 1);
     const Berth__V1__DispatcherSet *set = f->envelope->dispatcher_set;
     assert_text(set->name, "mail");
     assert_false(set->has_limit_kind || set->has_limit_value || set->has_max_attempts ||
@@ -251,7 +310,7 @@ static void settings_of_a_dispatcher_are_there_only_if_given(void **state)
                                                    .backoff_ms_max = 5,
                                                    .timeout_ms = BERTH_NONE,
                                                    .grace_ms = 7 };
-    READ_BACK(f, berth_pack_dispatcher_set(1, "mail", &settings, &f->frame), DISPATCHER_SET, 1);
+    READ_BACK(f, berth_pack_dispatcher_set(1, "mail", &settings, "", &f->frame), DISPATCHER_SET, 1);
     set = f->envelope->dispatcher_set;
     assert_int_equal(set->limit_kind, BERTH__V1__LIMIT_KIND__LIMIT_MAX_CORES);
     assert_int_equal(set->limit_value, 64);
@@ -262,8 +321,77 @@ static void settings_of_a_dispatcher_are_there_only_if_given(void **state)
     assert_int_equal(set->grace_ms, 7);
 
     settings = (struct berth_dispatcher_settings){ .limit = { .kind = BERTH_LIMIT_UNLIMITED } };
-    READ_BACK(f, berth_pack_dispatcher_set(1, "mail", &settings, &f->frame), DISPATCHER_SET, 1);
+    READ_BACK(f, berth_pack_dispatcher_set(1, "mail", &settings, "", &f->frame), DISPATCHER_SET, 1);
     assert_false(f->envelope->dispatcher_set->has_limit_value);
+}
+
+static void limits_of_a_dispatcher_are_there_only_if_given(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_dispatcher_settings settings = { .weight = 0 };
+    READ_BACK(f, berth_pack_dispatcher_set(1, "mail", &settings, "", &f->frame), DISPATCHER_SET, 1);
+    const Berth__V1__DispatcherSet *set = f->envelope->dispatcher_set;
+    assert_false(set->has_parent || set->has_weight || set->has_group_limit ||
+                 set->has_rate_count || set->has_rate_ms || set->has_burst || set->has_max_queued ||
+                 set->has_hold || set->has_on_lost || set->has_no_jitter ||
+                 set->has_queue_timeout_ms || set->has_deadline_ms || set->has_retention_ms ||
+                 set->has_retention_count || set->has_changed_by);
+
+    settings = (struct berth_dispatcher_settings){ .parent = "io",
+                                                   .weight = 2,
+                                                   .group_limit = 3,
+                                                   .rate_count = 4,
+                                                   .rate_ms = 60000,
+                                                   .burst = 5,
+                                                   .max_queued = 6,
+                                                   .hold = BERTH_HOLDS_RUNNING,
+                                                   .on_lost = BERTH_LOST_HOLD,
+                                                   .jitter = BERTH_JITTER_OFF,
+                                                   .queue_timeout_ms = 7,
+                                                   .deadline_ms = 8,
+                                                   .retention_ms = 9,
+                                                   .retention_count = 10 };
+    READ_BACK(f, berth_pack_dispatcher_set(1, "mail", &settings, "me@here", &f->frame),
+              DISPATCHER_SET, 1);
+    set = f->envelope->dispatcher_set;
+    assert_text(set->parent, "io");
+    assert_int_equal(set->weight, 2);
+    assert_int_equal(set->group_limit, 3);
+    assert_int_equal(set->rate_count, 4);
+    assert_int_equal(set->rate_ms, 60000);
+    assert_int_equal(set->burst, 5);
+    assert_int_equal(set->max_queued, 6);
+    assert_int_equal(set->hold, 1);
+    assert_int_equal(set->on_lost, 1);
+    assert_true(set->no_jitter);
+    assert_int_equal(set->queue_timeout_ms, 7);
+    assert_int_equal(set->deadline_ms, 8);
+    assert_int_equal(set->retention_ms, 9);
+    assert_int_equal(set->retention_count, 10);
+    assert_text(set->changed_by, "me@here");
+
+    settings = (struct berth_dispatcher_settings){ .parent = "",
+                                                   .group_limit = BERTH_NONE,
+                                                   .rate_ms = BERTH_NONE,
+                                                   .burst = BERTH_NONE,
+                                                   .max_queued = BERTH_NONE,
+                                                   .hold = BERTH_HOLDS_JOB,
+                                                   .on_lost = BERTH_LOST_RECLAIM,
+                                                   .jitter = BERTH_JITTER_ON,
+                                                   .queue_timeout_ms = BERTH_NONE,
+                                                   .deadline_ms = BERTH_NONE,
+                                                   .retention_count = BERTH_NONE };
+    READ_BACK(f, berth_pack_dispatcher_set(1, "mail", &settings, "", &f->frame), DISPATCHER_SET, 1);
+    set = f->envelope->dispatcher_set;
+    assert_true(set->has_parent && set->has_group_limit && set->has_rate_count &&
+                set->has_rate_ms && set->has_burst && set->has_max_queued && set->has_hold &&
+                set->has_on_lost && set->has_no_jitter && set->has_queue_timeout_ms &&
+                set->has_deadline_ms && set->has_retention_count);
+    assert_int_equal(set->parent.len + set->group_limit + set->rate_count + set->rate_ms +
+                         set->burst + set->max_queued + set->hold + set->on_lost +
+                         set->queue_timeout_ms + set->deadline_ms + set->retention_count,
+                     0);
+    assert_false(set->no_jitter || set->has_retention_ms);
 }
 
 static void the_other_questions_are_valid(void **state)
@@ -273,10 +401,13 @@ static void the_other_questions_are_valid(void **state)
     assert_false(f->envelope->dispatcher_get->has_name);
     READ_BACK(f, berth_pack_dispatchers(2, "io", &f->frame), DISPATCHER_GET, 2);
     assert_text(f->envelope->dispatcher_get->name, "io");
-    READ_BACK(f, berth_pack_dispatcher_pause(3, "io", true, &f->frame), DISPATCHER_PAUSE, 3);
+    READ_BACK(f, berth_pack_dispatcher_pause(3, "io", true, "me@here", &f->frame), DISPATCHER_PAUSE,
+              3);
     assert_true(f->envelope->dispatcher_pause->is_paused);
-    READ_BACK(f, berth_pack_dispatcher_pause(3, "io", false, &f->frame), DISPATCHER_PAUSE, 3);
+    assert_text(f->envelope->dispatcher_pause->changed_by, "me@here");
+    READ_BACK(f, berth_pack_dispatcher_pause(3, "io", false, "", &f->frame), DISPATCHER_PAUSE, 3);
     assert_false(f->envelope->dispatcher_pause->is_paused);
+    assert_false(f->envelope->dispatcher_pause->has_changed_by);
     READ_BACK(f, berth_pack_workers(4, &f->frame), WORKER_LIST, 4);
     READ_BACK(f, berth_pack_status(5, &f->frame), BROKER_STATUS_GET, 5);
 }
@@ -288,11 +419,13 @@ int main(void)
         TEST(a_hello_says_who_we_are),
         TEST(a_submit_of_several_parts_is_one_set_of_columns),
         TEST(a_body_says_which_one_of_many_it_is),
+        TEST(options_of_several_parts_stand_beside_each_other),
         TEST(columns_that_say_nothing_are_left_out),
         TEST(more_names_than_a_table_holds_do_not_fit),
         TEST(questions_about_jobs_name_their_ids),
         TEST(a_list_names_only_what_it_filters_by),
         TEST(settings_of_a_dispatcher_are_there_only_if_given),
+        TEST(limits_of_a_dispatcher_are_there_only_if_given),
         TEST(the_other_questions_are_valid),
     };
     return berth_test_main(tests, NULL, NULL);
