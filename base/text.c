@@ -283,6 +283,113 @@ const char *berth_time_format(int64_t unix_us, char text[static BERTH_TIME_TEXT_
     return text;
 }
 
+/* The way back; the same source. */
+static int64_t days_from_civil(int64_t year, int month, int day)
+{
+    year -= month <= 2;
+    int64_t era = (year >= 0 ? year : year - 399) / 400;
+    int64_t year_of_era = year - era * 400;
+    int64_t month_from_march = month > 2 ? month - 3 : month + 9;
+    int64_t day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
+    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    return era * 146097 + day_of_era - 719468;
+}
+
+/* Exactly `count` digits at *at, which moves on, as a number within min .. max. */
+static bool take_digits(const char **at, int count, int min, int max, int *ret_value)
+{
+    int value = 0;
+    for (int i = 0; i < count; i++) {
+        char c = (*at)[i];
+        if (c < '0' || c > '9')
+            return false;
+        value = 10 * value + (c - '0');
+    }
+    *at += count;
+    *ret_value = value;
+    return value >= min && value <= max;
+}
+
+static bool take_char(const char **at, char wanted)
+{
+    if (**at != wanted)
+        return false;
+    (*at)++;
+    return true;
+}
+
+static bool take_date(const char **at, int64_t *ret_days)
+{
+    int year, month, day;
+    if (!take_digits(at, 4, 0, 9999, &year) || !take_char(at, '-') ||
+        !take_digits(at, 2, 1, 12, &month) || !take_char(at, '-') ||
+        !take_digits(at, 2, 1, 31, &day))
+        return false;
+    int64_t days = days_from_civil(year, month, day), read_year;
+    int read_month, read_day;
+    civil_from_days(days, &read_year, &read_month, &read_day);
+    *ret_days = days;
+    return read_month == month; /* 31 April is none */
+}
+
+/* ".5", if there is one, in microseconds. */
+static bool take_fraction(const char **at, int *ret_us)
+{
+    *ret_us = 0;
+    if (!take_char(at, '.'))
+        return true;
+    int factor = 100000, digit;
+    if (**at < '0' || **at > '9')
+        return false;
+    while (take_digits(at, 1, 0, 9, &digit)) {
+        *ret_us += digit * factor;
+        factor /= 10;
+    }
+    return true;
+}
+
+static bool take_time(const char **at, int64_t *ret_us)
+{
+    int hour, minute, second, us;
+    if (!take_digits(at, 2, 0, 23, &hour) || !take_char(at, ':') ||
+        !take_digits(at, 2, 0, 59, &minute) || !take_char(at, ':') ||
+        !take_digits(at, 2, 0, 59, &second) || !take_fraction(at, &us))
+        return false;
+    *ret_us = ((int64_t)hour * 3600 + minute * 60 + second) * 1000000 + us;
+    return true;
+}
+
+static bool take_zone(const char **at, int64_t *ret_us)
+{
+    *ret_us = 0;
+    if (take_char(at, 'Z') || take_char(at, 'z'))
+        return true;
+    bool is_west = **at == '-';
+    int hours, minutes;
+    if ((!take_char(at, '+') && !take_char(at, '-')) || !take_digits(at, 2, 0, 23, &hours) ||
+        !take_char(at, ':') || !take_digits(at, 2, 0, 59, &minutes))
+        return false;
+    int64_t us = ((int64_t)hours * 60 + minutes) * 60000000;
+    *ret_us = is_west ? -us : us;
+    return true;
+}
+
+int berth_time_parse(const char *what, const char *text, int64_t *ret_unix_us,
+                     struct berth_error *err)
+{
+    const char *at = text;
+    int64_t days, time_us, zone_us;
+    if (take_date(&at, &days) && (take_char(&at, 'T') || take_char(&at, 't')) &&
+        take_time(&at, &time_us) && take_zone(&at, &zone_us) && *at == '\0') {
+        *ret_unix_us = days * INT64_C(86400000000) + time_us - zone_us;
+        return 0;
+    }
+    return berth_fail(err, BERTH_EVALUE,
+                      "%s: '%.*s' is not allowed; a time with its zone, as in "
+                      "2027-01-31T09:30:00Z or 2027-01-31T10:30:00+01:00, is wanted",
+                      what, VALUE_SHOWN_MAX, text);
+}
+
 const char *berth_duration_format(int64_t ms, char text[static BERTH_DURATION_TEXT_MAX])
 {
     const char *sign = ms < 0 ? "-" : "";

@@ -54,6 +54,11 @@ int berth_bool_parse(const char *what, const char *text, bool *ret_value, struct
  * 0000 to 9999 the nearest time within. Returns `text`. */
 const char *berth_time_format(int64_t unix_us, char text[static BERTH_TIME_TEXT_MAX]);
 
+/* Reads such a time: RFC 3339 with a zone, "2026-11-21T09:30:00Z" "2026-11-21T10:30:00.5+01:00"; of
+ * a fraction the microseconds count. Years 0000 to 9999; no leap seconds. */
+int berth_time_parse(const char *what, const char *text, int64_t *ret_unix_us,
+                     struct berth_error *err);
+
 /* For people, with two units at most, rounded towards zero: "250ms" "1.2s" "5m30s" "1h5m" "7d"
  * "3d4h". */
 const char *berth_duration_format(int64_t ms, char text[static BERTH_DURATION_TEXT_MAX]);

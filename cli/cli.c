@@ -9,8 +9,6 @@
 
 #include "base/text.h"
 
-#define JOB_ID_MAX ((UINT64_C(1) << 53) - 1)
-
 int cli_exit_of(int rc)
 {
     switch (rc) {
@@ -68,7 +66,7 @@ int cli_connect(struct cli *cli, int64_t unreachable_ms)
 
 int cli_id(struct cli *cli, const char *text, berth_job_id *ret_id)
 {
-    return berth_u64_parse("ID", text, 1, JOB_ID_MAX, &ret_id->v, &cli->err);
+    return berth_u64_parse("ID", text, 1, CLI_JOB_ID_MAX, &ret_id->v, &cli->err);
 }
 
 /* -q is for silence, and a document that is being written on the same terminal is left alone. */

@@ -20,6 +20,7 @@
 /* What the broker takes; it would refuse more by itself. */
 #define CLI_DURATION_MS_MAX  (INT64_C(3650) * 24 * 60 * 60 * 1000)
 #define CLI_MAX_ATTEMPTS_MAX 1000000
+#define CLI_JOB_ID_MAX       ((UINT64_C(1) << 53) - 1)
 
 enum cli_exit {
     CLI_OK = 0,

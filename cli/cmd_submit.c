@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,13 +18,27 @@
 #include "cli/print.h"
 #include "cli/wait.h"
 
+#define ID_TEXT_MAX 24
+
 struct submit_opts {
     const char *dispatcher, *handler, *payload, *payload_file, *key;
     uint64_t max_attempts;
     int64_t timeout_ms;
+    const char *group, *at, *after, *unique;
+    int64_t priority, delay_ms, queue_timeout_ms, deadline_ms, backoff_ms, backoff_ms_max;
+    int on_conflict;
+    struct berth_text_list context;
     bool is_waiting;
     const char *array, *each_line;
-    const char *ignored;
+};
+
+/* What the options say in other words. */
+struct details {
+    struct berth_field context[BERTH_TEXT_LIST_MAX];
+    berth_job_id after[BERTH_JOB_AFTER_MAX];
+    size_t after_count;
+    int64_t run_at_unix_us;
+    char *keys[BERTH_TEXT_LIST_MAX]; /* of the context; owned */
 };
 
 static int check_array(const char *what, const char *text, struct berth_error *err)
@@ -32,10 +47,66 @@ static int check_array(const char *what, const char *text, struct berth_error *e
     return expand_array_parse(what, text, &array, err);
 }
 
-#define LATER(name_, value_)                                                                       \
+/* In the order of enum berth_unique_conflict. */
+static const char *const conflicts[] = { "reject", "existing", NULL };
+
+/* "1,2,3" */
+static int parse_after(const char *what, const char *text, berth_job_id *ids, size_t *ret_count,
+                       struct berth_error *err)
+{
+    size_t count = 0;
+    for (const char *at = text; at; count++) {
+        char id[ID_TEXT_MAX];
+        size_t bytes = strcspn(at, ",");
+        if (count == BERTH_JOB_AFTER_MAX)
+            return berth_fail(err, BERTH_EVALUE, "%s has more than %d ids", what,
+                              BERTH_JOB_AFTER_MAX);
+        (void)snprintf(id, sizeof id, "%.*s", (int)(bytes < sizeof id ? bytes : sizeof id - 1), at);
+        int rc = berth_u64_parse(what, id, 1, CLI_JOB_ID_MAX, &ids[count].v, err);
+        if (rc < 0)
+            return rc;
+        at = at[bytes] == ',' ? at + bytes + 1 : NULL;
+    }
+    *ret_count = count;
+    return 0;
+}
+
+static int check_after(const char *what, const char *text, struct berth_error *err)
+{
+    berth_job_id ids[BERTH_JOB_AFTER_MAX];
+    size_t count;
+    return parse_after(what, text, ids, &count, err);
+}
+
+static int check_time(const char *what, const char *text, struct berth_error *err)
+{
+    int64_t unix_us;
+    int rc = berth_time_parse(what, text, &unix_us, err);
+    if (rc == 0 && unix_us <= 0)
+        rc = berth_fail(err, BERTH_EVALUE, "%s: '%.60s' is before 1970", what, text);
+    return rc;
+}
+
+static int check_context(const char *what, const char *text, struct berth_error *err)
+{
+    const char *equals = strchr(text, '=');
+    if (!equals || equals == text)
+        return berth_fail(err, BERTH_EVALUE, "%s: '%.60s' is not allowed; KEY=VALUE is wanted",
+                          what, text);
+    return 0;
+}
+
+#define DURATION(name_, member_, min_, help_)                                                      \
     {                                                                                              \
-        .name = (name_), .type = BERTH_SETTING_TEXT,                                               \
-        .offset = offsetof(struct submit_opts, ignored), .value = (value_), .check = cli_not_yet   \
+        .name = (name_), .type = BERTH_SETTING_DURATION,                                           \
+        .offset = offsetof(struct submit_opts, member_), .min = (min_),                            \
+        .max = CLI_DURATION_MS_MAX, .value = "TIME", .help = (help_)                               \
+    }
+#define TEXT(name_, type_, member_, value_, help_, check_)                                         \
+    {                                                                                              \
+        .name = (name_), .type = BERTH_SETTING_##type_,                                            \
+        .offset = offsetof(struct submit_opts, member_), .value = (value_), .help = (help_),       \
+        .check = (check_)                                                                          \
     }
 
 static const struct berth_setting settings[] = {
@@ -72,13 +143,31 @@ static const struct berth_setting settings[] = {
       .max = CLI_MAX_ATTEMPTS_MAX,
       .value = "N",
       .help = "failed attempts before the job is dead (default: the dispatcher's)" },
-    { .name = "timeout",
-      .type = BERTH_SETTING_DURATION,
-      .offset = offsetof(struct submit_opts, timeout_ms),
-      .min = 1,
-      .max = CLI_DURATION_MS_MAX,
-      .value = "TIME",
-      .help = "of one attempt (default: the dispatcher's)" },
+    DURATION("timeout", timeout_ms, 1, "of one attempt (default: the dispatcher's)"),
+    TEXT("group", KEY, group, "GROUP", "count it in this group of its dispatcher", NULL),
+    DURATION("delay", delay_ms, 1, "not before that much later"),
+    TEXT("at", TEXT, at, "TIME", "not before this time: 2027-01-31T09:30:00Z", check_time),
+    { .name = "priority",
+      .type = BERTH_SETTING_I64,
+      .offset = offsetof(struct submit_opts, priority),
+      .min = -100,
+      .max = 100,
+      .value = "N",
+      .help = "-100 to 100, higher first (default 0)" },
+    DURATION("queue_timeout", queue_timeout_ms, 1,
+             "ready at most so long (default: the dispatcher's)"),
+    DURATION("deadline", deadline_ms, 1, "to its end, from now on (default: the dispatcher's)"),
+    DURATION("backoff", backoff_ms, 1, "before the second attempt (default: the dispatcher's)"),
+    DURATION("backoff_max", backoff_ms_max, 1, "the longest backoff (default: the dispatcher's)"),
+    TEXT("context", LIST, context, "KEY=VALUE", "a field that goes with it", check_context),
+    TEXT("after", TEXT, after, "ID[,ID]", "not before these jobs have completed", check_after),
+    TEXT("unique", KEY, unique, "KEY", "only one live job may have this key", NULL),
+    { .name = "on_conflict",
+      .type = BERTH_SETTING_CHOICE,
+      .offset = offsetof(struct submit_opts, on_conflict),
+      .choices = conflicts,
+      .value = "reject|existing",
+      .help = "when there is one: fail, or print its id (default reject)" },
     { .name = "wait",
       .type = BERTH_SETTING_FLAG,
       .offset = offsetof(struct submit_opts, is_waiting),
@@ -94,16 +183,6 @@ static const struct berth_setting settings[] = {
       .offset = offsetof(struct submit_opts, each_line),
       .value = "FILE",
       .help = "a job for each line, which takes the place of {}; - is stdin" },
-    LATER("group", "GROUP"),
-    LATER("delay", "TIME"),
-    LATER("at", "TIME"),
-    LATER("priority", "N"),
-    LATER("queue_timeout", "TIME"),
-    LATER("deadline", "TIME"),
-    LATER("context", "KEY=VALUE"),
-    LATER("after", "ID[,ID]"),
-    LATER("unique", "KEY"),
-    LATER("on_conflict", "reject|existing"),
 };
 
 /* What has become of it; a state of 0 is not known. */
@@ -142,7 +221,30 @@ static int check_usage(const struct berth_args *args, const struct submit_opts *
         return cli_usage("--payload and --payload-file: a job has one payload");
     if (opts->payload && strlen(opts->payload) > BERTH_PAYLOAD_BYTES_MAX)
         return cli_usage("--payload has %zu bytes, allowed is 1MiB", strlen(opts->payload));
+    if (opts->delay_ms && opts->at)
+        return cli_usage("--delay and --at: a job has one of the two");
+    if (opts->on_conflict && !opts->unique)
+        return cli_usage("--on-conflict is for a job with --unique");
+    if (opts->backoff_ms_max && opts->backoff_ms > opts->backoff_ms_max)
+        return cli_usage("--backoff is longer than --backoff-max");
     return check_many(opts);
+}
+
+/* All was checked already, so that only memory can be missing. */
+static int take_details(const struct submit_opts *opts, struct details *details)
+{
+    if (opts->at)
+        (void)berth_time_parse("--at", opts->at, &details->run_at_unix_us, NULL);
+    if (opts->after)
+        (void)parse_after("--after", opts->after, details->after, &details->after_count, NULL);
+    for (size_t i = 0; i < opts->context.count; i++) {
+        const char *item = opts->context.items[i], *equals = strchr(item, '=');
+        details->keys[i] = strndup(item, (size_t)(equals - item));
+        if (!details->keys[i])
+            return -ENOMEM;
+        details->context[i] = (struct berth_field){ .key = details->keys[i], .value = equals + 1 };
+    }
+    return 0;
 }
 
 /* Reads all of a file; `-` is stdin. CLI_OK, or says why not. */
@@ -213,15 +315,29 @@ static int wait_for_end(struct cli *cli, struct outcome *outcome)
 }
 
 static struct berth_job_spec spec_of(const struct cli *cli, const struct submit_opts *opts,
-                                     struct berth_slice payload)
+                                     const struct details *details, struct berth_slice payload)
 {
     return (struct berth_job_spec){ .dispatcher = opts->dispatcher,
                                     .handler = opts->handler,
                                     .command = opts->handler ? NULL : cli->args->operands,
                                     .payload = payload,
                                     .idempotency_key = opts->key,
+                                    .context = details->context,
+                                    .context_count = opts->context.count,
                                     .timeout_ms = opts->timeout_ms,
-                                    .max_attempts = (uint32_t)opts->max_attempts };
+                                    .max_attempts = (uint32_t)opts->max_attempts,
+                                    .priority = (int32_t)opts->priority,
+                                    .delay_ms = opts->delay_ms,
+                                    .run_at_unix_us = details->run_at_unix_us,
+                                    .group = opts->group,
+                                    .queue_timeout_ms = opts->queue_timeout_ms,
+                                    .deadline_ms = opts->deadline_ms,
+                                    .backoff_ms = opts->backoff_ms,
+                                    .backoff_ms_max = opts->backoff_ms_max,
+                                    .unique = opts->unique,
+                                    .on_conflict = (enum berth_unique_conflict)opts->on_conflict,
+                                    .after = details->after,
+                                    .after_count = details->after_count };
 }
 
 static int submit(struct cli *cli, const struct berth_job_spec *spec, bool is_waiting)
@@ -290,12 +406,18 @@ static int run(void *context)
     berth_buf_init(&file, BERTH_PAYLOAD_BYTES_MAX);
     if (opts.payload_file)
         code = read_file(cli, "--payload-file", opts.payload_file, "1MiB", &file);
-    struct berth_job_spec spec = spec_of(
-        cli, &opts, opts.payload_file ? berth_buf_slice(&file) : berth_slice_of(opts.payload));
+    struct details details = { .after_count = 0 };
+    if (take_details(&opts, &details) < 0)
+        code = cli_fail(cli, berth_fail(&cli->err, -ENOMEM, "submit the job"));
+    struct berth_job_spec spec =
+        spec_of(cli, &opts, &details,
+                opts.payload_file ? berth_buf_slice(&file) : berth_slice_of(opts.payload));
     if (code == CLI_OK)
         code = opts.array       ? submit_array(cli, &opts, &spec)
                : opts.each_line ? submit_lines(cli, &opts, &spec)
                                 : submit(cli, &spec, opts.is_waiting);
+    for (size_t i = 0; i < BERTH_TEXT_LIST_MAX; i++)
+        free(details.keys[i]);
     berth_buf_fini(&file);
     return code;
 }
@@ -308,6 +430,7 @@ const struct berth_command cmd_submit = {
                 "  berth submit -d newsletter --max-attempts 3 -- send-mail alice\n"
                 "  berth submit -d newsletter --handler mail --payload alice@example.org\n"
                 "  report | berth submit --key report-2026-01 --payload-file - -- archive\n"
+                "  berth submit --delay 10m --priority 5 -- remind alice\n"
                 "  berth submit --wait -- make test && echo passed\n"
                 "  berth submit --array 1-100 --wait -- render --frame {}\n"
                 "  berth submit --each-line addresses --key may -- send-mail {}\n",

@@ -62,6 +62,33 @@ static void error_json(struct json *json, const struct berth_job *job)
     json_object_end(json);
 }
 
+static void after_json(struct json *json, const struct berth_job *job)
+{
+    json_array_begin(json, "after");
+    for (size_t i = 0; i < job->after_count; i++)
+        json_u64(json, NULL, job->after[i].v);
+    json_array_end(json);
+}
+
+/* null: the dispatcher's. */
+static void duration_json(struct json *json, const char *key, int64_t ms)
+{
+    if (ms != 0)
+        json_i64(json, key, ms);
+    else
+        json_null(json, key);
+}
+
+static void options_json(struct json *json, const struct berth_job *job)
+{
+    json_time(json, "deadline_at", job->deadline_unix_us);
+    duration_json(json, "queue_timeout_ms", job->queue_timeout_ms);
+    duration_json(json, "backoff_ms", job->backoff_ms);
+    duration_json(json, "backoff_max_ms", job->backoff_ms_max);
+    json_text_or_null(json, "unique", job->unique);
+    after_json(json, job);
+}
+
 void cli_job_json(struct json *json, const struct berth_job *job)
 {
     json_u64(json, "id", job->id.v);
@@ -95,6 +122,7 @@ void cli_job_json(struct json *json, const struct berth_job *job)
         json_text(json, "line", job->line);
     else
         json_null(json, "line");
+    options_json(json, job);
 }
 
 static void print_line(const char *name, const char *text)
@@ -111,6 +139,23 @@ static void print_time(const char *name, int64_t unix_us)
     char text[BERTH_TIME_TEXT_MAX];
     if (unix_us != 0)
         print_line(name, berth_time_format(unix_us, text));
+}
+
+static void print_duration(const char *name, int64_t ms)
+{
+    char text[BERTH_DURATION_TEXT_MAX];
+    if (ms != 0)
+        print_line(name, berth_duration_format(ms, text));
+}
+
+static void print_after(const struct berth_job *job)
+{
+    if (job->after_count == 0)
+        return;
+    (void)printf("%-12s", "after");
+    for (size_t i = 0; i < job->after_count; i++)
+        (void)printf("%s%" PRIu64, i > 0 ? "," : "", job->after[i].v);
+    (void)putchar('\n');
 }
 
 static void print_command(const struct berth_job *job)
@@ -149,11 +194,18 @@ void cli_job_print(const struct berth_job *job)
         (void)printf("%-12s%" PRIu64 "\n", "array index", job->array_index);
     print_line("line", job->line);
     print_line("key", job->idempotency_key);
+    print_line("group", job->group);
+    print_line("unique", job->unique);
+    print_after(job);
     (void)printf("%-12s%" PRIu32 " of %" PRIu32 "\n", "attempt", job->attempt, job->max_attempts);
     if (job->priority != 0)
         (void)printf("%-12s%" PRId32 "\n", "priority", job->priority);
     print_time("submitted", job->submitted_unix_us);
     print_time("runs at", job->run_at_unix_us);
+    print_time("deadline", job->deadline_unix_us);
+    print_duration("queue time", job->queue_timeout_ms);
+    print_duration("backoff", job->backoff_ms);
+    print_duration("backoff max", job->backoff_ms_max);
     print_time("started", job->started_unix_us);
     print_time("finished", job->finished_unix_us);
     print_line("worker", job->worker);

@@ -250,6 +250,78 @@ static void times_are_shown_as_rfc_3339(void **state)
         assert_string_equal(berth_time_format(cases[i].us, text), cases[i].text);
 }
 
+static void times_are_read_with_their_zone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t us;
+    } cases[] = {
+        { "1970-01-01T00:00:00Z", 0 },
+        { "2026-01-01T00:00:00.000250Z", INT64_C(1767225600000250) },
+        { "2026-01-01T00:00:00.5z", INT64_C(1767225600500000) },
+        { "2026-01-01t01:00:00+01:00", INT64_C(1767225600000000) },
+        { "2025-12-31T18:30:00-05:30", INT64_C(1767225600000000) },
+        { "2026-01-01T00:00:00.0002509999999Z", INT64_C(1767225600000250) },
+        { "2028-02-29T00:00:00Z", INT64_C(1835395200000000) },
+        { "9999-12-31T23:59:59.999999Z", INT64_C(253402300799999999) },
+        { "0000-01-01T00:00:00Z", INT64_C(-62167219200000000) },
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        int64_t us = 77;
+        assert_ok(berth_time_parse("--at", cases[i].text, &us, NULL));
+        assert_int_equal(us, cases[i].us);
+    }
+}
+
+static void what_is_no_time_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "now",
+        "2026-01-01",
+        "2026-01-01T00:00:00",
+        "2026-01-01 00:00:00Z",
+        "2026-01-01T00:00Z",
+        "2026-1-1T00:00:00Z",
+        "2026-00-01T00:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-04-31T00:00:00Z",
+        "2027-02-29T00:00:00Z",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:60:00Z",
+        "2026-01-01T00:00:60Z",
+        "2026-01-01T00:00:00.Z",
+        "2026-01-01T00:00:00+1:00",
+        "2026-01-01T00:00:00+24:00",
+        "2026-01-01T00:00:00+0100",
+        "2026-01-01T00:00:00Zx",
+        "-2026-01-01T00:00:00Z",
+        "20266-01-01T00:00:00Z",
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        int64_t us = 77;
+        struct berth_error err;
+        assert_rc(berth_time_parse("--at", bad[i], &us, &err), BERTH_EVALUE);
+        assert_int_equal(us, 77);
+        assert_non_null(strstr(err.message, "--at: '"));
+        assert_non_null(strstr(err.message, "2027-01-31T10:30:00+01:00"));
+    }
+}
+
+static void every_day_comes_back_as_it_was_shown(void **state)
+{
+    (void)state;
+    const int64_t day_us = INT64_C(86400000000);
+    for (int64_t day = -719528; day < 2932897; day += 97) {
+        char text[BERTH_TIME_TEXT_MAX];
+        int64_t us = 0;
+        assert_ok(berth_time_parse("", berth_time_format(day * day_us + 1, text), &us, NULL));
+        assert_int_equal(us, day * day_us + 1);
+    }
+}
+
 static void durations_are_shown_for_people(void **state)
 {
     (void)state;
@@ -341,6 +413,9 @@ int main(void)
         cmocka_unit_test(sizes_need_a_unit),
         cmocka_unit_test(yes_and_no_have_three_spellings),
         cmocka_unit_test(times_are_shown_as_rfc_3339),
+        cmocka_unit_test(times_are_read_with_their_zone),
+        cmocka_unit_test(what_is_no_time_is_refused),
+        cmocka_unit_test(every_day_comes_back_as_it_was_shown),
         cmocka_unit_test(durations_are_shown_for_people),
         cmocka_unit_test(sizes_are_shown_without_loss),
         cmocka_unit_test(a_mistyped_word_finds_its_neighbour),

@@ -3,128 +3,14 @@
  * The program `berth`, run for real against a broker that answers by script: what goes to stdout
  * and stderr, and with which code it ends.
  */
-#include "support/berthtest.h"
+#include "commands.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <berth/error.h>
 
 #include "base/clock.h"
-#include "fakebroker/fakebroker.h"
-#include "support/process.h"
-#include "support/tempdir.h"
-
-#define PATIENT   60000
-#define WORDS_MAX 32
-
-struct fixture {
-    struct fake_broker *broker;
-    struct process process; /* that was run last */
-    bool has_process;
-    char *dir;
-    char url[80];
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    f->broker = fake_broker_new();
-    f->dir = tempdir_new();
-    (void)snprintf(f->url, sizeof f->url, "BERTH_URL=%s", fake_broker_url(f->broker));
-    *state = f;
-    return 0;
-}
-
-static void forget(struct fixture *f)
-{
-    if (f->has_process)
-        process_fini(&f->process);
-    f->has_process = false;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    forget(f);
-    tempdir_free(f->dir);
-    fake_broker_free(f->broker);
-    free(f);
-    return 0;
-}
-
-/* Cuts `line` at blanks; a word in the place of '@' is `extra`. */
-static void start(struct fixture *f, const char *line, const char *extra)
-{
-    static char copy[1000];
-    const char *words[WORDS_MAX + 2] = { BERTH_BIN_DIR "/berth" };
-    size_t count = 1;
-    assert_true(strlen(line) < sizeof copy);
-    memcpy(copy, line, strlen(line) + 1);
-    for (char *at = copy, *word; (word = strsep(&at, " ")) != NULL;) {
-        assert_true(count < WORDS_MAX);
-        if (word[0] != '\0')
-            words[count++] = strcmp(word, "@") == 0 ? extra : word;
-    }
-    words[count] = NULL;
-    const char *const env[] = { f->url, NULL };
-    forget(f);
-    process_start(&f->process, words, env);
-    f->has_process = true;
-}
-
-static int run_with(struct fixture *f, const char *line, const char *extra, const char *input)
-{
-    start(f, line, extra);
-    if (input)
-        process_write(&f->process, input);
-    process_close_stdin(&f->process);
-    return process_await_exit(&f->process, PATIENT);
-}
-
-static int run(struct fixture *f, const char *line)
-{
-    return run_with(f, line, "", NULL);
-}
-
-static const char *out(const struct fixture *f)
-{
-    return process_out(&f->process);
-}
-
-static void assert_says(const struct fixture *f, const char *part)
-{
-    if (!strstr(process_err(&f->process), part))
-        fail_msg("stderr is '%s', without '%s'", process_err(&f->process), part);
-}
-
-/* One line, and nothing else. */
-static void assert_one_line(const char *text)
-{
-    const char *newline = strchr(text, '\n');
-    assert_non_null(newline);
-    assert_int_equal(newline[1], '\0');
-}
-
-/* Parses stdout as JSON in another language and evaluates an expression over it, `d`. */
-static void assert_json(struct fixture *f, const char *expression)
-{
-    static const char script[] = "import json, sys\n"
-                                 "d = json.load(sys.stdin)\n"
-                                 "value = eval(sys.argv[1])\n"
-                                 "value is True or sys.exit(f'{value!r} of {d!r}')\n";
-    struct process python;
-    const char *const argv[] = { "python3", "-c", script, expression, NULL };
-    int code = process_run(&python, argv, NULL, out(f), PATIENT);
-    if (code != 0)
-        print_error("%s: %s\n", expression, process_err(&python));
-    process_fini(&python);
-    assert_int_equal(code, 0);
-}
 
 static void submitting_prints_the_id_and_nothing_else(void **state)
 {
@@ -274,29 +160,7 @@ static void what_comes_later_is_refused_by_name(void **state)
 {
     struct fixture *f = *state;
     const char *const lines[] = {
-        "submit --group g -- x",
-        "submit --delay 10s -- x",
-        "submit --at 2027-01-01T00:00:00Z -- x",
-        "submit --priority 5 -- x",
-        "submit --queue-timeout 5m -- x",
-        "submit --deadline 1h -- x",
-        "submit --context a=b -- x",
-        "submit --after 1,2 -- x",
-        "submit --unique k -- x",
-        "submit --on-conflict existing -- x",
         "cancel --force 1",
-        "dispatcher set a --parent default",
-        "dispatcher set a --weight 2",
-        "dispatcher set a --group-limit 2",
-        "dispatcher set a --rate 5/s",
-        "dispatcher set a --burst 5",
-        "dispatcher set a --max-queued 5",
-        "dispatcher set a --hold running",
-        "dispatcher set a --on-lost hold",
-        "dispatcher set a --queue-timeout 5s",
-        "dispatcher set a --deadline 5s",
-        "dispatcher set a --retention 5d",
-        "dispatcher set a --retention-count 5",
         "logs -f 1",
         "retry 1",
         "discard 1",
@@ -450,8 +314,8 @@ static void a_job_as_json_has_every_member_always(void **state)
     struct fixture *f = *state;
     static const char members[] =
         "'id dispatcher handler argv state reason attempt max_attempts priority key group parent "
-        "submitted_at run_at started_at finished_at worker result error context "
-        "array_index line'.split()";
+        "submitted_at run_at started_at finished_at worker result error context array_index line "
+        "deadline_at queue_timeout_ms backoff_ms backoff_max_ms unique after'.split()";
     char expression[600];
     (void)snprintf(expression, sizeof expression, "set(d) == set(%s) | {'schema'}", members);
     assert_int_equal(run(f, "submit --handler mail"), 0);
@@ -461,7 +325,9 @@ static void a_job_as_json_has_every_member_always(void **state)
     assert_json(f, expression);
     assert_json(f, "d['schema'] == 'berth.job/1' and list(d)[0] == 'schema'");
     assert_json(f, "all(d[k] is None for k in 'argv key group parent run_at started_at finished_at "
-                   "worker result error'.split())");
+                   "worker result error deadline_at queue_timeout_ms backoff_ms backoff_max_ms "
+                   "unique'.split())");
+    assert_json(f, "d['after'] == []");
     assert_json(f, "d['state'] == 'ready' and d['context'] == {} and d['attempt'] == 0");
     assert_json(f, "d['submitted_at'] == '2026-01-01T00:00:00.000250Z'");
 
