@@ -56,6 +56,7 @@ static const struct berth_command *const commands[] = {
     &cmd_dispatcher_resume,
     &cmd_worker_ls,
     &cmd_broker_status,
+    &cmd_completion,
 };
 
 /* Known by name, so that nobody takes them for a typing error. */

@@ -69,6 +69,7 @@ static void the_help_is_as_it_was_agreed(void **state)
         { "dispatcher", "resume" },
         { "worker", "ls" },
         { "broker", "status" },
+        { "completion", NULL },
     };
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         check_help(commands[i][0], commands[i][1]);

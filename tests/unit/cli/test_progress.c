@@ -65,7 +65,7 @@ static void it_is_never_wider_than_it_may_be(void **state)
         struct progress progress;
         progress_init(&progress, 1000000);
         (void)progress_line(&progress, 0, columns, true, text);
-        count(&progress, 999999, 0);
+        progress.done = 999999;
         assert_true(strlen(progress_line(&progress, 1, columns, true, text)) <= columns);
         assert_true(strlen(text) <= PROGRESS_COLUMNS_MAX);
     }
