@@ -122,15 +122,16 @@ static uint64_t number_of(const struct expand *expand, size_t at)
     return expand->array.count > 0 ? expand->array.first + at * expand->array.step : at + 1;
 }
 
-static int check_key(const struct expand *expand, struct berth_error *err)
+static int check_key(const struct expand *expand, const char *what, const char *key,
+                     struct berth_error *err)
 {
-    if (!expand->base->idempotency_key || expand->count == 0)
+    if (!key || expand->count == 0)
         return 0;
     char number[NUMBER_TEXT_MAX];
     int bytes = snprintf(number, sizeof number, "/%" PRIu64, number_of(expand, expand->count - 1));
-    if (strlen(expand->base->idempotency_key) + (size_t)bytes <= BERTH_KEY_BYTES_MAX)
+    if (strlen(key) + (size_t)bytes <= BERTH_KEY_BYTES_MAX)
         return 0;
-    return berth_fail(err, BERTH_EVALUE, "--key: with '%s' behind it, it has more than %d bytes",
+    return berth_fail(err, BERTH_EVALUE, "%s: with '%s' behind it, it has more than %d bytes", what,
                       number, BERTH_KEY_BYTES_MAX);
 }
 
@@ -145,7 +146,9 @@ int expand_begin(struct expand *expand, const struct berth_job_spec *base,
         expand->count = array->count;
     }
     measure(expand);
-    int rc = check_key(expand, err);
+    int rc = check_key(expand, "--key", base->idempotency_key, err);
+    if (rc == 0)
+        rc = check_key(expand, "--unique", base->unique, err);
     return rc < 0 || array ? rc : check_lines(expand, err);
 }
 
@@ -184,11 +187,15 @@ static const char *const *fill_words(const struct expand *expand, struct value v
     return words;
 }
 
-static const char *key_of(const struct expand *expand, uint64_t number, struct berth_arena *arena)
+/* Puts the number behind a key of all. 0 or -ENOMEM. */
+static int number_key(const char **key, uint64_t number, struct berth_arena *arena)
 {
-    char key[BERTH_KEY_BYTES_MAX + 1];
-    (void)snprintf(key, sizeof key, "%s/%" PRIu64, expand->base->idempotency_key, number);
-    return berth_arena_strdup(arena, key);
+    char numbered[BERTH_KEY_BYTES_MAX + 1];
+    if (!*key)
+        return 0;
+    (void)snprintf(numbered, sizeof numbered, "%s/%" PRIu64, *key, number);
+    *key = berth_arena_strdup(arena, numbered);
+    return *key ? 0 : -ENOMEM;
 }
 
 /* The next job. 0 or -ENOMEM. */
@@ -206,9 +213,8 @@ static int make(struct expand *expand, struct berth_arena *arena, struct berth_j
 
     *spec = *expand->base;
     spec->command = fill_words(expand, value, arena);
-    if (spec->idempotency_key)
-        spec->idempotency_key = key_of(expand, number, arena);
-    if (!spec->command || (expand->base->idempotency_key && !spec->idempotency_key))
+    if (!spec->command || number_key(&spec->idempotency_key, number, arena) < 0 ||
+        number_key(&spec->unique, number, arena) < 0)
         return -ENOMEM;
     if (is_array) {
         spec->has_array_index = true;

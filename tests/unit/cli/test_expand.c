@@ -212,9 +212,12 @@ static void keys_end_with_the_index_or_the_number_of_the_line(void **state)
 {
     struct fixture *f = *state;
     const char *const command[] = { "date", NULL };
-    const struct berth_job_spec base = { .command = command, .idempotency_key = "k" };
+    const struct berth_job_spec base = { .command = command,
+                                         .idempotency_key = "k",
+                                         .unique = "u" };
     given_array(f, &base, "7-8");
     assert_rc(expand_next(&f->expand, &f->arena, f->specs, SPECS_MAX, &f->err), 2);
+    assert_string_equal(f->specs[0].unique, "u/7");
     assert_string_equal(f->specs[0].idempotency_key, "k/7");
     assert_string_equal(f->specs[1].idempotency_key, "k/8");
     given_lines(f, &base, "a\na\n");
@@ -239,6 +242,11 @@ static void what_would_be_too_long_is_found_before_the_first_job(void **state)
     assert_string_equal(f->err.message, "--key: with '/10' behind it, it has more than 255 bytes");
 
     base.idempotency_key = NULL;
+    base.unique = key;
+    assert_rc(expand_begin(&f->expand, &base, &array, NULL, 0, &f->err), BERTH_EVALUE);
+    assert_string_equal(f->err.message,
+                        "--unique: with '/10' behind it, it has more than 255 bytes");
+    base.unique = NULL;
     assert_rc(expand_begin(&f->expand, &base, NULL, "a\0\0b", 3, &f->err), BERTH_EVALUE);
     assert_string_equal(f->err.message, "--each-line: line 2 is empty, and no command");
 
