@@ -18,8 +18,9 @@
 
 #include "support/await.h"
 
-#define PATIENT 60000
-#define THREADS 4
+#define PATIENT  60000
+#define THREADS  4
+#define ARGS_MAX 63
 
 static const char program[] = BERTH_BIN_DIR "/berth";
 
@@ -34,10 +35,12 @@ static struct berth_client *open_client(struct site *site)
 /* Runs `berth ... args` and returns its exit code. `ret_process` is the caller's to fini. */
 static int run(struct site *site, struct process *ret_process, const char *const *args)
 {
-    const char *argv[16] = { program, "--broker", site->url };
+    const char *argv[ARGS_MAX + 1] = { program, "--broker", site->url };
     size_t count = 3;
-    for (; *args; args++)
+    for (; *args; args++) {
+        assert_true(count < ARGS_MAX);
         argv[count++] = *args;
+    }
     return process_run(ret_process, argv, NULL, NULL, PATIENT);
 }
 #define RUN(site, process, ...) run(site, process, (const char *const[]){ __VA_ARGS__, NULL })
@@ -81,6 +84,68 @@ static void what_was_submitted_is_shown_after_a_kill(void **state)
     PRINTS(site, 0, "2\n", "broker", "status", "-q");
 }
 
+/* All lines stand in what the command prints. */
+static void then_shows(const char *const *argv, const char *const *lines)
+{
+    struct process process;
+    assert_int_equal(process_run(&process, argv, NULL, NULL, PATIENT), 0);
+    for (size_t i = 0; lines[i]; i++)
+        assert_in_text(process_out(&process), lines[i]);
+    process_fini(&process);
+}
+
+static void settings_and_options_outlive_a_kill(void **state)
+{
+    struct site *site = *state;
+    static const char *const settings[] = {
+        "parent          parent\n",
+        "weight          3\n",
+        "group limit     2\n",
+        "rate            100/m\n",
+        "burst           10\n",
+        "max queued      1000\n",
+        "hold            running\n",
+        "on lost         hold\n",
+        "jitter          off\n",
+        "queue timeout   5m\n",
+        "deadline        1h\n",
+        "retention       1d\n",
+        "retention count 7\n",
+        "changed         20",
+        "@",
+        NULL,
+    };
+    static const char *const options[] = {
+        "state       scheduled\n", "group       tenant\n",
+        "unique      alice\n",     "after       7,8\n",
+        "deadline    20",          "queue time  1m\n",
+        "backoff     250ms\n",     "backoff max 2s\n",
+        "tenant      blue\n",      NULL,
+    };
+    site_start(site, NULL);
+    PRINTS(site, 0, "", "dispatcher", "set", "parent", "--limit", "5");
+    PRINTS(site, 0, "", "dispatcher", "set", "child", "--limit", "5", "--parent", "parent",
+           "--weight", "3", "--group-limit", "2", "--rate", "100/m", "--burst", "10",
+           "--max-queued", "1000", "--hold", "running", "--on-lost", "hold", "--jitter", "off",
+           "--queue-timeout", "5m", "--deadline", "1h", "--retention", "1d", "--retention-count",
+           "7");
+    PRINTS(site, 0, "1\n", "submit", "-d", "child", "--group", "tenant", "--delay", "1h",
+           "--queue-timeout", "1m", "--backoff", "250ms", "--backoff-max", "2s", "--context",
+           "tenant=blue", "--after", "7,8", "--unique", "alice", "--", "date");
+    for (int round = 0; round < 2; round++) {
+        const char *const show_child[] = { program, "--broker", site->url, "dispatcher",
+                                           "show",  "child",    NULL };
+        const char *const show_job[] = { program, "--broker", site->url, "show", "1", NULL };
+        then_shows(show_child, settings);
+        then_shows(show_job, options);
+        site_kill(site);
+        site_start(site, NULL);
+    }
+    PRINTS(site, 0, "1\n", "cancel", "1");
+    const char *const show_job[] = { program, "--broker", site->url, "show", "1", NULL };
+    then_shows(show_job, options + 1); /* from the history */
+}
+
 static void refusals_of_a_real_broker_have_their_codes(void **state)
 {
     struct site *site = *state;
@@ -94,6 +159,16 @@ static void refusals_of_a_real_broker_have_their_codes(void **state)
     PRINTS(site, 5, "", "dispatcher", "pause", "nowhere");
     PRINTS(site, 5, "", "dispatcher", "set", "new", "--max-attempts", "2");
     PRINTS(site, 2, "", "dispatcher", "set", "default", "--backoff", "2h", "--backoff-max", "1h");
+    PRINTS(site, 2, "", "dispatcher", "set", "default", "--backoff", "11m");
+    PRINTS(site, 2, "", "dispatcher", "set", "default", "--backoff-max", "999ms");
+    PRINTS(site, 2, "", "submit", "--backoff", "11m", "--", "date");
+    PRINTS(site, 5, "", "dispatcher", "set", "new", "--limit", "1", "--parent", "nowhere");
+    PRINTS(site, 5, "", "dispatcher", "show", "new");
+    PRINTS(site, 0, "", "dispatcher", "set", "new", "--limit", "1", "--parent", "default");
+    PRINTS(site, 2, "", "dispatcher", "set", "default", "--parent", "new");
+    PRINTS(site, 2, "", "dispatcher", "set", "new", "--parent", "new");
+    PRINTS(site, 0, "", "dispatcher", "set", "new", "--parent", "none");
+    PRINTS(site, 0, "", "dispatcher", "set", "default", "--parent", "new");
     site_stop(site);
     PRINTS(site, 69, "", "ls", "--connect-timeout", "200ms");
 }
@@ -230,6 +305,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_setup, site_teardown)
     const struct CMUnitTest tests[] = {
         TEST(what_was_submitted_is_shown_after_a_kill),
+        TEST(settings_and_options_outlive_a_kill),
         TEST(refusals_of_a_real_broker_have_their_codes),
         TEST(a_cancelled_job_ends_the_wait_for_it_across_a_kill),
         TEST(submits_across_kills_are_taken_once_each),
