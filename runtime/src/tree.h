@@ -37,6 +37,7 @@
 #include "pool.h"
 #include "switch.h"
 #include "timer.h"
+#include "waiter.h"
 
 struct weft_field;
 struct weft_interrupt;
@@ -101,29 +102,6 @@ struct __attribute__((may_alias)) weft_scope_state {
     void (*on_failure)(void *arg, const char *task, int rc);
     void *on_failure_arg;
     const char *opened_by;
-};
-
-/* Somebody who is parked until `is_done`. Lies in the task's block or on the heap, never on the
- * stack of a compact coroutine. */
-struct weft_waiter {
-    struct weft_waiter *next, *prev; /* in one queue */
-    struct weft_task *task;
-    atomic_bool *is_done;    /* set by who wakes */
-    union {                  /* by what it waits for */
-        atomic_size_t *left; /* the end of a task: of weft_await_all(), how many have not ended
-                              * well; else NULL */
-        const void *object;  /* inside a libc call: on which it is parked */
-        struct {
-            short events;
-            bool is_closed; /* by weft_fd_close() */
-        };                  /* a descriptor */
-    };
-    bool is_queued;
-};
-
-/* All-zero is an empty queue. */
-struct weft_waiters {
-    struct weft_waiter *first, *last;
 };
 
 /* Whether a coroutine has begun is a flag of its own, which is set without a lock: has_begun. */
@@ -497,15 +475,12 @@ bool weft_wake_claim(struct weft_task *task);
 bool weft_wake_claim_parked(struct weft_task *task); /* leaves no token */
 void weft_wake_go(struct weft_task *task);
 
-/* Queues of waiters, under the lock of what they wait for. join: the task's own waiter, at the
- * tail, not done. join_first: at the head. push: any waiter. leave: if still queued. wake: done,
- * unlinked, woken. */
-int weft_waiter_reserve_slow(struct weft_task *self);
-
 static inline bool weft_waiter_is_there(const struct weft_task *task)
 {
     return !task->is_small || task->has_box;
 }
+
+int weft_waiter_reserve_slow(struct weft_task *self);
 
 /* The waiter of the calling coroutine has a place from now on: 0 or -ENOMEM. Before it joins a
  * queue, without locks. A small block has none to begin with: those who only sleep need none. */
@@ -518,12 +493,6 @@ static inline struct weft_waiter *weft_task_waiter(struct weft_task *task)
 {
     return task->has_box ? task->box : &task->waiter;
 }
-
-void weft_waiters_join(struct weft_waiters *waiters, struct weft_task *task);
-void weft_waiters_join_first(struct weft_waiters *waiters, struct weft_task *task);
-void weft_waiters_push(struct weft_waiters *waiters, struct weft_waiter *waiter);
-void weft_waiters_leave(struct weft_waiters *waiters, struct weft_waiter *waiter);
-void weft_waiters_wake(struct weft_waiters *waiters, struct weft_waiter *waiter);
 
 /* cancel.c ---------------------------------------------------------------------------------- */
 
