@@ -198,6 +198,7 @@ int bench_table(const struct bench_args *args)
 
 #define SLICES 10
 
+/* One of those that take turns. */
 struct side {
     const char *name;
     struct weft_dispatcher *(*on)(void); /* NULL: plain threads */

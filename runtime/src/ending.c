@@ -87,9 +87,7 @@ static inline struct weft_turn *take_sibling(struct weft_thread *thread)
         return turn;
     }
     struct weft_seat *seat = weft_get(&thread->seat);
-    if (!seat || thread->budget == 0)
-        return NULL;
-    if (!weft_seat_enter(thread, seat))
+    if (!seat || thread->budget == 0 || !weft_seat_enter(thread, seat))
         return NULL;
     turn = seat->bound.first ? NULL : seat->queue.first;
     if (is_first_of_sibling(thread, turn)) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Closing goes in this order: nothing new is taken, and who is just handing something over ends
- * that; the threads end their turns and leave; what was queued is refused; what others still have
- * in the clocks and pollers of the seats goes to the service thread; who is parked, and belongs to
- * the pool, is cancelled, and refused when it wants to go on there.
+ * that; the threads lose their seats, end their turns and leave; what was queued is refused; what
+ * others still have in the clocks and pollers of the seats goes to the service thread; who is
+ * parked, and belongs to the pool, is cancelled, and refused when it wants to go on there.
  */
 #include "fixed.h"
 
@@ -46,7 +46,7 @@ void weft_fixed_left(struct weft_pool *pool)
         weft_rest_come(&fixed_of(pool)->rest);
 }
 
-/* Ends its threads: they see is_closed, and leave. */
+/* Ends its threads: they have no seats any more, see is_closed, and leave. */
 static void threads_end(struct fixed *fixed)
 {
     struct weft_pool *pool = &fixed->pool;

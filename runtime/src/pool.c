@@ -65,9 +65,9 @@ int weft_pool_init(struct weft_pool *pool, const char *name, unsigned seat_count
     if (!pool->seats)
         return -ENOMEM;
     memset(pool->seats, 0, seat_count * sizeof *pool->seats);
+    unsigned queued_max = seat_count > 1 ? WEFT_SEAT_QUEUED_MAX : UINT_MAX;
     for (unsigned i = 0; i < seat_count; i++) {
-        int rc =
-            weft_seat_init(&pool->seats[i], pool, seat_count > 1 ? WEFT_SEAT_QUEUED_MAX : UINT_MAX);
+        int rc = weft_seat_init(&pool->seats[i], pool, queued_max);
         if (rc < 0) {
             weft_pool_fini(pool);
             return rc;

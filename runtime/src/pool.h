@@ -133,7 +133,7 @@ struct weft_thread {
                                        * 0 there is a `next` */
     _Atomic(struct weft_seat *) seat; /* where it sits, or NULL */
     atomic_uint is_inside;            /* its seat (seat.h) */
-    struct weft_seat *sat;   /* where it sat down; not `seat` any more: it was given to another */
+    struct weft_seat *sat;   /* where it sat down; not `seat` any more: it was taken away from it */
     bool is_spinning;        /* the one of its pool that looks for work */
     bool was_fed;            /* it has had turns of other seats since it last wanted to steal */
     int64_t hungry_since_ns; /* that is when it first wanted to again */

@@ -96,7 +96,7 @@ bool weft_seat_take(struct weft_thread *thread, struct weft_seat *seat)
     return true;
 }
 
-/* Whoever clears thread->seat, the thread or who wrests it, has the seat in hand. */
+/* Whoever clears thread->seat, the thread itself or who takes it away, has the seat in hand. */
 static void release(struct weft_seat *seat)
 {
     seat->thread = NULL;

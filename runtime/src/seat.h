@@ -3,9 +3,10 @@
  * A seat: the right to run one turn at a time for a pool, with the queue that goes with it. A pool
  * has as many as its limit; a thread runs turns of the pool only while it sits on one.
  *
- * The thread on the seat comes in by plain stores (weft_seat_enter); anybody else, a thief or the
- * service thread, pays for both sides (weft_seat_intrude, some microseconds). Nobody stays inside
- * for more than a few instructions, and calls nothing from there; but who yields switches stacks.
+ * The thread on the seat comes in by plain stores (weft_seat_enter); anybody else, a thief, the
+ * service thread, or who closes the pool, pays for both sides (weft_seat_intrude, some
+ * microseconds). Nobody stays inside for more than a few instructions, and calls nothing from
+ * there; but who yields switches stacks.
  *
  * Turns that may run anywhere stand in `queue`, and can be stolen. Of very many the last are
  * `surplus`, and go to the pool by the batch. Those that must run here (turn->seat) stand in
@@ -32,8 +33,9 @@ struct weft_seat {
     atomic_uint queued;     /* in `queue` and `surplus`; others may look */
     atomic_uint queued_max; /* while there are as many, further ones are surplus; the pool has
                              * no other seat: never */
-    /* Whose coroutines a yield may put to the tail of `queue`: the pool's; NULL: it takes more than
-     * that, because others wait in batches, and come first, or fences are not unequal. */
+    /* The dispatcher, the pool's, whose coroutines a yield may put to the tail of `queue`. NULL: it
+     * takes more than that, because others wait in batches and come first, or because fences are
+     * not unequal. */
     struct weft_dispatcher *_Atomic rotates;
     struct weft_turns surplus; /* comes after `queue`, and after the batches published before */
     unsigned surplus_after;    /* how many the pool had published when the surplus began */
@@ -63,7 +65,7 @@ struct weft_seat {
     } seen; /* by the monitor, which alone uses it */
 };
 
-/* 0 or -errno. */
+/* `queued_max`: see above; UINT_MAX if the pool has no other seat. 0 or -errno. */
 int weft_seat_init(struct weft_seat *seat, struct weft_pool *pool, unsigned queued_max);
 void weft_seat_fini(struct weft_seat *seat);
 

@@ -310,7 +310,7 @@ static inline bool weft_turn_is_task(const struct weft_turn *turn)
     return turn->run == weft_task_turn_again || turn->run == weft_task_turn;
 }
 
-/* Whose turn it is, that has been somebody else's meanwhile. */
+/* Its turn is its own again, after it has run something else in its name (move.c, view.c). */
 static inline void weft_task_turn_restore(struct weft_task *task)
 {
     bool has_stack = weft_get(&task->has_begun) && !task->is_compact;

@@ -30,7 +30,7 @@ void weft_turn_parked(struct weft_thread *thread, struct weft_task *task);
 static inline __attribute__((always_inline)) void weft_arrive(struct weft_thread *thread)
 {
     struct weft_task *parked = thread->parked;
-    if (weft_get(&thread->is_inside)) { /* who was left has yielded: see rotate() */
+    if (weft_get(&thread->is_inside)) { /* who was left has yielded: turn.c, rotate() */
         atomic_store_explicit(&thread->is_inside, 0, memory_order_release);
     } else if (__builtin_expect(parked != NULL, 1)) {
         thread->parked = NULL;
@@ -49,8 +49,8 @@ static inline __attribute__((always_inline)) void weft_arrive(struct weft_thread
     }
 }
 
-/* The seat on which the coroutine may leave by the usual way; NULL: it may not. `unusual`: of what
- * self->unusual tells. */
+/* The seat on which the coroutine may leave by the usual way; NULL: it may not. `unusual`: what
+ * forbids it by itself; mostly self->unusual, or the part of that which counts. */
 static inline struct weft_seat *weft_usual_seat(const struct weft_thread *thread,
                                                 const struct weft_task *self, uint32_t unusual)
 {
@@ -136,8 +136,8 @@ static inline struct weft_task *weft_usual_take_any(struct weft_seat *seat)
     return berth_container_of(first, struct weft_task, turn);
 }
 
-/* The same as weft_usual_park() inside a libc call, where the coroutine goes on at this same seat,
- * and mostly all others here, too. */
+/* The same as weft_usual_park() inside a libc call: the coroutine is bound to this seat until it
+ * goes on, as mostly all others here are, so the next turn may be a bound one, too. */
 static inline __attribute__((always_inline)) struct weft_thread *
 weft_usual_park_in_call(struct weft_thread *thread, struct weft_task *self)
 {
