@@ -111,7 +111,7 @@ static inline struct weft_task *next_sibling(struct weft_thread *thread)
         weft_task_free(task);
         return NULL;
     }
-    weft_turn_has_stack(task, thread->left_stack);
+    weft_turn_give_stack(task, thread->left_stack);
     thread->left_stack = NULL;
     weft_stack_unreserve(&thread->stacks, task->stack_class);
     return task;

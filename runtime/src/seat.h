@@ -115,7 +115,8 @@ bool weft_seat_vacate(struct weft_thread *thread);
 bool weft_seat_wrest(struct weft_seat *seat, struct weft_thread *thread, unsigned turns);
 
 /* The pool has just been closed: whoever sits there loses the seat, so that he ends his turn and
- * takes no other. The pool has no compact coroutines. Any other thread. */
+ * takes no other (but for one that it is just taking). The pool has no compact coroutines. Any
+ * other thread. */
 void weft_seat_halt(struct weft_seat *seat);
 
 /* Whether the thread is to end its turn, and no more: it has lost its seat, or the pool is being

@@ -81,11 +81,11 @@ static bool begin(struct weft_thread *thread, struct weft_task *task)
     if (task->is_compact && begin_compact(thread, task))
         return true;
     if (thread->left_stack && thread->left_stack_class == task->stack_class) {
-        weft_turn_has_stack(task, thread->left_stack); /* of the one that has ended, still warm */
+        weft_turn_give_stack(task, thread->left_stack); /* of the one that has ended, still warm */
         thread->left_stack = NULL;
         weft_stack_unreserve(&thread->stacks, task->stack_class);
     } else {
-        weft_turn_has_stack(
+        weft_turn_give_stack(
             task, weft_stack_take(&thread->stacks, task->stack_class, weft_turn_run_stack));
     }
     return true;

@@ -211,7 +211,7 @@ static inline __attribute__((always_inline)) bool weft_usual_start(struct weft_t
         weft_task_free(task);
         return true;
     }
-    weft_turn_has_stack(task, weft_stack_take(&thread->stacks, task->stack_class, NULL));
+    weft_turn_give_stack(task, weft_stack_take(&thread->stacks, task->stack_class, NULL));
     task->outer = self;
     self->after = WEFT_AFTER_CALL;
     self->saved_errno = *thread->errno_at;

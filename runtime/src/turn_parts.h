@@ -37,7 +37,7 @@ static inline struct weft_fiber *weft_task_fiber(struct weft_task *task)
 }
 
 /* It has a stack of its own from now on. */
-static inline void weft_turn_has_stack(struct weft_task *task, struct weft_stack *stack)
+static inline void weft_turn_give_stack(struct weft_task *task, struct weft_stack *stack)
 {
     task->stack = stack;
     task->is_unguarded = !stack->is_guarded;
