@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The usual way from one coroutine to the next, in line: the one that runs is an ordinary one,
- * called by nobody, on a seat whose next turn is of another such that has begun already; nothing is
- * traced, and the thread need not look at timers and descriptors, nor tell a scope. Whatever is not
- * so goes by weft_task_leave() (turn.c), which this has to agree with.
+ * called by nobody, on a seat whose next turn is of another such that has begun already; and the
+ * thread need not look at timers and descriptors, nor tell a scope. Whatever is not so goes by
+ * weft_task_leave() (turn.c), which this has to agree with.
  *
  * In line because a park is a few instructions when nothing is unusual, and each function in
  * between costs as many again; and a return that follows a switch is mispredicted (switch.h).
@@ -58,7 +58,6 @@ static inline struct weft_seat *weft_usual_seat(const struct weft_thread *thread
     if (!seat || thread->budget == 0)
         return NULL;
     /* One test of what is hardly ever so. */
-    unusual |= weft_get(&weft_trace_session);
     uintptr_t odd = (uintptr_t)thread->loop | (uintptr_t)thread->unconfined.first |
                     (uintptr_t)self->outer | thread->ended_count | unusual;
     return __builtin_expect(odd == 0, 1) ? seat : NULL;
@@ -89,6 +88,7 @@ weft_usual_switch(struct weft_thread *thread, struct weft_task *self, struct wef
     weft_put(&self->is_on_thread, false);
     thread->current = next;
     weft_put(&next->is_on_thread, true);
+    weft_trace_turn_begin(next, self);
     *errno_at = next->saved_errno;
     thread = weft_fiber_switch_with(&self->stack->fiber, &next->stack->fiber, thread);
     weft_arrive(thread);
