@@ -3,7 +3,7 @@
 
 #include "batch.h"
 #include "dispatcher.h"
-#include "match.h"
+#include "limit.h"
 #include "offer.h"
 #include "outbox.h"
 #include "retry.h"
@@ -16,7 +16,8 @@ struct attempt *attempt_find(const struct berth_core *core, uint64_t id)
 }
 
 struct attempt *attempt_new(struct berth_core *core, uint64_t id, struct session *session,
-                            uint32_t job_index, uint32_t number, struct dispatcher *dispatcher)
+                            uint32_t job_index, uint32_t number, struct dispatcher *dispatcher,
+                            struct group *group)
 {
     struct attempt *attempt = block_new(sizeof *attempt);
     if (!attempt)
@@ -30,12 +31,12 @@ struct attempt *attempt_new(struct berth_core *core, uint64_t id, struct session
     attempt->number = number;
     attempt->session = session;
     attempt->dispatcher = dispatcher;
+    attempt->group = group;
     attempt->started_us = core->wall_us;
     berth_list_push_back(&session->attempts, &attempt->session_node);
     session->attempt_count++;
     offer_update_room(core, session);
-    if (dispatcher)
-        dispatcher->running++;
+    limit_take(core, attempt);
     if (job_index) {
         job_move(core, job_index, JOB_RUNNING, JOB_AT_TAIL);
         struct job *job = job_at(&core->jobs, job_index);
@@ -45,18 +46,10 @@ struct attempt *attempt_new(struct berth_core *core, uint64_t id, struct session
     return attempt;
 }
 
-static bool holds_slot(const struct attempt *attempt)
-{
-    return attempt->state != ATTEMPT_SETTLING && attempt->dispatcher;
-}
-
 static void give_slot_back(struct berth_core *core, struct attempt *attempt)
 {
-    if (!holds_slot(attempt))
-        return;
-    BERTH_ASSERT(attempt->dispatcher->running > 0);
-    attempt->dispatcher->running--;
-    match_wake_dispatcher(core, attempt->dispatcher);
+    if (attempt->state != ATTEMPT_SETTLING)
+        limit_give(core, attempt);
 }
 
 void attempt_free(struct berth_core *core, struct attempt *attempt)

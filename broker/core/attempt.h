@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Attempts: who holds which slot, from the grant or a join until the end is stored.
  *
- * 1. An attempt holds a slot of its dispatcher in every state but SETTLING, and a place of its
- * session's capacity in every state.
+ * 1. An attempt holds a slot of its dispatcher and of all above it, and a place of its group, in
+ * every state but SETTLING, and a place of its session's capacity in every state.
  * 2. Slots come back in the step in which the attempt is over, and only in attempt_settle() and
  * attempt_free().
  */
@@ -11,10 +11,11 @@
 #include "state.h"
 
 struct attempt *attempt_find(const struct berth_core *core, uint64_t id);
-/* A new one that holds a slot; for a job (READY) it becomes its current attempt. NULL: no memory.
- * `job` 0: DOOMED. */
+/* A new one that holds what it needs of the limits (limit.h); for a job (READY) it becomes its
+ * current attempt. NULL: no memory. `job` 0: DOOMED. */
 struct attempt *attempt_new(struct berth_core *core, uint64_t id, struct session *session,
-                            uint32_t job, uint32_t number, struct dispatcher *dispatcher);
+                            uint32_t job, uint32_t number, struct dispatcher *dispatcher,
+                            struct group *group);
 /* Its slot is free, its job's end or retry is in the batch. */
 void attempt_settle(struct berth_core *core, struct attempt *attempt);
 /* Forgets it, with slot and place. Its job, if it is RUNNING by it, must be moved by the caller

@@ -3,16 +3,48 @@
 
 #include "attempt.h"
 #include "dispatcher.h"
+#include "limit.h"
+#include "park.h"
 #include "state.h"
 
-static uint64_t slots_held(const struct berth_core *core, const struct dispatcher *dispatcher)
+static bool is_below(const struct dispatcher *dispatcher, const struct dispatcher *top)
 {
-    uint64_t held = 0;
+    while (dispatcher && dispatcher != top)
+        dispatcher = dispatcher->parent;
+    return dispatcher;
+}
+
+/* Slots and places, counted anew from the attempts that hold them. */
+static void check_slots(const struct berth_core *core, const struct dispatcher *d)
+{
+    uint64_t running = 0, own_running = 0, in_groups = 0, counted = d->ungrouped.running;
     BERTH_MAP_FOREACH (node, &core->attempts) {
         const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
-        held += attempt->dispatcher == dispatcher && attempt->state != ATTEMPT_SETTLING;
+        if (attempt->state == ATTEMPT_SETTLING)
+            continue;
+        running += is_below(attempt->dispatcher, d);
+        own_running += attempt->dispatcher == d;
+        in_groups += attempt->group && attempt->group->dispatcher == d;
     }
-    return held;
+    BERTH_ASSERT(d->running == running);
+    BERTH_ASSERT(d->own_running == own_running);
+    BERTH_MAP_FOREACH (node, &d->groups)
+        counted += berth_container_of(node, struct group, by_name)->running;
+    BERTH_ASSERT(counted == in_groups);
+}
+
+static void check_group(const struct berth_core *core, const struct group *group)
+{
+    uint64_t running = 0;
+    BERTH_MAP_FOREACH (node, &core->attempts) {
+        const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
+        running += attempt->group == group;
+        if (attempt->group == group)
+            BERTH_ASSERT(attempt->state != ATTEMPT_SETTLING);
+    }
+    BERTH_ASSERT(group->running == running);
+    BERTH_ASSERT(group->is_full == (running >= dispatcher_group_limit(group->dispatcher)));
+    BERTH_ASSERT(running || !berth_list_is_empty(&group->lanes));
 }
 
 static void check_attempts(const struct berth_core *core)
@@ -30,11 +62,14 @@ static void check_attempts(const struct berth_core *core)
         BERTH_ASSERT(job->attempt == attempt);
         BERTH_ASSERT(job->id == attempt->job_id);
         BERTH_ASSERT(job_dispatcher(core, job) == attempt->dispatcher);
+        BERTH_ASSERT(job_lane(core, job)->group == attempt->group);
         running++;
     }
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
         const struct dispatcher *d = berth_container_of(node, struct dispatcher, by_id);
-        BERTH_ASSERT(d->running == slots_held(core, d));
+        check_slots(core, d);
+        BERTH_MAP_FOREACH (at, &d->groups)
+            check_group(core, berth_container_of(at, struct group, by_name));
         counted += d->count[JOB_RUNNING];
     }
     BERTH_ASSERT(running == counted);
@@ -60,20 +95,47 @@ static void check_sessions(const struct berth_core *core)
     BERTH_ASSERT(cores == core->cores);
 }
 
-/* After a turn: what is ready has a reason to wait, and hangs where what it lacks will wake it. */
+/* ---- where everything waits ---- */
+
+/* Open, waiting at its handler, or without anything to start. */
+static void check_gate(const struct gate *gate)
+{
+    bool is_open = berth_list_is_linked(&gate->open_node);
+    bool is_waiting = berth_list_is_linked(&gate->wait_node);
+    BERTH_ASSERT(!is_open || !is_waiting);
+    BERTH_ASSERT(!is_waiting || gate->wait_number);
+    BERTH_ASSERT((is_open || is_waiting) == !berth_list_is_empty(&gate->open_ranks));
+    BERTH_LIST_FOREACH (node, &gate->ranks) {
+        const struct rank *rank = berth_container_of(node, struct rank, gate_node);
+        bool has_turns = !berth_list_is_empty(&rank->turns);
+        BERTH_ASSERT(berth_list_is_linked(&rank->open_node) == has_turns);
+    }
+}
+
+/* Who asks stands in one place; where somebody waits something is missing, or it is being given
+ * away. */
+static void check_place(const struct berth_core *core, const struct dispatcher *d)
+{
+    bool is_asking = park_is_asking(d);
+    bool is_runnable = berth_list_is_linked(&d->run_node);
+    BERTH_ASSERT(is_runnable + (d->waits_at != NULL) == is_asking);
+    BERTH_ASSERT(berth_list_is_linked(&d->wait_node) == (d->waits_at != NULL));
+    BERTH_ASSERT(!d->waits_at || is_below(d, d->waits_at));
+    if (berth_list_is_empty(&d->waiting) || berth_list_is_linked(&d->hand_node))
+        return;
+    enum lack lack = limit_lack(core, d);
+    bool has_timer = berth_heap_is_linked(&d->token_node);
+    BERTH_ASSERT(lack != LACK_NOTHING || (has_timer && d->token_ms <= core->now_ms));
+    BERTH_ASSERT(lack != LACK_TOKEN || has_timer);
+}
+
 static void check_waiting(const struct berth_core *core)
 {
-    if (core->unresolved || core->is_short)
-        return;
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
         const struct dispatcher *d = berth_container_of(node, struct dispatcher, by_id);
-        if (!dispatcher_has_room(core, d) || berth_list_is_linked(&d->run_node))
-            continue;
-        BERTH_LIST_FOREACH (at, &d->lanes) {
-            const struct lane *lane = berth_container_of(at, struct lane, dispatcher_node);
-            if (lane->ready_count)
-                BERTH_ASSERT(berth_list_is_linked(&lane->wait_node));
-        }
+        BERTH_LIST_FOREACH (at, &d->gates)
+            check_gate(berth_container_of(at, struct gate, dispatcher_node));
+        check_place(core, d);
     }
     BERTH_MAP_FOREACH (node, &core->handlers) {
         const struct handler *h = berth_container_of(node, struct handler, by_name);

@@ -7,10 +7,13 @@
 #include "batch.h"
 #include "check.h"
 #include "dispatcher.h"
+#include "handler.h"
 #include "keys.h"
+#include "lane.h"
 #include "match.h"
 #include "out.h"
 #include "outbox.h"
+#include "park.h"
 #include "query.h"
 #include "session.h"
 #include "submit.h"
@@ -83,13 +86,17 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     core->next_dispatcher_id = all.next_dispatcher_id ? all.next_dispatcher_id : 1;
     berth_rng_init(&core->rng, all.seed);
     slab_init(&core->jobs, sizeof(struct job), (uint32_t)all.jobs_max);
+    slab_init(&core->gates, sizeof(struct gate *), LANES_MAX);
     slab_init(&core->lanes, sizeof(struct lane *), LANES_MAX);
     slab_init(&core->keys, sizeof(struct key_entry), KEYS_MAX);
     index_init(&core->jobs_by_id, job_index_hash, core);
+    index_init(&core->gates_by_key, gate_index_hash, core);
+    index_init(&core->lanes_by_key, lane_index_hash, core);
     index_init(&core->keys_by_hash, keys_index_hash, core);
-    struct berth_list *lists[] = { &core->runnable,   &core->gained,       &core->outboxes,
-                                   &core->wait_order, &core->pending_open, &core->pending_away,
-                                   &core->heard,      &core->news };
+    struct berth_list *lists[] = { &core->runnable,     &core->stalled,      &core->handing,
+                                   &core->gained,       &core->outboxes,     &core->wait_order,
+                                   &core->pending_open, &core->pending_away, &core->heard,
+                                   &core->news };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         berth_list_init(lists[i]);
     return core;
@@ -123,10 +130,14 @@ void berth_core_free(struct berth_core *core)
     batch_free(core->again);
     batch_free(core->spare);
     slab_fini(&core->jobs);
+    slab_fini(&core->gates);
     slab_fini(&core->lanes);
     slab_fini(&core->keys);
     index_fini(&core->jobs_by_id);
+    index_fini(&core->gates_by_key);
+    index_fini(&core->lanes_by_key);
     index_fini(&core->keys_by_hash);
+    block_free(core->token_nodes);
     block_free(core->due);
     out_fini(core);
     block_free(core);
@@ -169,6 +180,9 @@ int berth_core_start(struct berth_core *core, int64_t now_ms, int64_t wall_us)
 {
     core->started_ms = core->now_ms = now_ms;
     core->wall_us = wall_us;
+    int rc = dispatcher_start_all(core);
+    if (rc < 0)
+        return rc;
     make_built_in(core, "default", (struct berth_limit){ .kind = BERTH_LIMIT_CORES });
     make_built_in(core, "io",
                   (struct berth_limit){ .kind = BERTH_LIMIT_MAX_CORES, .value = IO_THREADS });
@@ -252,8 +266,11 @@ int64_t berth_core_next_deadline_ms(const struct berth_core *core, int64_t now_m
         if (due_ms < deadline)
             deadline = due_ms;
     }
-    int64_t again_ms = batch_next_deadline_ms(core);
-    return again_ms < deadline ? again_ms : deadline;
+    int64_t others_ms[] = { park_next_deadline_ms(core), batch_next_deadline_ms(core) };
+    for (size_t i = 0; i < sizeof others_ms / sizeof *others_ms; i++)
+        if (others_ms[i] < deadline)
+            deadline = others_ms[i];
+    return deadline;
 }
 
 void berth_core_check(const struct berth_core *core)

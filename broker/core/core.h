@@ -56,7 +56,7 @@ int berth_core_load_session(struct berth_core *core, const struct berth_session_
 int berth_core_load_job(struct berth_core *core, const struct berth_job_record *record);
 int berth_core_load_ended_key(struct berth_core *core, const struct berth_job_record *record);
 /* The end of loading: makes `default` and `io` if they are not there, starts the leases of the
- * loaded sessions from now. */
+ * loaded sessions from now. 0, or BERTH_ESTORE: a dispatcher's parent is missing, or below it. */
 int berth_core_start(struct berth_core *core, int64_t now_ms, int64_t wall_us);
 
 /* The effects belong to the core and stay until the next step. Never fails: what cannot be done is

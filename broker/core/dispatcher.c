@@ -5,8 +5,12 @@
 #include <inttypes.h>
 
 #include "batch.h"
-#include "match.h"
+#include "group.h"
+#include "lane.h"
+#include "limit.h"
 #include "out.h"
+#include "park.h"
+#include "share.h"
 
 #define DEFAULT_MAX_ATTEMPTS 5
 #define DEFAULT_GRACE_MS     5000
@@ -44,13 +48,18 @@ void dispatcher_defaults(struct berth_dispatcher_record *ret_record)
 struct dispatcher *dispatcher_new(struct berth_core *core,
                                   const struct berth_dispatcher_record *record)
 {
-    if (berth_map_count(&core->dispatchers_by_id) >= DISPATCHERS_MAX)
+    if (berth_map_count(&core->dispatchers_by_id) >= DISPATCHERS_MAX || park_reserve(core) < 0)
         return NULL;
     struct dispatcher *dispatcher = block_new(sizeof *dispatcher);
     if (!dispatcher)
         return NULL;
     dispatcher->record = *record;
-    berth_list_init(&dispatcher->lanes);
+    dispatcher->ungrouped.dispatcher = dispatcher;
+    struct berth_list *lists[] = { &dispatcher->ungrouped.lanes, &dispatcher->gates,
+                                   &dispatcher->open_gates, &dispatcher->waiting };
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        berth_list_init(lists[i]);
+    limit_init(core, dispatcher);
     if (berth_map_insert_id(&core->dispatchers_by_id, &dispatcher->by_id, record->id) < 0)
         goto free_dispatcher;
     if (berth_map_insert_bytes(&core->dispatchers_by_name, &dispatcher->by_name,
@@ -67,23 +76,14 @@ free_dispatcher:
     return NULL;
 }
 
-static void free_lanes(struct dispatcher *dispatcher)
-{
-    struct berth_list_node *node;
-    while ((node = berth_list_pop_front(&dispatcher->lanes))) {
-        struct lane *lane = berth_container_of(node, struct lane, dispatcher_node);
-        block_free(lane->levels);
-        block_free(lane);
-    }
-}
-
 void dispatcher_free_all(struct berth_core *core)
 {
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
         struct dispatcher *dispatcher = berth_container_of(node, struct dispatcher, by_id);
         berth_map_remove(&core->dispatchers_by_name, &dispatcher->by_name);
         berth_map_remove(&core->dispatchers_by_id, &dispatcher->by_id);
-        free_lanes(dispatcher);
+        lane_free_all(dispatcher);
+        group_free_all(dispatcher);
         block_free(dispatcher);
     }
 }
@@ -116,10 +116,90 @@ bool dispatcher_is_paused(const struct dispatcher *dispatcher)
     return dispatcher->record.is_paused || (dispatcher->changes && dispatcher->wanted.is_paused);
 }
 
-bool dispatcher_has_room(const struct berth_core *core, const struct dispatcher *dispatcher)
+uint64_t dispatcher_effective_limit(const struct berth_core *core,
+                                    const struct dispatcher *dispatcher)
 {
-    return !dispatcher_is_paused(dispatcher) &&
-           dispatcher->running < dispatcher_limit(core, dispatcher);
+    uint64_t least = UINT64_MAX;
+    for (; dispatcher; dispatcher = dispatcher->parent) {
+        uint64_t limit = dispatcher_limit(core, dispatcher);
+        if (limit < least)
+            least = limit;
+    }
+    return least;
+}
+
+/* Of what is stored and what is asked for the lower; 0 is no limit. */
+static uint64_t lower(const struct dispatcher *dispatcher, uint32_t now, uint32_t then)
+{
+    uint64_t a = now ? now : UINT64_MAX, b = then ? then : UINT64_MAX;
+    return dispatcher->changes && b < a ? b : a;
+}
+
+uint64_t dispatcher_group_limit(const struct dispatcher *dispatcher)
+{
+    return lower(dispatcher, dispatcher->record.group_limit, dispatcher->wanted.group_limit);
+}
+
+uint64_t dispatcher_max_queued(const struct dispatcher *dispatcher)
+{
+    return lower(dispatcher, dispatcher->record.max_queued, dispatcher->wanted.max_queued);
+}
+
+static struct rate rate_of(const struct berth_dispatcher_record *record)
+{
+    if (!record->rate_count || record->rate_ms <= 0)
+        return (struct rate){ 0 };
+    return (struct rate){ .count = record->rate_count,
+                          .burst = record->burst ? record->burst : 1,
+                          .ms = record->rate_ms };
+}
+
+struct rate dispatcher_rate(const struct dispatcher *dispatcher)
+{
+    struct rate now = rate_of(&dispatcher->record);
+    struct rate then = dispatcher->changes ? rate_of(&dispatcher->wanted) : now;
+    if (!now.count || !then.count)
+        return now.count ? now : then;
+    bool is_slower =
+        (uint64_t)then.count * (uint64_t)now.ms < (uint64_t)now.count * (uint64_t)then.ms;
+    struct rate rate = is_slower ? then : now;
+    rate.burst = then.burst < now.burst ? then.burst : now.burst;
+    return rate;
+}
+
+/* ---- the tree ---- */
+
+static void set_parent(struct berth_core *core, struct dispatcher *dispatcher)
+{
+    struct dispatcher *parent = dispatcher_find_id(core, dispatcher->record.parent);
+    if (parent == dispatcher->parent)
+        return;
+    share_move(core, dispatcher, parent);
+    park_look_again(core);
+}
+
+/* Its chain, as it was loaded, ends at one without a parent. */
+static bool has_root(const struct berth_core *core, const struct dispatcher *dispatcher)
+{
+    for (unsigned depth = 0; dispatcher && depth < DISPATCHERS_MAX; depth++) {
+        if (!dispatcher->record.parent)
+            return true;
+        dispatcher = dispatcher_find_id(core, dispatcher->record.parent);
+    }
+    return false;
+}
+
+int dispatcher_start_all(struct berth_core *core)
+{
+    BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
+        struct dispatcher *dispatcher = berth_container_of(node, struct dispatcher, by_id);
+        limit_init(core, dispatcher);
+        if (!has_root(core, dispatcher))
+            return BERTH_ESTORE;
+    }
+    BERTH_MAP_FOREACH (node, &core->dispatchers_by_id)
+        set_parent(core, berth_container_of(node, struct dispatcher, by_id));
+    return 0;
 }
 
 /* ---- changes ---- */
@@ -139,12 +219,21 @@ static void sign(const struct berth_core *core, struct berth_dispatcher_record *
     record->changed_us = core->wall_us;
 }
 
+/* Other limits hold from now on. */
+static void put_in_force(struct berth_core *core, struct dispatcher *dispatcher, bool had_rate)
+{
+    limit_adapt(core, dispatcher, had_rate);
+    group_refresh_all(core, dispatcher);
+    park_wake(core, dispatcher);
+}
+
 static void change(struct berth_core *core, struct dispatcher *dispatcher,
                    const struct berth_dispatcher_record *wanted, uint64_t peer, uint64_t request)
 {
+    bool had_rate = limit_settle(core, dispatcher);
     dispatcher->wanted = *wanted;
     dispatcher->changes++;
-    match_wake_dispatcher(core, dispatcher); /* it may allow more than the last one did */
+    put_in_force(core, dispatcher, had_rate); /* it may allow more than the last one did */
     batch_add(core, BERTH_RECORD_DISPATCHER)->dispatcher = *wanted;
     struct pending *pending = peer ? pending_new(PENDING_DISPATCHER, peer, request) : NULL;
     if (!pending)
@@ -312,7 +401,9 @@ void dispatcher_on_stored(struct berth_core *core, const struct berth_dispatcher
     struct dispatcher *dispatcher = dispatcher_find_id(core, record->id);
     BERTH_ASSERT(dispatcher != NULL);
     BERTH_ASSERT(dispatcher->changes > 0);
+    bool had_rate = limit_settle(core, dispatcher);
     dispatcher->record = *record;
     dispatcher->changes--;
-    match_wake_dispatcher(core, dispatcher);
+    set_parent(core, dispatcher);
+    put_in_force(core, dispatcher, had_rate);
 }

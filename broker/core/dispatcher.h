@@ -18,9 +18,22 @@ void dispatcher_on_set(struct berth_core *core, const struct berth_ev_dispatcher
 void dispatcher_on_pause(struct berth_core *core, const struct berth_ev_dispatcher_pause *pause);
 void dispatcher_on_stored(struct berth_core *core, const struct berth_dispatcher_record *record);
 
+/* Gives each loaded one its parent, and starts what counts time. 0, or BERTH_ESTORE: a parent is
+ * missing, or below its child. */
+int dispatcher_start_all(struct berth_core *core);
+
 /* What holds now; UINT64_MAX: none. While a change is being stored, the lower of the old and the
  * new value. */
 uint64_t dispatcher_limit(const struct berth_core *core, const struct dispatcher *dispatcher);
+uint64_t dispatcher_group_limit(const struct dispatcher *dispatcher);
+uint64_t dispatcher_max_queued(const struct dispatcher *dispatcher);
+/* The least of its own and those of all above it. */
+uint64_t dispatcher_effective_limit(const struct berth_core *core,
+                                    const struct dispatcher *dispatcher);
 bool dispatcher_is_paused(const struct dispatcher *dispatcher);
-/* A slot is free and it is not paused. */
-bool dispatcher_has_room(const struct berth_core *core, const struct dispatcher *dispatcher);
+/* `count` starts in each `ms`, `burst` of them at once; count 0: as many as there are. */
+struct rate {
+    uint32_t count, burst;
+    int64_t ms;
+};
+struct rate dispatcher_rate(const struct dispatcher *dispatcher);

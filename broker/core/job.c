@@ -74,7 +74,7 @@ uint32_t job_new(struct berth_core *core, uint64_t id, struct lane *lane, int32_
     job->state = JOB_ARRIVING;
     index_insert(&core->jobs_by_id, id_hash(id), index);
     lane->job_count++;
-    lane->dispatcher->count[JOB_ARRIVING]++;
+    lane->gate->dispatcher->count[JOB_ARRIVING]++;
     return index;
 }
 
@@ -92,7 +92,7 @@ void job_free(struct berth_core *core, uint32_t index)
     struct job *job = job_at(&core->jobs, index);
     BERTH_ASSERT(job->state == JOB_ARRIVING || job->state == JOB_SETTLING);
     struct lane *lane = job_lane(core, job);
-    lane->dispatcher->count[job->state]--;
+    lane->gate->dispatcher->count[job->state]--;
     index_remove(&core->jobs_by_id, id_hash(job->id), index);
     drop_body(core, job);
     slab_give(&core->jobs, index);
@@ -203,11 +203,13 @@ void job_move(struct berth_core *core, uint32_t index, enum job_state to, enum j
 {
     struct job *job = job_at(&core->jobs, index);
     BERTH_ASSERT(to == JOB_READY || to == JOB_RUNNING || to == JOB_SETTLING);
+    bool was_running = job->state == JOB_RUNNING; /* and never began: it has waited all the time */
     leave(core, index, job);
     set_state(core, job, to);
     job->attempt = NULL;
     if (to == JOB_READY) {
-        job->ready_s = (uint32_t)(core->wall_us / 1000000);
+        if (!was_running)
+            job->ready_s = (uint32_t)(core->now_ms / 1000);
         lane_push(core, job_lane(core, job), index, place);
     }
 }
@@ -235,37 +237,57 @@ static void check_due(const struct berth_core *core)
     }
 }
 
+/* The ready jobs of this level; they stand in order, linked both ways. */
+static uint64_t check_level(const struct berth_core *core, const struct level *level)
+{
+    uint64_t count = 0;
+    uint32_t previous = 0;
+    for (uint32_t at = level->head; at; at = job_at(&core->jobs, at)->next) {
+        const struct job *job = job_at(&core->jobs, at);
+        BERTH_ASSERT(job->state == JOB_READY);
+        BERTH_ASSERT(job->prev == previous);
+        BERTH_ASSERT(job->priority == level->rank->priority);
+        BERTH_ASSERT(job_lane(core, job) == level->lane);
+        BERTH_ASSERT(job_find(core, job->id) == at);
+        previous = at;
+        count++;
+    }
+    BERTH_ASSERT(level->tail == previous);
+    bool is_in = level->head && !level->lane->group->is_full;
+    BERTH_ASSERT(berth_list_is_linked(&level->turn_node) == is_in);
+    return count;
+}
+
+static uint64_t check_lanes(const struct berth_core *core, const struct dispatcher *dispatcher)
+{
+    uint64_t ready = 0;
+    BERTH_LIST_FOREACH (node, &dispatcher->gates) {
+        const struct gate *gate = berth_container_of(node, struct gate, dispatcher_node);
+        BERTH_LIST_FOREACH (lane_at_node, &gate->lanes) {
+            const struct lane *lane = berth_container_of(lane_at_node, struct lane, gate_node);
+            uint64_t in_lane = 0;
+            BERTH_LIST_FOREACH (at, &lane->levels)
+                in_lane += check_level(core, berth_container_of(at, struct level, lane_node));
+            BERTH_ASSERT(in_lane == lane->ready_count);
+            BERTH_ASSERT(lane->job_count >= in_lane);
+            ready += in_lane;
+        }
+    }
+    return ready;
+}
+
 void job_check(const struct berth_core *core)
 {
     BERTH_ASSERT(core->jobs_by_id.count == core->jobs.used);
-    uint64_t due = 0, listed = 0, counted = 0;
+    uint64_t due = 0, counted = 0;
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
         const struct dispatcher *d = berth_container_of(node, struct dispatcher, by_id);
-        uint64_t in_lanes = 0;
-        BERTH_LIST_FOREACH (at, &d->lanes) {
-            const struct lane *lane = berth_container_of(at, struct lane, dispatcher_node);
-            for (uint32_t i = 0; i < lane->level_count; i++) {
-                uint32_t previous = 0;
-                for (uint32_t j = lane->levels[i].head; j; j = job_at(&core->jobs, j)->next) {
-                    const struct job *job = job_at(&core->jobs, j);
-                    BERTH_ASSERT(job->state == JOB_READY);
-                    BERTH_ASSERT(job->prev == previous);
-                    BERTH_ASSERT(job->priority == lane->levels[i].priority);
-                    BERTH_ASSERT(job_find(core, job->id) == j);
-                    previous = j;
-                    in_lanes++;
-                }
-                BERTH_ASSERT(lane->levels[i].tail == previous);
-            }
-        }
-        BERTH_ASSERT(in_lanes == d->count[JOB_READY]);
-        listed += in_lanes;
+        BERTH_ASSERT(check_lanes(core, d) == d->count[JOB_READY]);
         due += d->count[JOB_SCHEDULED] + d->count[JOB_RETRYING];
         for (int state = JOB_ARRIVING; state < JOB_STATE_COUNT; state++)
             counted += d->count[state];
     }
     BERTH_ASSERT(due == core->due_count);
     BERTH_ASSERT(counted == core->jobs.used);
-    BERTH_ASSERT(listed <= core->jobs.used);
     check_due(core);
 }

@@ -63,7 +63,7 @@ struct job {
     };
     union {
         uint32_t due_place; /* SCHEDULED, RETRYING: place in the heap of due times, from 1 */
-        uint32_t ready_s;   /* READY: since when, in seconds since 1970 */
+        uint32_t ready_s;   /* READY: since when, in seconds of `now_ms` */
     };
     uint32_t lane;
     uint32_t attempt_number; /* attempts begun */

@@ -54,20 +54,23 @@ static struct attempt *adopt(struct berth_core *core, struct session *session, u
     struct job *job = job_at(&core->jobs, index);
     if (job->state != JOB_READY)
         job_move(core, index, JOB_READY, JOB_AT_OLD_PLACE);
-    struct attempt *attempt =
-        attempt_new(core, line->attempt, session, index, line->number, job_dispatcher(core, job));
+    struct attempt *attempt = attempt_new(core, line->attempt, session, index, line->number,
+                                          job_dispatcher(core, job), job_lane(core, job)->group);
     BERTH_ASSERT(attempt != NULL);
     job->attempt_number = line->number;
     attempt->started_us = line->end.run_us ? core->wall_us - line->end.run_us : 0;
     return attempt;
 }
 
-/* Alive, but not its job's attempt: it holds a slot until it has ended. */
+/* Alive, but not its job's attempt: it holds a slot until it has ended, and a place of its group
+ * while that is known. */
 static void doom(struct berth_core *core, struct session *session,
                  const struct berth_join_line *line)
 {
+    uint32_t index = job_find(core, line->job);
+    struct group *group = index ? job_lane(core, job_at(&core->jobs, index))->group : NULL;
     struct attempt *attempt = attempt_new(core, line->attempt, session, 0, line->number,
-                                          dispatcher_find(core, line->dispatcher));
+                                          dispatcher_find(core, line->dispatcher), group);
     BERTH_ASSERT(attempt != NULL);
     attempt->job_id = line->job;
     outbox_cancel(core, attempt);

@@ -3,52 +3,38 @@
 
 #include <errno.h>
 
-#include "match.h"
+#include "group.h"
+#include "handler.h"
 
-/* ---- handlers ---- */
+/* ---- making and finding ---- */
 
-static struct handler *handler_find(const struct berth_core *core, struct berth_slice name)
+struct lane_key {
+    uint32_t gate;
+    uint64_t group;
+};
+
+static uint64_t key_hash(uint32_t gate, uint64_t group)
 {
-    struct berth_map_node *node = berth_map_find_bytes(&core->handlers, name);
-    return node ? berth_container_of(node, struct handler, by_name) : NULL;
+    return (group << 20 ^ gate) * 0x9E3779B97F4A7C15u >> 20; /* Fibonacci hashing: Knuth 3, 6.4 */
 }
 
-struct handler *handler_get(struct berth_core *core, struct berth_slice name)
+uint64_t lane_index_hash(const void *core, uint32_t index)
 {
-    struct handler *handler = handler_find(core, name);
-    if (handler)
-        return handler;
-    if (berth_map_count(&core->handlers) >= HANDLERS_MAX)
-        return NULL;
-    handler = block_new(sizeof *handler);
-    if (!handler)
-        return NULL;
-    BERTH_ASSERT(name.bytes < sizeof handler->name);
-    memcpy(handler->name, name.data, name.bytes);
-    berth_list_init(&handler->free);
-    berth_list_init(&handler->waiting);
-    if (berth_map_insert_bytes(&core->handlers, &handler->by_name, slice_of(handler->name)) < 0) {
-        block_free(handler);
-        return NULL;
-    }
-    return handler;
+    const struct lane *lane = lane_at(core, index);
+    return key_hash(lane->gate->index, lane->group->number);
 }
 
-void handler_release(struct berth_core *core, struct handler *handler)
+static bool lane_has_key(const void *core, uint32_t index, const void *arg)
 {
-    if (handler->lane_count || handler->offer_count)
-        return;
-    if (berth_list_is_linked(&handler->gain_node))
-        berth_list_remove(&handler->gain_node);
-    berth_map_remove(&core->handlers, &handler->by_name);
-    block_free(handler);
+    const struct lane *lane = lane_at(core, index);
+    const struct lane_key *key = arg;
+    return lane->gate->index == key->gate && lane->group->number == key->group;
 }
 
-/* ---- lanes ---- */
-
-static struct lane *lane_new(struct berth_core *core, struct dispatcher *dispatcher,
-                             struct handler *handler)
+static struct lane *lane_new(struct berth_core *core, struct gate *gate, struct group *group)
 {
+    if (index_reserve(&core->lanes_by_key, 1) < 0)
+        return NULL;
     struct lane *lane = block_new(sizeof *lane);
     if (!lane)
         return NULL;
@@ -58,22 +44,46 @@ static struct lane *lane_new(struct berth_core *core, struct dispatcher *dispatc
         return NULL;
     }
     *(struct lane **)slab_at(&core->lanes, lane->index) = lane;
-    lane->dispatcher = dispatcher;
-    lane->handler = handler;
-    handler->lane_count++;
-    berth_list_push_back(&dispatcher->lanes, &lane->dispatcher_node);
+    lane->gate = gate;
+    lane->group = group;
+    berth_list_init(&lane->levels);
+    berth_list_push_back(&gate->lanes, &lane->gate_node);
+    berth_list_push_back(&group->lanes, &lane->group_node);
+    index_insert(&core->lanes_by_key, key_hash(gate->index, group->number), lane->index);
     return lane;
 }
 
-struct lane *lane_get(struct berth_core *core, struct dispatcher *dispatcher,
-                      struct handler *handler)
+static struct lane *find_or_new(struct berth_core *core, struct gate *gate, struct group *group)
 {
-    BERTH_LIST_FOREACH (node, &dispatcher->lanes) {
-        struct lane *lane = berth_container_of(node, struct lane, dispatcher_node);
-        if (lane->handler == handler)
-            return lane;
-    }
-    return lane_new(core, dispatcher, handler);
+    struct lane_key key = { .gate = gate->index, .group = group->number };
+    uint32_t index =
+        index_find(&core->lanes_by_key, key_hash(key.gate, key.group), lane_has_key, &key);
+    return index ? lane_at(core, index) : lane_new(core, gate, group);
+}
+
+/* What was made for a lane that could not be made is released again. */
+struct lane *lane_get(struct berth_core *core, struct dispatcher *dispatcher,
+                      struct berth_slice handler_name, struct berth_slice group_name)
+{
+    struct handler *handler = handler_get(core, handler_name);
+    struct gate *gate = handler ? gate_get(core, dispatcher, handler) : NULL;
+    if (handler && !gate)
+        handler_release(core, handler);
+    struct group *group = gate ? group_get(core, dispatcher, group_name) : NULL;
+    struct lane *lane = group ? find_or_new(core, gate, group) : NULL;
+    if (group && !lane)
+        group_release(group);
+    if (gate && !lane)
+        gate_release(core, gate);
+    return lane;
+}
+
+static void free_memory(struct lane *lane)
+{
+    struct berth_list_node *node;
+    while ((node = berth_list_pop_front(&lane->levels)))
+        block_free(berth_container_of(node, struct level, lane_node));
+    block_free(lane);
 }
 
 void lane_release(struct berth_core *core, struct lane *lane)
@@ -81,52 +91,86 @@ void lane_release(struct berth_core *core, struct lane *lane)
     if (lane->job_count)
         return;
     BERTH_ASSERT(lane->ready_count == 0);
-    if (berth_list_is_linked(&lane->wait_node))
-        berth_list_remove(&lane->wait_node);
-    berth_list_remove(&lane->dispatcher_node);
-    lane->handler->lane_count--;
-    handler_release(core, lane->handler);
+    struct gate *gate = lane->gate;
+    struct group *group = lane->group;
+    index_remove(&core->lanes_by_key, key_hash(gate->index, group->number), lane->index);
     slab_give(&core->lanes, lane->index);
-    block_free(lane->levels);
-    block_free(lane);
+    berth_list_remove(&lane->gate_node);
+    berth_list_remove(&lane->group_node);
+    free_memory(lane);
+    group_release(group);
+    gate_release(core, gate);
 }
 
-/* The place of this priority, or where it would have to be. */
-static uint32_t level_place(const struct lane *lane, int32_t priority)
+/* Of a core that ends: nothing is told to anybody. */
+void lane_free_all(struct dispatcher *dispatcher)
 {
-    uint32_t i = 0;
-    while (i < lane->level_count && lane->levels[i].priority > priority)
-        i++;
-    return i;
+    struct berth_list_node *node, *at;
+    while ((node = berth_list_pop_front(&dispatcher->gates))) {
+        struct gate *gate = berth_container_of(node, struct gate, dispatcher_node);
+        while ((at = berth_list_pop_front(&gate->lanes)))
+            free_memory(berth_container_of(at, struct lane, gate_node));
+        gate_free_memory(gate);
+    }
+}
+
+/* ---- levels ---- */
+
+static struct level *find_level(const struct lane *lane, int32_t priority)
+{
+    BERTH_LIST_FOREACH (node, &lane->levels) {
+        struct level *level = berth_container_of(node, struct level, lane_node);
+        if (level->rank->priority == priority)
+            return level;
+    }
+    return NULL;
 }
 
 int lane_reserve(struct lane *lane, int32_t priority)
 {
-    uint32_t at = level_place(lane, priority);
-    if (at < lane->level_count && lane->levels[at].priority == priority)
+    if (find_level(lane, priority))
         return 0;
-    if (lane->level_count == lane->level_room) {
-        uint32_t room = lane->level_room ? lane->level_room * 2 : 1;
-        struct level *levels = block_resize(lane->levels, room * sizeof *levels);
-        if (!levels)
-            return -ENOMEM;
-        lane->levels = levels;
-        lane->level_room = room;
-    }
-    memmove(&lane->levels[at + 1], &lane->levels[at],
-            (lane->level_count - at) * sizeof *lane->levels);
-    lane->levels[at] = (struct level){ .priority = priority };
-    lane->level_count++;
+    struct rank *rank = gate_rank(lane->gate, priority);
+    struct level *level = rank ? block_new(sizeof *level) : NULL;
+    if (!level)
+        return -ENOMEM;
+    level->lane = lane;
+    level->rank = rank;
+    berth_list_push_back(&lane->levels, &level->lane_node);
     return 0;
 }
 
 static struct level *level_of(const struct lane *lane, const struct job *job)
 {
-    uint32_t at = level_place(lane, job->priority);
-    BERTH_ASSERT(at < lane->level_count);
-    BERTH_ASSERT(lane->levels[at].priority == job->priority);
-    return &lane->levels[at];
+    struct level *level = find_level(lane, job->priority);
+    BERTH_ASSERT(level != NULL);
+    return level;
 }
+
+/* It is in its rank while it has jobs and its group has a place. */
+static void refresh(struct berth_core *core, struct level *level)
+{
+    bool is_in = berth_list_is_linked(&level->turn_node);
+    bool shall_be_in = level->head && !level->lane->group->is_full;
+    struct rank *rank = level->rank;
+    if (shall_be_in && !is_in) {
+        berth_list_push_back(&rank->turns, &level->turn_node);
+        if (!berth_list_is_linked(&rank->open_node))
+            gate_open_rank(core, rank);
+    } else if (is_in && !shall_be_in) {
+        berth_list_remove(&level->turn_node);
+        if (berth_list_is_empty(&rank->turns))
+            gate_close_rank(core, rank);
+    }
+}
+
+void lane_refresh(struct berth_core *core, struct lane *lane)
+{
+    BERTH_LIST_FOREACH (node, &lane->levels)
+        refresh(core, berth_container_of(node, struct level, lane_node));
+}
+
+/* ---- jobs ---- */
 
 /* Behind `before` (0: at the front). */
 static void link_job(struct berth_core *core, struct level *level, uint32_t index, uint32_t before)
@@ -159,7 +203,7 @@ void lane_push(struct berth_core *core, struct lane *lane, uint32_t index, enum 
     }
     link_job(core, level, index, before);
     lane->ready_count++;
-    match_wake_dispatcher(core, lane->dispatcher);
+    refresh(core, level);
 }
 
 void lane_remove(struct berth_core *core, struct lane *lane, uint32_t index)
@@ -175,12 +219,50 @@ void lane_remove(struct berth_core *core, struct lane *lane, uint32_t index)
     else
         level->tail = job->prev;
     lane->ready_count--;
+    refresh(core, level);
 }
 
-uint32_t lane_first(const struct lane *lane)
+/* ---- the next one ---- */
+
+/* In seconds: what it has waited, and AGE_S for each level of its priority. */
+static int64_t urgency(const struct berth_core *core, const struct job *job)
 {
-    for (uint32_t i = 0; i < lane->level_count; i++)
-        if (lane->levels[i].head)
-            return lane->levels[i].head;
-    return 0;
+    return (int64_t)job->priority * AGE_S - job_ready_s(core, job);
+}
+
+/* Of two priorities, or handlers, the one whose next job is the more urgent. */
+static bool is_before(const struct berth_core *core, const struct level *a, const struct level *b)
+{
+    const struct job *x = job_at(&core->jobs, a->head), *y = job_at(&core->jobs, b->head);
+    int64_t x_urgency = urgency(core, x), y_urgency = urgency(core, y);
+    if (x_urgency != y_urgency)
+        return x_urgency > y_urgency;
+    return x->priority != y->priority ? x->priority > y->priority : x->id < y->id;
+}
+
+static struct level *first_turn(const struct rank *rank)
+{
+    return berth_container_of(berth_list_first(&rank->turns), struct level, turn_node);
+}
+
+uint32_t lane_choose(struct berth_core *core, struct dispatcher *dispatcher)
+{
+    struct level *best = NULL;
+    BERTH_LIST_FOREACH_SAFE (node, &dispatcher->open_gates) {
+        struct gate *gate = berth_container_of(node, struct gate, open_node);
+        if (berth_list_is_empty(&gate->handler->free)) {
+            gate_wait(core, gate);
+            continue;
+        }
+        BERTH_LIST_FOREACH (at, &gate->open_ranks) {
+            struct level *level = first_turn(berth_container_of(at, struct rank, open_node));
+            if (!best || is_before(core, level, best))
+                best = level;
+        }
+    }
+    if (!best)
+        return 0;
+    berth_list_remove(&best->turn_node);
+    berth_list_push_back(&best->rank->turns, &best->turn_node);
+    return best->head;
 }

@@ -2,64 +2,13 @@
 #include "match.h"
 
 #include "attempt.h"
-#include "dispatcher.h"
+#include "handler.h"
 #include "lane.h"
+#include "limit.h"
 #include "outbox.h"
+#include "park.h"
 #include "query.h"
-
-void match_wake_dispatcher(struct berth_core *core, struct dispatcher *dispatcher)
-{
-    if (!berth_list_is_linked(&dispatcher->run_node))
-        berth_list_push_back(&core->runnable, &dispatcher->run_node);
-}
-
-void match_wake_all(struct berth_core *core)
-{
-    BERTH_MAP_FOREACH (node, &core->dispatchers_by_id)
-        match_wake_dispatcher(core, berth_container_of(node, struct dispatcher, by_id));
-}
-
-void match_wake_handler(struct berth_core *core, struct handler *handler)
-{
-    if (!berth_list_is_linked(&handler->gain_node))
-        berth_list_push_back(&core->gained, &handler->gain_node);
-}
-
-/* Whether `a` starts before `b`: higher priority, then the older one. 0 is no job. */
-static bool is_before(const struct berth_core *core, uint32_t a, uint32_t b)
-{
-    if (!a || !b)
-        return a != 0;
-    const struct job *x = job_at(&core->jobs, a), *y = job_at(&core->jobs, b);
-    return x->priority != y->priority ? x->priority > y->priority : x->id < y->id;
-}
-
-static void park(struct berth_core *core, struct lane *lane)
-{
-    if (berth_list_is_linked(&lane->wait_node))
-        return;
-    lane->wait_number = ++core->wait_counter;
-    berth_list_push_back(&lane->handler->waiting, &lane->wait_node);
-}
-
-/* The first job for which a worker has room; lanes without one go and wait at their handlers. */
-static uint32_t choose_job(struct berth_core *core, struct dispatcher *dispatcher)
-{
-    uint32_t best = 0;
-    BERTH_LIST_FOREACH (node, &dispatcher->lanes) {
-        struct lane *lane = berth_container_of(node, struct lane, dispatcher_node);
-        if (!lane->ready_count)
-            continue;
-        if (berth_list_is_empty(&lane->handler->free)) {
-            park(core, lane);
-            continue;
-        }
-        uint32_t first = lane_first(lane);
-        if (is_before(core, first, best))
-            best = first;
-    }
-    return best;
-}
+#include "share.h"
 
 /* The worker with room that was not given anything for the longest time. */
 static struct session *choose_session(struct handler *handler)
@@ -74,15 +23,19 @@ static struct session *choose_session(struct handler *handler)
 static bool grant(struct berth_core *core, uint32_t index)
 {
     struct job *job = job_at(&core->jobs, index);
-    struct session *session = choose_session(job_lane(core, job)->handler);
+    const struct lane *lane = job_lane(core, job);
+    struct dispatcher *dispatcher = lane->gate->dispatcher;
+    struct session *session = choose_session(lane->gate->handler);
     uint64_t id = core->opts.epoch << 40 | ++core->attempt_counter;
     uint32_t number = job->attempt_number + (job->attempt_number < UINT32_MAX);
     if (!job->body && !query_body(core, job->id, id))
         return false;
     struct attempt *attempt =
-        attempt_new(core, id, session, index, number, job_dispatcher(core, job));
+        attempt_new(core, id, session, index, number, dispatcher, lane->group);
     if (!attempt)
         return false;
+    limit_take_tokens(core, dispatcher);
+    lane->gate->wait_number = 0;
     job->attempt_number = number;
     if (job->body)
         outbox_grant(core, attempt);
@@ -91,62 +44,79 @@ static bool grant(struct berth_core *core, uint32_t index)
     return true;
 }
 
-/* One job of this dispatcher, then it is the next one's turn. */
-static void serve(struct berth_core *core, struct dispatcher *dispatcher)
+/* One job of this dispatcher, which stands nowhere now; then it stands where it belongs. `giver`:
+ * who has something for it; NULL: nobody has asked it. */
+static void serve(struct berth_core *core, struct dispatcher *dispatcher, struct dispatcher *giver)
 {
-    if (!dispatcher_has_room(core, dispatcher))
+    struct dispatcher *place = park_place(core, dispatcher, giver);
+    if (place) {
+        park_wait(core, dispatcher, place, giver);
         return;
-    uint32_t job = choose_job(core, dispatcher);
+    }
+    uint32_t job = lane_choose(core, dispatcher);
     if (!job)
         return;
-    if (grant(core, job))
-        match_wake_dispatcher(core, dispatcher);
-    else
-        core->is_short = true;
+    if (!grant(core, job))
+        park_stall(core, dispatcher);
+    else if (park_is_asking(dispatcher) && giver)
+        park_wait(core, dispatcher, giver, giver);
+    else if (park_is_asking(dispatcher))
+        park_run(core, dispatcher);
 }
 
-static struct lane *first_waiting(const struct handler *handler)
+/* What has come back to a dispatcher goes to one of those that wait there; then it is the next
+ * giver's turn, until nothing is left or nobody. */
+static bool hand_over(struct berth_core *core)
 {
-    struct berth_list_node *node = berth_list_first(&handler->waiting);
-    bool can_go_on = node && !berth_list_is_empty(&handler->free);
-    return can_go_on ? berth_container_of(node, struct lane, wait_node) : NULL;
-}
-
-/* Of the lanes that wait for a worker while there is one with room, the one that came first: its
- * dispatcher, or NULL. The room of one worker is that of all its handlers, so the order is kept
- * over all of them. */
-static struct dispatcher *next_gained(struct berth_core *core)
-{
-    struct lane *next = NULL;
-    BERTH_LIST_FOREACH_SAFE (node, &core->gained) {
-        struct lane *lane = first_waiting(berth_container_of(node, struct handler, gain_node));
-        if (!lane)
-            berth_list_remove(node);
-        else if (!next || lane->wait_number < next->wait_number)
-            next = lane;
+    struct berth_list_node *node = berth_list_pop_front(&core->handing);
+    if (!node)
+        return false;
+    struct dispatcher *giver = berth_container_of(node, struct dispatcher, hand_node);
+    if (berth_list_is_empty(&giver->waiting) || limit_lack(core, giver) != LACK_NOTHING) {
+        park_note_token(core, giver);
+        return true;
     }
-    if (!next)
-        return NULL;
-    berth_list_remove(&next->wait_node);
-    return next->dispatcher;
+    struct dispatcher *next = share_next(core, giver);
+    park_take(next);
+    serve(core, next, giver);
+    park_wake(core, giver);
+    return true;
 }
 
-static struct dispatcher *next_runnable(struct berth_core *core)
+/* A worker has room again: the dispatcher goes on that waited for it, unless it waits for more. */
+static bool serve_gained(struct berth_core *core)
+{
+    struct dispatcher *dispatcher = handler_next(core);
+    if (!dispatcher)
+        return false;
+    if (!dispatcher->waits_at) {
+        park_take(dispatcher);
+        serve(core, dispatcher, NULL);
+    }
+    return true;
+}
+
+static bool serve_runnable(struct berth_core *core)
 {
     struct berth_list_node *node = berth_list_pop_front(&core->runnable);
-    return node ? berth_container_of(node, struct dispatcher, run_node) : NULL;
+    if (node)
+        serve(core, berth_container_of(node, struct dispatcher, run_node), NULL);
+    return node;
 }
 
 void match_turn(struct berth_core *core)
 {
     if (core->unresolved)
         return;
-    if (core->is_short)
-        match_wake_all(core);
-    core->is_short = false;
-    struct dispatcher *dispatcher;
-    while ((dispatcher = next_gained(core)) || (dispatcher = next_runnable(core)))
-        serve(core, dispatcher);
+    park_on_turn(core);
+    bool is_going_on = true;
+    while (is_going_on) {
+        is_going_on = serve_gained(core);
+        if (is_going_on)
+            continue;
+        is_going_on = hand_over(core);
+        is_going_on |= serve_runnable(core);
+    }
 }
 
 void match_on_body(struct berth_core *core, uint64_t id, const struct berth_job_record *record)

@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-#include "lane.h"
-#include "match.h"
+#include "handler.h"
+#include "park.h"
 
 static void enter_free_lists(struct berth_core *core, struct session *session);
 static void leave_free_lists(struct session *session);
@@ -53,7 +53,7 @@ static void set_cores(struct berth_core *core, struct session *session, uint32_t
         return;
     core->cores = core->cores - before + cores;
     if (cores > before)
-        match_wake_all(core);
+        park_wake_all(core);
 }
 
 int offer_take(struct berth_core *core, struct session *session, const struct berth_offer *offer)
@@ -105,7 +105,7 @@ static void enter_free_lists(struct berth_core *core, struct session *session)
     for (size_t i = 0; i < session->offer_count; i++) {
         struct offer *offer = &session->offers[i];
         berth_list_push_back(&offer->handler->free, &offer->free_node);
-        match_wake_handler(core, offer->handler);
+        handler_gain(core, offer->handler);
     }
 }
 

@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define TEXT_BYTES_MAX   256
+#define TEXT_BYTES_MAX   512 /* a group's name has 255 */
 #define EFFECTS_ROOM_MIN 64
 
 int out_init(struct berth_core *core)

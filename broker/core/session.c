@@ -8,9 +8,9 @@
 #include "attempt.h"
 #include "batch.h"
 #include "dispatcher.h"
-#include "match.h"
 #include "offer.h"
 #include "out.h"
+#include "park.h"
 
 #define SILENT_AFTER_RENEWALS 2
 
@@ -173,7 +173,7 @@ static void renew(struct berth_core *core, struct session *session, uint64_t pee
 
 void session_all_resolved(struct berth_core *core)
 {
-    match_wake_all(core);
+    park_wake_all(core);
     if (!core->has_queued_cancels)
         return;
     core->has_queued_cancels = false;
@@ -198,7 +198,7 @@ static void become_live(struct berth_core *core, struct session *session)
     if (session->state != SESSION_LIVE) {
         session->state = SESSION_LIVE;
         core->cores += session->cores;
-        match_wake_all(core); /* `cores` has grown */
+        park_wake_all(core); /* `cores` has grown */
     }
     if (was_recovering)
         resolve(core);

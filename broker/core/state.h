@@ -20,42 +20,102 @@
 #define WATCHES_MAX     1000000u   /* (job, waiting request) pairs */
 #define QUERIES_MAX     4096u      /* questions to the store that are under way */
 
+/* What a branch of a dispatcher has had of its slots. Its branches are its children, each with all
+ * below it, and its own jobs: share.h. */
+struct share {
+    uint64_t used; /* slot time for its weight, up to `at_ms` */
+    int64_t at_ms;
+};
+
+/* Jobs of a dispatcher that name the same group, or none. */
+struct group {
+    struct berth_map_node by_name;
+    uint64_t number; /* 0: those without a group */
+    struct dispatcher *dispatcher;
+    struct berth_slice name;
+    struct berth_list lanes;
+    uint64_t running; /* places in use */
+    bool is_full;     /* its levels are in no rank */
+};
+
 struct dispatcher {
     struct berth_map_node by_name, by_id;
     struct berth_dispatcher_record record; /* as stored */
     struct berth_dispatcher_record wanted; /* the newest that was asked for: lowers at once */
     uint32_t changes;                      /* records of it that are not stored yet */
-    uint64_t running;                      /* slots in use */
+    struct dispatcher *parent;             /* as stored; NULL: independent */
+    uint64_t running;                      /* slots in use: by its own jobs and by all below it */
+    uint64_t own_running;                  /* by its own jobs alone */
     uint64_t count[JOB_STATE_COUNT];
-    struct berth_list lanes;
-    struct berth_list_node run_node; /* in core->runnable: there may be something to grant */
+    struct share branch;  /* of its parent's slots */
+    struct share own;     /* of its own slots: what its own jobs have had */
+    uint64_t share_clock; /* what the branch had had that started last: newcomers begin there */
+    int64_t usual_ms;     /* for how long an attempt has a slot here, about */
+    uint64_t tokens;      /* of its rate, in parts (limit.c), up to `tokens_at_ms` */
+    int64_t tokens_at_ms;
+    struct berth_map groups; /* those with a name */
+    struct group ungrouped;
+    struct berth_list gates, open_gates;
+    /* Where it stands: park.h. */
+    struct berth_list_node run_node;   /* in core->runnable or core->stalled */
+    struct dispatcher *waits_at;       /* what misses something: itself or an ancestor */
+    struct berth_list_node wait_node;  /* in waits_at->waiting */
+    struct berth_list waiting;         /* those that wait at this one */
+    struct berth_list_node hand_node;  /* in core->handing: something came back */
+    struct berth_heap_node token_node; /* somebody waits for its next token */
+    int64_t token_ms;
 };
 
-/* Jobs of one dispatcher for one handler: what is missing for one of them is missing for all. */
-struct lane {
+/* The ready jobs of one dispatcher for one handler: what a handler lacks is missing for all of
+ * them. It is open when there is something to start, or it waits at its handler. */
+struct gate {
     uint32_t index;
     struct dispatcher *dispatcher;
     struct handler *handler;
-    struct level *levels; /* by priority, highest first */
-    uint32_t level_count, level_room;
-    uint64_t job_count; /* live jobs that name this lane */
-    uint64_t ready_count;
+    struct berth_list lanes;
+    struct berth_list ranks, open_ranks; /* highest priority first */
     struct berth_list_node dispatcher_node;
+    struct berth_list_node open_node; /* in dispatcher->open_gates */
     struct berth_list_node wait_node; /* in handler->waiting: nobody has room for it */
-    uint64_t wait_number;             /* when it came to wait: smaller is earlier */
+    uint64_t wait_number;             /* when it came to wait: smaller is earlier. 0: it does not */
 };
 
-struct level {
+/* Jobs of one priority behind a gate: its groups take turns. */
+struct rank {
     int32_t priority;
+    struct gate *gate;
+    struct berth_list turns; /* levels with something to start, the next one first */
+    struct berth_list_node gate_node, open_node;
+};
+
+/* Jobs of one dispatcher, group and handler. */
+struct lane {
+    uint32_t index;
+    struct gate *gate;
+    struct group *group;
+    struct berth_list levels; /* one for each priority */
+    uint64_t job_count;       /* live jobs that name this lane */
+    uint64_t ready_count;
+    struct berth_list_node gate_node, group_node;
+};
+
+/* Ready jobs of one lane and priority, in order. */
+struct level {
+    struct lane *lane;
+    struct rank *rank;
     uint32_t head, tail;
+    struct berth_list_node lane_node;
+    struct berth_list_node
+        turn_node; /* in rank->turns: there are some, and the group has a place */
 };
 
 struct handler {
     struct berth_map_node by_name;
-    uint32_t lane_count;
+    uint64_t number;
+    uint32_t gate_count;
     uint32_t offer_count;             /* connected workers that have it */
     struct berth_list free;           /* offers of workers with room, least recently used first */
-    struct berth_list waiting;        /* lanes that found nobody, in order */
+    struct berth_list waiting;        /* gates that found nobody, in order */
     struct berth_list_node gain_node; /* in core->gained: free and waiting may both be non-empty */
     char name[BERTH_NAME_BYTES];
 };
@@ -83,7 +143,9 @@ struct attempt {
     uint32_t number;
     struct session *session;
     struct dispatcher *dispatcher; /* whose slot it holds; NULL: of none that exists */
+    struct group *group;           /* whose place it holds; NULL: of none that is known */
     int64_t started_us;
+    int64_t slot_ms; /* since when it holds them */
     struct berth_list_node session_node;
     struct berth_list_node grant_node, cancel_node; /* in the session's outbox */
 };
@@ -168,14 +230,19 @@ struct berth_core {
     uint64_t body_bytes;
     bool has_queued_cancels; /* jobs with JOB_CANCEL_STORED wait in a queue for the end of recovery
                               */
-    bool is_short;           /* a grant failed for want of memory: look at everybody again */
 
-    struct slab lanes;
+    struct slab gates, lanes;
+    struct index gates_by_key, lanes_by_key;
     struct berth_map dispatchers_by_name, dispatchers_by_id;
     uint32_t next_dispatcher_id;
     struct berth_map handlers;
-    struct berth_list runnable, gained;
-    uint64_t wait_counter;
+    uint64_t group_counter, handler_counter, wait_counter;
+    struct berth_list runnable; /* dispatchers to look at in this turn */
+    struct berth_list stalled;  /* there was no memory for a grant: in the next one */
+    struct berth_list handing;  /* dispatchers where somebody waits and something came back */
+    struct berth_list gained;   /* handlers with a new room */
+    struct berth_heap tokens;   /* dispatchers whose next token somebody waits for, by its time */
+    struct berth_heap_node **token_nodes;
 
     struct slab keys;
     struct index keys_by_hash;
@@ -215,6 +282,11 @@ struct berth_core {
     struct berth_arena arena; /* of the effects */
 };
 
+static inline struct gate *gate_at(const struct berth_core *core, uint32_t index)
+{
+    return *(struct gate **)slab_at(&core->gates, index);
+}
+
 static inline struct lane *lane_at(const struct berth_core *core, uint32_t index)
 {
     return *(struct lane **)slab_at(&core->lanes, index);
@@ -225,10 +297,17 @@ static inline struct lane *job_lane(const struct berth_core *core, const struct 
     return lane_at(core, job->lane);
 }
 
+/* Since when it is ready, in seconds of `now_ms`: not before the broker was there. */
+static inline int64_t job_ready_s(const struct berth_core *core, const struct job *job)
+{
+    int64_t started_s = core->started_ms / 1000;
+    return job->ready_s > started_s ? job->ready_s : started_s;
+}
+
 static inline struct dispatcher *job_dispatcher(const struct berth_core *core,
                                                 const struct job *job)
 {
-    return job_lane(core, job)->dispatcher;
+    return job_lane(core, job)->gate->dispatcher;
 }
 
 static inline bool slice_is_equal(struct berth_slice a, struct berth_slice b)

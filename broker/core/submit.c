@@ -256,14 +256,9 @@ static bool write_arrival(struct berth_core *core, const struct arrival *arrival
 /* In memory, with its lane. 0: no room. */
 static uint32_t make_job(struct berth_core *core, const struct arrival *arrival, uint64_t id)
 {
-    struct handler *handler = handler_get(core, arrival->handler);
-    if (!handler)
+    struct lane *lane = lane_get(core, arrival->dispatcher, arrival->handler, arrival->item->group);
+    if (!lane)
         return 0;
-    struct lane *lane = lane_get(core, arrival->dispatcher, handler);
-    if (!lane) {
-        handler_release(core, handler);
-        return 0;
-    }
     uint32_t index = job_new(core, id, lane, arrival->item->priority);
     if (!index)
         lane_release(core, lane);
@@ -301,6 +296,13 @@ static bool is_backoff_sound(const struct arrival *arrival, int64_t *ret_backoff
     return (!item->backoff_ms && !item->backoff_ms_max) || *ret_backoff_ms <= *ret_backoff_ms_max;
 }
 
+/* Those that wait for something, and those that will when they are stored. */
+static uint64_t queued_count(const struct dispatcher *dispatcher)
+{
+    const uint64_t *count = dispatcher->count;
+    return count[JOB_ARRIVING] + count[JOB_SCHEDULED] + count[JOB_READY] + count[JOB_RETRYING];
+}
+
 static struct berth_submitted_item take_in(struct berth_core *core, const struct arrival *arrival,
                                            struct pending *answer)
 {
@@ -315,6 +317,15 @@ static struct berth_submitted_item take_in(struct berth_core *core, const struct
         return refusal(
             BERTH_EFULL, "",
             say(answer, "the broker holds %u live jobs, as many as it may", core->jobs.count_max));
+    const struct dispatcher *dispatcher = arrival->dispatcher;
+    uint64_t queued = queued_count(dispatcher), queued_max = dispatcher_max_queued(dispatcher);
+    if (queued >= queued_max)
+        return refusal(BERTH_ELIMIT, "dispatcher",
+                       say(answer,
+                           "dispatcher %s has %llu jobs queued, as many as its max_queued of %llu "
+                           "allows",
+                           dispatcher->record.name, (unsigned long long)queued,
+                           (unsigned long long)queued_max));
     uint64_t id = core->next_job_id;
     if (!make_all(core, arrival, id))
         return refusal(BERTH_EFULL, "", "the broker has no memory for another job");
@@ -398,8 +409,7 @@ int submit_load(struct berth_core *core, const struct berth_job_record *record)
     struct dispatcher *dispatcher = dispatcher_find_id(core, record->dispatcher);
     if (!dispatcher || job_find(core, record->id))
         return BERTH_ESTORE;
-    struct handler *handler = handler_get(core, record->handler);
-    struct lane *lane = handler ? lane_get(core, dispatcher, handler) : NULL;
+    struct lane *lane = lane_get(core, dispatcher, record->handler, record->group);
     uint32_t index = lane ? job_new(core, record->id, lane, record->priority) : 0;
     if (!index)
         return -ENOMEM;

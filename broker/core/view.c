@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "dispatcher.h"
+#include "limit.h"
 #include "out.h"
 
 /* ---- jobs ---- */
@@ -52,19 +53,57 @@ static const char *reason_handler(struct berth_core *core, const struct handler 
     return out_text(core, "no connected worker offers handler '%s'", handler->name);
 }
 
+/* Somebody of its chain that was told to start nothing, or NULL. */
+static const struct dispatcher *paused_above(const struct dispatcher *dispatcher)
+{
+    while (dispatcher && !dispatcher_is_paused(dispatcher))
+        dispatcher = dispatcher->parent;
+    return dispatcher;
+}
+
+static const char *reason_group(struct berth_core *core, const struct group *group)
+{
+    return out_text(
+        core,
+        "the limit of group '%.*s' of %s is reached: %" PRIu64 " of %" PRIu64 " places in use",
+        (int)group->name.bytes, (const char *)group->name.data, group->dispatcher->record.name,
+        group->running, dispatcher_group_limit(group->dispatcher));
+}
+
+/* What the dispatcher lacks at which it waits; NULL: it came back, the next turn gives it away. */
+static const char *reason_lack(struct berth_core *core, const struct dispatcher *at)
+{
+    const char *name = at->record.name;
+    switch (limit_lack(core, at)) {
+    case LACK_PAUSE: return out_text(core, "dispatcher %s is paused", name);
+    case LACK_SLOT:
+        return out_text(core, "the limit of %s is reached: %" PRIu64 " of %" PRIu64 " slots in use",
+                        name, at->running, dispatcher_limit(core, at));
+    case LACK_TOKEN:
+        return out_text(core, "the rate of %s allows the next start in %" PRId64 " s", name,
+                        (limit_token_wait_ms(core, at) + 999) / 1000);
+    case LACK_NOTHING: return NULL;
+    }
+    BERTH_UNREACHABLE();
+}
+
+/* Where it hangs is what it waits for; a pause says more than that. */
 static const char *reason_ready(struct berth_core *core, const struct job *job)
 {
-    const struct dispatcher *dispatcher = job_dispatcher(core, job);
-    const char *name = dispatcher->record.name;
-    if (dispatcher_is_paused(dispatcher))
-        return out_text(core, "dispatcher %s is paused", name);
+    const struct lane *lane = job_lane(core, job);
+    const struct dispatcher *dispatcher = lane->gate->dispatcher;
+    const struct dispatcher *paused = paused_above(dispatcher);
+    if (paused)
+        return out_text(core, "dispatcher %s is paused", paused->record.name);
     if (core->unresolved)
         return reason_recovery(core);
-    uint64_t limit = dispatcher_limit(core, dispatcher);
-    if (dispatcher->running >= limit)
-        return out_text(core, "the limit of %s is reached: %" PRIu64 " of %" PRIu64 " slots in use",
-                        name, dispatcher->running, limit);
-    return reason_handler(core, job_lane(core, job)->handler);
+    if (lane->group->is_full)
+        return reason_group(core, lane->group);
+    bool waits_at_handler = berth_list_is_linked(&lane->gate->wait_node);
+    const char *lack = NULL;
+    if (dispatcher->waits_at && !waits_at_handler)
+        lack = reason_lack(core, dispatcher->waits_at);
+    return lack ? lack : reason_handler(core, lane->gate->handler);
 }
 
 static const char *reason_cancelling(struct berth_core *core, const struct job *job)
@@ -121,25 +160,40 @@ void view_job(struct berth_core *core, const struct berth_job_record *row,
 
 /* ---- dispatchers ---- */
 
-static int64_t oldest_ready_us(const struct berth_core *core, const struct dispatcher *dispatcher)
+static int64_t oldest_in_gate_s(const struct berth_core *core, const struct gate *gate)
 {
-    uint32_t oldest_s = UINT32_MAX;
-    BERTH_LIST_FOREACH (node, &dispatcher->lanes) {
-        const struct lane *lane = berth_container_of(node, struct lane, dispatcher_node);
-        for (uint32_t i = 0; i < lane->level_count; i++) {
-            uint32_t head = lane->levels[i].head;
-            if (head && job_at(&core->jobs, head)->ready_s < oldest_s)
-                oldest_s = job_at(&core->jobs, head)->ready_s;
+    int64_t oldest_s = INT64_MAX;
+    BERTH_LIST_FOREACH (node, &gate->lanes) {
+        const struct lane *lane = berth_container_of(node, struct lane, gate_node);
+        BERTH_LIST_FOREACH (at, &lane->levels) {
+            uint32_t head = berth_container_of(at, struct level, lane_node)->head;
+            int64_t ready_s = head ? job_ready_s(core, job_at(&core->jobs, head)) : INT64_MAX;
+            if (ready_s < oldest_s)
+                oldest_s = ready_s;
         }
     }
-    return oldest_s == UINT32_MAX ? 0 : (int64_t)oldest_s * 1000000;
+    return oldest_s;
+}
+
+static int64_t oldest_ready_us(const struct berth_core *core, const struct dispatcher *dispatcher)
+{
+    int64_t oldest_s = INT64_MAX;
+    BERTH_LIST_FOREACH (node, &dispatcher->gates) {
+        int64_t ready_s =
+            oldest_in_gate_s(core, berth_container_of(node, struct gate, dispatcher_node));
+        if (ready_s < oldest_s)
+            oldest_s = ready_s;
+    }
+    if (oldest_s == INT64_MAX)
+        return 0;
+    return (core->wall_us / 1000000 - (core->now_ms / 1000 - oldest_s)) * 1000000;
 }
 
 static void view_dispatcher(const struct berth_core *core, const struct dispatcher *dispatcher,
                             const struct berth_ev_read *counts,
                             struct berth_dispatcher_view *ret_view)
 {
-    uint64_t limit = dispatcher_limit(core, dispatcher);
+    uint64_t limit = dispatcher_effective_limit(core, dispatcher);
     const struct dispatcher *parent = dispatcher_find_id(core, dispatcher->record.parent);
     *ret_view = (struct berth_dispatcher_view){
         .record = dispatcher->record,

@@ -93,6 +93,43 @@ static void the_next_turn_is_due_with_the_first_of_leases_and_jobs(void **state)
 
 /* ---- replay ---- */
 
+static const char *const walk_names[] = { "default", "io", "a", "b", "c" };
+#define WALK_NAMES (sizeof walk_names / sizeof *walk_names)
+
+/* Limits of all kinds and any tree, some of which is refused. */
+static void change_settings(struct fixture *f, struct berth_rng *rng)
+{
+    const char *name = walk_names[berth_rng_below(rng, WALK_NAMES)];
+    uint32_t number = (uint32_t)berth_rng_below(rng, 5);
+    struct berth_ev_dispatcher_set event = { .has_limit = true,
+                                             .limit = { BERTH_LIMIT_NUMBER, number } };
+    switch (berth_rng_below(rng, 6)) {
+    case 0:
+        event.has_parent = true;
+        event.parent = text(number ? walk_names[berth_rng_below(rng, WALK_NAMES)] : "");
+        break;
+    case 1:
+        event.has_group_limit = true;
+        event.group_limit = number;
+        break;
+    case 2:
+        event.has_rate = event.has_burst = true;
+        event.rate_count = number;
+        event.rate_ms = number ? 1000 : 0;
+        event.burst = number;
+        break;
+    case 3:
+        event.has_weight = event.has_max_queued = true;
+        event.weight = 1 + number;
+        event.max_queued = number * 20;
+        break;
+    case 4: pause_dispatcher(f, name, number > 2); return;
+    default: break;
+    }
+    event.has_limit = !event.has_parent || berth_rng_chance(rng, 1, 2);
+    set(f, event, name);
+}
+
 /* A random walk over all events, much of it nonsense; the hash is over all that was said. */
 static uint64_t walk(struct fixture *f, uint64_t seed)
 {
@@ -115,8 +152,9 @@ static uint64_t walk(struct fixture *f, uint64_t seed)
         case 0:
         case 1:
         case 2:
-            submit(f, (struct submit){ .dispatcher = i % 2 ? "io" : "default",
+            submit(f, (struct submit){ .dispatcher = walk_names[berth_rng_below(&rng, WALK_NAMES)],
                                        .handler = i % 5 ? "mail" : "rare",
+                                       .group = i % 4 ? walk_names[i % 3] : NULL,
                                        .key = i % 7 ? NULL : "k",
                                        .priority = (int32_t)(i % 3),
                                        .delay_ms = i % 4 ? 0 : 300 });
@@ -153,7 +191,7 @@ static uint64_t walk(struct fixture *f, uint64_t seed)
             if (find_to(f, BERTH_DO_WELCOME, w->peer))
                 take_welcome(f, w);
             break;
-        default: set_limit(f, i % 2 ? "io" : "default", (uint32_t)berth_rng_below(&rng, 5)); break;
+        default: change_settings(f, &rng); break;
         }
         if (f->said_count > 500) {
             for (size_t j = 0; j < f->said_count; j++)
