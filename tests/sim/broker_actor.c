@@ -293,6 +293,10 @@ static void carry_out(struct sim *sim, const struct berth_effects *effects)
     for (size_t i = 0; i < effects->count; i++) {
         const struct berth_effect *effect = &effects->items[i];
         check_effect(sim, effect);
+        if (effect->type == BERTH_DO_ORDERS)
+            check_granted(sim, &effect->orders);
+        if (effect->type == BERTH_DO_JOBS)
+            check_shown(sim, &effect->jobs);
         if (effect->type == BERTH_DO_READ) {
             ask_store(sim, &effect->read);
             continue;
@@ -430,23 +434,36 @@ static int load_key(void *core, const struct berth_job_record *record)
  * grace.) */
 static void seed_dispatchers(struct sim *sim)
 {
-    static const uint32_t limits[SIM_DISPATCHERS] = { 3, 5, 1, 0 };
     for (unsigned i = 0; i < SIM_DISPATCHERS; i++) {
-        bool is_known = dispatcher_find(sim->broker.core, slice_of(sim_dispatchers[i])) != NULL;
-        if (is_known && (limits[i] || sim->broker.restarts > 1))
+        const struct sim_rule *rule = &sim_rules[i];
+        bool is_known = dispatcher_find(sim->broker.core, slice_of(rule->name)) != NULL;
+        if (is_known && (rule->limit || sim->broker.restarts > 1))
             continue;
         struct berth_event event = { .type = BERTH_EV_DISPATCHER_SET };
         event.dispatcher_set = (struct berth_ev_dispatcher_set){
-            .name = { sim_dispatchers[i], strlen(sim_dispatchers[i]) },
-            .has_limit = limits[i] > 0,
-            .limit = { .kind = BERTH_LIMIT_NUMBER, .value = limits[i] },
+            .name = slice_of(rule->name),
+            .has_limit = rule->limit > 0,
+            .limit = { .kind = BERTH_LIMIT_NUMBER, .value = rule->limit },
+            .has_parent = rule->parent >= 0,
+            .parent = slice_of(rule->parent >= 0 ? sim_rules[rule->parent].name : ""),
+            .has_weight = rule->weight > 0,
+            .weight = rule->weight,
+            .has_group_limit = true,
+            .group_limit = rule->group_limit,
+            .has_rate = true,
+            .rate_count = rule->rate_count,
+            .rate_ms = rule->rate_count ? 1000 : 0,
+            .has_burst = true,
+            .burst = rule->burst,
+            .has_max_queued = true,
+            .max_queued = rule->max_queued,
             .has_backoff_max = true,
             .backoff_ms_max = 5000,
             .has_grace = true,
             .grace_ms = 500,
         };
         step(sim, &event);
-        check_limit(sim, i, limits[i] ? limits[i] : 64);
+        check_limit(sim, i, rule->limit ? rule->limit : 64);
     }
 }
 
@@ -476,7 +493,8 @@ void broker_start(struct sim *sim)
                                            .body_bytes_budget = 1 << 20 };
     if (berth_store_load(broker->store, &visitor, &err) < 0)
         sim_fail(sim, "load: %s", err.message);
-    berth_core_start(broker->core, sim_ms(sim), sim_wall_us(sim));
+    if (berth_core_start(broker->core, sim_ms(sim), sim_wall_us(sim)) < 0)
+        sim_fail(sim, "what is on the disk cannot be");
     broker->is_up = true;
     broker->stalled_until_us = 0;
     berth_list_init(&broker->questions);

@@ -4,8 +4,8 @@
  *
  * 1. What was acknowledged is on the disk in the end, ended, and was told to end as it did.
  * (Promises 1 and 3.)
- * 2. No attempt starts while its dispatcher's limit is full of attempts that are alive.
- * (Promise 2.)
+ * 2. No attempt starts while the limit of its dispatcher, or of one above it, is full of attempts
+ * that are alive. (Promise 2; limits.c.)
  * 3. No attempt of a job starts while another one of it is alive, or has completed in a child that
  * lives, or after its end was told. (Promise 3.)
  * 4. A broker that is back in time loses no worker its lease. (Promise 4.)
@@ -15,6 +15,10 @@
  * uses up no attempt.)
  * 8. An attempt is started once, ever.
  * 9. Whatever is promised is on the disk when it is sent (promises.c).
+ * 10. No attempt starts while its group's limit is full of attempts that are alive. (limits.c)
+ * 11. In no stretch of time are there more starts than burst + rate x time, whatever crashes
+ * between them. (limits.c)
+ * 12. A job that waits says for one thing, and what it says of a limit is so. (limits.c)
  */
 #include <stdlib.h>
 #include <string.h>
@@ -86,32 +90,6 @@ void check_acknowledged(struct sim *sim, uint64_t id, uint64_t tag, uint64_t key
     BERTH_ASSERT(berth_map_insert_id(&sim->checkers.keys, &fresh->by_key, tag) == 0);
 }
 
-/* ---- limits ---- */
-
-void check_limit(struct sim *sim, unsigned dispatcher, uint32_t limit)
-{
-    struct checkers *checkers = &sim->checkers;
-    size_t *count = &checkers->limit_count[dispatcher];
-    if (*count == sizeof checkers->limits[0] / sizeof *checkers->limits[0])
-        sim_fail(sim, "too many changes of limits for one run");
-    checkers->limits[dispatcher][*count].from_us = sim->now_us;
-    checkers->limits[dispatcher][(*count)++].limit = limit;
-}
-
-/* The most that may have been in force at any time from then until now. */
-static uint32_t limit_since(const struct sim *sim, unsigned dispatcher, int64_t from_us)
-{
-    const struct checkers *checkers = &sim->checkers;
-    uint32_t most = 0;
-    for (size_t i = checkers->limit_count[dispatcher]; i-- > 0;) {
-        if (checkers->limits[dispatcher][i].limit > most)
-            most = checkers->limits[dispatcher][i].limit;
-        if (checkers->limits[dispatcher][i].from_us < from_us)
-            break;
-    }
-    return most;
-}
-
 /* ---- attempts ---- */
 
 static bool completed_and_lives(const struct sim *sim, const struct check_job *job)
@@ -139,13 +117,8 @@ void check_start(struct sim *sim, const struct run *run, int64_t granted_us)
     if (attempt->is_started)
         sim_fail(sim, "attempt %llx is started again", (unsigned long long)run->attempt);
     attempt->is_started = true;
-    uint32_t limit = limit_since(sim, run->dispatcher, granted_us);
-    if (checkers->alive[run->dispatcher] >= limit)
-        sim_fail(sim, "%s: job %llu is started beside %u alive, the limit is %u",
-                 sim_dispatchers[run->dispatcher], (unsigned long long)run->job,
-                 checkers->alive[run->dispatcher], limit);
+    check_limits_start(sim, run, granted_us);
     job->alive = run->attempt;
-    checkers->alive[run->dispatcher]++;
     checkers->starts++;
 }
 
@@ -154,7 +127,7 @@ void check_killed(struct sim *sim, const struct run *run)
     struct check_job *job = check_job_of(sim, run->job);
     BERTH_ASSERT(job->alive == run->attempt);
     job->alive = 0;
-    sim->checkers.alive[run->dispatcher]--;
+    check_limits_end(sim, run);
 }
 
 void check_finish(struct sim *sim, const struct run *run)

@@ -18,7 +18,8 @@ enum ask_type {
     ASK_LIST,
     ASK_STATUS,
     ASK_LIMIT,
-    ASK_PAUSE
+    ASK_PAUSE,
+    ASK_MOVE
 };
 
 /* A request: what it says, so that it can be said again. */
@@ -31,7 +32,7 @@ struct ask {
     unsigned dispatcher[BATCH_MAX], handler[BATCH_MAX];
     uint64_t tag[BATCH_MAX], key[BATCH_MAX]; /* key 0: none */
     int64_t delay_ms[BATCH_MAX];
-    uint32_t limit; /* PAUSE: 1 pauses */
+    uint32_t limit; /* PAUSE: 1 pauses. MOVE: 1 goes home */
 };
 
 static void feed(struct client *client, struct request_event *event);
@@ -47,7 +48,7 @@ static void say_submit(const struct ask *ask, uint64_t number, struct note *note
     struct berth_slice *handlers =
         berth_arena_alloc_array(&note->arena, SIM_HANDLERS, sizeof *handlers);
     for (unsigned i = 0; i < SIM_DISPATCHERS; i++)
-        dispatchers[i] = (struct berth_slice){ sim_dispatchers[i], strlen(sim_dispatchers[i]) };
+        dispatchers[i] = (struct berth_slice){ sim_rules[i].name, strlen(sim_rules[i].name) };
     for (unsigned i = 0; i < SIM_HANDLERS; i++)
         handlers[i] = (struct berth_slice){ sim_handlers[i], strlen(sim_handlers[i]) };
     for (size_t i = 0; i < ask->count; i++) {
@@ -55,6 +56,8 @@ static void say_submit(const struct ask *ask, uint64_t number, struct note *note
                                                .handler = ask->handler[i],
                                                .priority = (int32_t)(ask->tag[i] % 3) - 1,
                                                .delay_ms = ask->delay_ms[i] };
+        const char *group = sim_groups[sim_group_of(ask->tag[i])];
+        items[i].group = (struct berth_slice){ group, strlen(group) };
         items[i].body = (struct berth_slice){ note_copy(note, &ask->tag[i], sizeof ask->tag[i]),
                                               sizeof ask->tag[i] };
         if (ask->key[i])
@@ -85,8 +88,8 @@ static void say_ids(const struct ask *ask, uint64_t number, enum berth_event_typ
 
 static void say_change(const struct ask *ask, uint64_t number, struct note *note)
 {
-    struct berth_slice name = { sim_dispatchers[ask->dispatcher[0]],
-                                strlen(sim_dispatchers[ask->dispatcher[0]]) };
+    const char *dispatcher = sim_rules[ask->dispatcher[0]].name;
+    struct berth_slice name = { dispatcher, strlen(dispatcher) };
     if (ask->type == ASK_PAUSE) {
         note->broker.type = BERTH_EV_DISPATCHER_PAUSE;
         note->broker.dispatcher_pause =
@@ -97,6 +100,17 @@ static void say_change(const struct ask *ask, uint64_t number, struct note *note
         return;
     }
     note->broker.type = BERTH_EV_DISPATCHER_SET;
+    if (ask->type == ASK_MOVE) {
+        int home = sim_rules[SIM_MOVER].parent;
+        const char *parent = sim_rules[ask->limit ? home : sim_rules[home].parent].name;
+        note->broker.dispatcher_set =
+            (struct berth_ev_dispatcher_set){ .peer = ask->client->link.peer,
+                                              .request = number,
+                                              .name = name,
+                                              .has_parent = true,
+                                              .parent = { parent, strlen(parent) } };
+        return;
+    }
     note->broker.dispatcher_set = (struct berth_ev_dispatcher_set){
         .peer = ask->client->link.peer,
         .request = number,
@@ -128,7 +142,8 @@ static void say(const struct ask *ask, uint64_t number)
         note->broker.query = (struct berth_ev_query){ .peer = peer, .request = number };
         break;
     case ASK_LIMIT:
-    case ASK_PAUSE: say_change(ask, number, note); break;
+    case ASK_PAUSE:
+    case ASK_MOVE: say_change(ask, number, note); break;
     }
     link_send_up(&ask->client->link, note);
 }
@@ -189,12 +204,20 @@ static void ask_about(struct client *client, enum ask_type type, enum request_ki
 
 static void change(struct client *client, enum ask_type type, unsigned dispatcher, uint32_t limit);
 
+/* Those whose limits and pauses change: two for themselves, and the upper ones of the tree. */
+static const unsigned changed[] = { 0, 1, 4, 5 };
+#define CHANGED (sizeof changed / sizeof *changed)
+
 static void change_something(struct client *client)
 {
     static const uint32_t limits[] = { 0, 1, 2, 3, 5, 8 };
     struct sim *sim = client->sim;
+    if (sim_chance(sim, 20)) {
+        change(client, ASK_MOVE, SIM_MOVER, sim_chance(sim, 50));
+        return;
+    }
     enum ask_type type = sim_chance(sim, 30) ? ASK_PAUSE : ASK_LIMIT;
-    unsigned dispatcher = (unsigned)berth_rng_below(&sim->rng, 2);
+    unsigned dispatcher = changed[berth_rng_below(&sim->rng, CHANGED)];
     change(client, type, dispatcher,
            type == ASK_PAUSE ? sim_chance(sim, 50) : limits[berth_rng_below(&sim->rng, 6)]);
 }
@@ -227,8 +250,13 @@ static void change(struct client *client, enum ask_type type, unsigned dispatche
         uint32_t before = checkers->limits[dispatcher][checkers->limit_count[dispatcher] - 1].limit;
         check_limit(client->sim, dispatcher, limit > before ? limit : before);
     }
-    sim_note(client->sim, "%s of %s to %u asked for", type == ASK_LIMIT ? "limit" : "pause",
-             sim_dispatchers[dispatcher], limit);
+    if (type == ASK_MOVE)
+        check_move(client->sim, false);
+    sim_note(client->sim, "%s of %s to %u asked for",
+             type == ASK_LIMIT   ? "limit"
+             : type == ASK_PAUSE ? "pause"
+                                 : "move",
+             sim_rules[dispatcher].name, limit);
     client->is_admin_busy = true;
     add(client, ask, REQUEST_CANCEL, INT64_MAX);
 }
@@ -236,13 +264,13 @@ static void change(struct client *client, enum ask_type type, unsigned dispatche
 static void calm_down(struct sim *sim, void *arg)
 {
     struct client *client = arg;
-    if (client->calm_steps == 4)
+    if (client->calm_steps == 2 * CHANGED)
         return;
     sim_at(sim, sim->now_us + 100 * MS, calm_down, client);
     if (client->is_admin_busy)
         return;
     unsigned step = client->calm_steps++;
-    change(client, step % 2 ? ASK_LIMIT : ASK_PAUSE, step / 2, 4);
+    change(client, step % 2 ? ASK_LIMIT : ASK_PAUSE, changed[step / 2], 4);
 }
 
 /* Limits may stand at 0 and pauses last: neither may hold the end up for ever. */
@@ -264,7 +292,9 @@ static void take_submitted(struct client *client, const struct ask *ask,
     for (size_t i = 0; i < ask->count; i++) {
         const struct berth_submitted_item *item = &submitted->items[i];
         if (!item->id) {
-            if (item->refusal.code != BERTH_EFULL)
+            bool is_queue_full =
+                item->refusal.code == BERTH_ELIMIT && sim_rules[ask->dispatcher[i]].max_queued;
+            if (item->refusal.code != BERTH_EFULL && !is_queue_full)
                 sim_fail(sim, "a submit was refused with %s", berth_error_name(item->refusal.code));
             continue;
         }
@@ -324,7 +354,9 @@ static bool take(struct client *client, struct ask *ask, const struct berth_effe
     case BERTH_DO_DISPATCHERS:
         if (ask->type == ASK_LIMIT)
             check_limit(client->sim, ask->dispatcher[0], ask->limit);
-        if (ask->type == ASK_LIMIT || ask->type == ASK_PAUSE) {
+        if (ask->type == ASK_MOVE && ask->limit)
+            check_move(client->sim, true);
+        if (ask->type == ASK_LIMIT || ask->type == ASK_PAUSE || ask->type == ASK_MOVE) {
             sim_note(client->sim, "changed");
             client->is_admin_busy = false;
         }

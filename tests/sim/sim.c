@@ -13,7 +13,19 @@
 #define CALM_US_MAX (40 * 60 * SECOND) /* for all to end when nothing goes wrong any more */
 #define TRACE_SHOWN 40                 /* of the lines of a run that failed */
 
-const char *const sim_dispatchers[SIM_DISPATCHERS] = { "newsletter", "auth", "mutex", "default" };
+/* Four that are independent, and a tree two deep: all > eu > mail and push, all > slow. */
+const struct sim_rule sim_rules[SIM_DISPATCHERS] = {
+    { .name = "newsletter", .limit = 3, .parent = -1, .group_limit = 2 },
+    { .name = "auth", .limit = 5, .parent = -1 },
+    { .name = "mutex", .limit = 1, .parent = -1 },
+    { .name = "default", .parent = -1 },
+    { .name = "all", .limit = 6, .parent = -1 },
+    { .name = "eu", .limit = 4, .parent = 4, .weight = 2 },
+    { .name = "mail", .limit = 3, .parent = 5, .weight = 3, .group_limit = 1 },
+    { .name = "push", .limit = 3, .parent = 5 },
+    { .name = "slow", .limit = 4, .parent = 4, .rate_count = 3, .burst = 2, .max_queued = 6 },
+};
+const char *const sim_groups[SIM_GROUPS] = { "", "acme", "bolt", "core" };
 const char *const sim_handlers[SIM_HANDLERS] = { "mail", "exec", "rare" };
 
 struct sim_stats sim_total;
@@ -86,10 +98,15 @@ void sim_fail(struct sim *sim, const char *format, ...)
 unsigned sim_dispatcher_index(struct sim *sim, struct berth_slice name)
 {
     for (unsigned i = 0; i < SIM_DISPATCHERS; i++)
-        if (strlen(sim_dispatchers[i]) == name.bytes &&
-            memcmp(sim_dispatchers[i], name.data, name.bytes) == 0)
+        if (strlen(sim_rules[i].name) == name.bytes &&
+            memcmp(sim_rules[i].name, name.data, name.bytes) == 0)
             return i;
     sim_fail(sim, "a dispatcher nobody made: %.*s", (int)name.bytes, (const char *)name.data);
+}
+
+unsigned sim_group_of(uint64_t tag)
+{
+    return (unsigned)(tag / 3 % SIM_GROUPS);
 }
 
 static bool step_one(struct sim *sim)
@@ -176,6 +193,7 @@ static void run_to_the_end(struct sim *sim)
         if (sim->steps > (uint64_t)sim->opts.ticks)
             sim_fail(sim, "too many events: somebody talks in circles");
     }
+    check_rates(sim);
     check_disk(sim);
 }
 

@@ -23,7 +23,9 @@
 #include "client/core/request.h"
 #include "worker/core/agent.h"
 
-#define SIM_DISPATCHERS  4
+#define SIM_DISPATCHERS  9
+#define SIM_GROUPS       4 /* jobs without one are the first of them */
+#define SIM_MOVER        7 /* the dispatcher that is moved between its parent and that one's */
 #define SIM_HANDLERS     3
 #define SIM_WORKERS_MAX  6
 #define SIM_CLIENTS_MAX  4
@@ -33,6 +35,16 @@
 #define SECOND           INT64_C(1000000)
 
 struct sim;
+
+/* How a dispatcher is made. */
+struct sim_rule {
+    const char *name;
+    uint32_t limit; /* 0: left as it is built in */
+    int parent;     /* index; -1: none */
+    uint32_t weight, group_limit;
+    uint32_t rate_count, burst; /* starts in each second */
+    uint32_t max_queued;
+};
 
 typedef void (*sim_fn)(struct sim *sim, void *arg);
 
@@ -154,6 +166,7 @@ struct run {
     struct worker *worker;
     uint64_t attempt, job;
     unsigned dispatcher; /* index */
+    unsigned group;      /* index; 0: none */
     unsigned life;       /* of the child */
     bool is_cancelled;
     bool ignores_cancel;
@@ -246,6 +259,7 @@ struct check_key {
 struct check_attempt {
     struct berth_map_node by_id;
     uint64_t job; /* as it was granted */
+    int64_t granted_ms;
     bool is_started, is_end_stored;
 };
 
@@ -269,7 +283,11 @@ struct checkers {
         uint32_t limit;
     } limits[SIM_DISPATCHERS][512];
     size_t limit_count[SIM_DISPATCHERS];
-    unsigned alive[SIM_DISPATCHERS];
+    unsigned alive[SIM_DISPATCHERS]; /* of its own jobs */
+    int64_t moved_in_us; /* since then SIM_MOVER stands where it was made; INT64_MAX: perhaps not */
+    unsigned alive_in_group[SIM_DISPATCHERS][SIM_GROUPS];
+    int64_t granted_ms[SIM_DISPATCHERS][4096]; /* of what started, where there is a rate */
+    size_t granted_count[SIM_DISPATCHERS];
     uint64_t starts, acknowledged, cancelled;
     struct outage outages[128]; /* the newest */
     size_t outage_count;
@@ -280,8 +298,15 @@ struct check_job *check_job_of(struct sim *sim, uint64_t id); /* made when first
 struct check_attempt *check_attempt_of(struct sim *sim, uint64_t id);
 void check_init(struct sim *sim);
 void check_fini(struct sim *sim);
-/* From now on this much may be in force. */
+/* limits.c: from now on this much may be in force; an attempt begins, or is over; orders leave;
+ * jobs are shown; the end. */
 void check_limit(struct sim *sim, unsigned dispatcher, uint32_t limit);
+void check_move(struct sim *sim, bool is_home); /* SIM_MOVER is known to be where it was made */
+void check_limits_start(struct sim *sim, const struct run *run, int64_t granted_us);
+void check_limits_end(struct sim *sim, const struct run *run);
+void check_granted(struct sim *sim, const struct berth_do_orders *orders);
+void check_shown(struct sim *sim, const struct berth_do_jobs *jobs);
+void check_rates(struct sim *sim);
 /* A submit was answered. `key`: of the user's, with its dispatcher; 0: none. `tag` is in the body:
  * what was submitted. */
 void check_acknowledged(struct sim *sim, uint64_t job, uint64_t tag, uint64_t key);
@@ -333,7 +358,10 @@ static inline int64_t sim_wall_us(const struct sim *sim)
 {
     return sim->now_us + INT64_C(1700000000000000) + sim->wall_skew_us;
 }
-extern const char *const sim_dispatchers[SIM_DISPATCHERS];
+extern const struct sim_rule sim_rules[SIM_DISPATCHERS];
+extern const char *const sim_groups[SIM_GROUPS];
+/* What a job belongs to follows from what is in its body, so that whoever sees it knows. */
+unsigned sim_group_of(uint64_t tag);
 extern const char *const sim_handlers[SIM_HANDLERS];
 unsigned sim_dispatcher_index(struct sim *sim, struct berth_slice name);
 /* Over all runs of the process. */

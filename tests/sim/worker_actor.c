@@ -93,6 +93,15 @@ static void release(struct sim *sim, void *arg)
     feed(worker, &event);
 }
 
+static unsigned group_of(struct sim *sim, struct berth_slice body)
+{
+    uint64_t tag;
+    if (body.bytes != sizeof tag)
+        sim_fail(sim, "a job of %zu bytes is granted, and nobody submitted one", body.bytes);
+    memcpy(&tag, body.data, sizeof tag);
+    return sim_group_of(tag);
+}
+
 static void start_run(struct worker *worker, const struct agent_grant *grant, int64_t granted_us)
 {
     struct sim *sim = worker->sim;
@@ -106,6 +115,7 @@ static void start_run(struct worker *worker, const struct agent_grant *grant, in
     run->attempt = grant->attempt;
     run->job = grant->job;
     run->dispatcher = sim_dispatcher_index(sim, grant->dispatcher);
+    run->group = group_of(sim, grant->body);
     run->life = worker->life;
     run->started_us = sim->now_us;
     if (berth_map_insert_id(&worker->runs, &run->by_attempt, run->attempt) < 0)
@@ -113,7 +123,7 @@ static void start_run(struct worker *worker, const struct agent_grant *grant, in
                  (unsigned long long)run->attempt);
     sim_note(sim, "worker %u starts job %llu as %llx (%s, number %u)", worker->index,
              (unsigned long long)run->job, (unsigned long long)run->attempt,
-             sim_dispatchers[run->dispatcher], grant->number);
+             sim_rules[run->dispatcher].name, grant->number);
     check_start(sim, run, granted_us);
     draw_end(sim, run);
     appoint(worker, run->ends_us, end_run, worker->life, run->attempt);
