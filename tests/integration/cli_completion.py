@@ -52,12 +52,16 @@ class Shell:
         self.said = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            # What is typed while the shell does not look is left to it: ^R would be the terminal's own.
+            mode = termios.tcgetattr(0)
+            mode[3] &= ~(termios.ICANON | termios.IEXTEN | termios.ISIG | termios.ECHO)
+            termios.tcsetattr(0, termios.TCSANOW, mode)
             os.execvpe(argv[0], argv, env)
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
         for line in setup:
             self.send(line + "\n")
-        self.send("echo 're'ady\n")
-        self.await_text(rb"\nready\r")
+        self.send("PS1='re''ady> '\n")
+        self.await_text(rb"ready> ")
 
     def send(self, text):
         os.write(self.fd, text.encode())
@@ -129,6 +133,9 @@ def try_all(name, shell, folder):
     for typed, wanted in CASES:
         typed, wanted = typed.replace("FOLDER", folder), wanted.replace("FOLDER", folder)
         found = shell.complete(typed)
+        until = time.monotonic() + PATIENCE_S
+        while found == typed != wanted and "newsl" in typed and time.monotonic() < until:
+            found = shell.complete(typed)  # the broker is given half a second, which a busy machine may take
         if found != wanted:
             wrong += 1
             print(f"{name}: '{typed}' became '{found}', not '{wanted}'")

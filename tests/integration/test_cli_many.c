@@ -192,7 +192,7 @@ static void the_wait_for_many_ends_as_the_worst_of_them(void **state)
 
     assert_prints(cluster, 0, NULL, "8\n9\n",
                   WORDS("submit", "--array", "1-2", "-d", "still", "--", "date"));
-    run(cluster, &process, 124, NULL, WORDS("wait", "1", "8", "9", "--timeout", "300ms"));
+    run(cluster, &process, 124, NULL, WORDS("wait", "1", "8", "9", "--timeout", "3s"));
     assert_string_equal(process_out(&process), "1 completed\n");
     assert_in_text(process_err(&process), "1 of 3 jobs have ended");
     process_fini(&process);
