@@ -51,6 +51,7 @@ int cron_parse(const char *what, struct berth_slice text, struct cron *ret_cron,
                struct berth_error *err);
 
 /* The first instant after `after_us` (microseconds since 1970 UTC), always at a whole second;
- * CRON_NEVER if there is none within the years 1 to 9999. Some days' worth of the zone's
- * transitions are looked at, with rule 2 those until the instant as well. */
+ * CRON_NEVER if there is none within the years 1 to 9999 (by rule 2 that can be so in one zone and
+ * not in another). Some days' worth of the zone's transitions are looked at, with rule 2 those
+ * until the instant as well. */
 int64_t cron_next(const struct cron *cron, const struct zone *zone, int64_t after_us);

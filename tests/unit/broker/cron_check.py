@@ -19,7 +19,7 @@ import zoneinfo
 UTC = datetime.timezone.utc
 EPOCH = datetime.datetime(1970, 1, 1)
 DAY = datetime.timedelta(days=1)
-WEEKS_S = 14 * 86400
+WEEKS_S = 28 * 86400
 CLOCK_JUMP_MAX = datetime.timedelta(hours=25)  # over the date line and back
 DAYS_LOOKED_AT = 2 * 366  # behind it the next instant is not compared
 YEARS = range(1880, 2101)
@@ -149,7 +149,7 @@ def next_instant(zone, fields, after_us):
 
 @functools.lru_cache(maxsize=None)
 def changes(name):
-    """The ends of those two weeks that end with another offset than they began with."""
+    """The ends of those four weeks that end with another offset than they began with."""
     zone, found = zoneinfo.ZoneInfo(name), []
     begin = seconds_of(datetime.datetime(YEARS[0], 1, 1))
     end = seconds_of(datetime.datetime(YEARS[-1], 1, 1))
@@ -183,7 +183,7 @@ def say(us):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("answers")
-    parser.add_argument("--count", type=int, default=30, help="questions for each zone")
+    parser.add_argument("--count", type=int, default=20, help="questions for each zone")
     parser.add_argument("--seed", type=int, default=11)
     args = parser.parse_args()
     rng = random.Random(args.seed)

@@ -525,6 +525,18 @@ static void a_rare_wildcard_is_found_over_many_changes(void **state)
                     "2128-02-28 23:01");
 }
 
+/* Two o'clock on the last Sunday of March, which is the day on which it is left out. */
+static void what_is_always_left_out_never_comes_by_real_time(void **state)
+{
+    (void)state;
+    struct zone berlin = rule(BERLIN);
+    struct cron real_time = cron("* 2 29 3 */7"), fixed = cron("0 2 29 3 */7");
+    int64_t after_us = utc_us("2027-01-01 00:00");
+
+    assert_true(cron_next(&real_time, &berlin, after_us) == CRON_NEVER);
+    assert_true(cron_next(&fixed, &berlin, after_us) == utc_us("2037-03-29 01:00"));
+}
+
 /* ---- work ---- */
 
 static unsigned count_until(const char *text, const struct zone *zone, const char *begin,
@@ -632,6 +644,7 @@ int main(void)
         cmocka_unit_test(a_wildcard_follows_real_time_over_a_gap),
         cmocka_unit_test(a_wildcard_follows_real_time_through_an_hour_that_comes_twice),
         cmocka_unit_test(a_rare_wildcard_is_found_over_many_changes),
+        cmocka_unit_test(what_is_always_left_out_never_comes_by_real_time),
         cmocka_unit_test(a_day_of_minutes_is_1440_instants_and_few_looks_at_the_zone),
         cmocka_unit_test(ten_years_of_days_are_3653_instants_and_few_looks_at_the_zone),
         cmocka_unit_test(a_wildcard_looks_at_each_change_once),
