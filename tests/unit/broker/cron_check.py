@@ -5,7 +5,7 @@ docs/adr/0011-recurring-jobs.md: Python's zoneinfo and a walk over wall-clock ti
 
     cron_check.py CRON_ANSWERS [--count N] [--seed S]
 
-Draws zones, expressions and instants, half of them close to a change of the zone's clock, and asks both.
+Draws expressions and instants, two thirds of them close to a change of the zone's clock, and asks both.
 """
 import argparse
 import bisect
@@ -61,15 +61,18 @@ def draw_field(rng, low, high, star):
     return ",".join(items), values, False
 
 
-def draw_expression(rng):
+def draw_expression(rng, close_to):
+    """`close_to`: hours of the clock that are to be met more often than others."""
     minute = draw_field(rng, 0, 59, 0.3)
     hour = draw_field(rng, 0, 23, 0.35)
-    if rng.random() < 0.4:  # the hours at which clocks are changed
-        values = set(rng.sample((0, 1, 2, 3, 23), 2))
+    star = 0.8
+    if close_to and rng.random() < 0.7:
+        values = set(rng.sample(close_to, rng.randint(1, len(close_to))))
         hour = (",".join(map(str, sorted(values))), values, False)
-    day = draw_field(rng, 1, 31, 0.8)
-    month = draw_field(rng, 1, 12, 0.8)
-    weekday = draw_field(rng, 0, 7, 0.75)
+        star = 0.95
+    day = draw_field(rng, 1, 31, star)
+    month = draw_field(rng, 1, 12, star)
+    weekday = draw_field(rng, 0, 7, star)
     fields = [minute, hour, day, month, weekday]
     return " ".join(field[0] for field in fields), fields
 
@@ -163,17 +166,19 @@ def changes(name):
 
 
 def draw_instant(rng, name):
+    """An instant, and the hours of the clock around it if it lies close to a change."""
     close_to = changes(name)
-    if close_to and rng.random() < 0.5:
+    if close_to and rng.random() < 0.7:
         end = rng.choice(close_to)
         zone = zoneinfo.ZoneInfo(name)
         after = shown(zone, end)[1]
         weeks = range(end - WEEKS_S, end)
         at = weeks[0] + bisect.bisect_left(weeks, True, key=lambda s: shown(zone, s)[1] == after)
-        return (at + rng.randint(-7200, 7200)) * 1000000 + rng.choice((0, 0, 1, 999999))
+        hours = sorted({shown(zone, at + s)[0].hour for s in (-3600, -1, 0, 3600)})
+        return (at + rng.randint(-7200, 7200)) * 1000000 + rng.choice((0, 0, 1, 999999)), hours
     begin = seconds_of(datetime.datetime(YEARS[0], 1, 1))
     end = seconds_of(datetime.datetime(YEARS[-1], 1, 1))
-    return rng.randint(begin * 1000000, end * 1000000)
+    return rng.randint(begin * 1000000, end * 1000000), []
 
 
 def say(us):
@@ -190,8 +195,9 @@ def main():
     cases = []
     for name in ZONES:
         for _ in range(args.count):
-            text, fields = draw_expression(rng)
-            cases.append((name, draw_instant(rng, name), text, fields))
+            after, close_to = draw_instant(rng, name)
+            text, fields = draw_expression(rng, close_to)
+            cases.append((name, after, text, fields))
     lines = "".join(f"{name}\t{after}\t{text}\n" for name, after, text, _ in cases)
     result = subprocess.run([args.answers], input=lines, capture_output=True, text=True, check=True)
     answers = result.stdout.splitlines()
