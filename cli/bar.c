@@ -91,6 +91,15 @@ static void *draw_until_over(void *arg)
     return NULL;
 }
 
+/* An interrupt is for the thread that draws, so that nothing is drawn behind what it writes. */
+static void mask_interrupt(int how)
+{
+    sigset_t interrupt;
+    (void)sigemptyset(&interrupt);
+    (void)sigaddset(&interrupt, SIGINT);
+    (void)pthread_sigmask(how, &interrupt, NULL);
+}
+
 static bool is_wanted(void)
 {
     const char *term = getenv("TERM");
@@ -125,10 +134,12 @@ struct bar *bar_start(size_t total)
     bar->shares_terminal = isatty(STDOUT_FILENO);
     bar->has_colour = wants_colour();
     bar->has_news = true;
-    if (pthread_create(&bar->thread, NULL, draw_until_over, bar) == 0)
-        return bar;
-    bar_free(bar);
-    return NULL;
+    if (pthread_create(&bar->thread, NULL, draw_until_over, bar) != 0) {
+        bar_free(bar);
+        return NULL;
+    }
+    mask_interrupt(SIG_BLOCK);
+    return bar;
 }
 
 void bar_end(struct bar *bar)
@@ -140,6 +151,7 @@ void bar_end(struct bar *bar)
     (void)pthread_cond_signal(&bar->over);
     (void)pthread_mutex_unlock(&bar->lock);
     (void)pthread_join(bar->thread, NULL);
+    mask_interrupt(SIG_UNBLOCK);
     draw(bar, berth_clock_monotonic_ms());
     (void)fputc('\n', stderr);
     is_standing = 0;

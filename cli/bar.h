@@ -5,7 +5,8 @@
  *    remaining time goes on, while nothing happens.
  * 2. Lines of data for stdout are written between bar_lift() and bar_lower(): nothing is ever
  *    written into the bar.
- * 3. Without a terminal, with TERM unset or "dumb", or without memory there is none: then it is
+ * 3. While there is one, an interrupt (SIGINT) goes to that thread.
+ * 4. Without a terminal, with TERM unset or "dumb", or without memory there is none: then it is
  *    NULL, which all functions take. NO_COLOR, not empty, takes the colour away.
  */
 #pragma once
