@@ -198,7 +198,7 @@ static int read_item(struct parsing *parsing)
     struct berth_slice item = parsing->item;
     size_t slash = find(item, 0, '/');
     struct berth_slice range = part(item, 0, slash);
-    unsigned first, last, step = 1;
+    unsigned first = 0, last = 0, step = 1;
     int rc = read_range(parsing, range, &first, &last);
     if (rc == 0 && slash < item.bytes)
         rc = read_step(parsing, range, part(item, slash + 1, item.bytes), &step);
