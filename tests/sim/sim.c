@@ -23,7 +23,7 @@ const struct sim_rule sim_rules[SIM_DISPATCHERS] = {
     { .name = "eu", .limit = 4, .parent = 4, .weight = 2 },
     { .name = "mail", .limit = 3, .parent = 5, .weight = 3, .group_limit = 1 },
     { .name = "push", .limit = 3, .parent = 5 },
-    { .name = "slow", .limit = 4, .parent = 4, .rate_count = 3, .burst = 2, .max_queued = 6 },
+    { .name = "slow", .limit = 4, .parent = 4, .rate_count = 1, .burst = 4, .max_queued = 6 },
 };
 const char *const sim_groups[SIM_GROUPS] = { "", "acme", "bolt", "core" };
 const char *const sim_handlers[SIM_HANDLERS] = { "mail", "exec", "rare" };
