@@ -153,7 +153,7 @@ static int read_range(struct parsing *parsing, struct berth_slice text, unsigned
         return 0;
     }
     size_t dash = find(text, 0, '-');
-    unsigned first, last;
+    unsigned first = 0, last;
     int rc = read_value(parsing, part(text, 0, dash), &first);
     if (rc < 0)
         return rc;

@@ -31,7 +31,7 @@ static int keep(struct kept *kept, const char *name, struct berth_error *err)
         return rc;
     zone_file_fini(&kept->file);
     kept->file = file;
-    (void)snprintf(kept->name, sizeof kept->name, "%s", name);
+    memcpy(kept->name, name, strlen(name) + 1); /* the name of a zone, so it has room */
     return 0;
 }
 
