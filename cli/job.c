@@ -89,6 +89,21 @@ static void options_json(struct json *json, const struct berth_job *job)
     after_json(json, job);
 }
 
+static void progress_json(struct json *json, const struct berth_job *job)
+{
+    if (!job->has_progress) {
+        json_null(json, "progress");
+        return;
+    }
+    json_object_begin(json, "progress");
+    json_u64(json, "done", job->progress_done);
+    if (job->progress_total > 0)
+        json_u64(json, "total", job->progress_total);
+    else
+        json_null(json, "total");
+    json_object_end(json);
+}
+
 void cli_job_json(struct json *json, const struct berth_job *job)
 {
     json_u64(json, "id", job->id.v);
@@ -111,6 +126,7 @@ void cli_job_json(struct json *json, const struct berth_job *job)
     json_time(json, "started_at", job->started_unix_us);
     json_time(json, "finished_at", job->finished_unix_us);
     json_text_or_null(json, "worker", job->worker);
+    progress_json(json, job);
     result_json(json, job);
     error_json(json, job);
     context_json(json, job);
@@ -182,6 +198,17 @@ static void print_output(const char *name, struct berth_slice text, bool is_trun
         (void)putchar('\n');
 }
 
+static void print_progress(const struct berth_job *job)
+{
+    if (!job->has_progress)
+        return;
+    (void)printf("%-12s%" PRIu64, "progress", job->progress_done);
+    if (job->progress_total > 0)
+        (void)printf(" of %" PRIu64 " (%.0f %%)", job->progress_total,
+                     100.0 * (double)job->progress_done / (double)job->progress_total);
+    (void)putchar('\n');
+}
+
 void cli_job_print(const struct berth_job *job)
 {
     (void)printf("%-12s%" PRIu64 "\n", "job", job->id.v);
@@ -209,6 +236,7 @@ void cli_job_print(const struct berth_job *job)
     print_time("started", job->started_unix_us);
     print_time("finished", job->finished_unix_us);
     print_line("worker", job->worker);
+    print_progress(job);
     for (size_t i = 0; i < job->context_count; i++)
         print_line(job->context[i].key, job->context[i].value);
     if (job->has_exit_code)

@@ -48,6 +48,7 @@ static const struct berth_command *const commands[] = {
     &cmd_ls,
     &cmd_show,
     &cmd_wait,
+    &cmd_logs,
     &cmd_cancel,
     &cmd_dispatcher_ls,
     &cmd_dispatcher_show,
@@ -61,10 +62,10 @@ static const struct berth_command *const commands[] = {
 
 /* Known by name, so that nobody takes them for a typing error. */
 static const char *const later[] = {
-    "logs",          "retry",       "discard",       "explain",        "dispatcher purge",
-    "dispatcher rm", "schedule ls", "schedule set",  "schedule pause", "schedule rm",
-    "worker drain",  "worker gone", "key new",       "key ls",         "key revoke",
-    "top",           "trace",       "broker backup", "broker check",
+    "retry",       "discard",       "explain",        "dispatcher purge", "dispatcher rm",
+    "schedule ls", "schedule set",  "schedule pause", "schedule rm",      "worker drain",
+    "worker gone", "key new",       "key ls",         "key revoke",       "top",
+    "trace",       "broker backup", "broker check",
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))

@@ -102,6 +102,9 @@ int berth_call_run(struct berth_client *client, struct berth_call *call, int64_t
 #define BERTH_WHO_BYTES 65 /* with its NUL */
 void berth_who(char who[static BERTH_WHO_BYTES]);
 
+/* BERTH_EVALUE: no job can have it. */
+int berth_job_id_check(berth_job_id id, struct berth_error *err);
+
 /* Now + timeout_ms, saturating. */
 int64_t berth_deadline_ms(int64_t timeout_ms);
 

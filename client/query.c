@@ -28,7 +28,7 @@ struct wait {
     void *arg;
 };
 
-static int check_id(berth_job_id id, struct berth_error *err)
+int berth_job_id_check(berth_job_id id, struct berth_error *err)
 {
     if (id.v == 0 || id.v > JOB_ID_MAX)
         return berth_fail(err, BERTH_EVALUE, "job %" PRIu64 " is not within 1 and %" PRIu64, id.v,
@@ -95,7 +95,7 @@ int berth_job_get(struct berth_client *client, berth_job_id id, struct berth_job
                   int64_t timeout_ms, struct berth_error *err)
 {
     int64_t deadline_ms = berth_deadline_ms(timeout_ms);
-    int rc = check_id(id, err);
+    int rc = berth_job_id_check(id, err);
     return rc < 0 ? rc : job_get(client, id, ret_job, deadline_ms, err);
 }
 
@@ -122,7 +122,7 @@ static int sort_ids(const berth_job_id *ids, size_t count, berth_job_id **ret_id
     if (!sorted)
         return berth_fail(err, -ENOMEM, "wait for %zu jobs", count);
     for (size_t i = 0; i < count; i++) {
-        int rc = check_id(ids[i], err);
+        int rc = berth_job_id_check(ids[i], err);
         if (rc < 0)
             return rc;
         sorted[i] = ids[i];
@@ -269,7 +269,7 @@ int berth_job_wait(struct berth_client *client, berth_job_id id, struct berth_jo
                    int64_t timeout_ms, struct berth_error *err)
 {
     int64_t deadline_ms = berth_deadline_ms(timeout_ms);
-    int rc = check_id(id, err);
+    int rc = berth_job_id_check(id, err);
     if (rc < 0)
         return rc;
     bool is_said = false;
@@ -289,7 +289,7 @@ int berth_job_cancel(struct berth_client *client, berth_job_id id, int64_t timeo
                      struct berth_error *err)
 {
     int64_t deadline_ms = berth_deadline_ms(timeout_ms);
-    int rc = check_id(id, err);
+    int rc = berth_job_id_check(id, err);
     if (rc < 0)
         return rc;
     struct berth_call call = { .kind = REQUEST_CANCEL, .pack = pack_cancel, .args = &id };
@@ -326,7 +326,7 @@ static int check_filter(const struct berth_job_filter *filter, struct berth_erro
     for (size_t i = 0; i < sizeof filter->reserved / sizeof filter->reserved[0]; i++)
         if (filter->reserved[i] != 0)
             return berth_fail(err, BERTH_EVALUE, "reserved members of a filter must be zero");
-    return filter->after.v == 0 ? 0 : check_id(filter->after, err);
+    return filter->after.v == 0 ? 0 : berth_job_id_check(filter->after, err);
 }
 
 int berth_job_list(struct berth_client *client, const struct berth_job_filter *filter,

@@ -334,6 +334,23 @@ int berth_pack_get(uint64_t number, berth_job_id id, struct berth_buf *frame)
     return berth_wire_pack(&envelope, frame);
 }
 
+int berth_pack_output(uint64_t number, const struct berth_output_place *place,
+                      struct berth_buf *frame)
+{
+    Berth__V1__JobOutputGet get = BERTH__V1__JOB_OUTPUT_GET__INIT;
+    get.has_id = get.has_attempt = get.has_out_from = get.has_err_from = 1;
+    get.id = place->id.v;
+    get.attempt = place->attempt;
+    get.out_from = place->out_from;
+    get.err_from = place->err_from;
+
+    Berth__V1__Envelope envelope;
+    berth_wire_init(&envelope, number);
+    envelope.message_case = BERTH__V1__ENVELOPE__MESSAGE_JOB_OUTPUT_GET;
+    envelope.job_output_get = &get;
+    return berth_wire_pack(&envelope, frame);
+}
+
 int berth_pack_list(uint64_t number, const struct berth_job_filter *filter, struct berth_buf *frame)
 {
     Berth__V1__JobList list = BERTH__V1__JOB_LIST__INIT;

@@ -25,6 +25,7 @@ enum berth_answer_type {
     BERTH_ANSWER_WAITED,
     BERTH_ANSWER_CANCELLED,
     BERTH_ANSWER_JOBS,
+    BERTH_ANSWER_OUTPUT,
     BERTH_ANSWER_DISPATCHERS,
     BERTH_ANSWER_WORKERS,
     BERTH_ANSWER_STATUS,
@@ -72,6 +73,13 @@ struct berth_answer {
             berth_job_id next; /* `after` of the next page; 0: this was the last */
         } jobs;
         struct {
+            enum berth_state state;
+            uint32_t attempt; /* begun; what follows is of this one */
+            bool is_over;     /* it has ended, and its result says more */
+            uint64_t out_from, err_from;
+            struct berth_slice out, err;
+        } output;
+        struct {
             const struct berth_dispatcher *items;
             size_t count;
         } dispatchers;
@@ -116,6 +124,14 @@ int berth_pack_wait(uint64_t number, const berth_job_id *ids, size_t count,
                     struct berth_buf *frame);
 int berth_pack_cancel(uint64_t number, berth_job_id id, struct berth_buf *frame);
 int berth_pack_get(uint64_t number, berth_job_id id, struct berth_buf *frame);
+/* What is known already of the output of a job. */
+struct berth_output_place {
+    berth_job_id id;
+    uint32_t attempt;
+    uint64_t out_from, err_from;
+};
+int berth_pack_output(uint64_t number, const struct berth_output_place *place,
+                      struct berth_buf *frame);
 int berth_pack_list(uint64_t number, const struct berth_job_filter *filter,
                     struct berth_buf *frame);
 int berth_pack_dispatchers(uint64_t number, const char *name,

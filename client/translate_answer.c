@@ -184,6 +184,13 @@ static int translate_result(ProtobufCBinaryData packed, struct berth_arena *aren
     job->err = result.err;
     job->is_out_truncated = result.out_truncated;
     job->is_err_truncated = result.err_truncated;
+    job->out_offset = result.out_from;
+    job->err_offset = result.err_from;
+    if (result.has_progress && job->state >= BERTH_COMPLETED) {
+        job->has_progress = true;
+        job->progress_done = result.done;
+        job->progress_total = result.total;
+    }
     job->result = result.payload;
     return 0;
 }
@@ -232,6 +239,9 @@ static int translate_job(const Berth__V1__Job *row, struct berth_arena *arena,
         .backoff_ms = (int64_t)row->backoff_ms,
         .backoff_ms_max = (int64_t)row->backoff_max_ms,
         .unique = take_text(&texts, row->unique),
+        .has_progress = row->has_progress_done,
+        .progress_done = row->progress_done,
+        .progress_total = row->progress_total,
     };
     int rc = texts.has_failed ? -ENOMEM : translate_after(row, arena, ret_job);
     if (rc == 0 && row->has_body)
@@ -257,6 +267,18 @@ static int translate_jobs(const Berth__V1__Jobs *jobs, struct berth_answer *answ
     answer->jobs.unknown_count = jobs->n_unknown;
     answer->jobs.next.v = jobs->next;
     return 0;
+}
+
+static void translate_output(const Berth__V1__JobOutput *output, struct berth_answer *answer)
+{
+    answer->type = BERTH_ANSWER_OUTPUT;
+    answer->output.state = (enum berth_state)output->state;
+    answer->output.attempt = output->attempt;
+    answer->output.is_over = output->is_over;
+    answer->output.out_from = output->out_from;
+    answer->output.err_from = output->err_from;
+    answer->output.out = berth_slice_from(output->out);
+    answer->output.err = berth_slice_from(output->err);
 }
 
 static int translate_dispatcher(const Berth__V1__Dispatcher *row, struct berth_arena *arena,
@@ -409,6 +431,9 @@ static int translate(const Berth__V1__Envelope *envelope, struct berth_answer *a
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_CANCELLED:
         return translate_cancelled(envelope->job_cancelled, answer);
     case BERTH__V1__ENVELOPE__MESSAGE_JOBS: return translate_jobs(envelope->jobs, answer);
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_OUTPUT:
+        translate_output(envelope->job_output, answer);
+        return 0;
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHERS:
         return translate_dispatchers(envelope->dispatchers, answer);
     case BERTH__V1__ENVELOPE__MESSAGE_WORKERS: return translate_workers(envelope->workers, answer);

@@ -262,6 +262,14 @@ int berth_result_pack(const struct berth_result *result, struct berth_buf *buf,
     message.has_err_truncated = message.err_truncated = result->err_truncated;
     message.has_payload = result->payload.bytes > 0;
     message.payload = berth_bytes_of(result->payload);
+    message.has_out_from = result->out_from > 0;
+    message.out_from = result->out_from;
+    message.has_err_from = result->err_from > 0;
+    message.err_from = result->err_from;
+    message.has_done = result->has_progress;
+    message.done = result->done;
+    message.has_total = result->total > 0;
+    message.total = result->total;
     return message_append(&message.base, "result", BERTH_RESULT_BYTES_MAX, buf, err);
 }
 
@@ -286,6 +294,11 @@ int berth_result_unpack(struct berth_slice packed, struct berth_arena *arena,
         .out_truncated = message->out_truncated,
         .err_truncated = message->err_truncated,
         .payload = berth_slice_from(message->payload),
+        .out_from = message->out_from,
+        .err_from = message->err_from,
+        .has_progress = message->has_done,
+        .done = message->done,
+        .total = message->total,
     };
     rc = result_check(&result, err);
     if (rc < 0)

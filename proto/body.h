@@ -45,8 +45,11 @@ struct berth_result {
     bool has_exit_code; /* exec */
     int32_t exit_code;
     struct berth_slice out, err; /* the last bytes of stdout and stderr */
+    uint64_t out_from, err_from; /* so many bytes came before them */
     bool out_truncated, err_truncated;
     struct berth_slice payload; /* a handler's own result */
+    bool has_progress;
+    uint64_t done, total; /* how far a handler said that it was; total 0: not known */
 };
 
 /* Appends the packed result; nothing at all if there is nothing to say. 0; -EMSGSIZE beyond

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 #include "base/limit.h"
 #include "base/text.h"
 
@@ -20,6 +22,7 @@
 #define BERTH_PAYLOAD_BYTES_MAX  (1u << 20)
 #define BERTH_BODY_BYTES_MAX     (BERTH_PAYLOAD_BYTES_MAX + (64u << 10)) /* a packed Body */
 #define BERTH_OUTPUT_BYTES_MAX   (64u << 10) /* of stdout, and of stderr, in a Result */
+#define BERTH_STREAM_BYTES_MAX   INT64_MAX   /* a place in stdout or stderr */
 #define BERTH_RESULT_BYTES_MAX   (BERTH_PAYLOAD_BYTES_MAX + (192u << 10)) /* a packed Result */
 #define BERTH_ARGV_COUNT_MAX     4096
 #define BERTH_CONTEXT_COUNT_MAX  64

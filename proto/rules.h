@@ -89,7 +89,7 @@ int berth_rules_check_unique(struct berth_checker *checker, const char *field,
 extern const struct berth_rules berth_rules_error, berth_rules_client_hello,
     berth_rules_client_welcome, berth_rules_submit, berth_rules_submitted, berth_rules_job_wait,
     berth_rules_job_waited, berth_rules_job_cancel, berth_rules_job_cancelled, berth_rules_job_get,
-    berth_rules_job_list, berth_rules_jobs;
+    berth_rules_job_list, berth_rules_jobs, berth_rules_job_output_get, berth_rules_job_output;
 extern const struct berth_rules berth_rules_worker_hello, berth_rules_worker_welcome,
     berth_rules_worker_join, berth_rules_worker_joined, berth_rules_worker_renew,
     berth_rules_worker_renewed, berth_rules_worker_epoch, berth_rules_worker_fenced,

@@ -246,6 +246,8 @@ static const struct berth_rule job_rules[] = {
     RULE(25, unique, KEY, .presence = RULE_UNLESS_0),
     RULE(26, after, NUMBER, .min = 1, .max = BERTH_JOB_ID_MAX, .leader = 26, .thing = "id",
          .count_max = BERTH_JOB_AFTER_MAX),
+    RULE(40, progress_done, ANY),
+    RULE(41, progress_total, ANY),
 };
 static const struct berth_rules rules_job = RULES(berth__v1__job__descriptor, job_rules);
 

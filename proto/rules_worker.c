@@ -240,6 +240,16 @@ static const struct berth_rule worker_reports_rules[] = {
     COLUMN(9, release_reason, 8, BERTH__V1__RELEASE_REASON__RELEASE_DRAINING,
            BERTH__V1__RELEASE_REASON__RELEASE_LEASE_OVER),
     RULE(10, is_draining, ANY),
+    ATTEMPTS(11, show_attempt, "show"),
+    COLUMN(12, show_has_progress, 11, 0, 1),
+    COLUMN(13, show_done, 11, 0, UINT64_MAX),
+    COLUMN(14, show_total, 11, 0, UINT64_MAX),
+    COLUMN(15, show_out_from, 11, 0, BERTH_STREAM_BYTES_MAX),
+    RULE(16, show_out_bytes, LENGTHS, .max = BERTH_OUTPUT_BYTES_MAX, .leader = 11, .of = 17),
+    RULE(17, show_outs, BLOB),
+    COLUMN(18, show_err_from, 11, 0, BERTH_STREAM_BYTES_MAX),
+    RULE(19, show_err_bytes, LENGTHS, .max = BERTH_OUTPUT_BYTES_MAX, .leader = 11, .of = 20),
+    RULE(20, show_errs, BLOB),
 };
 
 static int worker_reports_check(struct berth_checker *checker, const ProtobufCMessage *message)

@@ -48,6 +48,8 @@ static const struct message_row message_rows[] = {
     ASKED(JOB_GET, job_get),
     ASKED(JOB_LIST, job_list),
     ANSWERED(JOBS, jobs),
+    ASKED(JOB_OUTPUT_GET, job_output_get),
+    ANSWERED(JOB_OUTPUT, job_output),
     TO_BROKER(WORKER_HELLO, worker_hello),
     TO_WORKER(WORKER_WELCOME, worker_welcome),
     TO_BROKER(WORKER_JOIN, worker_join),

@@ -117,6 +117,27 @@ void berth_attempt_log(struct berth_attempt *attempt, const char *format, ...)
     berth_log_write(BERTH_LOG_INFO, "handler_log", fields.items);
 }
 
+void berth_attempt_progress(struct berth_attempt *attempt, uint64_t done, uint64_t total)
+{
+    (void)pthread_mutex_lock(&attempt->lock);
+    attempt->has_progress = true;
+    attempt->done = done;
+    attempt->total = total;
+    (void)pthread_mutex_unlock(&attempt->lock);
+    if (attempt->on_news)
+        attempt->on_news(attempt);
+}
+
+bool attempt_progress(struct berth_attempt *attempt, uint64_t *ret_done, uint64_t *ret_total)
+{
+    (void)pthread_mutex_lock(&attempt->lock);
+    bool has_progress = attempt->has_progress;
+    *ret_done = attempt->done;
+    *ret_total = attempt->total;
+    (void)pthread_mutex_unlock(&attempt->lock);
+    return has_progress;
+}
+
 int berth_attempt_result(struct berth_attempt *attempt, const void *data, size_t bytes)
 {
     if (bytes > BERTH_PAYLOAD_BYTES_MAX)
@@ -238,7 +259,10 @@ static struct agent_end end_of_code(struct berth_attempt *attempt, int rc)
 int attempt_end(struct berth_attempt *attempt, int rc, struct berth_buf *packed,
                 struct agent_end *ret_end)
 {
-    struct berth_result result = { .payload = { attempt->result, attempt->result_bytes } };
+    struct berth_result result = { .payload = { attempt->result, attempt->result_bytes },
+                                   .has_progress = attempt->has_progress,
+                                   .done = attempt->done,
+                                   .total = attempt->total };
     int packed_rc = berth_result_pack(&result, packed, NULL);
     if (packed_rc < 0)
         return packed_rc;

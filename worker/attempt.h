@@ -35,8 +35,12 @@ struct berth_attempt {
     struct berth_body body;
     int64_t deadline_ns;
     atomic_int cancel; /* enum agent_cancel_reason; 0: none */
+    /* It has something to show. Any thread; NULL: nobody asks. */
+    void (*on_news)(struct berth_attempt *attempt);
 
     pthread_mutex_t lock; /* of what follows: child coroutines may write it, too */
+    bool has_progress;
+    uint64_t done, total;
     void *result;
     size_t result_bytes;
     enum attempt_verdict verdict; /* 0: none */
@@ -49,6 +53,9 @@ struct berth_attempt {
 int attempt_init(struct berth_attempt *attempt, const struct agent_grant *grant,
                  const struct registry_entry *handler, struct berth_error *err);
 void attempt_fini(struct berth_attempt *attempt);
+
+/* Whether it has said how far it is. */
+bool attempt_progress(struct berth_attempt *attempt, uint64_t *ret_done, uint64_t *ret_total);
 
 /* What `rc`, the handler's, means: fills all but run_us. `packed` takes the packed result, and what
  * the end points to is the attempt's or `packed`'s. -ENOMEM: it could not be packed. */

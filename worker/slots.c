@@ -38,6 +38,10 @@ struct slot {
     bool did_run;              /* the handler did, and returned rc */
     int rc;
     int64_t started_ns;
+    struct berth_list_node news_node; /* in news; with is_marked guarded by the lock */
+    bool is_marked;                   /* it has something to show, and was not asked since */
+    uint32_t shown_epoch, shown_join; /* what it has shown, and in which join */
+    uint64_t shown_out, shown_err;
     struct weft_task *root;
     struct berth_attempt attempt;
     struct berth_buf result; /* packed */
@@ -50,13 +54,16 @@ struct slots {
     struct slot *all;
     struct berth_list free, closing; /* the link thread's own */
     atomic_size_t running_count;
-    pthread_mutex_t lock; /* of the map: the exec thread looks its attempts up */
+    pthread_mutex_t lock; /* of the map: the exec thread looks its attempts up; and of: */
     struct berth_map by_attempt;
+    struct berth_list news;
 };
 
 static void start_handler(struct slot *slot);
 static void start_command(struct slot *slot, const struct agent_grant *grant);
 static void on_exec_end(void *arg, uint64_t attempt, const struct exec_end *end);
+static void on_exec_output(void *arg, uint64_t attempt);
+static void on_attempt_news(struct berth_attempt *attempt);
 
 /* ---- life ---- */
 
@@ -68,6 +75,7 @@ int slots_open(const struct slots_opts *opts, struct slots **ret_slots, struct b
     slots->opts = *opts;
     berth_list_init(&slots->free);
     berth_list_init(&slots->closing);
+    berth_list_init(&slots->news);
     atomic_init(&slots->running_count, 0);
     BERTH_ASSERT(pthread_mutex_init(&slots->lock, NULL) == 0);
     slots->all = calloc(opts->capacity, sizeof *slots->all);
@@ -75,9 +83,11 @@ int slots_open(const struct slots_opts *opts, struct slots **ret_slots, struct b
     for (uint32_t i = 0; rc == 0 && i < opts->capacity; i++)
         berth_list_push_back(&slots->free, &slots->all[i].node);
     if (rc == 0 && opts->is_exec_allowed)
-        rc = exec_open(
-            &(struct exec_opts){ .work_dir = opts->work_dir, .on_end = on_exec_end, .arg = slots },
-            &slots->exec, err);
+        rc = exec_open(&(struct exec_opts){ .work_dir = opts->work_dir,
+                                            .on_end = on_exec_end,
+                                            .on_output = on_exec_output,
+                                            .arg = slots },
+                       &slots->exec, err);
     if (rc < 0) {
         slots_close(slots);
         return rc;
@@ -169,6 +179,8 @@ void slots_finish(struct slots *slots, struct inbox_item *item)
     (void)pthread_mutex_lock(&slots->lock);
     if (berth_map_find_id(&slots->by_attempt, item->attempt) == &slot->by_attempt)
         berth_map_remove(&slots->by_attempt, &slot->by_attempt);
+    if (berth_list_is_linked(&slot->news_node))
+        berth_list_remove(&slot->news_node);
     (void)pthread_mutex_unlock(&slots->lock);
     berth_buf_fini(&slot->result);
     /* A handler that was revoked has not looked at its slot yet; its attempt goes all the same. */
@@ -230,6 +242,7 @@ void slots_start(struct slots *slots, const struct agent_grant *grant)
     struct berth_error err;
     int rc = attempt_init(&slot->attempt, grant, handler, &err);
     slot->has_attempt = rc >= 0;
+    slot->attempt.on_news = on_attempt_news;
     if (rc == -ENOMEM)
         slot_release(slot, AGENT_RELEASE_NO_MEMORY);
     else if (rc < 0)
@@ -264,6 +277,109 @@ void slots_cancel(struct slots *slots, uint64_t attempt, enum agent_cancel_reaso
         (void)exec_cancel(slots->exec, attempt, grace_ms);
     else if (is_first)
         cancel_handler(slot);
+}
+
+/* ---- what they show ---- */
+
+/* Once until it is asked; the link is woken for the first of several. With the lock held; true:
+ * wake it when that is released. */
+static bool mark(struct slots *slots, struct slot *slot)
+{
+    if (slot->is_marked)
+        return false;
+    slot->is_marked = true;
+    bool is_first = berth_list_is_empty(&slots->news);
+    berth_list_push_back(&slots->news, &slot->news_node);
+    return is_first;
+}
+
+static void mark_and_wake(struct slots *slots, struct slot *slot)
+{
+    (void)pthread_mutex_lock(&slots->lock);
+    bool is_first = mark(slots, slot);
+    (void)pthread_mutex_unlock(&slots->lock);
+    if (is_first)
+        inbox_command(slots->opts.inbox, INBOX_NEWS);
+}
+
+/* On the exec thread, before the attempt's end. */
+static void on_exec_output(void *arg, uint64_t attempt)
+{
+    struct slot *slot = slot_find(arg, attempt);
+    BERTH_ASSERT(slot);
+    mark_and_wake(arg, slot);
+}
+
+/* In the handler, or in a coroutine of its. */
+static void on_attempt_news(struct berth_attempt *attempt)
+{
+    struct slot *slot = berth_container_of(attempt, struct slot, attempt);
+    mark_and_wake(slot->owner, slot);
+}
+
+bool slots_next_news(struct slots *slots, uint64_t *ret_attempt)
+{
+    (void)pthread_mutex_lock(&slots->lock);
+    struct berth_list_node *node = berth_list_pop_front(&slots->news);
+    (void)pthread_mutex_unlock(&slots->lock);
+    if (!node)
+        return false;
+    *ret_attempt = berth_container_of(node, struct slot, news_node)->item.attempt;
+    return true;
+}
+
+/* What a command has written since `*shown`, which moves on. Returns how much is left. */
+static size_t show_stream(struct slot *slot, enum exec_stream stream, size_t bytes_max,
+                          struct berth_arena *arena, uint64_t *shown, struct berth_slice *ret_bytes)
+{
+    struct exec *exec = slot->owner->exec;
+    uint64_t attempt = slot->item.attempt;
+    size_t left, room = bytes_max < SLOTS_SHOW_BYTES_MAX ? bytes_max : SLOTS_SHOW_BYTES_MAX;
+    size_t bytes = exec_peek(exec, attempt, stream, shown, NULL, room, &left);
+    void *copy = bytes > 0 ? berth_arena_alloc(arena, bytes) : NULL;
+    if (!copy)
+        return left;
+    bytes = exec_peek(exec, attempt, stream, shown, copy, bytes, &left);
+    *ret_bytes = (struct berth_slice){ copy, bytes };
+    return left;
+}
+
+static size_t show_output(struct slot *slot, size_t bytes_max, struct berth_arena *arena,
+                          struct agent_show *show)
+{
+    size_t left = show_stream(slot, EXEC_STDOUT, bytes_max, arena, &slot->shown_out, &show->out);
+    left += show_stream(slot, EXEC_STDERR, bytes_max - show->out.bytes, arena, &slot->shown_err,
+                        &show->err);
+    show->out_from = slot->shown_out;
+    show->err_from = slot->shown_err;
+    slot->shown_out += show->out.bytes;
+    slot->shown_err += show->err.bytes;
+    return left;
+}
+
+bool slots_show(struct slots *slots, uint64_t attempt, uint32_t epoch, uint32_t join,
+                size_t bytes_max, struct berth_arena *arena, struct agent_show *ret_show)
+{
+    struct slot *slot = slot_find(slots, attempt);
+    if (!slot || !slot->has_attempt)
+        return false;
+    /* Before it is looked at: what comes from here on is news again. */
+    (void)pthread_mutex_lock(&slots->lock);
+    slot->is_marked = berth_list_is_linked(&slot->news_node);
+    (void)pthread_mutex_unlock(&slots->lock);
+    if (slot->shown_epoch != epoch || slot->shown_join != join)
+        slot->shown_out = slot->shown_err = 0;
+    slot->shown_epoch = epoch;
+    slot->shown_join = join;
+
+    struct agent_show show = { .attempt = attempt };
+    show.has_progress = attempt_progress(&slot->attempt, &show.done, &show.total);
+    if (slot->is_exec && show_output(slot, bytes_max, arena, &show) > 0)
+        mark_and_wake(slots, slot);
+    if (!show.has_progress && show.out.bytes + show.err.bytes == 0)
+        return false;
+    *ret_show = show;
+    return true;
 }
 
 /* ---- handlers ---- */
@@ -428,6 +544,8 @@ static void on_exec_end(void *arg, uint64_t attempt, const struct exec_end *end)
                                          .exit_code = end->exit_code,
                                          .out = end->out,
                                          .err = end->err,
+                                         .out_from = end->out_from,
+                                         .err_from = end->err_from,
                                          .out_truncated = end->out_truncated,
                                          .err_truncated = end->err_truncated };
     slot->item.end = end_of_command(slot, end);

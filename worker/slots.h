@@ -10,7 +10,10 @@
  * 1. The memory that an attempt needs to be told of is there before anything runs: slots and their
  *    items are made at open.
  * 2. An attempt stands in the fence from before it starts until nothing of it runs.
- * 3. start, cancel, finish and tidy belong to one thread, the link's, and do not block.
+ * 3. start, cancel, finish, tidy and what concerns news belong to one thread, the link's, and do
+ *    not block.
+ * 4. Nobody who runs waits for what he shows to be looked at: the last of it is kept, and what is
+ *    not looked at in time is gone.
  */
 #pragma once
 
@@ -19,10 +22,13 @@
 
 #include <berth/error.h>
 
+#include "base/arena.h"
 #include "worker/core/agent.h"
 #include "worker/fence.h"
 #include "worker/net/inbox.h"
 #include "worker/registry.h"
+
+#define SLOTS_SHOW_BYTES_MAX (16u << 10) /* of one stream of one attempt, each time */
 
 struct slots;
 
@@ -49,6 +55,16 @@ void slots_cancel(struct slots *slots, uint64_t attempt, enum agent_cancel_reaso
 
 /* The link has taken the item. */
 void slots_finish(struct slots *slots, struct inbox_item *item);
+
+/* The next attempt that has something to show; after it was said, the inbox's INBOX_NEWS. False:
+ * there is none. It is not said again before slots_show(). */
+bool slots_next_news(struct slots *slots, uint64_t *ret_attempt);
+
+/* What the attempt has to show that it has not shown in this join (epoch, join): all that is kept,
+ * if it is the first time. At most `bytes_max` bytes of output, which are copied into `arena`; what
+ * is left is news again. False: nothing, or it has ended. */
+bool slots_show(struct slots *slots, uint64_t attempt, uint32_t epoch, uint32_t join,
+                size_t bytes_max, struct berth_arena *arena, struct agent_show *ret_show);
 
 /* Gives back what finished handlers still held. True: there is more; ask again soon. */
 bool slots_tidy(struct slots *slots);

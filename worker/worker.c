@@ -266,6 +266,19 @@ static bool host_tidy(void *arg)
     return slots_tidy(worker->slots);
 }
 
+static bool host_news(void *arg, uint64_t *ret_attempt)
+{
+    struct berth_worker *worker = arg;
+    return slots_next_news(worker->slots, ret_attempt);
+}
+
+static bool host_show(void *arg, uint64_t attempt, uint32_t epoch, uint32_t join, size_t bytes_max,
+                      struct berth_arena *arena, struct agent_show *ret_show)
+{
+    struct berth_worker *worker = arg;
+    return slots_show(worker->slots, attempt, epoch, join, bytes_max, arena, ret_show);
+}
+
 static void host_session(void *arg, uint64_t session, uint32_t epoch, uint64_t lineage,
                          int64_t worker_lease_ms)
 {
@@ -343,6 +356,8 @@ static int session_open(struct berth_worker *worker, struct link **ret_link,
                   .cancel = host_cancel,
                   .finish = host_finish,
                   .tidy = host_tidy,
+                  .news = host_news,
+                  .show = host_show,
                   .session = host_session,
                   .lease = host_lease },
         .stop_grace_ms = worker->grace_ms,

@@ -4,6 +4,7 @@
 #include "batch.h"
 #include "dispatcher.h"
 #include "limit.h"
+#include "live.h"
 #include "offer.h"
 #include "outbox.h"
 #include "retry.h"
@@ -56,6 +57,7 @@ void attempt_free(struct berth_core *core, struct attempt *attempt)
 {
     BERTH_ASSERT(!attempt->job || job_at(&core->jobs, attempt->job)->state != JOB_RUNNING);
     give_slot_back(core, attempt);
+    live_free(core, attempt);
     outbox_forget(attempt);
     berth_map_remove(&core->attempts, &attempt->by_id);
     berth_list_remove(&attempt->session_node);
@@ -95,6 +97,7 @@ static void settle(struct berth_core *core, uint32_t index)
 void attempt_settle(struct berth_core *core, struct attempt *attempt)
 {
     give_slot_back(core, attempt);
+    live_free(core, attempt);
     outbox_forget(attempt);
     attempt->state = ATTEMPT_SETTLING;
     settle(core, attempt->job);

@@ -4,6 +4,7 @@
 #include "attempt.h"
 #include "dispatcher.h"
 #include "limit.h"
+#include "live.h"
 #include "park.h"
 #include "state.h"
 
@@ -148,6 +149,7 @@ static void check_waiting(const struct berth_core *core)
 void core_check(const struct berth_core *core)
 {
     check_attempts(core);
+    live_check(core);
     check_sessions(core);
     check_waiting(core);
 }

@@ -10,6 +10,7 @@
 #include "handler.h"
 #include "keys.h"
 #include "lane.h"
+#include "live.h"
 #include "match.h"
 #include "out.h"
 #include "outbox.h"
@@ -23,6 +24,7 @@
 #define JOBS_MAX_DEFAULT       10000000u
 #define JOBS_MAX_MOST          1000000000u
 #define BODY_BYTES_MAX_DEFAULT ((uint64_t)1 << 30)
+#define LIVE_BYTES_MAX_DEFAULT ((uint64_t)64 << 20)
 #define LANES_MAX              1000000u
 #define IO_THREADS             64 /* what `io` has at least: Kotlin's number, design section 4 */
 #define PPM                    1000000
@@ -41,6 +43,8 @@ static void set_defaults(struct berth_core_opts *opts)
         opts->jobs_max = JOBS_MAX_DEFAULT;
     if (!opts->body_bytes_max)
         opts->body_bytes_max = BODY_BYTES_MAX_DEFAULT;
+    if (!opts->output_bytes_max)
+        opts->output_bytes_max = LIVE_BYTES_MAX_DEFAULT;
 }
 
 /* K (1 + rho) / (1 - rho) + kappa < L, in whole numbers. */
@@ -96,7 +100,7 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     struct berth_list *lists[] = { &core->runnable,     &core->stalled,      &core->handing,
                                    &core->gained,       &core->outboxes,     &core->wait_order,
                                    &core->pending_open, &core->pending_away, &core->heard,
-                                   &core->news };
+                                   &core->news,         &core->lives };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         berth_list_init(lists[i]);
     return core;
@@ -228,6 +232,7 @@ static void dispatch(struct berth_core *core, const struct berth_event *ev)
     case BERTH_EV_CANCEL: query_on_cancel(core, &ev->ids); return;
     case BERTH_EV_JOB_GET: query_on_get(core, &ev->ids); return;
     case BERTH_EV_JOB_LIST: query_on_list(core, &ev->job_list); return;
+    case BERTH_EV_JOB_OUTPUT: live_on_output(core, &ev->job_output); return;
     case BERTH_EV_DISPATCHER_SET: dispatcher_on_set(core, &ev->dispatcher_set); return;
     case BERTH_EV_DISPATCHER_PAUSE: dispatcher_on_pause(core, &ev->dispatcher_pause); return;
     case BERTH_EV_DISPATCHER_GET: query_on_dispatchers(core, &ev->query); return;

@@ -39,8 +39,10 @@ struct berth_core_opts {
     uint64_t seed;                                /* of the back-off's jitter */
     uint32_t lease_ms, worker_lease_ms, renew_ms; /* 0: the defaults above */
     uint64_t jobs_max;                            /* live jobs; 0: 10 million */
-    uint64_t body_bytes_max; /* bodies kept in memory; 0: 1 GiB. Beyond it they are read back when
-                                needed */
+    uint64_t output_bytes_max; /* what running attempts show, in memory; 0: 64 MiB. Beyond it that
+                                  of those that were silent longest goes */
+    uint64_t body_bytes_max;   /* bodies kept in memory; 0: 1 GiB. Beyond it they are read back when
+                                  needed */
 };
 
 /* NULL and a sentence in err if a value cannot be: among others K (1 + rho) / (1 - rho) + kappa <

@@ -17,6 +17,7 @@ enum berth_effect_type {
     BERTH_DO_WAITED,
     BERTH_DO_CANCELLED,
     BERTH_DO_JOBS,
+    BERTH_DO_JOB_OUTPUT,
     BERTH_DO_DISPATCHERS,
     BERTH_DO_WORKERS,
     BERTH_DO_STATUS,
@@ -73,6 +74,8 @@ struct berth_job_view {
     struct berth_slice dispatcher;
     struct berth_slice reason;
     uint32_t max_attempts; /* in force */
+    bool has_progress;     /* it runs, and has said how far it is: */
+    uint64_t progress_done, progress_total;
 };
 
 struct berth_do_jobs {
@@ -81,6 +84,15 @@ struct berth_do_jobs {
     const uint64_t *unknown;
     size_t unknown_count;
     uint64_t next; /* 0: no more */
+};
+
+struct berth_do_job_output {
+    uint64_t id;
+    enum berth_state state;
+    uint32_t attempt; /* begun; what follows is of this one */
+    bool is_over;     /* it has ended; nothing follows */
+    uint64_t out_from, err_from;
+    struct berth_slice out, err;
 };
 
 struct berth_dispatcher_view {
@@ -202,6 +214,7 @@ struct berth_effect {
         struct berth_do_waited waited;
         struct berth_do_cancelled cancelled;
         struct berth_do_jobs jobs;
+        struct berth_do_job_output job_output;
         struct berth_do_dispatchers dispatchers;
         struct berth_do_workers workers;
         struct berth_do_status status;

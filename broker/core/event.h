@@ -23,6 +23,7 @@ enum berth_event_type {
     BERTH_EV_CANCEL,
     BERTH_EV_JOB_GET,
     BERTH_EV_JOB_LIST,
+    BERTH_EV_JOB_OUTPUT,
     BERTH_EV_DISPATCHER_SET,
     BERTH_EV_DISPATCHER_PAUSE,
     BERTH_EV_DISPATCHER_GET,
@@ -90,6 +91,13 @@ struct berth_ev_job_list {
     uint64_t after;
     bool is_newest_first, with_bodies; /* also bodies and results */
     uint32_t count_max;                /* 1..1000 */
+};
+
+struct berth_ev_job_output {
+    uint64_t peer, request;
+    uint64_t id;
+    uint32_t attempt; /* of which so much is known already; 0, or another one: nothing */
+    uint64_t out_from, err_from;
 };
 
 struct berth_ev_dispatcher_set {
@@ -194,6 +202,15 @@ struct berth_report {
     struct berth_attempt_end end;
 };
 
+/* What a running attempt shows of itself. */
+struct berth_show {
+    uint64_t attempt;
+    bool has_progress;
+    uint64_t done, total;        /* total 0: not known */
+    uint64_t out_from, err_from; /* the place of the first byte in its stream, from 0 */
+    struct berth_slice out, err;
+};
+
 struct berth_ev_reports {
     uint64_t peer, session;
     uint32_t epoch, join;
@@ -203,6 +220,8 @@ struct berth_ev_reports {
     const uint64_t *releases; /* attempts not started that never will be */
     const uint8_t *release_reasons;
     size_t release_count;
+    const struct berth_show *shows;
+    size_t show_count;
     bool is_draining;
 };
 
@@ -255,6 +274,7 @@ struct berth_event {
         struct berth_ev_submit submit;
         struct berth_ev_ids ids;
         struct berth_ev_job_list job_list;
+        struct berth_ev_job_output job_output;
         struct berth_ev_dispatcher_set dispatcher_set;
         struct berth_ev_dispatcher_pause dispatcher_pause;
         struct berth_ev_query query;

@@ -2,6 +2,7 @@
 /* What workers say of their attempts: join lists and reports. */
 #include "attempt.h"
 #include "dispatcher.h"
+#include "live.h"
 #include "offer.h"
 #include "out.h"
 #include "outbox.h"
@@ -180,6 +181,14 @@ static void take_release(struct berth_core *core, const struct session *session,
         attempt_release(core, attempt);
 }
 
+static void take_show(struct berth_core *core, const struct session *session,
+                      const struct berth_show *show)
+{
+    struct attempt *attempt = attempt_find(core, show->attempt);
+    if (attempt && attempt->session == session && attempt->state == ATTEMPT_RUNNING)
+        live_take(core, attempt, show);
+}
+
 void session_on_reports(struct berth_core *core, const struct berth_ev_reports *ev)
 {
     if (ev->epoch != core->opts.epoch) {
@@ -203,4 +212,6 @@ void session_on_reports(struct berth_core *core, const struct berth_ev_reports *
         take_release(core, session, ev->releases[i]);
     for (size_t i = 0; i < ev->count; i++)
         take_report(core, session, &ev->reports[i]);
+    for (size_t i = 0; i < ev->show_count; i++)
+        take_show(core, session, &ev->shows[i]);
 }

@@ -135,6 +135,8 @@ enum attempt_state {
                      */
 };
 
+struct live;
+
 struct attempt {
     struct berth_map_node by_id;
     enum attempt_state state;
@@ -146,6 +148,7 @@ struct attempt {
     struct group *group;           /* whose place it holds; NULL: of none that is known */
     int64_t started_us;
     int64_t slot_ms; /* since when it holds them */
+    struct live *live; /* what it shows; NULL: nothing yet */
     struct berth_list_node session_node;
     struct berth_list_node grant_node, cancel_node; /* in the session's outbox */
 };
@@ -257,6 +260,8 @@ struct berth_core {
     uint64_t cores;      /* of LIVE sessions */
     struct berth_map attempts;
     struct berth_list outboxes;
+    struct berth_list lives; /* what attempts show; those that were silent longest first */
+    uint64_t live_bytes;     /* of memory for it */
     uint64_t stale_reports;
 
     struct berth_map watches;     /* by job id */

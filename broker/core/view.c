@@ -5,6 +5,7 @@
 
 #include "dispatcher.h"
 #include "limit.h"
+#include "live.h"
 #include "out.h"
 
 /* ---- jobs ---- */
@@ -156,6 +157,8 @@ void view_job(struct berth_core *core, const struct berth_job_record *row,
         ret_view->record.run_at_us = job->due_us;
     ret_view->reason = slice_of(reason(core, job));
     overlay_attempt(job, &ret_view->record);
+    ret_view->has_progress =
+        live_progress(job, &ret_view->progress_done, &ret_view->progress_total);
 }
 
 /* ---- dispatchers ---- */

@@ -88,6 +88,17 @@ static struct berth_ev_query read_query(struct translate_from from, ProtobufCBin
                                     .name = berth_slice_from(name) };
 }
 
+static struct berth_ev_job_output read_job_output(struct translate_from from,
+                                                  const Berth__V1__JobOutputGet *message)
+{
+    return (struct berth_ev_job_output){ .peer = from.peer,
+                                         .request = from.request,
+                                         .id = message->id,
+                                         .attempt = message->attempt,
+                                         .out_from = message->out_from,
+                                         .err_from = message->err_from };
+}
+
 static int read_message(struct berth_translate *t, const Berth__V1__Envelope *envelope,
                         uint64_t peer, struct berth_event *ret_event)
 {
@@ -113,6 +124,10 @@ static int read_message(struct berth_translate *t, const Berth__V1__Envelope *en
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_LIST:
         event->type = BERTH_EV_JOB_LIST;
         event->job_list = read_job_list(from, envelope->job_list);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_OUTPUT_GET:
+        event->type = BERTH_EV_JOB_OUTPUT;
+        event->job_output = read_job_output(from, envelope->job_output_get);
         return 0;
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_SET:
         event->type = BERTH_EV_DISPATCHER_SET;

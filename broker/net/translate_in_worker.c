@@ -169,13 +169,35 @@ static int read_join(struct berth_arena *arena, const Berth__V1__WorkerJoin *mes
     return 0;
 }
 
+/* NULL: no memory. */
+static const struct berth_show *read_shows(struct berth_arena *arena,
+                                           const Berth__V1__WorkerReports *m)
+{
+    struct berth_show *shows = berth_arena_alloc_array(arena, m->n_show_attempt, sizeof *shows);
+    struct berth_spans outs = berth_spans_of(m->show_out_bytes, m->n_show_out_bytes, m->show_outs);
+    struct berth_spans errs = berth_spans_of(m->show_err_bytes, m->n_show_err_bytes, m->show_errs);
+    for (size_t i = 0; shows && i < m->n_show_attempt; i++)
+        shows[i] = (struct berth_show){
+            .attempt = m->show_attempt[i],
+            .has_progress = berth_column_u32(m->show_has_progress, m->n_show_has_progress, i) != 0,
+            .done = berth_column_u64(m->show_done, m->n_show_done, i),
+            .total = berth_column_u64(m->show_total, m->n_show_total, i),
+            .out_from = berth_column_u64(m->show_out_from, m->n_show_out_from, i),
+            .err_from = berth_column_u64(m->show_err_from, m->n_show_err_from, i),
+            .out = berth_spans_next(&outs),
+            .err = berth_spans_next(&errs),
+        };
+    return shows;
+}
+
 static int read_reports(struct berth_arena *arena, const Berth__V1__WorkerReports *message,
                         uint64_t peer, struct berth_ev_reports *ret_event)
 {
     const Berth__V1__WorkerReports *m = message;
     struct berth_report *reports = berth_arena_alloc_array(arena, m->n_attempt, sizeof *reports);
     uint8_t *reasons = berth_arena_alloc(arena, m->n_release_attempt);
-    if (!reports || !reasons)
+    const struct berth_show *shows = read_shows(arena, m);
+    if (!reports || !reasons || !shows)
         return -ENOMEM;
 
     struct ends ends = ends_of(m->ends);
@@ -199,6 +221,8 @@ static int read_reports(struct berth_arena *arena, const Berth__V1__WorkerReport
         .releases = m->release_attempt,
         .release_reasons = reasons,
         .release_count = m->n_release_attempt,
+        .shows = shows,
+        .show_count = m->n_show_attempt,
         .is_draining = m->is_draining,
     };
     return 0;

@@ -236,6 +236,10 @@ static int put_job(struct berth_arena *arena, const struct berth_job_view *view,
         SET_BYTES(m, error_kind, record->last.error_kind);
         SET_BYTES(m, error_message, record->last.error_message);
     }
+    if (view->has_progress) {
+        SET(m, progress_done, view->progress_done);
+        SET(m, progress_total, view->progress_total);
+    }
     return put_rare_options(arena, record, m);
 }
 
@@ -299,6 +303,20 @@ static void put_limits(const struct berth_dispatcher_view *view, Berth__V1__Disp
         SET(m, changed_us, record->changed_us);
     if (record->changed_by[0] != '\0')
         SET_BYTES(m, changed_by, berth_slice_of(record->changed_by));
+}
+
+static void put_job_output(const struct berth_do_job_output *from, Berth__V1__JobOutput *m)
+{
+    SET(m, id, from->id);
+    SET(m, state, (Berth__V1__JobState)from->state);
+    SET(m, attempt, from->attempt);
+    SET(m, is_over, from->is_over);
+    SET(m, out_from, from->out_from);
+    SET(m, err_from, from->err_from);
+    if (from->out.bytes > 0)
+        SET_BYTES(m, out, from->out);
+    if (from->err.bytes > 0)
+        SET_BYTES(m, err, from->err);
 }
 
 static void put_dispatcher(const struct berth_dispatcher_view *view, Berth__V1__Dispatcher *m)
@@ -429,6 +447,10 @@ static int make_message(struct berth_translate *t, const struct berth_effect *ef
                              TRANSLATE_BEGIN(message, envelope, job_cancelled, JOB_CANCELLED));
     case BERTH_DO_JOBS:
         return put_jobs(&t->out, &effect->jobs, TRANSLATE_BEGIN(message, envelope, jobs, JOBS));
+    case BERTH_DO_JOB_OUTPUT:
+        put_job_output(&effect->job_output,
+                       TRANSLATE_BEGIN(message, envelope, job_output, JOB_OUTPUT));
+        return 0;
     case BERTH_DO_DISPATCHERS:
         return put_dispatchers(&t->out, &effect->dispatchers,
                                TRANSLATE_BEGIN(message, envelope, dispatchers, DISPATCHERS));

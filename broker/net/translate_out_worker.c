@@ -64,6 +64,7 @@ int translate_worker_effect(struct berth_arena *arena, const struct berth_effect
     case BERTH_DO_WAITED:
     case BERTH_DO_CANCELLED:
     case BERTH_DO_JOBS:
+    case BERTH_DO_JOB_OUTPUT:
     case BERTH_DO_DISPATCHERS:
     case BERTH_DO_WORKERS:
     case BERTH_DO_STATUS:

@@ -48,6 +48,7 @@ union translate_message {
     Berth__V1__JobWaited job_waited;
     Berth__V1__JobCancelled job_cancelled;
     Berth__V1__Jobs jobs;
+    Berth__V1__JobOutput job_output;
     Berth__V1__Dispatchers dispatchers;
     Berth__V1__Workers workers;
     Berth__V1__BrokerStatus broker_status;

@@ -32,6 +32,7 @@ enum fake_message fake_message_of(const Berth__V1__Envelope *envelope)
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_CANCEL: return FAKE_CANCEL;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_GET: return FAKE_GET;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_LIST: return FAKE_LIST;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_OUTPUT_GET: return FAKE_OUTPUT;
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_SET: return FAKE_DISPATCHER_SET;
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PAUSE: return FAKE_DISPATCHER_PAUSE;
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_GET: return FAKE_DISPATCHER_GET;
@@ -340,7 +341,7 @@ static Berth__V1__Job *job_row(const struct fake_job *job, bool is_whole, struct
     }
     if (has_ended(job->state)) {
         row->has_started_us = row->has_finished_us = row->has_attempt = row->has_worker = 1;
-        row->attempt = 1;
+        row->attempt = job->attempt > 0 ? job->attempt : 1;
         row->started_us = SUBMITTED_US + 1500;
         row->finished_us = SUBMITTED_US + 2500000;
         row->worker = berth_bytes_of(berth_slice_of("host-1"));
@@ -456,6 +457,31 @@ static void put_limits(const struct fake_dispatcher *dispatcher, Berth__V1__Disp
     row->changed_us = SUBMITTED_US;
     row->has_changed_by = dispatcher->changed_by[0] != '\0';
     row->changed_by = berth_bytes_of(berth_slice_of(dispatcher->changed_by));
+}
+
+static void output(struct fake_broker *broker, const Berth__V1__JobOutputGet *asked,
+                   Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    const struct fake_job *job =
+        asked->id <= broker->jobs_count ? &broker->jobs[asked->id - 1] : NULL;
+    if (!job || has_ended(job->state)) {
+        answer_error(answer, BERTH_ENOTFOUND, "id", "no such job lives", arena);
+        return;
+    }
+    Berth__V1__JobOutput *message = get(arena, 1, sizeof *message);
+    berth__v1__job_output__init(message);
+    message->has_id = message->has_state = message->has_attempt = message->has_is_over = 1;
+    message->has_out_from = message->has_err_from = message->has_out = message->has_err = 1;
+    message->id = job->id;
+    message->state = (Berth__V1__JobState)job->state;
+    message->attempt = job->attempt;
+    message->is_over = job->state != BERTH_RUNNING;
+    message->out_from = job->out_from;
+    message->out = berth_bytes_of(berth_slice_of(job->out));
+    message->err_from = job->err_from;
+    message->err = berth_bytes_of(berth_slice_of(job->err));
+    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_JOB_OUTPUT;
+    answer->job_output = message;
 }
 
 static Berth__V1__Dispatcher *dispatcher_row(const struct fake_broker *broker,
@@ -644,6 +670,7 @@ void fake_answer(struct fake_broker *broker, const Berth__V1__Envelope *envelope
     case FAKE_CANCEL: cancel(broker, envelope, answer, arena); return;
     case FAKE_GET: get_jobs(broker, envelope, answer, arena); return;
     case FAKE_LIST: list_jobs(broker, envelope, answer, arena); return;
+    case FAKE_OUTPUT: output(broker, envelope->job_output_get, answer, arena); return;
     case FAKE_DISPATCHER_SET:
         dispatcher_set(broker, envelope->dispatcher_set, answer, arena);
         return;

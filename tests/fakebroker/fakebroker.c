@@ -383,12 +383,15 @@ void fake_broker_report(struct fake_broker *broker, uint64_t id, enum berth_stat
 {
     struct berth_buf packed;
     berth_buf_init(&packed, BERTH_RESULT_BYTES_MAX);
-    struct berth_result result = {
-        .has_exit_code = true, .exit_code = exit_code, .out = out, .err = err
-    };
-    fake_check(berth_result_pack(&result, &packed, NULL) == 0, "pack a result");
     pthread_mutex_lock(&broker->lock);
     struct fake_job *job = job_get(broker, id);
+    struct berth_result result = { .has_exit_code = true,
+                                   .exit_code = exit_code,
+                                   .out = out,
+                                   .err = err,
+                                   .out_from = job->attempt > 0 ? job->out_from : 0,
+                                   .err_from = job->attempt > 0 ? job->err_from : 0 };
+    fake_check(berth_result_pack(&result, &packed, NULL) == 0, "pack a result");
     drop_slice(job->result);
     job->result = fake_copy(berth_buf_slice(&packed));
     job->state = state;
@@ -397,6 +400,20 @@ void fake_broker_report(struct fake_broker *broker, uint64_t id, enum berth_stat
     pthread_mutex_unlock(&broker->lock);
     berth_buf_fini(&packed);
     wake(broker);
+}
+
+void fake_broker_write(struct fake_broker *broker, uint64_t id, uint32_t attempt, uint64_t out_from,
+                       const char *out, uint64_t err_from, const char *err)
+{
+    pthread_mutex_lock(&broker->lock);
+    struct fake_job *job = job_get(broker, id);
+    job->state = BERTH_RUNNING;
+    job->attempt = attempt;
+    job->out_from = out_from;
+    job->err_from = err_from;
+    (void)snprintf(job->out, sizeof job->out, "%s", out);
+    (void)snprintf(job->err, sizeof job->err, "%s", err);
+    pthread_mutex_unlock(&broker->lock);
 }
 
 size_t fake_broker_seen(struct fake_broker *broker, enum fake_message message)

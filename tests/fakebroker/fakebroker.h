@@ -27,6 +27,7 @@ enum fake_message {
     FAKE_CANCEL,
     FAKE_GET,
     FAKE_LIST,
+    FAKE_OUTPUT,
     FAKE_DISPATCHER_SET,
     FAKE_DISPATCHER_PAUSE,
     FAKE_DISPATCHER_GET,
@@ -76,6 +77,11 @@ void fake_broker_report(struct fake_broker *broker, uint64_t id, enum berth_stat
                         int32_t exit_code, struct berth_slice out, struct berth_slice err,
                         const char *error_kind, const char *error_message);
 
+/* The job runs, and the broker has this of its output, which it gives each time, whatever is known.
+ * What it leaves (fake_broker_report) begins at the same places. */
+void fake_broker_write(struct fake_broker *broker, uint64_t id, uint32_t attempt, uint64_t out_from,
+                       const char *out, uint64_t err_from, const char *err);
+
 /* How many messages of this kind have come, dropped ones too. */
 size_t fake_broker_seen(struct fake_broker *broker, enum fake_message message);
 
@@ -106,6 +112,9 @@ struct fake_job {
     uint32_t on_conflict;
     uint64_t after[FAKE_AFTER_MAX]; /* the first of them */
     size_t after_count;
+    uint32_t attempt;
+    uint64_t out_from, err_from;
+    char out[128], err[128];
     struct berth_slice body, result; /* packed; owned by the broker */
 };
 struct fake_job fake_broker_job(struct fake_broker *broker, uint64_t id);

@@ -68,13 +68,23 @@ static int block(struct berth_attempt *attempt, void *arg)
     return close(fd);
 }
 
+/* Is halfway, and blocks as above; then is done. */
+static int halfway(struct berth_attempt *attempt, void *arg)
+{
+    berth_attempt_progress(attempt, 1, 2);
+    int rc = block(attempt, arg);
+    berth_attempt_progress(attempt, 2, 2);
+    return rc;
+}
+
 static int jobs_open(struct berth_worker *worker, struct berth_error *err)
 {
     static const struct {
         const char *name;
         berth_handler_fn fn;
-    } rows[] = { { "echo", echo },   { "wait-long", wait_long }, { "third-time", third_time },
-                 { "never", never }, { "later", later },         { "block", block } };
+    } rows[] = { { "echo", echo },      { "wait-long", wait_long }, { "third-time", third_time },
+                 { "never", never },    { "later", later },         { "block", block },
+                 { "halfway", halfway } };
     int rc = 0;
     for (size_t i = 0; rc >= 0 && i < sizeof rows / sizeof rows[0]; i++)
         rc = berth_worker_handler(worker, rows[i].name, rows[i].fn, NULL, NULL, err);

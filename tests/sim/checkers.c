@@ -19,6 +19,7 @@
  * 11. In no stretch of time are there more starts than burst + rate x time, whatever crashes
  * between them. (limits.c)
  * 12. A job that waits says for one thing, and what it says of a limit is so. (limits.c)
+ * 13. What is shown of a running attempt is what that attempt has written, each byte at its place.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -183,6 +184,16 @@ void check_told_cancel(struct sim *sim, uint64_t id, enum berth_state state, int
     }
     if (state >= BERTH_COMPLETED)
         check_told_end(sim, id, state);
+}
+
+void check_told_output(struct sim *sim, const struct berth_do_job_output *output)
+{
+    const uint8_t *bytes = output->out.data;
+    for (size_t i = 0; i < output->out.bytes; i++)
+        if (bytes[i] != check_written(output->id, output->attempt, output->out_from + i))
+            sim_fail(sim, "attempt %u of job %llu did not write what is shown at %llu",
+                     output->attempt, (unsigned long long)output->id,
+                     (unsigned long long)(output->out_from + i));
 }
 
 void check_outage(struct sim *sim, const struct link *link, int64_t from_us, int64_t to_us)

@@ -15,6 +15,7 @@ enum ask_type {
     ASK_WAIT,
     ASK_CANCEL,
     ASK_GET,
+    ASK_OUTPUT,
     ASK_LIST,
     ASK_STATUS,
     ASK_LIMIT,
@@ -129,6 +130,12 @@ static void say(const struct ask *ask, uint64_t number)
     case ASK_WAIT: say_ids(ask, number, BERTH_EV_WAIT, note); break;
     case ASK_CANCEL: say_ids(ask, number, BERTH_EV_CANCEL, note); break;
     case ASK_GET: say_ids(ask, number, BERTH_EV_JOB_GET, note); break;
+    case ASK_OUTPUT:
+        note->broker.type = BERTH_EV_JOB_OUTPUT;
+        note->broker.job_output = (struct berth_ev_job_output){
+            .peer = peer, .request = number, .id = ask->ids[0], .attempt = 1, .out_from = 500
+        };
+        break;
     case ASK_LIST:
         note->broker.type = BERTH_EV_JOB_LIST;
         note->broker.job_list = (struct berth_ev_job_list){ .peer = peer,
@@ -232,6 +239,8 @@ static void act(struct sim *sim, void *arg)
         change_something(client);
     if (sim_chance(sim, 20))
         ask_about(client, ASK_STATUS, REQUEST_QUERY, &(uint64_t){ berth_rng_next(&sim->rng) }, 1);
+    if (client->last_job && sim_chance(sim, 30))
+        ask_about(client, ASK_OUTPUT, REQUEST_QUERY, &client->last_job, 1);
     if (sim_chance(sim, 20))
         ask_about(client, ASK_LIST, REQUEST_QUERY, &(uint64_t){ berth_rng_below(&sim->rng, 10) },
                   1);
@@ -300,6 +309,7 @@ static void take_submitted(struct client *client, const struct ask *ask,
         }
         check_acknowledged(sim, item->id, ask->tag[i], ask->key[i] ? ask->key[i] : 0);
         ids[count++] = item->id;
+        client->last_job = item->id;
     }
     if (!count)
         return;
@@ -361,8 +371,11 @@ static bool take(struct client *client, struct ask *ask, const struct berth_effe
             client->is_admin_busy = false;
         }
         return true;
+    case BERTH_DO_JOB_OUTPUT: check_told_output(client->sim, &effect->job_output); return true;
     case BERTH_DO_STATUS: return true;
     default:
+        if (effect->type == BERTH_DO_ERROR && ask->type == ASK_OUTPUT)
+            return true; /* it has ended */
         sim_fail(client->sim, "client %u got an answer of type %d", client->index,
                  (int)effect->type);
     }

@@ -90,6 +90,7 @@ static void set_peer(struct note *note, uint64_t peer)
     case BERTH_EV_CANCEL:
     case BERTH_EV_JOB_GET: event->ids.peer = peer; return;
     case BERTH_EV_JOB_LIST: event->job_list.peer = peer; return;
+    case BERTH_EV_JOB_OUTPUT: event->job_output.peer = peer; return;
     case BERTH_EV_DISPATCHER_SET: event->dispatcher_set.peer = peer; return;
     case BERTH_EV_DISPATCHER_PAUSE: event->dispatcher_pause.peer = peer; return;
     case BERTH_EV_DISPATCHER_GET:

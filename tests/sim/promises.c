@@ -112,6 +112,7 @@ void check_effect(struct sim *sim, const struct berth_effect *effect)
         return;
     case BERTH_DO_ERROR:
     case BERTH_DO_JOBS:
+    case BERTH_DO_JOB_OUTPUT:
     case BERTH_DO_DISPATCHERS:
     case BERTH_DO_WORKERS:
     case BERTH_DO_STATUS:

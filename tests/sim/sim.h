@@ -171,6 +171,9 @@ struct run {
     bool is_cancelled;
     bool ignores_cancel;
     int64_t started_us, ends_us;
+    uint32_t number;
+    uint64_t written, shown; /* what it has written to stdout, and shown of it in: */
+    uint32_t shown_epoch, shown_join;
     struct agent_end end;
 };
 
@@ -222,6 +225,7 @@ struct client {
     struct request_table *table;
     struct link link;
     unsigned submitted;
+    uint64_t last_job;         /* that was acknowledged; 0: none */
     struct berth_map requests; /* by number: struct ask */
     int64_t timer_us;
     bool is_admin_busy;
@@ -319,6 +323,12 @@ void check_stored(struct sim *sim, const struct berth_batch *batch);   /* it is 
 void check_effect(struct sim *sim, const struct berth_effect *effect); /* it is being sent */
 void check_outage(struct sim *sim, const struct link *link, int64_t from_us, int64_t to_us);
 void check_child_lost_lease(struct sim *sim, const struct worker *worker);
+/* What an attempt writes: the byte at a place of its stdout. */
+static inline uint8_t check_written(uint64_t job, uint32_t number, uint64_t place)
+{
+    return (uint8_t)(job * 7 + number * 31 + place * 13);
+}
+void check_told_output(struct sim *sim, const struct berth_do_job_output *output);
 bool check_all_ended(struct sim *sim);
 void check_disk(struct sim *sim);
 

@@ -11,6 +11,9 @@
 #define KILL_US_MAX     (950 * MS) /* the keeper is that late at most: below kappa */
 #define GONE_EVERY_US   (500 * MS)
 #define DRIFT_PPM_MAX   900
+#define SHOWS_MAX       4
+#define WRITE_BYTES_MAX 40000 /* at a time */
+#define SHOW_BYTES_MAX  16384
 
 /* Something that happens to one life of a child, or to its keeper. */
 struct appointment {
@@ -79,6 +82,20 @@ static void end_run(struct sim *sim, void *arg)
     feed(worker, &event);
 }
 
+/* It writes something, and says so. */
+static void write_output(struct sim *sim, void *arg)
+{
+    const struct appointment *appointment = arg;
+    struct worker *worker = appointment->worker;
+    struct run *run = find_run(worker, appointment->attempt);
+    if (!run || run->life != appointment->life || worker->is_frozen)
+        return;
+    run->written += berth_rng_below(&sim->rng, WRITE_BYTES_MAX);
+    struct agent_event event = { .type = AGENT_EV_NEWS };
+    event.news.attempt = run->attempt;
+    feed(worker, &event);
+}
+
 /* It could not be started: the worker's own doing. */
 static void release(struct sim *sim, void *arg)
 {
@@ -118,6 +135,7 @@ static void start_run(struct worker *worker, const struct agent_grant *grant, in
     run->group = group_of(sim, grant->body);
     run->life = worker->life;
     run->started_us = sim->now_us;
+    run->number = grant->number;
     if (berth_map_insert_id(&worker->runs, &run->by_attempt, run->attempt) < 0)
         sim_fail(sim, "attempt %llx is started twice by one worker",
                  (unsigned long long)run->attempt);
@@ -127,6 +145,9 @@ static void start_run(struct worker *worker, const struct agent_grant *grant, in
     check_start(sim, run, granted_us);
     draw_end(sim, run);
     appoint(worker, run->ends_us, end_run, worker->life, run->attempt);
+    for (uint64_t i = berth_rng_below(&sim->rng, SHOWS_MAX); i > 0; i--)
+        appoint(worker, sim->now_us + sim_random_us(sim, 0, RUN_US_MAX), write_output, worker->life,
+                run->attempt);
 }
 
 static void cancel_run(struct worker *worker, uint64_t attempt, enum agent_cancel_reason reason)
@@ -266,6 +287,51 @@ static void say_reports(struct worker *worker, const struct agent_effect *effect
     link_send_up(&worker->link, note);
 }
 
+/* What a run has written and not shown in this join. */
+static struct berth_show show_run(struct run *run, const struct agent_effect *effect,
+                                  struct note *note)
+{
+    if (run->shown_epoch != effect->show.epoch || run->shown_join != effect->show.join)
+        run->shown = 0;
+    run->shown_epoch = effect->show.epoch;
+    run->shown_join = effect->show.join;
+    uint64_t left = run->written - run->shown;
+    size_t bytes = left < SHOW_BYTES_MAX ? (size_t)left : SHOW_BYTES_MAX;
+    uint8_t *text = berth_arena_alloc(&note->arena, bytes);
+    BERTH_ASSERT(text != NULL);
+    for (size_t i = 0; i < bytes; i++)
+        text[i] = check_written(run->job, run->number, run->shown + i);
+    struct berth_show show = { .attempt = run->attempt,
+                               .has_progress = true,
+                               .done = run->written,
+                               .out_from = run->shown,
+                               .out = { text, bytes } };
+    run->shown += bytes;
+    return show;
+}
+
+static void say_show(struct worker *worker, const struct agent_effect *effect)
+{
+    struct note *note = note_new(TO_BROKER);
+    struct berth_show *shows =
+        berth_arena_alloc_array(&note->arena, effect->show.count + 1, sizeof *shows);
+    size_t count = 0;
+    for (size_t i = 0; i < effect->show.count; i++) {
+        struct run *run = find_run(worker, effect->show.attempts[i]);
+        if (run)
+            shows[count++] = show_run(run, effect, note);
+    }
+    note->broker.type = BERTH_EV_REPORTS;
+    note->broker.reports = (struct berth_ev_reports){ .peer = worker->link.peer,
+                                                      .session = effect->show.session,
+                                                      .epoch = effect->show.epoch,
+                                                      .join = effect->show.join,
+                                                      .number = effect->show.number,
+                                                      .shows = shows,
+                                                      .show_count = count };
+    link_send_up(&worker->link, note);
+}
+
 static void child_exits(struct worker *worker, enum agent_exit why, const char *reason)
 {
     sim_note(worker->sim, "worker %u: child exits: %s", worker->index, reason);
@@ -317,6 +383,7 @@ static void carry_out(struct worker *worker, const struct agent_effects *effects
         case AGENT_DO_JOIN: say_join(worker, effect); break;
         case AGENT_DO_RENEW: say_renew(worker, effect); break;
         case AGENT_DO_REPORTS: say_reports(worker, effect); break;
+        case AGENT_DO_SHOW: say_show(worker, effect); break;
         case AGENT_DO_START: start_run(worker, &effect->start, granted_us); break;
         case AGENT_DO_CANCEL:
             cancel_run(worker, effect->cancel.attempt, effect->cancel.reason);

@@ -24,6 +24,7 @@ static const uint8_t state_next[AGENT_STATE_COUNT] = {
 static void take_event(struct agent *agent, const struct agent_event *event);
 static void mind_time(struct agent *agent);
 static void tell_ends(struct agent *agent);
+static void tell_news(struct agent *agent);
 static void mind_drain(struct agent *agent);
 
 /* ---- life ---- */
@@ -253,6 +254,13 @@ static void take_released(struct agent *agent, const struct agent_event *event)
     agent_table_release(&agent->table, attempt, event->released.reason);
 }
 
+static void take_news(struct agent *agent, uint64_t id)
+{
+    struct agent_attempt *attempt = agent_table_find(&agent->table, id);
+    if (attempt)
+        agent_table_add_news(&agent->table, attempt);
+}
+
 static void take_stop(struct agent *agent, int64_t grace_ms)
 {
     int64_t due_ms = agent->now_ms + (grace_ms > 0 ? grace_ms : 0);
@@ -277,12 +285,15 @@ static void take_event(struct agent *agent, const struct agent_event *event)
     case AGENT_EV_ORDERS: take_orders(agent, event); break;
     case AGENT_EV_ENDED: take_ended(agent, event); return;
     case AGENT_EV_RELEASED: take_released(agent, event); return;
+    case AGENT_EV_NEWS: take_news(agent, event->news.attempt); return;
     case AGENT_EV_DRAIN: agent->is_draining = true; break;
     case AGENT_EV_STOP: take_stop(agent, event->stop.grace_ms); break;
     case AGENT_EV_TIMER: break;
     }
     if (agent->state == AGENT_JOINED)
         tell_ends(agent);
+    if (agent->state == AGENT_JOINED)
+        tell_news(agent);
 }
 
 /* Everything that ended and that this join does not know yet, and that we drain. */
@@ -307,6 +318,24 @@ static void tell_ends(struct agent *agent)
         effect->reports.release_reasons = reasons;
         effect->reports.release_count = releases;
     }
+}
+
+/* What attempts have to show, if it is time for it. */
+static void tell_news(struct agent *agent)
+{
+    if (berth_list_is_empty(&agent->table.news) || agent->now_ms < agent->show_due_ms)
+        return;
+    uint64_t *attempts = agent_step_array(agent, AGENT_SHOW_COUNT_MAX, sizeof *attempts);
+    if (!attempts)
+        return;
+    agent->show_due_ms = agent->now_ms + AGENT_SHOW_EVERY_MS;
+    struct agent_effect *effect = agent_effect_push(agent, AGENT_DO_SHOW);
+    effect->show.session = agent->session;
+    effect->show.epoch = agent->epoch;
+    effect->show.join = agent->join;
+    effect->show.number = ++agent->sent;
+    effect->show.attempts = attempts;
+    effect->show.count = agent_table_take_news(&agent->table, attempts, AGENT_SHOW_COUNT_MAX);
 }
 
 /* ---- time ---- */
@@ -360,6 +389,8 @@ int64_t agent_next_deadline_ms(const struct agent *agent)
     if (agent->state == AGENT_JOINED && !berth_list_is_empty(&agent->table.untold))
         return agent->now_ms;
     int64_t due_ms = agent_session_due_ms(agent);
+    if (agent->state == AGENT_JOINED && !berth_list_is_empty(&agent->table.news))
+        due_ms = earlier(due_ms, agent->show_due_ms);
     due_ms = earlier(due_ms, agent_table_next_timeout_ms(&agent->table));
     return earlier(due_ms, agent->stop_due_ms);
 }

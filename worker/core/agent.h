@@ -38,6 +38,9 @@
 /* Of the ends in one list or report: an end too many is listed as running, and reported after. One
  * end alone may be longer. */
 #define AGENT_MESSAGE_BYTES_MAX (4u << 20)
+/* What attempts have to show is sent so often at most, and of so many of them at once. */
+#define AGENT_SHOW_EVERY_MS  250
+#define AGENT_SHOW_COUNT_MAX 256
 
 struct agent;
 
@@ -112,6 +115,7 @@ enum agent_event_type {
     /* From this process. */
     AGENT_EV_ENDED,    /* an attempt, and all that it started, is over */
     AGENT_EV_RELEASED, /* an attempt could not be started and never will be */
+    AGENT_EV_NEWS,     /* a running attempt has something to show */
     AGENT_EV_DRAIN,    /* take nothing new, finish, EXIT when all is acknowledged */
     AGENT_EV_STOP,  /* the same, but cancel what runs (grace), and hand it back unspent: GONE(drain)
                        follows */
@@ -170,6 +174,9 @@ struct agent_event {
             enum agent_release_reason reason;
         } released;
         struct {
+            uint64_t attempt;
+        } news;
+        struct {
             int64_t grace_ms;
         } stop;
     };
@@ -187,6 +194,15 @@ struct agent_line {
     struct agent_end end; /* of an ended one; of a running one in a join only run_us, so far */
 };
 
+/* What a running attempt shows of itself. The shell fills it in when it is sent. */
+struct agent_show {
+    uint64_t attempt;
+    bool has_progress;
+    uint64_t done, total;        /* total 0: not known */
+    uint64_t out_from, err_from; /* the place of the first byte in its stream, from 0 */
+    struct berth_slice out, err;
+};
+
 enum agent_exit {
     AGENT_EXIT_DRAINED = 1,
     AGENT_EXIT_LEASE_OVER,
@@ -199,6 +215,7 @@ enum agent_effect_type {
     AGENT_DO_JOIN,
     AGENT_DO_RENEW,
     AGENT_DO_REPORTS,
+    AGENT_DO_SHOW,      /* send a WorkerReports with what these attempts show now, be it nothing */
     AGENT_DO_START,     /* run this attempt; ENDED or RELEASED follows exactly once */
     AGENT_DO_CANCEL,    /* tell the attempt; ENDED follows when it obeys */
     AGENT_DO_SESSION,   /* note session, epoch, lineage where the keeper sees them */
@@ -240,6 +257,13 @@ struct agent_effect {
             size_t release_count;
             bool is_draining;
         } reports;
+        struct {
+            uint64_t session;
+            uint32_t epoch, join;
+            uint64_t number;
+            const uint64_t *attempts;
+            size_t count;
+        } show;
         struct agent_grant start; /* slices are the event's: the shell keeps them as long */
         struct {
             uint64_t attempt;
@@ -274,7 +298,9 @@ void agent_free(struct agent *agent);
  * AGENT_NAME_BYTES_MAX long; whatever else comes from the broker may be wrong, and is ignored then.
  *
  * Ends are told in batches: ENDED and RELEASED only make a deadline of now, and the shell, once it
- * has no more of them at hand, steps TIMER. */
+ * has no more of them at hand, steps TIMER. So is what attempts show, but not oftener than each
+ * AGENT_SHOW_EVERY_MS; after each join everything that runs and has shown something shows again,
+ * for the broker may have lost it. */
 int agent_step(struct agent *agent, const struct agent_event *event,
                struct agent_effects *ret_effects);
 int64_t agent_next_deadline_ms(const struct agent *agent); /* INT64_MAX: none */

@@ -54,6 +54,7 @@ struct agent {
         is_drain_taken; /* told: in this join, in message drain_number at the latest */
     uint64_t drain_number;
     int64_t stop_due_ms;
+    int64_t show_due_ms; /* not before */
 
     struct agent_effect *effects;
     size_t effect_count, effect_room;

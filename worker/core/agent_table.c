@@ -40,6 +40,7 @@ int agent_table_init(struct agent_table *table, uint32_t capacity)
     BERTH_ASSERT(capacity > 0);
     *table = (struct agent_table){ .capacity = capacity };
     berth_list_init(&table->untold);
+    berth_list_init(&table->news);
     table->timeout_nodes = calloc(capacity, sizeof(struct berth_heap_node *));
     if (!table->timeout_nodes)
         return -ENOMEM;
@@ -114,6 +115,8 @@ static void stop_running(struct agent_table *table, struct agent_attempt *attemp
     table->running_count--;
     if (berth_heap_is_linked(&attempt->by_timeout))
         berth_heap_remove(&table->by_timeout, &attempt->by_timeout);
+    if (berth_list_is_linked(&attempt->in_news))
+        berth_list_remove(&attempt->in_news);
 }
 
 /* Copies the end with all its bytes into one block of the attempt's own. */
@@ -227,6 +230,24 @@ struct agent_attempt *agent_table_timed_out(const struct agent_table *table, int
     return attempt && attempt->timeout_at_ms <= now_ms ? attempt : NULL;
 }
 
+void agent_table_add_news(struct agent_table *table, struct agent_attempt *attempt)
+{
+    if (attempt->state != AGENT_RUNNING || attempt->release_reason != 0)
+        return;
+    attempt->has_shown = true;
+    if (!berth_list_is_linked(&attempt->in_news))
+        berth_list_push_back(&table->news, &attempt->in_news);
+}
+
+size_t agent_table_take_news(struct agent_table *table, uint64_t *ret_attempts, size_t count_max)
+{
+    size_t count = 0;
+    struct berth_list_node *node;
+    while (count < count_max && (node = berth_list_pop_front(&table->news)) != NULL)
+        ret_attempts[count++] = berth_container_of(node, struct agent_attempt, in_news)->by_id.id;
+    return count;
+}
+
 /* Whether one more end fits beside `*bytes` of others; one alone always does. */
 static bool end_fits(const struct agent_attempt *attempt, size_t *bytes)
 {
@@ -248,6 +269,8 @@ void agent_table_freeze(struct agent_table *table, int64_t now_ms)
             continue;
         }
         attempt->ran_us = (now_ms - attempt->granted_ms) * 1000;
+        if (attempt->has_shown)
+            agent_table_add_news(table, attempt);
         if (attempt->state != AGENT_ENDED || attempt->is_handed_back)
             continue;
         if (berth_list_is_linked(&attempt->in_untold))
@@ -330,6 +353,7 @@ static void attempt_check(const struct agent_attempt *attempt)
     BERTH_ASSERT(is_ended || !attempt->is_handed_back);
     bool is_owed = (is_ended || is_released) && !attempt->is_handed_back;
     BERTH_ASSERT(berth_list_is_linked(&attempt->in_untold) == (is_owed && !attempt->is_told));
+    BERTH_ASSERT(!(is_ended || is_released) || !berth_list_is_linked(&attempt->in_news));
     bool can_time_out = !is_ended && !is_released && attempt->cancel == 0;
     BERTH_ASSERT(can_time_out || !berth_heap_is_linked(&attempt->by_timeout));
 }

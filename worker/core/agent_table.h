@@ -11,6 +11,8 @@
  *    yet say. One that is handed back (see agent_table_end) is never in it.
  * 3. Only running attempts with a timeout that has not fired are in the heap.
  * 4. Walks go in the order of granting.
+ * 5. `news` holds running attempts alone: those that have something to show, in the order in which
+ *    they said so.
  */
 #pragma once
 
@@ -23,7 +25,7 @@
 struct agent_attempt {
     struct berth_map_node by_id; /* by_id.id: the attempt */
     struct berth_heap_node by_timeout;
-    struct berth_list_node in_untold;
+    struct berth_list_node in_untold, in_news;
     uint64_t job;
     uint32_t number;
     enum agent_attempt_state state;
@@ -32,6 +34,7 @@ struct agent_attempt {
     bool is_told;                             /* ended, and the current join says so */
     bool is_handed_back; /* ended because we stop: never reported, the keeper's GONE covers it */
     bool is_job_cancelled;
+    bool has_shown; /* it had something to show at any time */
     int64_t timeout_ms, timeout_at_ms, grace_ms;
     int64_t granted_ms;
     int64_t ran_us;       /* when the current join was built */
@@ -45,7 +48,7 @@ struct agent_table {
     struct berth_map by_id;
     struct berth_heap by_timeout;
     struct berth_heap_node **timeout_nodes;
-    struct berth_list untold;
+    struct berth_list untold, news;
     size_t capacity;
     size_t running_count; /* RUNNING and not released */
     size_t owed_count;    /* ended or released, not handed back: the broker has to take them */
@@ -82,9 +85,15 @@ void agent_table_forget(struct agent_table *table, struct agent_attempt *attempt
 int64_t agent_table_next_timeout_ms(const struct agent_table *table);
 struct agent_attempt *agent_table_timed_out(const struct agent_table *table, int64_t now_ms);
 
+/* An attempt has something to show; nothing happens if it does not run (any more). */
+void agent_table_add_news(struct agent_table *table, struct agent_attempt *attempt);
+
+/* Takes at most `count_max` of those that have something to show. Returns how many. */
+size_t agent_table_take_news(struct agent_table *table, uint64_t *ret_attempts, size_t count_max);
+
 /* A join list is built: forgets what was released, and takes up the ends that are told in it, the
  * oldest first, as many as fit into AGENT_MESSAGE_BYTES_MAX; the others are listed as running and
- * told in the stream. */
+ * told in the stream. What has shown something has it to show again. */
 void agent_table_freeze(struct agent_table *table, int64_t now_ms);
 
 /* The list as it was frozen: `ret_lines` has room for agent_table_count(). Slices are valid until

@@ -56,6 +56,7 @@ static void exec_free(struct exec *exec)
     berth_close(exec->wake_fd);
     exec_surroundings_fini(&exec->surroundings);
     berth_map_fini(&exec->runs);
+    (void)pthread_mutex_destroy(&exec->host.output_lock);
     (void)pthread_mutex_destroy(&exec->lock);
     free(exec->work_dir);
     free(exec);
@@ -120,10 +121,13 @@ int exec_open(const struct exec_opts *opts, struct exec **ret_exec, struct berth
     exec->on_end = opts->on_end;
     exec->arg = opts->arg;
     exec->host.nursery = (struct nursery){ .fd = -1 };
+    exec->host.on_output = opts->on_output;
+    exec->host.arg = opts->arg;
     berth_list_init(&exec->inbox);
     berth_list_init(&exec->over);
     berth_list_init(&exec->orphans);
     (void)pthread_mutex_init(&exec->lock, NULL);
+    (void)pthread_mutex_init(&exec->host.output_lock, NULL);
     exec->host.descriptor_max = raise_descriptor_max();
     exec->host.work_dir = exec->work_dir = strdup(opts->work_dir);
     rc = open_descriptors(exec, err);
@@ -216,6 +220,35 @@ void exec_cancel(struct exec *exec, uint64_t attempt, int64_t grace_ms)
         ask_to_cancel(exec, run_of(node), grace_ms);
     (void)pthread_mutex_unlock(&exec->lock);
     wake(exec);
+}
+
+/* With both locks held. */
+static size_t peek(const struct exec_output *output, uint64_t *from, void *to, size_t bytes_max,
+                   size_t *ret_left)
+{
+    struct berth_slice kept = exec_output_after(output, from);
+    size_t bytes = kept.bytes < bytes_max ? kept.bytes : bytes_max;
+    if (to && bytes > 0)
+        memcpy(to, kept.data, bytes);
+    *ret_left = kept.bytes - bytes;
+    return bytes;
+}
+
+size_t exec_peek(struct exec *exec, uint64_t attempt, enum exec_stream stream, uint64_t *from,
+                 void *to, size_t bytes_max, size_t *ret_left)
+{
+    size_t bytes = 0;
+    *ret_left = 0;
+    (void)pthread_mutex_lock(&exec->lock);
+    struct berth_map_node *node = berth_map_find_id(&exec->runs, attempt);
+    if (node) {
+        const struct exec_run *run = run_of(node);
+        (void)pthread_mutex_lock(&exec->host.output_lock);
+        bytes = peek(stream == EXEC_STDOUT ? &run->out : &run->err, from, to, bytes_max, ret_left);
+        (void)pthread_mutex_unlock(&exec->host.output_lock);
+    }
+    (void)pthread_mutex_unlock(&exec->lock);
+    return bytes;
 }
 
 /* ---- the thread ---- */

@@ -44,6 +44,7 @@ struct exec_end {
     int signal;                  /* that ended the command; 0: it exited */
     const char *error;           /* one sentence if the command could not be run, else NULL */
     struct berth_slice out, err; /* the last bytes of each */
+    uint64_t out_from, err_from; /* so many came before them */
     bool out_truncated, err_truncated;
     int64_t run_us;
 };
@@ -52,6 +53,8 @@ struct exec_opts {
     const char *work_dir; /* in which commands run; copied */
     /* Called on the exec thread. Must not block, and must not call exec_close(). */
     void (*on_end)(void *arg, uint64_t attempt, const struct exec_end *end);
+    /* The same: the attempt has written something. NULL: nobody asks. */
+    void (*on_output)(void *arg, uint64_t attempt);
     void *arg;
 };
 
@@ -88,3 +91,12 @@ int exec_start(struct exec *exec, const struct exec_command *command, struct ber
  * EXEC_GRACE_MS_MAX, else cut to it; 0: SIGKILL now). A repeat can only bring the end nearer. An
  * attempt that is not there (any more) is no error. Any thread, on_end included; does not block. */
 void exec_cancel(struct exec *exec, uint64_t attempt, int64_t grace_ms);
+
+enum exec_stream { EXEC_STDOUT = 1, EXEC_STDERR };
+
+/* Copies what a running attempt has written to `stream`, from the place `*from` on (the number of
+ * bytes before it) and `bytes_max` at most, to `to`. What is not kept any more is skipped: `*from`
+ * becomes the place of what is copied. Returns how many bytes; `ret_left`: so many are behind them.
+ * `to` NULL: only says what it would do. Any thread; does not block. */
+size_t exec_peek(struct exec *exec, uint64_t attempt, enum exec_stream stream, uint64_t *from,
+                 void *to, size_t bytes_max, size_t *ret_left);

@@ -173,8 +173,12 @@ static size_t read_output(struct exec_host *host, struct exec_watch *watch)
     struct exec_run *run = watch->run;
     ssize_t bytes = read(watch->fd, host->scratch, sizeof host->scratch);
     if (bytes > 0) {
+        (void)pthread_mutex_lock(&host->output_lock);
         exec_output_put(watch->kind == EXEC_WATCH_OUT ? &run->out : &run->err, host->scratch,
                         (size_t)bytes);
+        (void)pthread_mutex_unlock(&host->output_lock);
+        if (host->on_output)
+            host->on_output(host->arg, run->attempt);
         return (size_t)bytes;
     }
     if (bytes == 0 || errno != EAGAIN)
@@ -299,12 +303,14 @@ void exec_run_end(struct exec_host *host, struct exec_run *run, const struct ber
     drain_output(host, &run->watches[EXEC_WATCH_ERR]);
     *ret_end = (struct exec_end){
         .is_started = true,
-        .out = exec_output_slice(&run->out),
-        .err = exec_output_slice(&run->err),
-        .out_truncated = run->out.is_truncated,
-        .err_truncated = run->err.is_truncated,
         .run_us = (berth_clock_monotonic_ns() - run->started_ns) / 1000,
     };
+    (void)pthread_mutex_lock(&host->output_lock);
+    ret_end->out = exec_output_slice(&run->out, &ret_end->out_from);
+    ret_end->err = exec_output_slice(&run->err, &ret_end->err_from);
+    (void)pthread_mutex_unlock(&host->output_lock);
+    ret_end->out_truncated = run->out.is_truncated;
+    ret_end->err_truncated = run->err.is_truncated;
     set_exit(run, ret_end);
     if (run->trouble.kind) {
         set_trouble(host, run, memory, ret_end);

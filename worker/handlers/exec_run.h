@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -30,6 +31,10 @@ struct exec_host {
     int null_fd;
     struct nursery nursery;
     uint64_t descriptor_max; /* the command's soft RLIMIT_NOFILE; 0: as it is */
+    /* Guards what runs have written: all other threads may do with it is look. Taken last. */
+    pthread_mutex_t output_lock;
+    void (*on_output)(void *arg, uint64_t attempt); /* NULL: nobody asks */
+    void *arg;
     char scratch[EXEC_READ_BYTES_MAX];
 };
 

@@ -24,7 +24,7 @@ struct inbox_item {
     struct agent_end end;                     /* else; its bytes are the teller's */
 };
 
-enum inbox_command { INBOX_DRAIN = 1, INBOX_STOP = 2 };
+enum inbox_command { INBOX_DRAIN = 1, INBOX_STOP = 2, INBOX_NEWS = 4 /* the host has some */ };
 
 int inbox_open(struct inbox **ret_inbox, struct berth_error *err);
 /* NULL is fine. */

@@ -97,6 +97,16 @@ static int take_item(struct link *link, const struct inbox_item *item, struct be
     return step(link, &event, err);
 }
 
+static int take_news(struct link *link, struct berth_error *err)
+{
+    struct agent_event event = { .type = AGENT_EV_NEWS };
+    int rc = 0;
+    while (rc >= 0 && link->opts.host.news &&
+           link->opts.host.news(link->opts.host.arg, &event.news.attempt))
+        rc = step(link, &event, err);
+    return rc;
+}
+
 static int take_inbox(struct link *link, struct berth_error *err)
 {
     struct berth_list items;
@@ -110,6 +120,8 @@ static int take_inbox(struct link *link, struct berth_error *err)
             rc = take_item(link, item, err);
         link->opts.host.finish(link->opts.host.arg, item);
     }
+    if (rc >= 0 && (commands & INBOX_NEWS))
+        rc = take_news(link, err);
     if (rc >= 0 && (commands & INBOX_DRAIN)) {
         struct agent_event event = { .type = AGENT_EV_DRAIN };
         rc = step(link, &event, err);
@@ -215,12 +227,34 @@ static int step(struct link *link, struct agent_event *event, struct berth_error
     return 0;
 }
 
+/* What all attempts that an effect names have to show, as far as it fits. */
+static int show_effect(struct link *link, const struct agent_effect *effect,
+                       struct berth_error *err)
+{
+    const struct link_host *host = &link->opts.host;
+    struct agent_show *shows =
+        berth_arena_alloc_array(&link->out, effect->show.count, sizeof *shows);
+    size_t count = 0, room = LINK_SHOW_BYTES_MAX;
+    if (!shows)
+        return berth_fail(err, -ENOMEM, "show what attempts do");
+    for (size_t i = 0; host->show && i < effect->show.count; i++) {
+        if (!host->show(host->arg, effect->show.attempts[i], effect->show.epoch, effect->show.join,
+                        room, &link->out, &shows[count]))
+            continue;
+        room -= shows[count].out.bytes + shows[count].err.bytes;
+        count++;
+    }
+    return translate_show(effect, shows, count, &link->out, &link->frame, err);
+}
+
 static void send_effect(struct link *link, const struct agent_effect *effect)
 {
     struct berth_error why;
     berth_buf_clear(&link->frame);
     berth_arena_reset(&link->out);
-    int rc = translate_out(effect, &link->opts.agent, &link->out, &link->frame, &why);
+    int rc = effect->type == AGENT_DO_SHOW
+                 ? show_effect(link, effect, &why)
+                 : translate_out(effect, &link->opts.agent, &link->out, &link->frame, &why);
     if (rc >= 0) {
         rc = worker_socket_send(link->socket, berth_buf_slice(&link->frame));
         if (rc < 0)
@@ -263,7 +297,8 @@ static int carry_out(struct link *link, const struct agent_effect *effect, struc
     case AGENT_DO_HELLO:
     case AGENT_DO_JOIN:
     case AGENT_DO_RENEW:
-    case AGENT_DO_REPORTS: send_effect(link, effect); return 0;
+    case AGENT_DO_REPORTS:
+    case AGENT_DO_SHOW: send_effect(link, effect); return 0;
     case AGENT_DO_START: host->start(host->arg, &effect->start); return 0;
     case AGENT_DO_CANCEL:
         host->cancel(host->arg, effect->cancel.attempt, effect->cancel.reason,

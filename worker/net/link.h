@@ -12,6 +12,7 @@
 
 #include <berth/error.h>
 
+#include "base/arena.h"
 #include "worker/core/agent.h"
 #include "worker/net/inbox.h"
 
@@ -20,6 +21,7 @@
 #define LINK_LINGER_MS           200 /* for the last reports of a drained worker */
 #define LINK_GONE_EVERY_MS       200
 #define LINK_REASON_BYTES_MAX    256
+#define LINK_SHOW_BYTES_MAX      (512u << 10) /* output of all attempts in one message */
 
 /* What runs attempts. Called on the link's thread; none may block. */
 struct link_host {
@@ -31,6 +33,12 @@ struct link_host {
     void (*finish)(void *arg, struct inbox_item *item);
     /* Something is left to be tidied up: asked again soon while true. NULL: never. */
     bool (*tidy)(void *arg);
+    /* After INBOX_NEWS: the next attempt that has something to show; false: there is none. show:
+     * what it has, with at most `bytes_max` bytes of output, copied into `arena`; false: nothing.
+     * What was shown in a join is not shown in it again. NULL: nobody shows anything. */
+    bool (*news)(void *arg, uint64_t *ret_attempt);
+    bool (*show)(void *arg, uint64_t attempt, uint32_t epoch, uint32_t join, size_t bytes_max,
+                 struct berth_arena *arena, struct agent_show *ret_show);
     /* For the fence. session 0: only the epoch was seen. NULL: nobody keeps it. */
     void (*session)(void *arg, uint64_t session, uint32_t epoch, uint64_t lineage,
                     int64_t worker_lease_ms);

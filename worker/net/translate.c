@@ -476,6 +476,105 @@ static int out_reports(const struct agent_effect *effect, struct berth_arena *ar
     return pack(&envelope, buf);
 }
 
+/* One stream of what is shown: the places, the lengths, and everything joined together. */
+struct show_columns {
+    uint64_t *from;
+    uint32_t *bytes;
+    ProtobufCBinaryData joined;
+};
+
+static bool show_columns_init(struct show_columns *columns, size_t count, size_t bytes,
+                              struct berth_arena *arena)
+{
+    columns->from = berth_arena_alloc_array(arena, count, sizeof *columns->from);
+    columns->bytes = berth_arena_alloc_array(arena, count, sizeof *columns->bytes);
+    columns->joined = (ProtobufCBinaryData){ .data = berth_arena_alloc(arena, bytes) };
+    return columns->from && columns->bytes && columns->joined.data;
+}
+
+static void show_columns_put(struct show_columns *columns, size_t index, uint64_t from,
+                             struct berth_slice bytes)
+{
+    columns->from[index] = from;
+    columns->bytes[index] = (uint32_t)bytes.bytes;
+    if (bytes.bytes > 0)
+        memcpy(columns->joined.data + columns->joined.len, bytes.data, bytes.bytes);
+    columns->joined.len += bytes.bytes;
+}
+
+static int fill_output(const struct agent_show *shows, size_t count, Berth__V1__WorkerReports *m,
+                       struct berth_arena *arena)
+{
+    struct show_columns out, err;
+    size_t out_bytes = 0, err_bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        out_bytes += shows[i].out.bytes;
+        err_bytes += shows[i].err.bytes;
+    }
+    if (!show_columns_init(&out, count, out_bytes, arena) ||
+        !show_columns_init(&err, count, err_bytes, arena))
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        show_columns_put(&out, i, shows[i].out_from, shows[i].out);
+        show_columns_put(&err, i, shows[i].err_from, shows[i].err);
+    }
+    m->show_out_from = out.from;
+    m->n_show_out_from = berth_column_trim_u64(out.from, count);
+    m->show_out_bytes = out.bytes;
+    m->n_show_out_bytes = berth_column_trim_u32(out.bytes, count);
+    m->has_show_outs = out.joined.len > 0;
+    m->show_outs = out.joined;
+    m->show_err_from = err.from;
+    m->n_show_err_from = berth_column_trim_u64(err.from, count);
+    m->show_err_bytes = err.bytes;
+    m->n_show_err_bytes = berth_column_trim_u32(err.bytes, count);
+    m->has_show_errs = err.joined.len > 0;
+    m->show_errs = err.joined;
+    return 0;
+}
+
+static int fill_shows(const struct agent_show *shows, size_t count, Berth__V1__WorkerReports *m,
+                      struct berth_arena *arena)
+{
+    m->show_attempt = berth_arena_alloc_array(arena, count, sizeof *m->show_attempt);
+    m->show_has_progress = berth_arena_alloc_array(arena, count, sizeof *m->show_has_progress);
+    m->show_done = berth_arena_alloc_array(arena, count, sizeof *m->show_done);
+    m->show_total = berth_arena_alloc_array(arena, count, sizeof *m->show_total);
+    if (!m->show_attempt || !m->show_has_progress || !m->show_done || !m->show_total)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        m->show_attempt[i] = shows[i].attempt;
+        m->show_has_progress[i] = shows[i].has_progress ? 1 : 0;
+        m->show_done[i] = shows[i].done;
+        m->show_total[i] = shows[i].total;
+    }
+    m->n_show_attempt = count;
+    m->n_show_has_progress = berth_column_trim_u32(m->show_has_progress, count);
+    m->n_show_done = berth_column_trim_u64(m->show_done, count);
+    m->n_show_total = berth_column_trim_u64(m->show_total, count);
+    return fill_output(shows, count, m, arena);
+}
+
+int translate_show(const struct agent_effect *effect, const struct agent_show *shows, size_t count,
+                   struct berth_arena *arena, struct berth_buf *buf, struct berth_error *err)
+{
+    Berth__V1__WorkerReports message = BERTH__V1__WORKER_REPORTS__INIT;
+    BERTH_ASSERT(effect->type == AGENT_DO_SHOW);
+    PUT(&message, session, effect->show.session);
+    PUT(&message, epoch, effect->show.epoch);
+    PUT(&message, join, effect->show.join);
+    PUT(&message, number, effect->show.number);
+    int rc = fill_shows(shows, count, &message, arena);
+
+    Berth__V1__Envelope envelope;
+    berth_wire_init(&envelope, 0);
+    envelope.message_case = BERTH__V1__ENVELOPE__MESSAGE_WORKER_REPORTS;
+    envelope.worker_reports = &message;
+    if (rc >= 0)
+        rc = pack(&envelope, buf);
+    return rc < 0 ? berth_fail(err, rc, "pack a message for the broker") : 0;
+}
+
 int translate_out(const struct agent_effect *effect, const struct agent_opts *opts,
                   struct berth_arena *arena, struct berth_buf *buf, struct berth_error *err)
 {
@@ -485,6 +584,7 @@ int translate_out(const struct agent_effect *effect, const struct agent_opts *op
     case AGENT_DO_JOIN: rc = out_join(effect, opts, arena, buf); break;
     case AGENT_DO_RENEW: rc = out_renew(effect, buf); break;
     case AGENT_DO_REPORTS: rc = out_reports(effect, arena, buf); break;
+    case AGENT_DO_SHOW:
     case AGENT_DO_START:
     case AGENT_DO_CANCEL:
     case AGENT_DO_SESSION:

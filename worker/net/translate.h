@@ -40,6 +40,10 @@ int translate_in(struct berth_slice frame, struct berth_arena *arena, struct hea
 int translate_out(const struct agent_effect *effect, const struct agent_opts *opts,
                   struct berth_arena *arena, struct berth_buf *buf, struct berth_error *err);
 
+/* The same of a SHOW, with what the attempts had to show. */
+int translate_show(const struct agent_effect *effect, const struct agent_show *shows, size_t count,
+                   struct berth_arena *arena, struct berth_buf *buf, struct berth_error *err);
+
 /* Appends the frame by which a worker without a keeper says that its session is over, and that
  * nothing of it runs any more. */
 int translate_gone(uint64_t session, const struct agent_opts *opts, struct berth_buf *buf);

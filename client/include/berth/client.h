@@ -153,6 +153,9 @@ struct berth_job {
     const char *unique;
     const berth_job_id *after; /* NULL if there is none */
     size_t after_count;
+    bool has_progress; /* the attempt that runs, or the last one, has said how far it is: */
+    uint64_t progress_done, progress_total; /* total 0: not known */
+    uint64_t out_offset, err_offset;        /* so many bytes came before `out`, and `err` */
 };
 
 void berth_job_free(struct berth_job *job); /* NULL is fine */
@@ -175,6 +178,27 @@ int berth_job_wait(struct berth_client *client, berth_job_id id, struct berth_jo
 int berth_job_wait_many(struct berth_client *client, const berth_job_id *ids, size_t count,
                         int (*each)(void *arg, berth_job_id id, enum berth_state state), void *arg,
                         int64_t timeout_ms, struct berth_error *err);
+
+/* A piece of what a command writes. */
+struct berth_output {
+    uint32_t attempt; /* from 1; after a failed one comes the next */
+    bool is_err;      /* of stderr, else of stdout */
+    uint64_t offset;  /* of the first byte in the attempt's stream */
+    uint64_t skipped; /* so many bytes in front of it are not kept any more, and were not given */
+    struct berth_slice bytes;
+};
+
+/* What a command has written: of the attempt that runs as far as the broker has it (the last 64 KiB
+ * of each stream, some tenths of a second behind), else what the last attempt left. Each byte is
+ * given once, in order within its stream. If `is_followed`, goes on until the job has ended, also
+ * over restarts of the broker and into further attempts.
+ *
+ * `each` is called from inside this call and may itself use the client; a negative from it ends the
+ * call and is its result. `ret_state` (NULL allowed): as it was in the end. BERTH_ENOTFOUND: no
+ * such job. */
+int berth_job_logs(struct berth_client *client, berth_job_id id, bool is_followed,
+                   int (*each)(void *arg, const struct berth_output *output), void *arg,
+                   enum berth_state *ret_state, int64_t timeout_ms, struct berth_error *err);
 
 /* 0: the cancel is durable. A job that waits has then ended; one that runs is being told.
  * -EALREADY: it had ended. */

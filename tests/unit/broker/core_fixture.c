@@ -265,7 +265,8 @@ struct berth_slice text(const char *text)
 
 bool slice_is(struct berth_slice slice, const char *text)
 {
-    return slice.bytes == strlen(text) && memcmp(slice.data, text, slice.bytes) == 0;
+    return slice.bytes == strlen(text) &&
+           (slice.bytes == 0 || memcmp(slice.data, text, slice.bytes) == 0);
 }
 
 /* Every job is the only one of its dispatcher and handler in the tables, which may repeat. */

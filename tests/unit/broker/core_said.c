@@ -102,6 +102,10 @@ struct berth_effect said_copy(struct fixture *f, const struct berth_effect *effe
             copy(f, kept.cancelled.items, kept.cancelled.count, sizeof *kept.cancelled.items);
         return kept;
     case BERTH_DO_JOBS: keep_jobs(f, &kept.jobs); return kept;
+    case BERTH_DO_JOB_OUTPUT:
+        keep(f, &kept.job_output.out);
+        keep(f, &kept.job_output.err);
+        return kept;
     case BERTH_DO_DISPATCHERS:
         kept.dispatchers.items =
             copy(f, kept.dispatchers.items, kept.dispatchers.count, sizeof *kept.dispatchers.items);

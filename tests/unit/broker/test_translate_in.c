@@ -196,6 +196,29 @@ static void ids_become_waits_cancels_and_gets(void **state)
     }
 }
 
+static void a_question_for_output_says_what_is_known(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    Berth__V1__JobOutputGet m = BERTH__V1__JOB_OUTPUT_GET__INIT;
+    m.has_id = m.has_attempt = m.has_out_from = m.has_err_from = 1;
+    m.id = 5;
+    m.attempt = 2;
+    m.out_from = 70000;
+    m.err_from = 3;
+    ENVELOPE(&e, JOB_OUTPUT_GET, job_output_get, &m);
+
+    struct berth_event event = taken(f, &e);
+
+    assert_int_equal(event.type, BERTH_EV_JOB_OUTPUT);
+    assert_int_equal(event.job_output.peer, PEER);
+    assert_int_equal(event.job_output.request, REQUEST);
+    assert_int_equal(event.job_output.id, 5);
+    assert_int_equal(event.job_output.attempt, 2);
+    assert_int_equal(event.job_output.out_from, 70000);
+    assert_int_equal(event.job_output.err_from, 3);
+}
+
 static void a_list_has_its_filters_or_their_defaults(void **state)
 {
     struct fixture *f = *state;
@@ -583,6 +606,7 @@ int main(void)
         TEST(options_of_jobs_are_read_beside_each_other),
         TEST(columns_left_out_mean_zero),
         TEST(ids_become_waits_cancels_and_gets),
+        TEST(a_question_for_output_says_what_is_known),
         TEST(a_list_has_its_filters_or_their_defaults),
         TEST(setting_a_dispatcher_carries_only_what_was_given),
         TEST(limits_of_a_dispatcher_are_carried_if_given),

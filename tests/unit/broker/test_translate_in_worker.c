@@ -211,6 +211,49 @@ static void reports_carry_ends_and_releases(void **state)
                      BERTH__V1__RELEASE_REASON__RELEASE_NO_HANDLER);
 }
 
+static void what_attempts_show_comes_with_reports(void **state)
+{
+    struct fixture *f = *state;
+    Berth__V1__Envelope e;
+    Berth__V1__WorkerReports m = BERTH__V1__WORKER_REPORTS__INIT;
+    uint64_t attempts[] = { SESSION(10), SESSION(11) }, done[] = { 3, 0 }, total[] = { 10, 0 };
+    uint64_t from[] = { 0, 70000 };
+    uint32_t has[] = { 1, 0 }, out_bytes[] = { 2, 3 };
+    m.has_session = m.has_epoch = m.has_join = m.has_number = 1;
+    m.session = SESSION(1);
+    m.epoch = 3;
+    m.join = 1;
+    m.number = 6;
+    m.n_show_attempt = m.n_show_done = m.n_show_total = m.n_show_has_progress = 2;
+    m.n_show_out_from = m.n_show_out_bytes = 2;
+    m.show_attempt = attempts;
+    m.show_has_progress = has;
+    m.show_done = done;
+    m.show_total = total;
+    m.show_out_from = from;
+    m.show_out_bytes = out_bytes;
+    m.has_show_outs = 1;
+    m.show_outs = bytes("abcde");
+    ENVELOPE(&e, WORKER_REPORTS, worker_reports, &m);
+    e.request = 0;
+
+    struct berth_event event = taken(f, &e);
+
+    assert_int_equal(event.reports.count, 0);
+    assert_int_equal(event.reports.show_count, 2);
+    const struct berth_show *shows = event.reports.shows;
+    assert_int_equal(shows[0].attempt, SESSION(10));
+    assert_true(shows[0].has_progress);
+    assert_int_equal(shows[0].done, 3);
+    assert_int_equal(shows[0].total, 10);
+    assert_slice(shows[0].out, "ab");
+    assert_int_equal(shows[0].err.bytes, 0);
+    assert_false(shows[1].has_progress);
+    assert_int_equal(shows[1].out_from, 70000);
+    assert_int_equal(shows[1].err_from, 0);
+    assert_slice(shows[1].out, "cde");
+}
+
 static void a_certificate_says_who_is_gone_and_what_ran(void **state)
 {
     struct fixture *f = *state;
@@ -276,6 +319,7 @@ int main(void)
         TEST(an_empty_join_has_no_lines),
         TEST(a_renewal_carries_both_streams),
         TEST(reports_carry_ends_and_releases),
+        TEST(what_attempts_show_comes_with_reports),
         TEST(a_certificate_says_who_is_gone_and_what_ran),
         TEST(a_bad_report_is_refused_by_name),
     };

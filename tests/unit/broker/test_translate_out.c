@@ -115,6 +115,9 @@ static void a_job_shows_what_there_is_and_leaves_out_the_rest(void **state)
     views[1].record.finished_us = 3000;
     views[1].record.body = slice("body");
     views[1].reason = slice("dead");
+    views[1].has_progress = true;
+    views[1].progress_done = 3;
+    views[1].progress_total = 10;
     views[1].record.last = (struct berth_attempt_record){ .id = SESSION(1),
                                                           .started_us = 2000,
                                                           .worker = slice("host-1"),
@@ -138,7 +141,10 @@ static void a_job_shows_what_there_is_and_leaves_out_the_rest(void **state)
     assert_int_equal(a->max_attempts, 5);
     assert_int_equal(a->submitted_us, 1000);
     assert_false(a->has_key || a->has_run_at_us || a->has_started_us || a->has_finished_us ||
-                 a->has_worker || a->has_body || a->has_result || a->has_error_kind);
+                 a->has_worker || a->has_body || a->has_result || a->has_error_kind ||
+                 a->has_progress_done);
+    assert_int_equal(b->progress_done, 3);
+    assert_int_equal(b->progress_total, 10);
     assert_int_equal(b->attempt, 5);
     assert_int_equal(b->priority, -3);
     assert_bytes(b->key, "k");
@@ -188,6 +194,26 @@ static void a_job_shows_its_options_if_it_has_any(void **state)
     assert_int_equal(b->n_after, 2);
     assert_int_equal(b->after[0], 7);
     assert_int_equal(b->after[1], 264);
+}
+
+static void output_says_whose_it_is_and_where_it_begins(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_effect effect = effect_of(BERTH_DO_JOB_OUTPUT);
+    effect.job_output = (struct berth_do_job_output){
+        .id = 5, .state = BERTH_RUNNING, .attempt = 2, .out_from = 70000, .out = slice("abc")
+    };
+
+    const Berth__V1__JobOutput *m = sent(f, &effect, BERTH_SIDE_CLIENT)->job_output;
+
+    assert_int_equal(m->id, 5);
+    assert_int_equal(m->state, BERTH__V1__JOB_STATE__JOB_STATE_RUNNING);
+    assert_int_equal(m->attempt, 2);
+    assert_false(m->is_over);
+    assert_int_equal(m->out_from, 70000);
+    assert_bytes(m->out, "abc");
+    assert_int_equal(m->err_from, 0);
+    assert_false(m->has_err);
 }
 
 static void jobs_that_do_not_fit_into_a_frame_are_left_for_the_next_one(void **state)
@@ -393,6 +419,7 @@ int main(void)
         TEST(waited_and_cancelled_jobs_have_states),
         TEST(a_job_shows_what_there_is_and_leaves_out_the_rest),
         TEST(a_job_shows_its_options_if_it_has_any),
+        TEST(output_says_whose_it_is_and_where_it_begins),
         TEST(jobs_that_do_not_fit_into_a_frame_are_left_for_the_next_one),
         TEST(an_evicted_body_is_left_out),
         TEST(dispatchers_have_settings_and_counts),

@@ -164,7 +164,6 @@ static void what_comes_later_is_refused_by_name(void **state)
     struct fixture *f = *state;
     const char *const lines[] = {
         "cancel --force 1",
-        "logs -f 1",
         "retry 1",
         "discard 1",
         "explain 1",
@@ -173,7 +172,6 @@ static void what_comes_later_is_refused_by_name(void **state)
         "schedule ls",
         "schedule set a --cron x -- y",
         "worker drain w",
-        "worker gone w --yes",
         "key new k --allow x",
         "top",
         "trace --out file",
@@ -317,8 +315,9 @@ static void a_job_as_json_has_every_member_always(void **state)
     struct fixture *f = *state;
     static const char members[] =
         "'id dispatcher handler argv state reason attempt max_attempts priority key group parent "
-        "submitted_at run_at started_at finished_at worker result error context array_index line "
-        "deadline_at queue_timeout_ms backoff_ms backoff_max_ms unique after'.split()";
+        "submitted_at run_at started_at finished_at worker progress result error context "
+        "array_index "
+        "line deadline_at queue_timeout_ms backoff_ms backoff_max_ms unique after'.split()";
     char expression[600];
     (void)snprintf(expression, sizeof expression, "set(d) == set(%s) | {'schema'}", members);
     assert_int_equal(run(f, "submit --handler mail"), 0);
@@ -327,9 +326,10 @@ static void a_job_as_json_has_every_member_always(void **state)
     assert_one_line(out(f));
     assert_json(f, expression);
     assert_json(f, "d['schema'] == 'berth.job/1' and list(d)[0] == 'schema'");
-    assert_json(f, "all(d[k] is None for k in 'argv key group parent run_at started_at finished_at "
-                   "worker result error deadline_at queue_timeout_ms backoff_ms backoff_max_ms "
-                   "unique'.split())");
+    assert_json(
+        f, "all(d[k] is None for k in 'argv key group parent run_at started_at finished_at "
+           "worker progress result error deadline_at queue_timeout_ms backoff_ms backoff_max_ms "
+           "unique'.split())");
     assert_json(f, "d['after'] == []");
     assert_json(f, "d['state'] == 'ready' and d['context'] == {} and d['attempt'] == 0");
     assert_json(f, "d['submitted_at'] == '2026-01-01T00:00:00.000250Z'");

@@ -61,6 +61,7 @@ static void the_help_is_as_it_was_agreed(void **state)
         { "ls", NULL },
         { "show", NULL },
         { "wait", NULL },
+        { "logs", NULL },
         { "cancel", NULL },
         { "dispatcher", "ls" },
         { "dispatcher", "show" },

@@ -191,6 +191,32 @@ static Berth__V1__Jobs jobs_with_options = {
     .job = (Berth__V1__Job *[]){ &job_with_options },
 };
 
+static Berth__V1__Job job_with_progress = {
+    MESSAGE(job),
+    SET(id, 128),
+    SET_BYTES(dispatcher, "newsletter"),
+    SET_BYTES(handler, "mail"),
+    SET(state, BERTH__V1__JOB_STATE__JOB_STATE_RUNNING),
+    SET(progress_done, 3),
+    SET(progress_total, 1000),
+};
+
+static Berth__V1__Jobs jobs_with_progress = {
+    MESSAGE(jobs),
+    .n_job = 1,
+    .job = (Berth__V1__Job *[]){ &job_with_progress },
+};
+
+static Berth__V1__JobOutputGet job_output_get = {
+    MESSAGE(job_output_get), SET(id, 128), SET(attempt, 2), SET(out_from, 70000), SET(err_from, 3),
+};
+
+static Berth__V1__JobOutput job_output = {
+    MESSAGE(job_output),  SET(id, 128),     SET(state, BERTH__V1__JOB_STATE__JOB_STATE_RUNNING),
+    SET(attempt, 2),      SET(is_over, 1),  SET(out_from, 70000),
+    SET_BYTES(out, "ou"), SET(err_from, 3), SET_BYTES(err, "e"),
+};
+
 static Berth__V1__WorkerHello worker_hello = {
     MESSAGE(worker_hello),
     SET(epoch, 7),
@@ -339,6 +365,24 @@ static Berth__V1__WorkerReports worker_reports = {
     COLUMN(release_attempt, uint64_t, ATTEMPT(8, 1)),
     COLUMN(release_reason, uint32_t, BERTH__V1__RELEASE_REASON__RELEASE_NO_HANDLER),
     SET(is_draining, 1),
+};
+
+static Berth__V1__WorkerReports worker_reports_with_shows = {
+    MESSAGE(worker_reports),
+    SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),
+    SET(join, 2),
+    SET(number, 5),
+    COLUMN(show_attempt, uint64_t, ATTEMPT(8, 2), ATTEMPT(8, 3)),
+    COLUMN(show_has_progress, uint32_t, 1, 0),
+    COLUMN(show_done, uint64_t, 3, 0),
+    COLUMN(show_total, uint64_t, 1000, 0),
+    COLUMN(show_out_from, uint64_t, 0, 70000),
+    COLUMN(show_out_bytes, uint32_t, 0, 3),
+    SET_BYTES(show_outs, "out"),
+    COLUMN(show_err_from, uint64_t, 0, 3),
+    COLUMN(show_err_bytes, uint32_t, 1, 1),
+    SET_BYTES(show_errs, "er"),
 };
 
 static Berth__V1__WorkerGone worker_gone = {
@@ -545,6 +589,10 @@ const struct sample samples[] = {
     SAMPLE(JOBS, jobs, CLIENT, 77),
     SAMPLE_OF("jobs_with_options", BERTH__V1__ENVELOPE__MESSAGE_JOBS, jobs, jobs_with_options,
               BERTH_SIDE_CLIENT, 77),
+    SAMPLE_OF("jobs_with_progress", BERTH__V1__ENVELOPE__MESSAGE_JOBS, jobs, jobs_with_progress,
+              BERTH_SIDE_CLIENT, 77),
+    SAMPLE(JOB_OUTPUT_GET, job_output_get, BROKER, 77),
+    SAMPLE(JOB_OUTPUT, job_output, CLIENT, 77),
     SAMPLE(WORKER_HELLO, worker_hello, BROKER, 0),
     SAMPLE(WORKER_WELCOME, worker_welcome, WORKER, 0),
     SAMPLE(WORKER_JOIN, worker_join, BROKER, 0),
@@ -555,6 +603,8 @@ const struct sample samples[] = {
     SAMPLE(WORKER_FENCED, worker_fenced, WORKER, 0),
     SAMPLE(WORKER_ORDERS, worker_orders, WORKER, 0),
     SAMPLE(WORKER_REPORTS, worker_reports, BROKER, 0),
+    SAMPLE_OF("worker_reports_with_shows", BERTH__V1__ENVELOPE__MESSAGE_WORKER_REPORTS,
+              worker_reports, worker_reports_with_shows, BERTH_SIDE_BROKER, 0),
     SAMPLE(WORKER_GONE, worker_gone, BROKER, 0),
     SAMPLE(WORKER_GONE_OK, worker_gone_ok, WORKER, 0),
     SAMPLE(DISPATCHER_SET, dispatcher_set, BROKER, 77),

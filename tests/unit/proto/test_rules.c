@@ -101,14 +101,15 @@ static void assert_verdict(struct fixture *f, const Berth__V1__Envelope *envelop
                  rc < 0 ? f->err.message : "taken");
 }
 
-/* A column that this sample leaves out is tried in another one of its message. */
+/* A column, or a part, that this sample leaves out is tried in another one of its message. */
 static bool is_left_out(struct fixture *f)
 {
     Berth__V1__Envelope *envelope;
     ProtobufCMessage *message = given_message(f, &envelope);
     const ProtobufCFieldDescriptor *field = field_of(f->rules, f->rule->number);
-    return field->label == PROTOBUF_C_LABEL_REPEATED &&
-           *AT(message, size_t, field->quantifier_offset) == 0;
+    if (field->label == PROTOBUF_C_LABEL_REPEATED)
+        return *AT(message, size_t, field->quantifier_offset) == 0;
+    return field->type == PROTOBUF_C_TYPE_MESSAGE && !*AT(message, void *, field->offset);
 }
 
 /* Sets a number, in a column its last, and tells whether the field's type can hold it. */

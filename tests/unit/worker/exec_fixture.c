@@ -64,6 +64,13 @@ int exec_open_in(const struct fixture *f, const char *name, int flags)
     return fd;
 }
 
+static void exec_on_output(void *arg, uint64_t attempt)
+{
+    const struct fixture *f = arg;
+    (void)attempt;
+    (void)eventfd_write(f->written_fd, 1);
+}
+
 struct fixture *exec_fixture_new(void)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -77,8 +84,11 @@ struct fixture *exec_fixture_new(void)
     f->alive_fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     f->gate_fd = exec_open_in(f, "gate", O_RDWR | O_CLOEXEC);
     f->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
-    assert_true(f->alive_fd >= 0 && f->ended_fd >= 0);
-    struct exec_opts opts = { .work_dir = f->dir, .on_end = exec_on_end, .arg = f };
+    f->written_fd = eventfd(0, EFD_CLOEXEC);
+    assert_true(f->alive_fd >= 0 && f->ended_fd >= 0 && f->written_fd >= 0);
+    struct exec_opts opts = {
+        .work_dir = f->dir, .on_end = exec_on_end, .on_output = exec_on_output, .arg = f
+    };
     assert_ok(exec_open(&opts, &f->exec, NULL));
     return f;
 }
@@ -100,6 +110,7 @@ void exec_fixture_free(struct fixture *f)
     }
     (void)close(f->alive_fd);
     (void)close(f->ended_fd);
+    (void)close(f->written_fd);
     (void)close(f->gate_fd);
     (void)pthread_mutex_destroy(&f->lock);
     tempdir_free(f->dir);

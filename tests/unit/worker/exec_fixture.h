@@ -26,9 +26,10 @@ struct ended {
 struct fixture {
     char *dir;
     struct exec *exec;
-    int alive_fd; /* the reading end of DIR/alive */
-    int gate_fd;  /* DIR/gate */
-    int ended_fd; /* an eventfd: one for each end */
+    int alive_fd;   /* the reading end of DIR/alive */
+    int gate_fd;    /* DIR/gate */
+    int ended_fd;   /* an eventfd: one for each end */
+    int written_fd; /* the same, for each time that something was written */
     pthread_mutex_t lock;
     struct ended ends[EXEC_ENDS_MAX];
     size_t end_count;

@@ -150,6 +150,80 @@ static void what_is_released_after_a_list_is_told_when_joined(void **state)
     assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.release_count, 1);
 }
 
+/* ---- what they show ---- */
+
+static void news(struct fixture *f, uint64_t attempt)
+{
+    step(f, (struct agent_event){ .type = AGENT_EV_NEWS, .news = { attempt } });
+}
+
+static void what_attempts_show_is_told_together_and_not_too_often(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 3);
+    news(f, 3);
+    news(f, 1);
+    news(f, 3);
+    assert_int_equal(f->effects.count, 0);
+    assert_true(agent_next_deadline_ms(f->agent) <= f->now_ms);
+    tick(f, 0);
+
+    const struct agent_effect *show = effect_get(f, AGENT_DO_SHOW);
+    assert_int_equal(show->show.session, SESSION);
+    assert_int_equal(show->show.epoch, EPOCH);
+    assert_int_equal(show->show.join, 1);
+    assert_int_equal(show->show.number, 1);
+    assert_int_equal(show->show.count, 2);
+    assert_int_equal(show->show.attempts[0], 3);
+    assert_int_equal(show->show.attempts[1], 1);
+
+    news(f, 2);
+    assert_int_equal(agent_next_deadline_ms(f->agent), f->now_ms + AGENT_SHOW_EVERY_MS);
+    tick(f, AGENT_SHOW_EVERY_MS - 1);
+    assert_int_equal(effect_count(f, AGENT_DO_SHOW), 0);
+    ended(f, 1, AGENT_COMPLETED); /* an end does not wait */
+    assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.number, 2);
+    tick(f, 1);
+    assert_int_equal(effect_get(f, AGENT_DO_SHOW)->show.number, 3);
+}
+
+static void what_has_ended_shows_nothing(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 3);
+    news(f, 1);
+    news(f, 2);
+    ended_quietly(f, 1, AGENT_COMPLETED);
+    step(f, (struct agent_event){ .type = AGENT_EV_RELEASED,
+                                  .released = { 2, AGENT_RELEASE_NO_MEMORY } });
+    news(f, 1);
+    news(f, 2);
+    news(f, 99);
+    tick(f, 0);
+    assert_int_equal(effect_count(f, AGENT_DO_REPORTS), 1);
+    assert_int_equal(effect_count(f, AGENT_DO_SHOW), 0);
+}
+
+static void after_a_join_what_was_shown_is_shown_again(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 3);
+    news(f, 2);
+    tick(f, 0);
+    assert_int_equal(effect_count(f, AGENT_DO_SHOW), 1);
+
+    step_type(f, AGENT_EV_CONNECTED);
+    assert_int_equal(effect_count(f, AGENT_DO_SHOW), 0);
+    tick(f, AGENT_SHOW_EVERY_MS);
+    assert_int_equal(effect_count(f, AGENT_DO_SHOW), 0); /* not joined yet */
+    say_joined(f);
+
+    const struct agent_effect *show = effect_get(f, AGENT_DO_SHOW);
+    assert_int_equal(show->show.join, f->join);
+    assert_int_equal(show->show.count, 1);
+    assert_int_equal(show->show.attempts[0], 2);
+}
+
 /* ---- ends ---- */
 
 static void ends_are_told_together_at_the_next_deadline(void **state)
@@ -538,6 +612,9 @@ int main(void)
         AGENT_TEST(what_could_not_be_started_is_released_and_forgotten),
         AGENT_TEST(what_was_released_before_a_list_is_not_in_it),
         AGENT_TEST(what_is_released_after_a_list_is_told_when_joined),
+        AGENT_TEST(what_attempts_show_is_told_together_and_not_too_often),
+        AGENT_TEST(what_has_ended_shows_nothing),
+        AGENT_TEST(after_a_join_what_was_shown_is_shown_again),
         AGENT_TEST(ends_are_told_together_at_the_next_deadline),
         AGENT_TEST(an_end_is_reported_once_in_a_join),
         AGENT_TEST(an_end_stays_in_every_list_until_it_is_acknowledged),

@@ -96,6 +96,32 @@ static int leave_too_much(struct berth_attempt *attempt, void *arg)
     return berth_attempt_result(attempt, bytes, sizeof bytes) == -EMSGSIZE ? 0 : -EIO;
 }
 
+static int go_on(struct berth_attempt *attempt, void *arg)
+{
+    (void)arg;
+    berth_attempt_progress(attempt, 1, 2);
+    berth_attempt_progress(attempt, 7, 0);
+    return 0;
+}
+
+static void how_far_it_was_is_kept_with_the_result(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_arena arena;
+    struct berth_result result;
+    berth_arena_init(&arena, BERTH_RESULT_BYTES_MAX);
+    given_handler(f, "go-on", go_on, NULL);
+
+    start(f, 1, "go-on", "");
+
+    assert_ok(berth_result_unpack(await_end(f, NULL)->result, &arena, &result, NULL));
+    assert_true(result.has_progress);
+    assert_int_equal(result.done, 7);
+    assert_int_equal(result.total, 0);
+    berth_arena_fini(&arena);
+    finish(f);
+}
+
 static void the_last_result_counts_and_is_a_copy(void **state)
 {
     struct fixture *f = *state;
@@ -266,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SLOTS_TEST(a_handler_sees_its_job_and_the_context),
         SLOTS_TEST(the_last_result_counts_and_is_a_copy),
+        SLOTS_TEST(how_far_it_was_is_kept_with_the_result),
         SLOTS_TEST(a_result_that_is_too_large_leaves_the_one_before),
         SLOTS_TEST(a_verdict_counts_when_it_is_returned),
         SLOTS_TEST(a_message_that_is_too_long_is_cut),

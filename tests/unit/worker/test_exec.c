@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -134,6 +135,48 @@ static void an_attempt_that_runs_is_not_started_again(void **state)
     exec_cancel(f->exec, 1, 0);
     assert_true(exec_await_end(f)->end.is_cancelled);
     assert_int_equal(f->end_count, 1);
+}
+
+/* Waits until the command has written `bytes` bytes to the stream, and takes what is new. */
+static void assert_peek(struct fixture *f, enum exec_stream stream, uint64_t *from,
+                        const char *want)
+{
+    char text[64];
+    size_t left, bytes;
+    while (exec_peek(f->exec, 1, stream, from, NULL, sizeof text, &left) < strlen(want)) {
+        eventfd_t count;
+        exec_await_readable(f->written_fd);
+        assert_int_equal(eventfd_read(f->written_fd, &count), 0);
+    }
+    bytes = exec_peek(f->exec, 1, stream, from, text, strlen(want), &left);
+    exec_assert_text((struct berth_slice){ text, bytes }, want);
+    *from += bytes;
+}
+
+static void what_a_command_writes_is_seen_while_it_runs(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t out = 0, err = 0;
+    size_t left;
+    exec_start_shell(f, 1, "echo one; echo two >&2; read x < go; echo three; exec sleep 60");
+
+    assert_peek(f, EXEC_STDOUT, &out, "one\n");
+    assert_peek(f, EXEC_STDERR, &err, "two\n");
+    int go = exec_open_in(f, "go", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(write(go, "\n", 1), 1);
+    (void)close(go);
+    assert_peek(f, EXEC_STDOUT, &out, "three\n");
+
+    /* A piece says how much stands behind it; one that is not there has nothing. */
+    uint64_t from = 0;
+    assert_int_equal(exec_peek(f->exec, 1, EXEC_STDOUT, &from, NULL, 3, &left), 3);
+    assert_int_equal(left, 7);
+    assert_int_equal(exec_peek(f->exec, 2, EXEC_STDOUT, &from, NULL, 3, &left), 0);
+    exec_cancel(f->exec, 1, 0);
+    struct exec_end *end = &exec_await_end(f)->end;
+    exec_assert_text(end->out, "one\nthree\n");
+    assert_int_equal(end->out_from, 0);
+    assert_int_equal(exec_peek(f->exec, 1, EXEC_STDOUT, &from, NULL, 3, &left), 0);
 }
 
 static void a_work_dir_that_cannot_be_used_is_named(void **state)
@@ -263,6 +306,7 @@ int main(void)
         TEST(cancelling_what_is_not_there_is_no_error),
         TEST(closing_kills_what_runs_and_reports_it),
         TEST(an_attempt_that_runs_is_not_started_again),
+        TEST(what_a_command_writes_is_seen_while_it_runs),
         TEST(a_work_dir_that_cannot_be_used_is_named),
         TEST(without_descriptors_an_attempt_is_not_started_and_can_be_handed_back),
         TEST(two_hundred_attempts_run_at_once),

@@ -32,6 +32,7 @@ struct fixture {
     struct link_exit exit;
     struct berth_error err;
     atomic_uint starts, cancels, finishes, sessions;
+    atomic_bool has_news;
     _Atomic int64_t lease_end_ms;
     struct inbox_item items[ATTEMPTS_MAX];
 };
@@ -60,6 +61,26 @@ static void on_finish(void *arg, struct inbox_item *item)
     struct fixture *f = arg;
     (void)item;
     atomic_fetch_add(&f->finishes, 1);
+}
+
+static bool on_news(void *arg, uint64_t *ret_attempt)
+{
+    struct fixture *f = arg;
+    *ret_attempt = FAKE_ID(1);
+    return atomic_exchange(&f->has_news, false);
+}
+
+static bool on_show(void *arg, uint64_t attempt, uint32_t epoch, uint32_t join, size_t bytes_max,
+                    struct berth_arena *arena, struct agent_show *ret_show)
+{
+    (void)arg, (void)arena;
+    *ret_show = (struct agent_show){ .attempt = attempt,
+                                     .has_progress = true,
+                                     .done = join,
+                                     .total = epoch,
+                                     .out_from = bytes_max,
+                                     .out = { "abc", 3 } };
+    return true;
 }
 
 static void on_session(void *arg, uint64_t session, uint32_t epoch, uint64_t lineage,
@@ -112,6 +133,8 @@ static void given_link(struct fixture *f)
                                               .start = on_start,
                                               .cancel = on_cancel,
                                               .finish = on_finish,
+                                              .news = on_news,
+                                              .show = on_show,
                                               .session = on_session,
                                               .lease = on_lease },
                                     .stop_grace_ms = 200 };
@@ -196,6 +219,25 @@ static void an_attempt_is_started_reported_and_finished_with(void **state)
     assert_int_equal(reports->n_attempt, 1);
     assert_int_equal(reports->attempt[0], FAKE_ID(1));
     assert_true(await(is_positive, &f->finishes, AWAIT_MS));
+}
+
+static void what_an_attempt_has_to_show_is_fetched_and_sent(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f);
+
+    atomic_store(&f->has_news, true);
+    inbox_command(f->inbox, INBOX_NEWS);
+
+    const Berth__V1__WorkerReports *reports = AWAIT(f, WORKER_REPORTS, worker_reports);
+    assert_int_equal(reports->number, 1);
+    assert_int_equal(reports->n_attempt, 0);
+    assert_int_equal(reports->n_show_attempt, 1);
+    assert_int_equal(reports->show_attempt[0], FAKE_ID(1));
+    assert_int_equal(reports->show_done[0], 1);
+    assert_int_equal(reports->show_total[0], FAKE_EPOCH);
+    assert_int_equal(reports->show_out_from[0], LINK_SHOW_BYTES_MAX);
+    assert_memory_equal(reports->show_outs.data, "abc", 3);
 }
 
 static void a_cancel_reaches_the_host(void **state)
@@ -325,6 +367,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LINK_TEST(it_joins_and_takes_its_lease),
         LINK_TEST(an_attempt_is_started_reported_and_finished_with),
+        LINK_TEST(what_an_attempt_has_to_show_is_fetched_and_sent),
         LINK_TEST(a_cancel_reaches_the_host),
         LINK_TEST(garbage_is_dropped_and_harms_nothing),
         LINK_TEST(a_broker_that_comes_back_is_joined_again_with_what_runs),

@@ -387,6 +387,92 @@ static void a_cancelled_command_is_ended(void **state)
     finish(f);
 }
 
+/* ---- what they show ---- */
+
+static int shows(struct berth_attempt *attempt, void *arg)
+{
+    struct gate *gate = arg;
+    berth_attempt_progress(attempt, 1, 9);
+    berth_attempt_progress(attempt, 3, 10);
+    atomic_fetch_add(&gate->entered, 1);
+    while (!atomic_load(&gate->is_open))
+        (void)await_readable(-1, 1);
+    berth_attempt_progress(attempt, 10, 10);
+    return 0;
+}
+
+static void await_news(struct fixture *f, uint64_t id)
+{
+    uint64_t attempt;
+    unsigned commands = 0;
+    while (!(commands & INBOX_NEWS)) {
+        assert_true(await_readable(inbox_fd(f->inbox), AWAIT_MS));
+        commands = inbox_take(f->inbox, &f->items);
+    }
+    assert_true(slots_next_news(f->slots, &attempt));
+    assert_int_equal(attempt, id);
+    assert_false(slots_next_news(f->slots, &attempt));
+}
+
+static void progress_is_shown_as_it_is_when_it_is_asked(void **state)
+{
+    struct fixture *f = *state;
+    struct gate gate = { .entered = 0 };
+    struct agent_show show;
+    given_handler(f, "shows", shows, &gate);
+    start(f, 1, "shows", "");
+    await_news(f, 1);
+    assert_true(await(has_entered, &gate, AWAIT_MS));
+
+    assert_true(slots_show(f->slots, 1, 5, 1, 1000, NULL, &show));
+
+    assert_int_equal(show.attempt, 1);
+    assert_true(show.has_progress);
+    assert_int_equal(show.done, 3);
+    assert_int_equal(show.total, 10);
+    assert_int_equal(show.out.bytes, 0);
+    assert_false(slots_show(f->slots, 2, 5, 1, 1000, NULL, &show));
+    atomic_store(&gate.is_open, true);
+    assert_int_equal(await_end(f, NULL)->outcome, AGENT_COMPLETED);
+    finish(f); /* its last news is gone with it */
+    uint64_t attempt;
+    assert_false(slots_next_news(f->slots, &attempt));
+}
+
+static void assert_shows(const struct agent_show *show, uint64_t from, const char *text)
+{
+    assert_int_equal(show->out_from, from);
+    assert_int_equal(show->out.bytes, strlen(text));
+    assert_memory_equal(show->out.data, text, show->out.bytes);
+}
+
+static void output_is_shown_once_in_a_join_and_again_in_the_next(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_arena arena;
+    struct agent_show show;
+    berth_arena_init(&arena, 1 << 20);
+    const char *const argv[] = { "/bin/sh", "-c", "printf abcdef; exec sleep 60", NULL };
+    start_body(f, 1, "exec", &(struct berth_body){ .argv = argv, .argv_count = 3 });
+    await_news(f, 1);
+
+    assert_true(slots_show(f->slots, 1, 5, 1, 4, &arena, &show));
+    assert_shows(&show, 0, "abcd");
+    await_news(f, 1); /* there was more */
+    assert_true(slots_show(f->slots, 1, 5, 1, 1000, &arena, &show));
+    assert_shows(&show, 4, "ef");
+    assert_false(slots_show(f->slots, 1, 5, 1, 1000, &arena, &show));
+    assert_true(slots_show(f->slots, 1, 5, 2, 1000, &arena, &show));
+    assert_shows(&show, 0, "abcdef");
+    assert_true(slots_show(f->slots, 1, 6, 2, 1000, &arena, &show));
+    assert_shows(&show, 0, "abcdef");
+
+    slots_cancel(f->slots, 1, AGENT_CANCEL_JOB, 0);
+    assert_int_equal(await_end(f, NULL)->outcome, AGENT_CANCELLED);
+    finish(f);
+    berth_arena_fini(&arena);
+}
+
 int main(void)
 {
 #define SLOTS_TEST(fact) cmocka_unit_test_setup_teardown(fact, slots_setup, slots_teardown)
@@ -406,6 +492,8 @@ int main(void)
         SLOTS_TEST(a_command_that_is_not_there_failed_and_says_so),
         SLOTS_TEST(a_command_without_argv_is_refused_for_ever),
         SLOTS_TEST(a_cancelled_command_is_ended),
+        SLOTS_TEST(progress_is_shown_as_it_is_when_it_is_asked),
+        SLOTS_TEST(output_is_shown_once_in_a_join_and_again_in_the_next),
     };
     return berth_test_main(tests, NULL, NULL);
 }

@@ -469,6 +469,45 @@ static void reports_tell_ends_and_releases(void **state)
     assert_true(say(*state, &effect)->worker_reports->is_draining);
 }
 
+static void what_attempts_show_goes_out_column_by_column(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_error err;
+    Berth__V1__Envelope *envelope;
+    const struct agent_effect effect = {
+        .type = AGENT_DO_SHOW, .show = { .session = SESSION, .epoch = 5, .join = 2, .number = 4 }
+    };
+    const struct agent_show shows[] = {
+        { .attempt = ID(1), .has_progress = true, .done = 3, .total = 10 },
+        { .attempt = ID(2), .out_from = 70000, .out = { "ab", 2 }, .err = { "c", 1 } },
+    };
+
+    assert_ok(translate_show(&effect, shows, 2, &f->arena, &f->frame, &err));
+
+    assert_ok(berth_wire_unpack(berth_buf_slice(&f->frame), &f->unpacked, &envelope, &err));
+    assert_ok(berth_validate(envelope, BERTH_SIDE_BROKER, &err, NULL));
+    const Berth__V1__WorkerReports *m = envelope->worker_reports;
+    assert_int_equal(m->number, 4);
+    assert_int_equal(m->n_attempt, 0);
+    assert_int_equal(m->n_show_attempt, 2);
+    assert_int_equal(m->show_attempt[1], ID(2));
+    assert_int_equal(m->show_has_progress[0], 1);
+    assert_int_equal(m->show_has_progress[1], 0);
+    assert_int_equal(m->show_done[0], 3);
+    assert_int_equal(m->show_total[0], 10);
+    assert_int_equal(m->show_out_from[1], 70000);
+    assert_int_equal(m->n_show_err_from, 0);
+    assert_int_equal(m->show_out_bytes[0], 0);
+    assert_int_equal(m->show_out_bytes[1], 2);
+    assert_memory_equal(m->show_outs.data, "ab", 2);
+    assert_memory_equal(m->show_errs.data, "c", 1);
+
+    berth_buf_clear(&f->frame);
+    assert_ok(translate_show(&effect, shows, 0, &f->arena, &f->frame, &err)); /* nothing is fine */
+    assert_ok(berth_wire_unpack(berth_buf_slice(&f->frame), &f->unpacked, &envelope, &err));
+    assert_ok(berth_validate(envelope, BERTH_SIDE_BROKER, &err, NULL));
+}
+
 static void the_end_of_a_session_is_valid(void **state)
 {
     struct fixture *f = *state;
@@ -514,6 +553,7 @@ int main(void)
         TRANSLATE_TEST(an_empty_join_is_valid),
         TRANSLATE_TEST(a_renewal_says_how_far_the_streams_are),
         TRANSLATE_TEST(reports_tell_ends_and_releases),
+        TRANSLATE_TEST(what_attempts_show_goes_out_column_by_column),
         TRANSLATE_TEST(the_end_of_a_session_is_valid),
         TRANSLATE_TEST(memory_that_runs_out_is_an_answer),
     };

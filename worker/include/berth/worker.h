@@ -17,7 +17,7 @@
  *         BERTH_PLUGIN_ABI, sizeof berth_plugin, "mail", "1.0", mail_open, NULL
  *     };
  *
- * Still to come: child jobs, suspending sleep, progress, a deadline over all attempts, key files.
+ * Still to come: child jobs, suspending sleep, a deadline over all attempts, key files.
  *
  * Invariants
  * 1. A handler runs once for each attempt, and not after its worker's lease is over: the process is
@@ -73,6 +73,11 @@ const char *berth_attempt_cancel_reason(const struct berth_attempt *attempt);
 /* One line to the worker's log, which carries job, attempt, dispatcher, handler and context. Never
  * waits; longer than 2,000 bytes is cut. */
 void berth_attempt_log(struct berth_attempt *attempt, const char *format, ...) BERTH_PRINTF(2, 3);
+
+/* How far the attempt is, `done` of `total` (0: not known), in whatever unit: shown with the job
+ * while it runs, within a second or so, and kept with its result. As often as you like: the last
+ * call counts. Never waits, never fails. */
+void berth_attempt_progress(struct berth_attempt *attempt, uint64_t done, uint64_t total);
 
 /* What the attempt leaves behind; the last call counts. Copies. 0; -EMSGSIZE: more than 1 MiB;
  * -ENOMEM. */
