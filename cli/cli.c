@@ -74,10 +74,3 @@ bool cli_wants_bar(const struct cli *cli, size_t count)
 {
     return count > 1 && !cli->opts.is_quiet && !(cli->opts.is_json && isatty(STDOUT_FILENO));
 }
-
-int cli_not_yet(const char *what, const char *text, struct berth_error *err)
-{
-    (void)text;
-    return berth_fail(err, BERTH_EVALUE, "%s is not there yet: it comes with a later release",
-                      what);
-}

@@ -76,8 +76,5 @@ extern const struct berth_command cmd_up, cmd_submit, cmd_ls, cmd_show, cmd_wait
     cmd_dispatcher_ls, cmd_dispatcher_show, cmd_dispatcher_set, cmd_dispatcher_pause,
     cmd_dispatcher_resume, cmd_worker_ls, cmd_broker_status, cmd_completion;
 
-/* A setting's check that refuses: the option is known, and comes later. */
-int cli_not_yet(const char *what, const char *text, struct berth_error *err);
-
 /* Whether a bar is to be shown while `count` jobs are waited for, given a terminal. */
 bool cli_wants_bar(const struct cli *cli, size_t count);

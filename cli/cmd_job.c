@@ -180,13 +180,15 @@ static const struct berth_setting cancel_settings[] = {
     { .name = "force",
       .type = BERTH_SETTING_FLAG,
       .offset = offsetof(struct cancel_opts, is_forced),
-      .check = cli_not_yet },
+      .help = "end the process of one that does not stop in its grace; others there run again" },
 };
 
 /* Cancels one and writes what came of it. */
-static int cancel(struct cli *cli, berth_job_id id, struct json *json)
+static int cancel(struct cli *cli, berth_job_id id, bool is_forced, struct json *json)
 {
-    int rc = berth_job_cancel(cli->client, id, cli->opts.connect_timeout_ms, &cli->err);
+    int64_t timeout_ms = cli->opts.connect_timeout_ms;
+    int rc = is_forced ? berth_job_cancel_force(cli->client, id, timeout_ms, &cli->err)
+                       : berth_job_cancel(cli->client, id, timeout_ms, &cli->err);
     if (cli->opts.is_json) {
         json_object_begin(json, NULL);
         json_u64(json, "id", id.v);
@@ -220,7 +222,7 @@ static int run_cancel(void *context)
     int code = CLI_OK, last = CLI_OK;
     for (size_t i = 0; last != CLI_UNREACHABLE && i < cli->args->operands_count; i++) {
         (void)cli_id(cli, cli->args->operands[i], &id);
-        last = cancel(cli, id, &json);
+        last = cancel(cli, id, opts.is_forced, &json);
         code = code == CLI_OK || last == CLI_UNREACHABLE ? last : code;
     }
     if (cli->opts.is_json) {
@@ -258,7 +260,8 @@ const struct berth_command cmd_cancel = {
     .operands = "ID...",
     .summary = "cancel jobs",
     .examples = "  berth cancel 17\n"
-                "  berth ls -q -d newsletter --state ready | xargs berth cancel\n",
+                "  berth ls -q -d newsletter --state ready | xargs berth cancel\n"
+                "  berth cancel --force 17\n",
     .settings = cancel_settings,
     .settings_count = sizeof cancel_settings / sizeof cancel_settings[0],
     .operands_min = 1,

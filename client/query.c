@@ -279,20 +279,26 @@ int berth_job_wait(struct berth_client *client, berth_job_id id, struct berth_jo
     return rc < 0 || !ret_job ? rc : job_get(client, id, ret_job, deadline_ms, err);
 }
 
+struct cancel_args {
+    berth_job_id id;
+    bool is_forced;
+};
+
 static int pack_cancel(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
 {
-    const berth_job_id *id = call->args;
-    return berth_pack_cancel(number, *id, frame);
+    const struct cancel_args *args = call->args;
+    return berth_pack_cancel(number, args->id, args->is_forced, frame);
 }
 
-int berth_job_cancel(struct berth_client *client, berth_job_id id, int64_t timeout_ms,
-                     struct berth_error *err)
+static int job_cancel(struct berth_client *client, berth_job_id id, bool is_forced,
+                      int64_t timeout_ms, struct berth_error *err)
 {
     int64_t deadline_ms = berth_deadline_ms(timeout_ms);
     int rc = berth_job_id_check(id, err);
     if (rc < 0)
         return rc;
-    struct berth_call call = { .kind = REQUEST_CANCEL, .pack = pack_cancel, .args = &id };
+    struct cancel_args args = { .id = id, .is_forced = is_forced };
+    struct berth_call call = { .kind = REQUEST_CANCEL, .pack = pack_cancel, .args = &args };
     BERTH_AUTO(berth_answer) answer = NULL;
     rc = berth_call_run(client, &call, deadline_ms, BERTH_ANSWER_CANCELLED, &answer, err);
     if (rc < 0)
@@ -309,6 +315,18 @@ int berth_job_cancel(struct berth_client *client, berth_job_id id, int64_t timeo
     if (answer->cancelled.rc < 0)
         return berth_fail(err, answer->cancelled.rc, "cancel job %" PRIu64, id.v);
     return 0;
+}
+
+int berth_job_cancel(struct berth_client *client, berth_job_id id, int64_t timeout_ms,
+                     struct berth_error *err)
+{
+    return job_cancel(client, id, false, timeout_ms, err);
+}
+
+int berth_job_cancel_force(struct berth_client *client, berth_job_id id, int64_t timeout_ms,
+                           struct berth_error *err)
+{
+    return job_cancel(client, id, true, timeout_ms, err);
 }
 
 static int pack_list(const struct berth_call *call, uint64_t number, struct berth_buf *frame)

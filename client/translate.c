@@ -308,11 +308,12 @@ int berth_pack_wait(uint64_t number, const berth_job_id *ids, size_t count, stru
     return berth_wire_pack(&envelope, frame);
 }
 
-int berth_pack_cancel(uint64_t number, berth_job_id id, struct berth_buf *frame)
+int berth_pack_cancel(uint64_t number, berth_job_id id, bool is_forced, struct berth_buf *frame)
 {
     Berth__V1__JobCancel cancel = BERTH__V1__JOB_CANCEL__INIT;
     cancel.n_id = 1;
     cancel.id = column_of_ids(&id);
+    cancel.has_is_forced = cancel.is_forced = is_forced;
 
     Berth__V1__Envelope envelope;
     berth_wire_init(&envelope, number);

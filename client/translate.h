@@ -122,7 +122,7 @@ int berth_pack_submit(const uint8_t client[static BERTH_CLIENT_ID_BYTES], uint64
                       struct berth_buf *frame);
 int berth_pack_wait(uint64_t number, const berth_job_id *ids, size_t count,
                     struct berth_buf *frame);
-int berth_pack_cancel(uint64_t number, berth_job_id id, struct berth_buf *frame);
+int berth_pack_cancel(uint64_t number, berth_job_id id, bool is_forced, struct berth_buf *frame);
 int berth_pack_get(uint64_t number, berth_job_id id, struct berth_buf *frame);
 /* What is known already of the output of a job. */
 struct berth_output_place {

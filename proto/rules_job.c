@@ -191,7 +191,7 @@ static const struct berth_rule job_waited_rules[] = {
 const struct berth_rules berth_rules_job_waited =
     RULES(berth__v1__job_waited__descriptor, job_waited_rules);
 
-static const struct berth_rule job_cancel_rules[] = { JOB_IDS(1, 1) };
+static const struct berth_rule job_cancel_rules[] = { JOB_IDS(1, 1), RULE(2, is_forced, ANY) };
 const struct berth_rules berth_rules_job_cancel =
     RULES(berth__v1__job_cancel__descriptor, job_cancel_rules);
 

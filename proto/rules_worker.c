@@ -224,6 +224,7 @@ static const struct berth_rule worker_orders_rules[] = {
     COLUMN(17, cancel_grace_ms, 16, 0, BERTH_GRACE_MS_MAX),
     ATTEMPTS(18, ack_attempt, "acknowledgement"),
     COLUMN(19, ack_is_stale, 18, 0, 1),
+    COLUMN(20, cancel_is_forced, 16, 0, 1),
 };
 const struct berth_rules berth_rules_worker_orders =
     RULES(berth__v1__worker_orders__descriptor, worker_orders_rules);

@@ -137,6 +137,7 @@ static int status_of(const struct link_exit *exit)
     case AGENT_EXIT_LEASE_OVER: return KEEPER_CHILD_LEASE_OVER;
     case AGENT_EXIT_FENCED: return KEEPER_CHILD_FENCED;
     case AGENT_EXIT_TWO_BROKERS: return KEEPER_CHILD_TWO_BROKERS;
+    case AGENT_EXIT_FORCED: return KEEPER_CHILD_FORCED;
     }
     BERTH_UNREACHABLE();
 }

@@ -355,7 +355,8 @@ static enum gone_cause cause_of(const struct keeper *keeper)
     switch (WEXITSTATUS(status)) {
     case KEEPER_CHILD_DRAINED: return GONE_BY_DRAIN;
     case KEEPER_CHILD_LEASE_OVER: return GONE_BY_LEASE;
-    case KEEPER_CHILD_FENCED: return GONE_BY_FENCE;
+    case KEEPER_CHILD_FENCED:
+    case KEEPER_CHILD_FORCED: return GONE_BY_FENCE; /* the broker said so */
     default: return GONE_BY_EXIT;
     }
 }

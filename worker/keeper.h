@@ -51,6 +51,8 @@ enum keeper_child_exit {
     KEEPER_CHILD_FENCED = 82,
     /* There is one epoch with two lineages: it serves neither. */
     KEEPER_CHILD_TWO_BROKERS = 83,
+    /* An attempt was cancelled by force, and did not end: what runs beside it is lost with it. */
+    KEEPER_CHILD_FORCED = 84,
 };
 
 #define KEEPER_LEAVE_MS       3000  /* the longest wait for the last GONE_OK */

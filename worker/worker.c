@@ -390,6 +390,7 @@ static const char *what_is_over(enum agent_exit why)
     case AGENT_EXIT_LEASE_OVER: return "the lease";
     case AGENT_EXIT_FENCED:
     case AGENT_EXIT_TWO_BROKERS: return "the session";
+    case AGENT_EXIT_FORCED: return "the grace time of a job cancelled by force";
     }
     BERTH_UNREACHABLE();
 }
@@ -418,6 +419,7 @@ static int run_alone(struct berth_worker *worker, struct berth_error *err)
     switch (exit.why) {
     case AGENT_EXIT_DRAINED: return 0;
     case AGENT_EXIT_LEASE_OVER:
+    case AGENT_EXIT_FORCED:
     case AGENT_EXIT_FENCED: return atomic_load(&worker->is_told_to_end) ? 0 : 1;
     case AGENT_EXIT_TWO_BROKERS: return berth_fail(err, BERTH_EFENCED, "%s", exit.reason);
     }

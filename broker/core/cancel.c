@@ -6,29 +6,32 @@
 #include "attempt.h"
 #include "batch.h"
 #include "out.h"
+#include "outbox.h"
 
-static struct berth_job_state cancel_one(struct berth_core *core, uint32_t index, bool *ret_waits);
+static struct berth_job_state cancel_one(struct berth_core *core, uint32_t index, bool is_forced,
+                                         bool *ret_waits);
 
-void cancel_jobs(struct berth_core *core, uint64_t peer, uint64_t request, const uint64_t *ids,
-                 size_t count, const enum berth_state *ended)
+void cancel_jobs(struct berth_core *core, const struct berth_ev_ids *ids,
+                 const enum berth_state *ended)
 {
-    struct pending *answer = pending_new(PENDING_CANCELLED, peer, request);
-    struct berth_job_state *items = answer ? pending_alloc(answer, count, sizeof *items) : NULL;
+    struct pending *answer = pending_new(PENDING_CANCELLED, ids->peer, ids->request);
+    struct berth_job_state *items =
+        answer ? pending_alloc(answer, ids->count, sizeof *items) : NULL;
     if (!items) {
         pending_free(answer);
-        out_error(core, peer, request, BERTH_EFULL, "",
+        out_error(core, ids->peer, ids->request, BERTH_EFULL, "",
                   "the broker has no memory for this request");
         return;
     }
     answer->cancelled = items;
-    answer->count = count;
+    answer->count = ids->count;
     bool must_wait = false;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t job = job_find_known(core, ids[i]);
+    for (size_t i = 0; i < ids->count; i++) {
+        uint32_t job = job_find_known(core, ids->ids[i]);
         if (job)
-            items[i] = cancel_one(core, job, &must_wait);
+            items[i] = cancel_one(core, job, ids->is_forced, &must_wait);
         else
-            items[i] = (struct berth_job_state){ .id = ids[i],
+            items[i] = (struct berth_job_state){ .id = ids->ids[i],
                                                  .state = ended[i],
                                                  .code = ended[i] ? -EALREADY : BERTH_ENOTFOUND };
     }
@@ -38,9 +41,18 @@ void cancel_jobs(struct berth_core *core, uint64_t peer, uint64_t request, const
         pending_answer(core, answer);
 }
 
+/* Its worker is told when it may be told at all. */
+static void force(struct berth_core *core, const struct job *job)
+{
+    job->attempt->is_forced = true;
+    if (job->flags & JOB_CANCEL_STORED)
+        outbox_cancel(core, job->attempt);
+}
+
 /* A queued job ends at once, but not while somebody is missing who may run it. Whatever is said is
  * said when it is stored. */
-static struct berth_job_state cancel_one(struct berth_core *core, uint32_t index, bool *ret_waits)
+static struct berth_job_state cancel_one(struct berth_core *core, uint32_t index, bool is_forced,
+                                         bool *ret_waits)
 {
     struct job *job = job_at(&core->jobs, index);
     struct berth_job_state item = { .id = job->id, .state = BERTH_CANCELLING };
@@ -61,5 +73,7 @@ static struct berth_job_state cancel_one(struct berth_core *core, uint32_t index
     if (!was_asked)
         batch_add(core, BERTH_RECORD_CANCEL)->id = job->id;
     *ret_waits |= !(job->flags & JOB_CANCEL_STORED);
+    if (is_forced && job->state == JOB_RUNNING)
+        force(core, job);
     return item;
 }

@@ -167,6 +167,7 @@ struct berth_order_grant {
 struct berth_order_cancel {
     uint64_t attempt;
     int64_t grace_ms;
+    bool is_forced;
 };
 
 struct berth_order_ack {

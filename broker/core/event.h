@@ -81,7 +81,8 @@ struct berth_ev_submit {
 struct berth_ev_ids { /* WAIT CANCEL JOB_GET */
     uint64_t peer, request;
     const uint64_t *ids;
-    size_t count; /* 1 .. */
+    size_t count;   /* 1 .. */
+    bool is_forced; /* CANCEL: what does not end within its grace is ended with its process */
 };
 
 struct berth_ev_job_list {

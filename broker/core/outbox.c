@@ -109,10 +109,13 @@ static void take_cancels(struct berth_core *core, struct session *session,
         out_alloc(core, list_count(&session->out_cancels), sizeof *cancels);
     struct berth_list_node *node;
     while ((node = berth_list_pop_front(&session->out_cancels))) {
-        const struct attempt *attempt = berth_container_of(node, struct attempt, cancel_node);
+        struct attempt *attempt = berth_container_of(node, struct attempt, cancel_node);
+        if (!attempt->told_ms)
+            attempt->told_ms = core->now_ms;
         cancels[orders->cancel_count++] =
             (struct berth_order_cancel){ .attempt = attempt->by_id.id,
-                                         .grace_ms = grace_ms(attempt) };
+                                         .grace_ms = grace_ms(attempt),
+                                         .is_forced = attempt->is_forced };
     }
     orders->cancels = cancels;
 }

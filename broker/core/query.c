@@ -37,6 +37,7 @@ struct query {
     struct berth_ev_job_list list;
     uint32_t dispatcher; /* LIST, DISPATCHERS; 0: all */
     uint64_t attempt;    /* BODY */
+    bool is_forced;      /* CANCEL */
 };
 
 static struct query *query_new(struct berth_core *core, enum query_type type, uint64_t peer,
@@ -123,6 +124,7 @@ static void start_many(struct berth_core *core, enum query_type type,
 {
     struct query *query = query_new(core, type, ids->peer, ids->request, ids->ids, ids->count);
     if (query) {
+        query->is_forced = ids->is_forced;
         query->ended = block_new(ids->count * sizeof *query->ended);
         query->asked = block_new(ids->count * sizeof *query->asked);
     }
@@ -188,7 +190,13 @@ static void finish_many(struct berth_core *core, const struct query *query)
     if (query->type == QUERY_WAIT)
         wait_begin(core, query->peer, query->request, query->ids, query->count, ended);
     else
-        cancel_jobs(core, query->peer, query->request, query->ids, query->count, ended);
+        cancel_jobs(core,
+                    &(struct berth_ev_ids){ .peer = query->peer,
+                                            .request = query->request,
+                                            .ids = query->ids,
+                                            .count = query->count,
+                                            .is_forced = query->is_forced },
+                    ended);
 }
 
 /* ---- lists ---- */

@@ -147,8 +147,10 @@ struct attempt {
     struct dispatcher *dispatcher; /* whose slot it holds; NULL: of none that exists */
     struct group *group;           /* whose place it holds; NULL: of none that is known */
     int64_t started_us;
-    int64_t slot_ms; /* since when it holds them */
+    int64_t slot_ms;   /* since when it holds them */
     struct live *live; /* what it shows; NULL: nothing yet */
+    int64_t told_ms;   /* when it was first told to end; 0: it was not */
+    bool is_forced;    /* and will be told that it must */
     struct berth_list_node session_node;
     struct berth_list_node grant_node, cancel_node; /* in the session's outbox */
 };

@@ -107,11 +107,29 @@ static const char *reason_ready(struct berth_core *core, const struct job *job)
     return lack ? lack : reason_handler(core, lane->gate->handler);
 }
 
+/* Since when it does not answer, once its grace is over. */
+static const char *reason_told(struct berth_core *core, const struct attempt *attempt)
+{
+    int64_t grace_ms = attempt->dispatcher ? attempt->dispatcher->record.grace_ms : 0;
+    int64_t silent_ms = core->now_ms - attempt->told_ms;
+    if (!attempt->told_ms || silent_ms <= grace_ms)
+        return "was told to stop";
+    if (attempt->is_forced)
+        return out_text(core,
+                        "was told to stop %" PRId64 " s ago, and is being ended with the "
+                        "process that runs it",
+                        silent_ms / 1000);
+    return out_text(core,
+                    "was told to stop %" PRId64 " s ago, and does not answer; berth cancel "
+                    "--force ends the process that runs it",
+                    silent_ms / 1000);
+}
+
 static const char *reason_cancelling(struct berth_core *core, const struct job *job)
 {
     if (job_is_queued(job) && core->unresolved)
         return reason_recovery(core);
-    return "was told to stop";
+    return job->state == JOB_RUNNING ? reason_told(core, job->attempt) : "was told to stop";
 }
 
 static const char *reason(struct berth_core *core, const struct job *job)

@@ -116,6 +116,7 @@ static int read_message(struct berth_translate *t, const Berth__V1__Envelope *en
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_CANCEL:
         event->type = BERTH_EV_CANCEL;
         event->ids = read_ids(from, envelope->job_cancel->id, envelope->job_cancel->n_id);
+        event->ids.is_forced = envelope->job_cancel->is_forced;
         return 0;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_GET:
         event->type = BERTH_EV_JOB_GET;

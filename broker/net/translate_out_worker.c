@@ -196,14 +196,17 @@ static int put_cancels(struct berth_arena *arena, const struct berth_do_orders *
     const size_t count = from->cancel_count;
     m->cancel_attempt = berth_arena_alloc_array(arena, count, sizeof *m->cancel_attempt);
     m->cancel_grace_ms = berth_arena_alloc_array(arena, count, sizeof *m->cancel_grace_ms);
-    if (!m->cancel_attempt || !m->cancel_grace_ms)
+    m->cancel_is_forced = berth_arena_alloc_array(arena, count, sizeof *m->cancel_is_forced);
+    if (!m->cancel_attempt || !m->cancel_grace_ms || !m->cancel_is_forced)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
         m->cancel_attempt[i] = from->cancels[i].attempt;
         m->cancel_grace_ms[i] = (uint64_t)from->cancels[i].grace_ms;
+        m->cancel_is_forced[i] = from->cancels[i].is_forced;
     }
     m->n_cancel_attempt = count;
     m->n_cancel_grace_ms = berth_column_trim_u64(m->cancel_grace_ms, count);
+    m->n_cancel_is_forced = berth_column_trim_u32(m->cancel_is_forced, count);
     return 0;
 }
 

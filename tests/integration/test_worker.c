@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <berth/admin.h>
 #include <berth/client.h>
 
 #include "base/clock.h"
@@ -308,6 +309,51 @@ static void a_running_job_can_be_cancelled(void **state)
     free(path);
 }
 
+/* The handler blocks where no cancel reaches it. What runs beside it is lost with its process, and
+ * runs again though it may be tried once only. */
+static void a_handler_that_ignores_its_cancel_is_ended_by_force(void **state)
+{
+    struct fixture *f = *state;
+    const struct berth_dispatcher_settings settings = { .limit = { .kind = BERTH_LIMIT_UNLIMITED },
+                                                        .grace_ms = 100 };
+    assert_ok(berth_dispatcher_set(f->client, "curt", &settings, NULL, WAIT_MS, NULL));
+    given_worker(f, 0);
+    char *fifo = tempdir_path(f->site->dir, "fifo"), *path = tempdir_path(f->site->dir, "trace");
+    char script[PATH_BYTES_MAX];
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    berth_job_id stuck =
+        submit(f, &(struct berth_job_spec){
+                      .dispatcher = "curt", .handler = "block", .payload = berth_slice_of(fifo) });
+    await_worker_text(f, 0, "message=blocking");
+    /* Its first attempt is to be lost; the second one ends. */
+    (void)snprintf(script, sizeof script,
+                   "echo $BERTH_ATTEMPT >> %s; test $BERTH_ATTEMPT = 2 || "
+                   "exec sleep 60",
+                   path);
+    berth_job_id beside = submit_shell(f, script);
+    await_file(path, "1\n");
+
+    assert_ok(berth_job_cancel(f->client, stuck, WAIT_MS, NULL));
+    struct berth_job *job;
+    int64_t until_ms = berth_clock_monotonic_ms() + WAIT_MS;
+    for (bool is_silent = false; !is_silent;) {
+        assert_true(berth_clock_monotonic_ms() < until_ms);
+        assert_ok(berth_job_get(f->client, stuck, &job, WAIT_MS, NULL));
+        is_silent = strstr(job->reason, "does not answer") != NULL;
+        assert_int_equal(job->state, BERTH_CANCELLING);
+        berth_job_free(job);
+    }
+    assert_ok(berth_job_cancel_force(f->client, stuck, WAIT_MS, NULL));
+
+    berth_job_free(await_end(f, stuck, BERTH_CANCELLED));
+    job = await_end(f, beside, BERTH_COMPLETED);
+    assert_int_equal(job->attempt, 2);
+    berth_job_free(job);
+    await_worker_text(f, 0, "was cancelled by force");
+    free(path);
+    free(fifo);
+}
+
 /* ---- showing what runs ---- */
 
 /* Prints a line on stdout, waits for a writer of the FIFO, and prints one on each stream. */
@@ -577,6 +623,7 @@ int main(void)
         WORKER_TEST(verdicts_decide_what_becomes_of_a_job),
         WORKER_TEST(a_timeout_ends_an_attempt_and_says_so),
         WORKER_TEST(a_running_job_can_be_cancelled),
+        WORKER_TEST(a_handler_that_ignores_its_cancel_is_ended_by_force),
         WORKER_TEST(output_is_followed_while_it_is_written),
         WORKER_TEST(following_goes_on_over_a_restart_of_the_broker),
         WORKER_TEST(what_is_written_without_end_is_followed_to_its_end),

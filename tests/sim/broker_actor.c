@@ -71,8 +71,8 @@ static void fill_orders(struct note *note, const struct berth_do_orders *orders)
                                           .body = note_slice(note, from->body) };
     }
     for (size_t i = 0; i < orders->cancel_count; i++)
-        cancels[i] =
-            (struct agent_cancel){ orders->cancels[i].attempt, orders->cancels[i].grace_ms };
+        cancels[i] = (struct agent_cancel){ orders->cancels[i].attempt, orders->cancels[i].grace_ms,
+                                            orders->cancels[i].is_forced };
     for (size_t i = 0; i < orders->ack_count; i++) {
         acks[i] = orders->acks[i].attempt;
         is_stale[i] = orders->acks[i].is_stale;

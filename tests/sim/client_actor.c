@@ -128,7 +128,10 @@ static void say(const struct ask *ask, uint64_t number)
     switch (ask->type) {
     case ASK_SUBMIT: say_submit(ask, number, note); break;
     case ASK_WAIT: say_ids(ask, number, BERTH_EV_WAIT, note); break;
-    case ASK_CANCEL: say_ids(ask, number, BERTH_EV_CANCEL, note); break;
+    case ASK_CANCEL:
+        say_ids(ask, number, BERTH_EV_CANCEL, note);
+        note->broker.ids.is_forced = ask->ids[0] % 3 == 0;
+        break;
     case ASK_GET: say_ids(ask, number, BERTH_EV_JOB_GET, note); break;
     case ASK_OUTPUT:
         note->broker.type = BERTH_EV_JOB_OUTPUT;

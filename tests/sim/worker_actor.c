@@ -341,6 +341,7 @@ static void child_exits(struct worker *worker, enum agent_exit why, const char *
         check_child_lost_lease(worker->sim, worker);
         worker_kill_child(worker, BERTH_GONE_LEASE);
         return;
+    case AGENT_EXIT_FORCED:
     case AGENT_EXIT_FENCED: worker_kill_child(worker, BERTH_GONE_FENCED); return;
     case AGENT_EXIT_TWO_BROKERS: sim_fail(worker->sim, "a worker sees two brokers");
     }

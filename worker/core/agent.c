@@ -4,6 +4,8 @@
 #include "worker/core/agent_private.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,7 +112,7 @@ void agent_leave(struct agent *agent, enum agent_exit why, const char *reason)
 static void cancel(struct agent *agent, struct agent_attempt *attempt,
                    enum agent_cancel_reason reason, int64_t grace_ms)
 {
-    if (!agent_table_cancel(&agent->table, attempt, reason))
+    if (!agent_table_cancel(&agent->table, attempt, reason, agent->now_ms))
         return;
     struct agent_effect *effect = agent_effect_push(agent, AGENT_DO_CANCEL);
     effect->cancel.attempt = attempt->by_id.id;
@@ -232,8 +234,11 @@ static void take_orders(struct agent *agent, const struct agent_event *event)
     for (size_t i = 0; i < event->orders.cancel_count; i++) {
         const struct agent_cancel *order = &event->orders.cancels[i];
         struct agent_attempt *attempt = agent_table_find(&agent->table, order->attempt);
-        if (attempt)
-            cancel(agent, attempt, AGENT_CANCEL_JOB, order->grace_ms);
+        if (!attempt)
+            continue;
+        cancel(agent, attempt, AGENT_CANCEL_JOB, order->grace_ms);
+        if (order->is_forced)
+            agent_table_force(&agent->table, attempt, order->grace_ms);
     }
 }
 
@@ -340,12 +345,29 @@ static void tell_news(struct agent *agent)
 
 /* ---- time ---- */
 
+/* What was cancelled by force and does not end takes everything with it that runs here. What has
+ * ended is told before, as far as that is possible. */
+static void mind_force(struct agent *agent)
+{
+    const struct agent_attempt *stuck = agent_table_first_forced(&agent->table);
+    if (!stuck || agent->now_ms < stuck->force_at_ms)
+        return;
+    if (agent->state == AGENT_JOINED)
+        tell_ends(agent);
+    (void)snprintf(agent->reason, sizeof agent->reason,
+                   "job %" PRIu64 " was cancelled by force, and did not end for %" PRId64 " ms",
+                   stuck->job, agent->now_ms - stuck->cancelled_ms);
+    agent_leave(agent, AGENT_EXIT_FORCED, agent->reason);
+}
+
 static void mind_time(struct agent *agent)
 {
     struct agent_attempt *late;
     while ((late = agent_table_timed_out(&agent->table, agent->now_ms)) != NULL)
         cancel(agent, late, AGENT_CANCEL_TIMEOUT, late->grace_ms);
-    mind_drain(agent);
+    mind_force(agent);
+    if (agent->state != AGENT_OVER)
+        mind_drain(agent);
     if (agent->state != AGENT_OVER)
         agent_mind_session(agent);
 }
@@ -392,6 +414,9 @@ int64_t agent_next_deadline_ms(const struct agent *agent)
     if (agent->state == AGENT_JOINED && !berth_list_is_empty(&agent->table.news))
         due_ms = earlier(due_ms, agent->show_due_ms);
     due_ms = earlier(due_ms, agent_table_next_timeout_ms(&agent->table));
+    const struct agent_attempt *forced = agent_table_first_forced(&agent->table);
+    if (forced)
+        due_ms = earlier(due_ms, forced->force_at_ms);
     return earlier(due_ms, agent->stop_due_ms);
 }
 

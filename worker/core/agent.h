@@ -100,6 +100,7 @@ struct agent_grant {
 struct agent_cancel {
     uint64_t attempt;
     int64_t grace_ms;
+    bool is_forced; /* if it does not obey within the grace, everything here ends: EXIT */
 };
 
 enum agent_event_type {
@@ -207,7 +208,8 @@ enum agent_exit {
     AGENT_EXIT_DRAINED = 1,
     AGENT_EXIT_LEASE_OVER,
     AGENT_EXIT_FENCED,
-    AGENT_EXIT_TWO_BROKERS
+    AGENT_EXIT_TWO_BROKERS,
+    AGENT_EXIT_FORCED, /* an attempt was cancelled by force, and did not end */
 };
 
 enum agent_effect_type {

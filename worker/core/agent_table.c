@@ -41,6 +41,7 @@ int agent_table_init(struct agent_table *table, uint32_t capacity)
     *table = (struct agent_table){ .capacity = capacity };
     berth_list_init(&table->untold);
     berth_list_init(&table->news);
+    berth_list_init(&table->forced);
     table->timeout_nodes = calloc(capacity, sizeof(struct berth_heap_node *));
     if (!table->timeout_nodes)
         return -ENOMEM;
@@ -117,6 +118,8 @@ static void stop_running(struct agent_table *table, struct agent_attempt *attemp
         berth_heap_remove(&table->by_timeout, &attempt->by_timeout);
     if (berth_list_is_linked(&attempt->in_news))
         berth_list_remove(&attempt->in_news);
+    if (berth_list_is_linked(&attempt->in_forced))
+        berth_list_remove(&attempt->in_forced);
 }
 
 /* Copies the end with all its bytes into one block of the attempt's own. */
@@ -186,7 +189,7 @@ void agent_table_release(struct agent_table *table, struct agent_attempt *attemp
 }
 
 bool agent_table_cancel(struct agent_table *table, struct agent_attempt *attempt,
-                        enum agent_cancel_reason reason)
+                        enum agent_cancel_reason reason, int64_t now_ms)
 {
     if (attempt->state != AGENT_RUNNING || attempt->release_reason != 0)
         return false;
@@ -194,9 +197,36 @@ bool agent_table_cancel(struct agent_table *table, struct agent_attempt *attempt
     bool is_new = attempt->cancel == 0;
     if (is_new || (attempt->cancel == AGENT_CANCEL_STOP && reason == AGENT_CANCEL_JOB))
         attempt->cancel = reason;
+    if (is_new)
+        attempt->cancelled_ms = now_ms;
     if (berth_heap_is_linked(&attempt->by_timeout))
         berth_heap_remove(&table->by_timeout, &attempt->by_timeout);
     return is_new;
+}
+
+void agent_table_force(struct agent_table *table, struct agent_attempt *attempt, int64_t grace_ms)
+{
+    if (attempt->state != AGENT_RUNNING || attempt->release_reason != 0)
+        return;
+    BERTH_ASSERT(attempt->cancel != 0);
+    int64_t force_at_ms = attempt->cancelled_ms + grace_ms;
+    bool is_new = !berth_list_is_linked(&attempt->in_forced);
+    if (is_new || force_at_ms < attempt->force_at_ms)
+        attempt->force_at_ms = force_at_ms;
+    if (is_new)
+        berth_list_push_back(&table->forced, &attempt->in_forced);
+}
+
+/* An operator asks for it, one attempt at a time: there are never many. */
+struct agent_attempt *agent_table_first_forced(const struct agent_table *table)
+{
+    struct agent_attempt *first = NULL;
+    BERTH_LIST_FOREACH (node, &table->forced) {
+        struct agent_attempt *attempt = berth_container_of(node, struct agent_attempt, in_forced);
+        if (!first || attempt->force_at_ms < first->force_at_ms)
+            first = attempt;
+    }
+    return first;
 }
 
 void agent_table_forget(struct agent_table *table, struct agent_attempt *attempt)
@@ -354,6 +384,7 @@ static void attempt_check(const struct agent_attempt *attempt)
     bool is_owed = (is_ended || is_released) && !attempt->is_handed_back;
     BERTH_ASSERT(berth_list_is_linked(&attempt->in_untold) == (is_owed && !attempt->is_told));
     BERTH_ASSERT(!(is_ended || is_released) || !berth_list_is_linked(&attempt->in_news));
+    BERTH_ASSERT(!(is_ended || is_released) || !berth_list_is_linked(&attempt->in_forced));
     bool can_time_out = !is_ended && !is_released && attempt->cancel == 0;
     BERTH_ASSERT(can_time_out || !berth_heap_is_linked(&attempt->by_timeout));
 }

@@ -11,7 +11,8 @@
  *    yet say. One that is handed back (see agent_table_end) is never in it.
  * 3. Only running attempts with a timeout that has not fired are in the heap.
  * 4. Walks go in the order of granting.
- * 5. `news` holds running attempts alone: those that have something to show, in the order in which
+ * 5. `forced` holds running attempts that were cancelled and must have ended by force_at_ms.
+ * 6. `news` holds running attempts alone: those that have something to show, in the order in which
  *    they said so.
  */
 #pragma once
@@ -25,7 +26,7 @@
 struct agent_attempt {
     struct berth_map_node by_id; /* by_id.id: the attempt */
     struct berth_heap_node by_timeout;
-    struct berth_list_node in_untold, in_news;
+    struct berth_list_node in_untold, in_news, in_forced;
     uint64_t job;
     uint32_t number;
     enum agent_attempt_state state;
@@ -36,6 +37,8 @@ struct agent_attempt {
     bool is_job_cancelled;
     bool has_shown; /* it had something to show at any time */
     int64_t timeout_ms, timeout_at_ms, grace_ms;
+    int64_t cancelled_ms; /* when it was first told to end */
+    int64_t force_at_ms;
     int64_t granted_ms;
     int64_t ran_us;       /* when the current join was built */
     struct agent_end end; /* its slices point into end_memory, or at static text */
@@ -48,7 +51,7 @@ struct agent_table {
     struct berth_map by_id;
     struct berth_heap by_timeout;
     struct berth_heap_node **timeout_nodes;
-    struct berth_list untold, news;
+    struct berth_list untold, news, forced;
     size_t capacity;
     size_t running_count; /* RUNNING and not released */
     size_t owed_count;    /* ended or released, not handed back: the broker has to take them */
@@ -77,7 +80,14 @@ void agent_table_release(struct agent_table *table, struct agent_attempt *attemp
 /* The reason that decides the outcome; the first one does, but what the job says comes before STOP.
  * Returns whether the attempt has to be told (it runs, and was not told before). */
 bool agent_table_cancel(struct agent_table *table, struct agent_attempt *attempt,
-                        enum agent_cancel_reason reason);
+                        enum agent_cancel_reason reason, int64_t now_ms);
+
+/* It was cancelled, and has to be over within so much from when it was first told; a repeat can
+ * only bring that nearer. Nothing happens if it does not run (any more). */
+void agent_table_force(struct agent_table *table, struct agent_attempt *attempt, int64_t grace_ms);
+
+/* The one that has to be over first, or NULL. */
+struct agent_attempt *agent_table_first_forced(const struct agent_table *table);
 
 void agent_table_forget(struct agent_table *table, struct agent_attempt *attempt);
 

@@ -138,6 +138,7 @@ static int take_cancels(const Berth__V1__WorkerOrders *m, struct berth_arena *ar
         cancels[i].attempt = m->cancel_attempt[i];
         cancels[i].grace_ms =
             (int64_t)berth_column_u64(m->cancel_grace_ms, m->n_cancel_grace_ms, i);
+        cancels[i].is_forced = berth_column_u32(m->cancel_is_forced, m->n_cancel_is_forced, i) != 0;
     }
     event->orders.cancels = cancels;
     event->orders.cancel_count = count;

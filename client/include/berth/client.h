@@ -205,6 +205,12 @@ int berth_job_logs(struct berth_client *client, berth_job_id id, bool is_followe
 int berth_job_cancel(struct berth_client *client, berth_job_id id, int64_t timeout_ms,
                      struct berth_error *err);
 
+/* The same, and by force: if it runs, and does not end within its grace, the process that runs it
+ * is ended. What else runs there is lost, and runs again, unspent. A restart of the broker forgets
+ * the force, not the cancel. */
+int berth_job_cancel_force(struct berth_client *client, berth_job_id id, int64_t timeout_ms,
+                           struct berth_error *err);
+
 struct berth_job_filter {
     const char *dispatcher; /* NULL: all */
     berth_job_id after;     /* only those beyond it, in the direction of the order */

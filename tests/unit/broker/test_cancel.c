@@ -54,6 +54,76 @@ static void a_running_job_is_told_only_when_its_cancel_is_stored(void **state)
     assert_int_equal(record_away(f, BERTH_RECORD_END, job)->end.state, BERTH_CANCELLED);
 }
 
+static void force(struct fixture *f, uint64_t job)
+{
+    step(f, (struct berth_event){ .type = BERTH_EV_CANCEL,
+                                  .ids = { .peer = CLIENT,
+                                           .request = ++f->request,
+                                           .ids = &job,
+                                           .count = 1,
+                                           .is_forced = true } });
+}
+
+/* The newest cancel of it that was sent, or NULL. */
+static const struct berth_order_cancel *cancel_of(const struct fixture *f, uint64_t attempt)
+{
+    for (size_t i = f->said_count; i-- > 0;)
+        for (size_t j = 0; f->said[i].type == BERTH_DO_ORDERS && j < f->said[i].orders.cancel_count;
+             j++)
+            if (f->said[i].orders.cancels[j].attempt == attempt)
+                return &f->said[i].orders.cancels[j];
+    return NULL;
+}
+
+static void force_goes_with_the_cancel_when_that_is_stored(void **state)
+{
+    struct fixture *f = *state;
+    given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ 0 });
+    force(f, job);
+    turn(f);
+    assert_null(cancel_of(f, attempt_of(f, job)));
+    store_all(f);
+    assert_true(cancel_of(f, attempt_of(f, job))->is_forced);
+    assert_int_equal(cancelled(f, f->request)->state, BERTH_CANCELLING);
+}
+
+static void force_may_follow_a_cancel_and_is_said_again_after_a_join(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ 0 });
+    uint64_t attempt = attempt_of(f, job);
+    cancel(f, job);
+    store_all(f);
+    assert_false(cancel_of(f, attempt)->is_forced);
+
+    force(f, job);
+    assert_false(close_batch(f)); /* nothing new is to be written */
+    turn(f);
+    assert_true(cancel_of(f, attempt)->is_forced);
+    struct berth_join_line running = line(attempt, job, 1);
+    forget(f);
+    join(f, w, &running, 1);
+    turn(f);
+    assert_true(cancel_of(f, attempt)->is_forced);
+}
+
+static void what_ran_beside_it_runs_again_unspent(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ 0 });
+    uint64_t beside = given_running(f, (struct submit){ .max_attempts = 1 });
+    force(f, job);
+    store_all(f);
+    gone(f, w, BERTH_GONE_FENCED);
+    assert_true(close_batch(f));
+    assert_int_equal(record_away(f, BERTH_RECORD_END, job)->end.state, BERTH_CANCELLED);
+    assert_int_equal(record_away(f, BERTH_RECORD_RETRY, beside)->retry.failures, 0);
+    assert_int_equal(record_away(f, BERTH_RECORD_RETRY, beside)->retry.deaths, 0);
+}
+
 static void a_cancel_taken_first_wins_whatever_the_report_says_and_the_result_is_kept(void **state)
 {
     struct fixture *f = *state;
@@ -189,6 +259,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_queued_job_that_is_cancelled_ends_at_once_and_is_answered_when_stored),
         TEST(a_running_job_is_told_only_when_its_cancel_is_stored),
+        TEST(force_goes_with_the_cancel_when_that_is_stored),
+        TEST(force_may_follow_a_cancel_and_is_said_again_after_a_join),
+        TEST(what_ran_beside_it_runs_again_unspent),
         TEST(a_cancel_taken_first_wins_whatever_the_report_says_and_the_result_is_kept),
         TEST(a_report_taken_first_wins_and_the_cancel_comes_too_late),
         TEST(a_job_cancelled_while_its_retry_is_stored_is_not_run_again),

@@ -177,6 +177,7 @@ static void ids_become_waits_cancels_and_gets(void **state)
     Berth__V1__JobCancel cancel = BERTH__V1__JOB_CANCEL__INIT;
     Berth__V1__JobGet get = BERTH__V1__JOB_GET__INIT;
     wait.n_id = cancel.n_id = get.n_id = 2;
+    cancel.has_is_forced = cancel.is_forced = 1;
     wait.id = cancel.id = get.id = ids;
 
     for (int i = 0; i < 3; i++) {
@@ -191,6 +192,7 @@ static void ids_become_waits_cancels_and_gets(void **state)
         assert_int_equal(event.ids.peer, PEER);
         assert_int_equal(event.ids.request, REQUEST);
         assert_int_equal(event.ids.count, 2);
+        assert_int_equal(event.ids.is_forced, i == 1);
         assert_int_equal(event.ids.ids[0], 5);
         assert_int_equal(event.ids.ids[1], 3);
     }

@@ -130,7 +130,7 @@ static void orders_carry_grants_cancels_and_acknowledgements(void **state)
           .body = slice("third"),
           .number = 1 },
     };
-    const struct berth_order_cancel cancels[] = { { .attempt = SESSION(8), .grace_ms = 100 } };
+    const struct berth_order_cancel cancels[] = { { SESSION(8), 100, true } };
     const struct berth_order_ack acks[] = { { .attempt = SESSION(6) },
                                             { .attempt = SESSION(7), .is_stale = true } };
     struct berth_effect effect = effect_of(BERTH_DO_ORDERS);
@@ -170,6 +170,7 @@ static void orders_carry_grants_cancels_and_acknowledgements(void **state)
     assert_int_equal(m->n_cancel_attempt, 1);
     assert_int_equal(m->cancel_attempt[0], SESSION(8));
     assert_int_equal(m->cancel_grace_ms[0], 100);
+    assert_int_equal(m->cancel_is_forced[0], 1);
     assert_int_equal(m->n_ack_attempt, 2);
     assert_int_equal(m->ack_attempt[1], SESSION(7));
     assert_int_equal(m->ack_is_stale[0], 0);

@@ -132,6 +132,34 @@ static void a_running_job_needs_no_reason_until_it_is_told_to_stop(void **state)
     assert_true(shown(f, job)->record.is_cancelled);
 }
 
+static void a_job_that_does_not_stop_says_since_when(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ 0 });
+    cancel(f, job);
+    store_all(f);
+    for (int i = 0; i < 4; i++) {
+        advance(f, R_MS);
+        renew(f, w);
+        turn(f);
+        if (i == 1)
+            assert_reason(f, job, "was told to stop"); /* within its grace */
+    }
+    assert_reason(f, job,
+                  "was told to stop 8 s ago, and does not answer; berth cancel --force ends the "
+                  "process that runs it");
+
+    step(f, (struct berth_event){ .type = BERTH_EV_CANCEL,
+                                  .ids = { .peer = CLIENT,
+                                           .request = ++f->request,
+                                           .ids = &job,
+                                           .count = 1,
+                                           .is_forced = true } });
+    assert_reason(f, job,
+                  "was told to stop 8 s ago, and is being ended with the process that runs it");
+}
+
 static void an_ended_job_is_shown_as_its_row_says(void **state)
 {
     struct fixture *f = *state;
@@ -360,6 +388,7 @@ int main(void)
         TEST(a_job_that_only_the_next_turn_can_start_is_about_to),
         TEST(a_job_that_waits_for_lost_workers_names_the_last_of_them),
         TEST(a_running_job_needs_no_reason_until_it_is_told_to_stop),
+        TEST(a_job_that_does_not_stop_says_since_when),
         TEST(an_ended_job_is_shown_as_its_row_says),
         TEST(a_dispatcher_shows_its_jobs_by_state_and_its_history),
         TEST(an_unlimited_dispatcher_has_no_effective_limit),

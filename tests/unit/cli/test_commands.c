@@ -163,7 +163,6 @@ static void what_comes_later_is_refused_by_name(void **state)
 {
     struct fixture *f = *state;
     const char *const lines[] = {
-        "cancel --force 1",
         "retry 1",
         "discard 1",
         "explain 1",
@@ -533,6 +532,9 @@ static void cancelling_prints_what_was_taken(void **state)
     assert_json(f, "d == {'schema': 'berth.cancelled/1', 'items': [{'id': 2, 'error': 'job 2 had "
                    "ended: it is completed'}], 'next': None}");
     assert_int_equal(run(f, "cancel 9 2"), 5);
+    assert_int_equal(run(f, "submit -- a"), 0);
+    assert_int_equal(run(f, "cancel --force 4"), 0);
+    assert_string_equal(out(f), "4\n");
 }
 
 static void dispatchers_are_made_changed_paused_and_shown(void **state)

@@ -258,7 +258,7 @@ static void questions_about_jobs_name_their_ids(void **state)
     READ_BACK(f, berth_pack_wait(4, ids, 3, &f->frame), JOB_WAIT, 4);
     assert_int_equal(f->envelope->job_wait->n_id, 3);
     assert_int_equal(f->envelope->job_wait->id[2], ids[2].v);
-    READ_BACK(f, berth_pack_cancel(5, ids[1], &f->frame), JOB_CANCEL, 5);
+    READ_BACK(f, berth_pack_cancel(5, ids[1], true, &f->frame), JOB_CANCEL, 5);
     assert_int_equal(f->envelope->job_cancel->n_id, 1);
     assert_int_equal(f->envelope->job_cancel->id[0], 5);
     READ_BACK(f, berth_pack_get(6, ids[0], &f->frame), JOB_GET, 6);

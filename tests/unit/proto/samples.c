@@ -116,6 +116,12 @@ static Berth__V1__JobWaited job_waited = {
 
 static Berth__V1__JobCancel job_cancel = { MESSAGE(job_cancel), COLUMN(id, uint64_t, 5, 6, 7) };
 
+static Berth__V1__JobCancel job_cancel_forced = {
+    MESSAGE(job_cancel),
+    COLUMN(id, uint64_t, 5),
+    SET(is_forced, 1),
+};
+
 static Berth__V1__JobCancelled job_cancelled = {
     MESSAGE(job_cancelled),
     COLUMN(id, uint64_t, 5, 6, 7),
@@ -337,6 +343,17 @@ static Berth__V1__WorkerOrders worker_orders = {
     COLUMN(cancel_grace_ms, uint64_t, 5000),
     COLUMN(ack_attempt, uint64_t, ATTEMPT(7, 9), ATTEMPT(7, 4)),
     COLUMN(ack_is_stale, uint32_t, 0, 1),
+};
+
+static Berth__V1__WorkerOrders worker_orders_with_force = {
+    MESSAGE(worker_orders),
+    SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),
+    SET(join, 2),
+    SET(number, 4),
+    COLUMN(cancel_attempt, uint64_t, ATTEMPT(7, 3), ATTEMPT(7, 4)),
+    COLUMN(cancel_grace_ms, uint64_t, 5000, 5000),
+    COLUMN(cancel_is_forced, uint32_t, 0, 1),
 };
 
 static Berth__V1__Ends ends_of_reports = {
@@ -581,6 +598,8 @@ const struct sample samples[] = {
     SAMPLE(JOB_WAIT, job_wait, BROKER, 77),
     SAMPLE(JOB_WAITED, job_waited, CLIENT, 77),
     SAMPLE(JOB_CANCEL, job_cancel, BROKER, 77),
+    SAMPLE_OF("job_cancel_forced", BERTH__V1__ENVELOPE__MESSAGE_JOB_CANCEL, job_cancel,
+              job_cancel_forced, BERTH_SIDE_BROKER, 77),
     SAMPLE(JOB_CANCELLED, job_cancelled, CLIENT, 77),
     SAMPLE(JOB_GET, job_get, BROKER, 77),
     SAMPLE(JOB_LIST, job_list, BROKER, 77),
@@ -602,6 +621,8 @@ const struct sample samples[] = {
     SAMPLE(WORKER_EPOCH, worker_epoch, WORKER, 0),
     SAMPLE(WORKER_FENCED, worker_fenced, WORKER, 0),
     SAMPLE(WORKER_ORDERS, worker_orders, WORKER, 0),
+    SAMPLE_OF("worker_orders_with_force", BERTH__V1__ENVELOPE__MESSAGE_WORKER_ORDERS, worker_orders,
+              worker_orders_with_force, BERTH_SIDE_WORKER, 0),
     SAMPLE(WORKER_REPORTS, worker_reports, BROKER, 0),
     SAMPLE_OF("worker_reports_with_shows", BERTH__V1__ENVELOPE__MESSAGE_WORKER_REPORTS,
               worker_reports, worker_reports_with_shows, BERTH_SIDE_BROKER, 0),

@@ -360,6 +360,63 @@ static void a_cancel_is_passed_on_once(void **state)
     assert_true(effect_get(f, AGENT_DO_JOIN)->join.lines[0].is_cancelled);
 }
 
+static void force(struct fixture *f, uint64_t attempt, int64_t grace_ms)
+{
+    struct agent_cancel cancel = { .attempt = attempt, .grace_ms = grace_ms, .is_forced = true };
+    struct agent_event event = orders_next(f);
+    event.orders.cancels = &cancel;
+    event.orders.cancel_count = 1;
+    step(f, event);
+}
+
+static void what_is_cancelled_by_force_and_does_not_end_ends_everything(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 3);
+    force(f, 2, 700);
+    assert_int_equal(effect_get(f, AGENT_DO_CANCEL)->cancel.attempt, 2);
+    assert_int_equal(agent_next_deadline_ms(f->agent), f->now_ms + 700);
+    tick(f, 699);
+    assert_int_equal(effect_count(f, AGENT_DO_EXIT), 0);
+    ended_quietly(f, 1, AGENT_COMPLETED);
+    tick(f, 1);
+
+    /* What had ended is told before. */
+    assert_int_equal(f->effects.items[0].type, AGENT_DO_REPORTS);
+    const struct agent_effect *exit = effect_get(f, AGENT_DO_EXIT);
+    assert_int_equal(exit->exit.why, AGENT_EXIT_FORCED);
+    assert_string_equal(exit->exit.reason,
+                        "job 102 was cancelled by force, and did not end for 700 ms");
+}
+
+static void the_grace_counts_from_when_it_was_first_told(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    say_cancel(f, 1, 700);
+    tick(f, 600);
+    force(f, 1, 700);
+    assert_int_equal(effect_count(f, AGENT_DO_CANCEL), 0);
+    assert_int_equal(agent_next_deadline_ms(f->agent), f->now_ms + 100);
+    force(f, 1, 650); /* nearer */
+    force(f, 1, 9000);
+    tick(f, 50);
+    assert_int_equal(effect_get(f, AGENT_DO_EXIT)->exit.why, AGENT_EXIT_FORCED);
+}
+
+static void force_is_over_with_the_attempt(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 2);
+    force(f, 1, 700);
+    force(f, 99, 0); /* unknown */
+    ended(f, 1, AGENT_CANCELLED);
+    tick(f, 700);
+    assert_int_equal(effect_count(f, AGENT_DO_EXIT), 0);
+    force(f, 1, 0);
+    assert_int_equal(effect_count(f, AGENT_DO_EXIT), 0);
+}
+
 static void a_cancel_of_what_is_unknown_or_ended_is_ignored(void **state)
 {
     struct fixture *f = *state;
@@ -621,6 +678,9 @@ int main(void)
         AGENT_TEST(an_acknowledgement_of_what_runs_is_ignored),
         AGENT_TEST(big_results_are_spread_over_messages),
         AGENT_TEST(a_cancel_is_passed_on_once),
+        AGENT_TEST(what_is_cancelled_by_force_and_does_not_end_ends_everything),
+        AGENT_TEST(the_grace_counts_from_when_it_was_first_told),
+        AGENT_TEST(force_is_over_with_the_attempt),
         AGENT_TEST(a_cancel_of_what_is_unknown_or_ended_is_ignored),
         AGENT_TEST(a_cancelled_attempt_is_reported_as_it_ended),
         AGENT_TEST(a_timeout_cancels_with_the_grace_of_the_grant),

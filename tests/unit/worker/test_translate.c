@@ -203,6 +203,7 @@ static void orders_come_in_column_by_column(void **state)
     PUT(&m, grant_bodies, berth_bytes_of(berth_slice_of("onetwo2")));
     m.n_cancel_attempt = 1, m.cancel_attempt = cancels;
     m.n_cancel_grace_ms = 1, m.cancel_grace_ms = cancel_graces;
+    m.n_cancel_is_forced = 1, m.cancel_is_forced = (uint32_t[]){ 1 };
     m.n_ack_attempt = 2, m.ack_attempt = acks;
     m.n_ack_is_stale = 2, m.ack_is_stale = stale;
 
@@ -225,6 +226,7 @@ static void orders_come_in_column_by_column(void **state)
     assert_int_equal(event->orders.cancel_count, 1);
     assert_int_equal(event->orders.cancels[0].attempt, ID(3));
     assert_int_equal(event->orders.cancels[0].grace_ms, 700);
+    assert_true(event->orders.cancels[0].is_forced);
     assert_int_equal(event->orders.ack_count, 2);
     assert_int_equal(event->orders.acks[1], ID(5));
     assert_false(event->orders.ack_is_stale[0]);
