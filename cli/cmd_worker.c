@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* berth worker ls. */
+/* berth worker ls, gone. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -112,4 +112,75 @@ const struct berth_command cmd_worker_ls = {
     .examples = "  berth worker ls\n"
                 "  berth worker ls --json | jq '[.items[].cores] | add'\n",
     .run = run_ls,
+};
+
+struct gone_opts {
+    bool is_sure;
+};
+
+static const struct berth_setting gone_settings[] = {
+    { .name = "yes",
+      .type = BERTH_SETTING_FLAG,
+      .offset = offsetof(struct gone_opts, is_sure),
+      .help = "you know that its processes cannot run any more" },
+};
+
+static int on_gone(void *arg, const struct berth_worker_info *worker)
+{
+    struct list *list = arg;
+    if (list->opts->is_json)
+        worker_json(&list->json, worker);
+    else if (list->opts->is_quiet)
+        (void)printf("%s\n", worker->name);
+    else
+        (void)printf("%s is gone; %" PRIu32 " attempts of it were known to run\n", worker->name,
+                     worker->running);
+    return 0;
+}
+
+static int declare_gone(struct cli *cli)
+{
+    struct list list = { .opts = &cli->opts };
+    json_init(&list.json, stdout);
+    if (cli->opts.is_json) {
+        json_document_begin(&list.json, "berth.workers/1");
+        json_array_begin(&list.json, "items");
+    }
+    int rc = berth_worker_gone(cli->client, cli->args->operands[0], on_gone, &list,
+                               cli->opts.connect_timeout_ms, &cli->err);
+    if (cli->opts.is_json) {
+        json_array_end(&list.json);
+        json_null(&list.json, "next");
+        json_document_end(&list.json);
+    }
+    return rc;
+}
+
+static int run_gone(void *context)
+{
+    struct cli *cli = context;
+    struct gone_opts opts = { .is_sure = false };
+    int rc = cli_begin(cli, &opts);
+    if (rc < 0)
+        return cli_fail(cli, rc);
+    if (!opts.is_sure)
+        return cli_usage("what worker %s runs is given to others at once, and runs twice if it "
+                         "still runs; if its host is off or destroyed, say --yes",
+                         cli->args->operands[0]);
+    rc = cli_connect(cli, 0);
+    if (rc == 0)
+        rc = declare_gone(cli);
+    return rc < 0 ? cli_fail(cli, rc) : CLI_OK;
+}
+
+const struct berth_command cmd_worker_gone = {
+    .name = "worker gone",
+    .operands = "NAME",
+    .summary = "say that a lost worker's processes cannot run any more",
+    .examples = "  berth worker gone host-7 --yes\n",
+    .settings = gone_settings,
+    .settings_count = sizeof gone_settings / sizeof gone_settings[0],
+    .operands_min = 1,
+    .operands_max = 1,
+    .run = run_gone,
 };

@@ -56,16 +56,18 @@ static const struct berth_command *const commands[] = {
     &cmd_dispatcher_pause,
     &cmd_dispatcher_resume,
     &cmd_worker_ls,
+    &cmd_worker_gone,
     &cmd_broker_status,
     &cmd_completion,
 };
 
 /* Known by name, so that nobody takes them for a typing error. */
 static const char *const later[] = {
-    "retry",       "discard",       "explain",        "dispatcher purge", "dispatcher rm",
-    "schedule ls", "schedule set",  "schedule pause", "schedule rm",      "worker drain",
-    "worker gone", "key new",       "key ls",         "key revoke",       "top",
-    "trace",       "broker backup", "broker check",
+    "retry",         "discard",      "explain",      "dispatcher purge",
+    "dispatcher rm", "schedule ls",  "schedule set", "schedule pause",
+    "schedule rm",   "worker drain", "key new",      "key ls",
+    "key revoke",    "top",          "trace",        "broker backup",
+    "broker check",
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))

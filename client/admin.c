@@ -273,6 +273,30 @@ int berth_worker_list(struct berth_client *client,
     return rc;
 }
 
+static int pack_worker_gone(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
+{
+    return berth_pack_worker_gone(number, call->args, frame);
+}
+
+int berth_worker_gone(struct berth_client *client, const char *name,
+                      int (*each)(void *arg, const struct berth_worker_info *worker), void *arg,
+                      int64_t timeout_ms, struct berth_error *err)
+{
+    int64_t deadline_ms = berth_deadline_ms(timeout_ms);
+    int rc = berth_name_check("worker", name, err);
+    if (rc < 0)
+        return rc;
+    struct berth_call call = { .kind = REQUEST_CANCEL, .pack = pack_worker_gone, .args = name };
+    BERTH_AUTO(berth_answer) answer = NULL;
+    rc = berth_call_run(client, &call, deadline_ms, BERTH_ANSWER_WORKERS, &answer, err);
+    for (size_t i = 0; rc == 0 && each && i < answer->workers.count; i++) {
+        rc = each(arg, &answer->workers.items[i]);
+        if (rc < 0)
+            return berth_fail(err, rc, "the list was ended");
+    }
+    return rc < 0 ? rc : (int)answer->workers.count;
+}
+
 static int pack_status(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
 {
     (void)call;

@@ -489,6 +489,19 @@ int berth_pack_workers(uint64_t number, struct berth_buf *frame)
     return berth_wire_pack(&envelope, frame);
 }
 
+int berth_pack_worker_gone(uint64_t number, const char *name, struct berth_buf *frame)
+{
+    Berth__V1__WorkerDeclareGone gone = BERTH__V1__WORKER_DECLARE_GONE__INIT;
+    gone.has_name = 1;
+    gone.name = berth_bytes_of(berth_slice_of(name));
+
+    Berth__V1__Envelope envelope;
+    berth_wire_init(&envelope, number);
+    envelope.message_case = BERTH__V1__ENVELOPE__MESSAGE_WORKER_DECLARE_GONE;
+    envelope.worker_declare_gone = &gone;
+    return berth_wire_pack(&envelope, frame);
+}
+
 int berth_pack_status(uint64_t number, struct berth_buf *frame)
 {
     Berth__V1__BrokerStatusGet get = BERTH__V1__BROKER_STATUS_GET__INIT;

@@ -142,4 +142,5 @@ int berth_pack_dispatcher_set(uint64_t number, const char *name,
 int berth_pack_dispatcher_pause(uint64_t number, const char *name, bool is_paused,
                                 const char *changed_by, struct berth_buf *frame);
 int berth_pack_workers(uint64_t number, struct berth_buf *frame);
+int berth_pack_worker_gone(uint64_t number, const char *name, struct berth_buf *frame);
 int berth_pack_status(uint64_t number, struct berth_buf *frame);

@@ -97,7 +97,8 @@ extern const struct berth_rules berth_rules_worker_hello, berth_rules_worker_wel
     berth_rules_worker_gone_ok;
 extern const struct berth_rules berth_rules_dispatcher_set, berth_rules_dispatcher_pause,
     berth_rules_dispatcher_get, berth_rules_dispatchers, berth_rules_worker_list,
-    berth_rules_workers, berth_rules_broker_status_get, berth_rules_broker_status;
+    berth_rules_workers, berth_rules_worker_declare_gone, berth_rules_broker_status_get,
+    berth_rules_broker_status;
 
 /* The rules of the message that an Envelope holds under this number, or NULL. */
 const struct berth_rules *berth_rules_find(uint32_t message_case);

@@ -163,6 +163,10 @@ static const struct berth_rule workers_rules[] = {
 };
 const struct berth_rules berth_rules_workers = RULES(berth__v1__workers__descriptor, workers_rules);
 
+static const struct berth_rule worker_declare_gone_rules[] = { NAME(1, RULE_NEEDED) };
+const struct berth_rules berth_rules_worker_declare_gone =
+    RULES(berth__v1__worker_declare_gone__descriptor, worker_declare_gone_rules);
+
 const struct berth_rules berth_rules_broker_status_get = {
     .descriptor = &berth__v1__broker_status_get__descriptor
 };

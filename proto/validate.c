@@ -68,6 +68,7 @@ static const struct message_row message_rows[] = {
     ANSWERED(DISPATCHERS, dispatchers),
     ASKED(WORKER_LIST, worker_list),
     ANSWERED(WORKERS, workers),
+    ASKED(WORKER_DECLARE_GONE, worker_declare_gone),
     ASKED(BROKER_STATUS_GET, broker_status_get),
     ANSWERED(BROKER_STATUS, broker_status),
 };

@@ -208,6 +208,18 @@ static void answer_cancelled(struct berth_core *core, const struct pending *pend
         (struct berth_do_cancelled){ .items = items, .count = pending->count };
 }
 
+static void answer_declared_gone(struct berth_core *core, const struct pending *pending)
+{
+    struct berth_worker_view *items = out_alloc(core, pending->count, sizeof *items);
+    memcpy(items, pending->declared_gone, pending->count * sizeof *items);
+    for (size_t i = 0; i < pending->count; i++) {
+        items[i].name = out_copy(core, items[i].name);
+        items[i].software = out_copy(core, items[i].software);
+    }
+    out_add(core, BERTH_DO_WORKERS, pending->peer, pending->request)->workers =
+        (struct berth_do_workers){ .items = items, .count = pending->count };
+}
+
 void pending_answer(struct berth_core *core, struct pending *pending)
 {
     switch (pending->type) {
@@ -219,6 +231,7 @@ void pending_answer(struct berth_core *core, struct pending *pending)
     case PENDING_GONE_OK:
         out_add(core, BERTH_DO_GONE_OK, pending->peer, 0)->fenced = pending->gone;
         break;
+    case PENDING_DECLARED_GONE: answer_declared_gone(core, pending); break;
     }
     pending_free(pending);
 }

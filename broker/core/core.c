@@ -237,6 +237,7 @@ static void dispatch(struct berth_core *core, const struct berth_event *ev)
     case BERTH_EV_DISPATCHER_PAUSE: dispatcher_on_pause(core, &ev->dispatcher_pause); return;
     case BERTH_EV_DISPATCHER_GET: query_on_dispatchers(core, &ev->query); return;
     case BERTH_EV_WORKER_LIST: view_workers(core, ev->query.peer, ev->query.request); return;
+    case BERTH_EV_WORKER_DECLARE_GONE: session_on_declared_gone(core, &ev->query); return;
     case BERTH_EV_STATUS: query_on_status(core, &ev->query); return;
     case BERTH_EV_HELLO: session_on_hello(core, &ev->hello); return;
     case BERTH_EV_JOIN: session_on_join(core, &ev->join); return;

@@ -111,7 +111,7 @@ struct berth_do_dispatchers {
 struct berth_worker_view {
     uint64_t session;
     struct berth_slice name, software;
-    const char *state; /* joined draining silent recovering */
+    const char *state; /* joined draining silent recovering gone */
     uint32_t capacity, running, cores;
     const struct berth_slice *handlers;
     size_t handler_count;

@@ -28,6 +28,7 @@ enum berth_event_type {
     BERTH_EV_DISPATCHER_PAUSE,
     BERTH_EV_DISPATCHER_GET,
     BERTH_EV_WORKER_LIST,
+    BERTH_EV_WORKER_DECLARE_GONE,
     BERTH_EV_STATUS,
     /* From workers and keepers. */
     BERTH_EV_HELLO,
@@ -130,7 +131,7 @@ struct berth_ev_dispatcher_pause {
     struct berth_slice changed_by; /* as above */
 };
 
-struct berth_ev_query { /* DISPATCHER_GET (name "": all) WORKER_LIST STATUS */
+struct berth_ev_query { /* DISPATCHER_GET (name "": all) WORKER_LIST WORKER_DECLARE_GONE STATUS */
     uint64_t peer, request;
     struct berth_slice name;
 };

@@ -438,6 +438,91 @@ void session_on_gone(struct berth_core *core, const struct berth_ev_gone *gone)
     gone_ok_when_stored(core, gone);
 }
 
+/* Of that name, and not heard: silent, or not back since the start. */
+static bool is_missing(const struct session *session, struct berth_slice name)
+{
+    bool is_unheard =
+        session->state == SESSION_RECOVERING || (session->state == SESSION_LIVE && !session->peer);
+    return is_unheard && slice_is_equal(slice_of(session->record.name), name);
+}
+
+static size_t count_missing(const struct berth_core *core, struct berth_slice name,
+                            bool *ret_is_known)
+{
+    size_t count = 0;
+    *ret_is_known = false;
+    BERTH_MAP_FOREACH (node, &core->sessions) {
+        const struct session *session = berth_container_of(node, struct session, by_id);
+        count += is_missing(session, name);
+        *ret_is_known |= is_known(session) && slice_is_equal(slice_of(session->record.name), name);
+    }
+    return count;
+}
+
+/* As it is told when it is over. NULL data: no memory. */
+static struct berth_slice keep_text(struct pending *pending, const char *text)
+{
+    size_t bytes = strlen(text);
+    char *copy = pending_alloc(pending, bytes + 1, 1);
+    if (copy)
+        memcpy(copy, text, bytes);
+    return (struct berth_slice){ .data = copy, .bytes = bytes };
+}
+
+/* False: no memory. Then nothing has happened. */
+static bool declare_gone(struct berth_core *core, struct pending *answer, struct berth_slice name,
+                         size_t count)
+{
+    answer->declared_gone = pending_alloc(answer, count, sizeof *answer->declared_gone);
+    if (!answer->declared_gone)
+        return false;
+    BERTH_MAP_FOREACH (node, &core->sessions) {
+        const struct session *session = berth_container_of(node, struct session, by_id);
+        if (!is_missing(session, name))
+            continue;
+        struct berth_worker_view *view = &answer->declared_gone[answer->count++];
+        *view = (struct berth_worker_view){ .session = session->by_id.id,
+                                            .name = keep_text(answer, session->record.name),
+                                            .software = keep_text(answer, session->software),
+                                            .state = "gone",
+                                            .capacity = session->capacity,
+                                            .running = session->attempt_count,
+                                            .cores = session->cores,
+                                            .silent_ms = core->now_ms - session->heard_ms };
+        if (!view->name.data || !view->software.data)
+            return false;
+    }
+    for (size_t i = 0; i < answer->count; i++)
+        close_session(core, session_find(core, answer->declared_gone[i].session), ATTEMPT_LOST);
+    return true;
+}
+
+void session_on_declared_gone(struct berth_core *core, const struct berth_ev_query *ev)
+{
+    bool is_known_name;
+    size_t count = count_missing(core, ev->name, &is_known_name);
+    int bytes = (int)ev->name.bytes;
+    const char *name = ev->name.data;
+    if (!count) {
+        out_error(
+            core, ev->peer, ev->request, is_known_name ? BERTH_ECONFLICT : BERTH_ENOTFOUND, "name",
+            is_known_name ? out_text(core,
+                                     "worker '%.*s' is connected, so it is not gone: stop it, "
+                                     "and it says so itself",
+                                     bytes, name)
+                          : out_text(core, "worker '%.*s' is not known", bytes, name));
+        return;
+    }
+    struct pending *answer = pending_new(PENDING_DECLARED_GONE, ev->peer, ev->request);
+    if (answer && declare_gone(core, answer, ev->name, count)) {
+        pending_put(core, answer);
+        return;
+    }
+    pending_free(answer);
+    out_error(core, ev->peer, ev->request, BERTH_EFULL, "",
+              "the broker has no memory for this request");
+}
+
 static void expire(struct berth_core *core)
 {
     struct berth_heap_node *node;

@@ -9,6 +9,8 @@ void session_on_join(struct berth_core *core, const struct berth_ev_join *join);
 void session_on_renew(struct berth_core *core, const struct berth_ev_renew *renew);
 void session_on_reports(struct berth_core *core, const struct berth_ev_reports *reports);
 void session_on_gone(struct berth_core *core, const struct berth_ev_gone *gone);
+/* An operator says that what is not heard of a worker is gone. */
+void session_on_declared_gone(struct berth_core *core, const struct berth_ev_query *ev);
 void session_on_peer_gone(struct berth_core *core, uint64_t peer);
 void session_on_stored(struct berth_core *core, const struct berth_session_record *record);
 void session_on_end_stored(struct berth_core *core, uint64_t id);

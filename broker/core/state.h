@@ -194,7 +194,13 @@ struct session {
 };
 
 /* What a client waits for until a batch is stored. */
-enum pending_type { PENDING_SUBMITTED = 1, PENDING_CANCELLED, PENDING_DISPATCHER, PENDING_GONE_OK };
+enum pending_type {
+    PENDING_SUBMITTED = 1,
+    PENDING_CANCELLED,
+    PENDING_DISPATCHER,
+    PENDING_GONE_OK,
+    PENDING_DECLARED_GONE,
+};
 
 struct pending {
     struct berth_list_node node;
@@ -207,6 +213,7 @@ struct pending {
     struct berth_job_state *cancelled;
     uint32_t dispatcher;
     struct berth_do_fenced gone;
+    struct berth_worker_view *declared_gone;
 };
 
 struct key_entry { /* of an idempotency key or a request */

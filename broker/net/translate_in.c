@@ -152,6 +152,10 @@ static int read_message(struct berth_translate *t, const Berth__V1__Envelope *en
         event->type = BERTH_EV_WORKER_LIST;
         event->query = read_query(from, (ProtobufCBinaryData){ 0 });
         return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_DECLARE_GONE:
+        event->type = BERTH_EV_WORKER_DECLARE_GONE;
+        event->query = read_query(from, envelope->worker_declare_gone->name);
+        return 0;
     case BERTH__V1__ENVELOPE__MESSAGE_BROKER_STATUS_GET:
         event->type = BERTH_EV_STATUS;
         event->query = read_query(from, (ProtobufCBinaryData){ 0 });

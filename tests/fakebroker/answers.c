@@ -37,6 +37,7 @@ enum fake_message fake_message_of(const Berth__V1__Envelope *envelope)
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PAUSE: return FAKE_DISPATCHER_PAUSE;
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_GET: return FAKE_DISPATCHER_GET;
     case BERTH__V1__ENVELOPE__MESSAGE_WORKER_LIST: return FAKE_WORKERS;
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_DECLARE_GONE: return FAKE_WORKER_GONE;
     case BERTH__V1__ENVELOPE__MESSAGE_BROKER_STATUS_GET: return FAKE_STATUS;
     default: fake_check(false, "a message that no client sends"); return FAKE_ANY;
     }
@@ -639,6 +640,18 @@ static void workers(Berth__V1__Envelope *answer, struct berth_arena *arena)
     answer->workers = message;
 }
 
+/* The only one there is. */
+static void worker_gone(const Berth__V1__WorkerDeclareGone *gone, Berth__V1__Envelope *answer,
+                        struct berth_arena *arena)
+{
+    if (!berth_slice_is_equal(berth_slice_from(gone->name), berth_slice_of("host-1"))) {
+        answer_error(answer, BERTH_ENOTFOUND, "name", "there is no such worker", arena);
+        return;
+    }
+    workers(answer, arena);
+    answer->workers->worker[0]->state = berth_bytes_of(berth_slice_of("gone"));
+}
+
 static void status(const struct fake_broker *broker, Berth__V1__Envelope *answer,
                    struct berth_arena *arena)
 {
@@ -681,6 +694,7 @@ void fake_answer(struct fake_broker *broker, const Berth__V1__Envelope *envelope
         dispatchers(broker, berth_slice_from(envelope->dispatcher_get->name), answer, arena);
         return;
     case FAKE_WORKERS: workers(answer, arena); return;
+    case FAKE_WORKER_GONE: worker_gone(envelope->worker_declare_gone, answer, arena); return;
     case FAKE_STATUS: status(broker, answer, arena); return;
     case FAKE_ANY:
     case FAKE_MESSAGES: break;

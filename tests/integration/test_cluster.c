@@ -199,6 +199,33 @@ static void jobs_of_a_lost_host_run_again_when_its_lease_is_over(void **state)
     assert_false(gauge_has_overlap(c->gauge));
 }
 
+/* Nobody is left to prove it, so an operator does, who knows. */
+static void jobs_of_a_host_that_is_declared_gone_run_again_at_once(void **state)
+{
+    struct cluster *c = *state;
+    uint64_t id;
+    cluster_start_worker(c, 0, 8);
+    cluster_submit(c, "default", 1, &id);
+    assert_true(gauge_await_alive(c->gauge, 1, CLUSTER_TIMEOUT_MS));
+    assert_int_equal(berth_worker_gone(c->client, "w0", NULL, NULL, CLUSTER_TIMEOUT_MS, NULL),
+                     BERTH_ECONFLICT);
+    cluster_start_worker(c, 1, 8);
+
+    int64_t killed_ms = berth_clock_monotonic_ms();
+    cluster_kill_both(c, 0);
+    assert_true(gauge_await_alive(c->gauge, 0, CLUSTER_TIMEOUT_MS));
+    int rc = BERTH_ECONFLICT;
+    while (rc == BERTH_ECONFLICT && berth_clock_monotonic_ms() < killed_ms + LEASE_MS)
+        rc = berth_worker_gone(c->client, "w0", NULL, NULL, CLUSTER_TIMEOUT_MS, NULL);
+    assert_int_equal(rc, 1);
+    assert_true(gauge_await_starts(c->gauge, 2, CLUSTER_TIMEOUT_MS));
+
+    assert_in_range(berth_clock_monotonic_ms() - killed_ms, 0, LEASE_MS - 1);
+    gauge_release_after(c->gauge, 0);
+    cluster_await(c, &id, 1, BERTH_COMPLETED);
+    assert_false(gauge_has_overlap(c->gauge));
+}
+
 /* Broker and host die together: every limit is full until the lease of the one that does not come
  * back is over, and what runs on the other goes on. */
 static void a_restarted_broker_waits_for_a_host_that_was_lost_with_it(void **state)
@@ -509,6 +536,7 @@ int main(int argc, char **argv)
         TEST(running_jobs_are_not_disturbed_by_a_broker_that_comes_back),
         TEST(what_ended_while_the_broker_was_away_counts),
         TEST(orphans_of_a_child_run_again_at_once_elsewhere),
+        TEST(jobs_of_a_host_that_is_declared_gone_run_again_at_once),
         TEST(a_worker_whose_child_died_goes_on_with_a_fresh_one),
         TEST(a_paused_dispatcher_starts_nothing_until_it_is_resumed),
         TEST(a_limit_can_change_while_jobs_run),

@@ -95,6 +95,7 @@ static void set_peer(struct note *note, uint64_t peer)
     case BERTH_EV_DISPATCHER_PAUSE: event->dispatcher_pause.peer = peer; return;
     case BERTH_EV_DISPATCHER_GET:
     case BERTH_EV_WORKER_LIST:
+    case BERTH_EV_WORKER_DECLARE_GONE:
     case BERTH_EV_STATUS: event->query.peer = peer; return;
     case BERTH_EV_HELLO: event->hello.peer = peer; return;
     case BERTH_EV_JOIN: event->join.peer = peer; return;

@@ -104,7 +104,7 @@ int berth_dispatcher_resume(struct berth_client *client, const char *name, int64
 struct berth_worker_info {
     uint64_t session;
     const char *name;
-    const char *state;           /* joined draining silent recovering */
+    const char *state;           /* joined draining silent recovering gone */
     const char *software;        /* "berth-worker 0.1.0" */
     const char *const *handlers; /* ended by NULL; "exec" if it allows commands */
     size_t handlers_count;
@@ -115,6 +115,18 @@ struct berth_worker_info {
 
 /* As berth_dispatcher_list. */
 int berth_worker_list(struct berth_client *client,
+                      int (*each)(void *arg, const struct berth_worker_info *worker), void *arg,
+                      int64_t timeout_ms, struct berth_error *err);
+
+/* An operator's word that what is left of this worker cannot run any more: its host is off, or
+ * destroyed. Its sessions that are silent, or have not come back since the broker's start, end at
+ * once, and what they ran is given to others: if it still runs, it runs twice. `each` (NULL
+ * allowed) is called for each session, as in berth_worker_list, with the state "gone"; `running` is
+ * how many attempts it had, as far as is known.
+ *
+ * Returns how many sessions have ended, durably. BERTH_ENOTFOUND: no such worker; BERTH_ECONFLICT:
+ * it is connected. */
+int berth_worker_gone(struct berth_client *client, const char *name,
                       int (*each)(void *arg, const struct berth_worker_info *worker), void *arg,
                       int64_t timeout_ms, struct berth_error *err);
 

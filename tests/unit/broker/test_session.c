@@ -665,6 +665,68 @@ static void what_ended_before_its_worker_died_stays_ended(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
 
+/* ---- what an operator says ---- */
+
+static void a_silent_worker_that_is_declared_gone_ends_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ 0 });
+    peer_gone(f, w->peer);
+    forget(f);
+
+    uint64_t request = query(f, BERTH_EV_WORKER_DECLARE_GONE, w->name);
+    assert_null(answer(f, request, BERTH_DO_WORKERS));
+    assert_true(close_batch(f));
+    assert_non_null(record_away(f, BERTH_RECORD_SESSION_END, w->session));
+    assert_int_equal(record_away(f, BERTH_RECORD_RETRY, job)->retry.failures, 0);
+    complete(f, STORED);
+
+    const struct berth_do_workers *workers = &answer(f, request, BERTH_DO_WORKERS)->workers;
+    assert_int_equal(workers->count, 1);
+    assert_true(slice_is(workers->items[0].name, w->name));
+    assert_string_equal(workers->items[0].state, "gone");
+    assert_int_equal(workers->items[0].running, 1);
+    /* If it was not gone after all, it is fenced. */
+    renew(f, w);
+    assert_non_null(find_to(f, BERTH_DO_FENCED, w->peer));
+    assert_int_equal(job_of(f, job)->state, JOB_READY);
+}
+
+static void who_is_connected_is_not_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_worker(f, 4);
+    uint64_t request = query(f, BERTH_EV_WORKER_DECLARE_GONE, w->name);
+    assert_int_equal(answer(f, request, BERTH_DO_ERROR)->error.code, BERTH_ECONFLICT);
+    request = query(f, BERTH_EV_WORKER_DECLARE_GONE, "nobody");
+    assert_int_equal(answer(f, request, BERTH_DO_ERROR)->error.code, BERTH_ENOTFOUND);
+    assert_int_equal(session_of(f, w)->state, SESSION_LIVE);
+    assert_false(close_batch(f));
+}
+
+static void recovery_is_over_when_all_that_are_missing_are_declared_gone(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ 0 });
+    for (uint32_t i = 1; i <= 2; i++) {
+        struct berth_session_record lost = { .id = UINT64_C(4) << 40 | i,
+                                             .nonce = { 9 },
+                                             .child = i,
+                                             .lease_ms = L_MS,
+                                             .name = "lost" };
+        assert_int_equal(berth_core_load_session(f->core, &lost), 0);
+    }
+    core_start(f);
+    assert_int_equal(f->core->unresolved, 2);
+
+    uint64_t request = query(f, BERTH_EV_WORKER_DECLARE_GONE, "lost");
+
+    assert_int_equal(f->core->unresolved, 0);
+    store_all(f);
+    assert_int_equal(answer(f, request, BERTH_DO_WORKERS)->workers.count, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -706,6 +768,9 @@ int main(void)
         TEST(gone_by_the_end_of_the_lease_counts_no_death),
         TEST(gone_by_drain_counts_no_attempt_and_no_death),
         TEST(what_ended_before_its_worker_died_stays_ended),
+        TEST(a_silent_worker_that_is_declared_gone_ends_at_once),
+        TEST(who_is_connected_is_not_gone),
+        TEST(recovery_is_over_when_all_that_are_missing_are_declared_gone),
     };
     return berth_test_main(tests, NULL, NULL);
 }

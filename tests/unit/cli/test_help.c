@@ -69,6 +69,7 @@ static void the_help_is_as_it_was_agreed(void **state)
         { "dispatcher", "pause" },
         { "dispatcher", "resume" },
         { "worker", "ls" },
+        { "worker", "gone" },
         { "broker", "status" },
         { "completion", NULL },
     };

@@ -256,6 +256,20 @@ static void workers_are_listed(void **state)
     assert_rc(berth_worker_list(f->client, on_worker, &names, PATIENT, NULL), -ECANCELED);
 }
 
+static void a_worker_can_be_declared_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct names names = { .rc = 0 };
+    struct berth_error err;
+
+    assert_int_equal(berth_worker_gone(f->client, "host-1", on_worker, &names, PATIENT, NULL), 1);
+
+    assert_string_equal(names.text, "host-1 gone 3/256 4 exec,mail berth-worker 0.1.0 800 9200");
+    assert_int_equal(berth_worker_gone(f->client, "host-1", NULL, NULL, PATIENT, NULL), 1);
+    assert_rc(berth_worker_gone(f->client, "host-2", NULL, NULL, PATIENT, &err), BERTH_ENOTFOUND);
+    assert_rc(berth_worker_gone(f->client, "no name", NULL, NULL, PATIENT, &err), BERTH_EVALUE);
+}
+
 static void the_broker_tells_how_it_is(void **state)
 {
     struct fixture *f = *state;
@@ -293,6 +307,7 @@ int main(void)
         FIXTURE_TEST(an_unknown_dispatcher_is_not_found),
         FIXTURE_TEST(dispatchers_are_listed_in_order),
         FIXTURE_TEST(workers_are_listed),
+        FIXTURE_TEST(a_worker_can_be_declared_gone),
         FIXTURE_TEST(the_broker_tells_how_it_is),
         FIXTURE_TEST(a_change_that_was_sent_and_not_answered_is_unknown),
     };

@@ -551,6 +551,11 @@ static Berth__V1__Workers workers = {
     .worker = (Berth__V1__Worker *[]){ &worker },
 };
 
+static Berth__V1__WorkerDeclareGone worker_declare_gone = {
+    MESSAGE(worker_declare_gone),
+    SET_BYTES(name, "host-42"),
+};
+
 static Berth__V1__BrokerStatusGet broker_status_get = { MESSAGE(broker_status_get) };
 
 static Berth__V1__BrokerStatus broker_status = {
@@ -640,6 +645,7 @@ const struct sample samples[] = {
               dispatchers_with_limits, BERTH_SIDE_CLIENT, 77),
     SAMPLE(WORKER_LIST, worker_list, BROKER, 77),
     SAMPLE(WORKERS, workers, CLIENT, 77),
+    SAMPLE(WORKER_DECLARE_GONE, worker_declare_gone, BROKER, 77),
     SAMPLE(BROKER_STATUS_GET, broker_status_get, BROKER, 77),
     SAMPLE(BROKER_STATUS, broker_status, CLIENT, UINT64_MAX),
 };
