@@ -254,6 +254,33 @@ static void the_file_never_changes_what_the_database_has(void **state)
     peer_close(&peer);
 }
 
+static void parents_of_the_file_are_made_first_and_a_missing_one_is_named(void **state)
+{
+    struct site *site = *state;
+    BERTH_AUTO_MEM char *file = tempdir_path(site->dir, "berthd.conf");
+    tempdir_write(file, "[dispatcher \"child\"]\nlimit = 5\nparent = above\nrate = 10/s\n"
+                        "[dispatcher \"above\"]\nlimit = 9\nparent = default\nweight = 3\n"
+                        "[dispatcher \"below\"]\nlimit = 1\nparent = orphan\n"
+                        "[dispatcher \"orphan\"]\nlimit = 1\nparent = nobody\n");
+    site_start(site, (const char *[]){ "--config", file, NULL });
+    assert_true(process_await_text(&site->broker, "dispatcher=child limit=5", SITE_TIMEOUT_MS));
+    assert_in_text(site_err(site), "dispatcher=above limit=9");
+    assert_in_text(site_err(site), "dispatcher=orphan parent=nobody");
+    assert_in_text(site_err(site), "dispatcher=below parent=orphan");
+    assert_null(strstr(site_err(site), "dispatcher=orphan limit"));
+    assert_int_equal(site_kill(site), 128 + SIGKILL);
+
+    site_start(site, (const char *[]){ "--config", file, NULL });
+    assert_true(process_await_text(&site->broker, "parent=orphan", SITE_TIMEOUT_MS));
+    assert_null(strstr(site_err(site), "differs from the configuration"));
+    assert_int_equal(site_kill(site), 128 + SIGKILL);
+
+    tempdir_write(file, "[dispatcher \"child\"]\nlimit = 5\nparent = none\nrate = 1/m\n");
+    site_start(site, (const char *[]){ "--config", file, NULL });
+    assert_true(process_await_text(&site->broker, "parent above, not none, rate 10/s, not 1/m",
+                                   SITE_TIMEOUT_MS));
+}
+
 static void a_hangup_reloads_the_file(void **state)
 {
     struct site *site = *state;
@@ -307,6 +334,7 @@ int main(void)
         TEST(http_is_said_to_be_missing),
         TEST(dispatchers_of_the_file_are_there_for_the_first_submit),
         TEST(the_file_never_changes_what_the_database_has),
+        TEST(parents_of_the_file_are_made_first_and_a_missing_one_is_named),
         TEST(a_hangup_reloads_the_file),
         TEST(the_service_manager_hears_of_start_life_and_end),
     };
