@@ -21,6 +21,8 @@ void dispatcher_on_stored(struct berth_core *core, const struct berth_dispatcher
 /* Gives each loaded one its parent, and starts what counts time. 0, or BERTH_ESTORE: a parent is
  * missing, or below its child. */
 int dispatcher_start_all(struct berth_core *core);
+/* The parent that its record names is its parent from now on. */
+void dispatcher_follow_parent(struct berth_core *core, struct dispatcher *dispatcher);
 
 /* What holds now; UINT64_MAX: none. While a change is being stored, the lower of the old and the
  * new value. */

@@ -70,6 +70,23 @@ static void without_memory_there_is_no_core(void **state)
     berth_core_free(NULL);
 }
 
+/* The worker's room stays, and so does the job's place. */
+static void a_grant_that_found_no_memory_is_made_in_the_next_turn(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_worker(f, 4);
+    submit(f, (struct submit){ 0 });
+    store_one(f);
+    faulty_fail_at(1);
+    turn(f);
+    assert_true(faulty_stop());
+    assert_int_equal(grants_to(f, w), 0);
+
+    turn(f);
+
+    assert_int_equal(grants_to(f, w), 1);
+}
+
 /* ---- deadlines ---- */
 
 static void an_idle_core_wants_no_turn(void **state)
@@ -223,6 +240,7 @@ int main(void)
         TEST(a_workers_lease_without_patience_is_refused),
         TEST(more_jobs_than_ids_can_name_are_refused),
         TEST(without_memory_there_is_no_core),
+        TEST(a_grant_that_found_no_memory_is_made_in_the_next_turn),
         TEST(an_idle_core_wants_no_turn),
         TEST(the_next_turn_is_due_with_the_first_of_leases_and_jobs),
         TEST(the_same_events_have_the_same_effects_and_nonsense_harms_nothing),
