@@ -104,9 +104,11 @@ int sqlite_load(struct store_blocking *backend, const struct berth_store_visitor
             "SELECT id, node, boot, nonce, child, lease_ms, name FROM session ORDER BY id < 0, id",
             0, visit_session);
     if (rc == 0)
-        rc = visit_rows(&load, "SELECT " SQLITE_LIVE_BODY " FROM job ORDER BY id", 0, visit_job);
+        rc = visit_rows(&load, "SELECT " SQLITE_LIVE_BODY SQLITE_FROM("job") " ORDER BY id", 0,
+                        visit_job);
     if (rc == 1)
-        rc = visit_rows(&load, "SELECT " SQLITE_LIVE_BARE " FROM job WHERE id > ?1 ORDER BY id",
+        rc = visit_rows(&load,
+                        "SELECT " SQLITE_LIVE_BARE SQLITE_FROM("job") " WHERE id > ?1 ORDER BY id",
                         (int64_t)load.last_job, visit_job_without_body);
     if (rc == 0)
         rc = visit_rows(

@@ -99,19 +99,22 @@
     "cancelled INTEGER NOT NULL,"                                                                  \
     "completed_total INTEGER NOT NULL) STRICT;"
 
-/* Of `job` and of `done`: what few jobs bring. 0 and NULL have no bytes in a row, so that these
- * columns are read without what stands between, however long a body is. */
 #define ADD(table, column) "ALTER TABLE " table " ADD COLUMN " column ";"
-#define ADD_JOB_COLUMNS(table)                                                                     \
-    ADD(table, "parent INTEGER NOT NULL DEFAULT 0")                                                \
-    ADD(table, "parent_ordinal INTEGER NOT NULL DEFAULT 0")                                        \
-    ADD(table, "deadline_us INTEGER NOT NULL DEFAULT 0")                                           \
-    ADD(table, "queue_timeout_ms INTEGER NOT NULL DEFAULT 0")                                      \
-    ADD(table, "backoff_ms INTEGER NOT NULL DEFAULT 0")                                            \
-    ADD(table, "backoff_ms_max INTEGER NOT NULL DEFAULT 0")                                        \
-    ADD(table, "group_key TEXT")                                                                   \
-    ADD(table, "unique_key TEXT")                                                                  \
-    ADD(table, "after_ids BLOB")
+
+/* What few jobs bring, live or ended, has a table of its own: the others pay nothing for it, and at
+ * its end a job's row there stays where it is. */
+#define JOB_OPTION_TABLE                                                                           \
+    "CREATE TABLE job_option ("                                                                    \
+    "of_job INTEGER PRIMARY KEY,"                                                                  \
+    "parent INTEGER NOT NULL,"                                                                     \
+    "parent_ordinal INTEGER NOT NULL,"                                                             \
+    "deadline_us INTEGER NOT NULL,"                                                                \
+    "queue_timeout_ms INTEGER NOT NULL,"                                                           \
+    "backoff_ms INTEGER NOT NULL,"                                                                 \
+    "backoff_ms_max INTEGER NOT NULL,"                                                             \
+    "group_key TEXT,"                                                                              \
+    "unique_key TEXT,"                                                                             \
+    "after_ids BLOB) STRICT;"
 
 #define MIGRATION_2                                                                                \
     ADD("dispatcher", "parent INTEGER NOT NULL DEFAULT 0")                                         \
@@ -130,8 +133,7 @@
     ADD("dispatcher", "retention_count INTEGER NOT NULL DEFAULT 100000")                           \
     ADD("dispatcher", "changed_us INTEGER NOT NULL DEFAULT 0")                                     \
     ADD("dispatcher", "changed_by TEXT NOT NULL DEFAULT ''")                                       \
-    ADD_JOB_COLUMNS("job")                                                                         \
-    ADD_JOB_COLUMNS("done")
+    JOB_OPTION_TABLE
 
 /* Number n brings a database from version n - 1 to n. */
 static const char *const migrations[] = {

@@ -10,28 +10,27 @@
 
 #include "base/assert.h"
 
-#define RARE_COLUMNS                                                                               \
-    ", parent, parent_ordinal, deadline_us, queue_timeout_ms, backoff_ms, backoff_ms_max,"         \
-    " group_key, unique_key, after_ids"
-
 /* At its end a job moves: what came with it from its row, how it ended from the record; the last
  * attempt from the record, or, if no attempt ended with the job, from the row. */
 #define DONE_INSERT(last_id, last_texts, last_result)                                              \
     "INSERT OR FAIL INTO done (id, dispatcher, state, priority, submitted_us, run_at_us,"          \
     " max_attempts, timeout_ms, attempt, failures, deaths, is_cancelled, finished_us, key_kind,"   \
     " key_until_us, last_attempt, last_started_us, handler, key_bytes, body_hash, last_worker,"    \
-    " last_error_kind, last_error_message, last_result, body" RARE_COLUMNS ")"                     \
+    " last_error_kind, last_error_message, last_result, body)"                                     \
     " SELECT id, dispatcher, ?2, priority, submitted_us, run_at_us, max_attempts, timeout_ms,"     \
     " ?3, ?4, ?5, is_cancelled, ?6, key_kind, key_until_us, " last_id ", handler, key_bytes,"      \
-    " body_hash, " last_texts ", " last_result ", body" RARE_COLUMNS                               \
+    " body_hash, " last_texts ", " last_result ", body"                                            \
     " FROM job WHERE id = ?1 AND dispatcher = ?7"
 
 #define JOB_INSERT                                                                                 \
     "INSERT OR FAIL INTO job (id, dispatcher, state, priority, submitted_us, run_at_us,"           \
-    " max_attempts, timeout_ms, key_kind, key_until_us, handler, key_bytes, body_hash,"            \
-    " body" RARE_COLUMNS ")"                                                                       \
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"    \
-    " ?19, ?20, ?21, ?22, ?23)"
+    " max_attempts, timeout_ms, key_kind, key_until_us, handler, key_bytes, body_hash, body)"      \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+
+#define OPTION_INSERT                                                                              \
+    "INSERT OR FAIL INTO job_option (of_job, parent, parent_ordinal, deadline_us,"                 \
+    " queue_timeout_ms, backoff_ms, backoff_ms_max, group_key, unique_key, after_ids)"             \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
 
 #define JOB_RETRY                                                                                  \
     "UPDATE job SET state = ?2, run_at_us = ?3, attempt = ?4, failures = ?5, deaths = ?6,"         \
@@ -79,6 +78,8 @@ static const char *const texts[SQL_STATEMENT_COUNT] = {
     [SQL_META_CLEAN] = "UPDATE meta SET is_clean = 1, next_job = ?1",
     [SQL_META_NEXT_JOB] = "UPDATE meta SET next_job = ?1",
     [SQL_JOB_INSERT] = JOB_INSERT,
+    [SQL_OPTION_INSERT] = OPTION_INSERT,
+    [SQL_OPTION_DELETE] = "DELETE FROM job_option WHERE of_job = ?1",
     [SQL_JOB_RETRY] = JOB_RETRY,
     [SQL_JOB_CANCEL] = "UPDATE job SET is_cancelled = 1 WHERE id = ?1",
     [SQL_JOB_DELETE] = "DELETE FROM job WHERE id = ?1",
@@ -90,10 +91,10 @@ static const char *const texts[SQL_STATEMENT_COUNT] = {
     [SQL_SESSION_INSERT] = SESSION_INSERT,
     [SQL_SESSION_DELETE] = "DELETE FROM session WHERE id = ?1",
     [SQL_COUNT_PUT] = COUNT_PUT,
-    [SQL_JOB_GET] = "SELECT " SQLITE_JOB_FULL " FROM job WHERE id = ?1",
-    [SQL_DONE_GET] = "SELECT " SQLITE_JOB_FULL " FROM done WHERE id = ?1",
-    [SQL_JOB_GET_BARE] = "SELECT " SQLITE_JOB_BARE " FROM job WHERE id = ?1",
-    [SQL_DONE_GET_BARE] = "SELECT " SQLITE_JOB_BARE " FROM done WHERE id = ?1",
+    [SQL_JOB_GET] = "SELECT " SQLITE_JOB_FULL SQLITE_FROM("job") " WHERE id = ?1",
+    [SQL_DONE_GET] = "SELECT " SQLITE_JOB_FULL SQLITE_FROM("done") " WHERE id = ?1",
+    [SQL_JOB_GET_BARE] = "SELECT " SQLITE_JOB_BARE SQLITE_FROM("job") " WHERE id = ?1",
+    [SQL_DONE_GET_BARE] = "SELECT " SQLITE_JOB_BARE SQLITE_FROM("done") " WHERE id = ?1",
     [SQL_JOB_UP] = "SELECT id, dispatcher, state FROM job WHERE id > ?1 ORDER BY id",
     [SQL_JOB_DOWN] = "SELECT id, dispatcher, state FROM job WHERE id < ?1 ORDER BY id DESC",
     [SQL_DONE_UP] = "SELECT id, dispatcher, state FROM done WHERE id > ?1 ORDER BY id",

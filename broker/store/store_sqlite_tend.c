@@ -188,6 +188,8 @@ static int forget(struct store_sqlite *self, const struct done_row *row)
         (void)sqlite3_bind_int64(self->statements[SQL_KEY_KEEP], 1, row->id);
         rc = sqlite_run(self, SQL_KEY_KEEP);
     }
+    if (rc == SQLITE_OK)
+        rc = delete_by_id(self, SQL_OPTION_DELETE, row->id);
     return rc == SQLITE_OK ? delete_by_id(self, SQL_DONE_DELETE, row->id) : rc;
 }
 

@@ -129,6 +129,30 @@ void sqlite_counts_settle(struct store_sqlite *self, bool is_committed)
 
 /* One function for each type of record. */
 
+/* What few jobs bring. */
+static bool has_options(const struct berth_job_record *job)
+{
+    return job->group.bytes || job->unique.bytes || job->after.bytes || job->deadline_us ||
+           job->queue_timeout_ms || job->backoff_ms || job->backoff_ms_max || job->parent ||
+           job->parent_ordinal;
+}
+
+static int write_options(struct store_sqlite *self, const struct berth_job_record *job)
+{
+    sqlite3_stmt *insert = self->statements[SQL_OPTION_INSERT];
+    sqlite_bind_u64(insert, 1, job->id);
+    sqlite_bind_u64(insert, 2, job->parent);
+    bind_i64(insert, 3, job->parent_ordinal);
+    bind_i64(insert, 4, job->deadline_us);
+    bind_i64(insert, 5, job->queue_timeout_ms);
+    bind_i64(insert, 6, job->backoff_ms);
+    bind_i64(insert, 7, job->backoff_ms_max);
+    sqlite_bind_text(insert, 8, job->group);
+    sqlite_bind_text(insert, 9, job->unique);
+    sqlite_bind_blob(insert, 10, job->after);
+    return sqlite_run(self, SQL_OPTION_INSERT);
+}
+
 static int write_job(struct store_sqlite *self, const struct berth_job_record *job)
 {
     sqlite3_stmt *insert = self->statements[SQL_JOB_INSERT];
@@ -148,16 +172,8 @@ static int write_job(struct store_sqlite *self, const struct berth_job_record *j
     sqlite_bind_blob(insert, 13,
                      fixed(job->key.body_hash, has_key ? sizeof job->key.body_hash : 0));
     sqlite_bind_blob(insert, 14, job->body);
-    sqlite_bind_u64(insert, 15, job->parent);
-    bind_i64(insert, 16, job->parent_ordinal);
-    bind_i64(insert, 17, job->deadline_us);
-    bind_i64(insert, 18, job->queue_timeout_ms);
-    bind_i64(insert, 19, job->backoff_ms);
-    bind_i64(insert, 20, job->backoff_ms_max);
-    sqlite_bind_text(insert, 21, job->group);
-    sqlite_bind_text(insert, 22, job->unique);
-    sqlite_bind_blob(insert, 23, job->after);
-    return sqlite_run(self, SQL_JOB_INSERT);
+    int rc = sqlite_run(self, SQL_JOB_INSERT);
+    return rc == SQLITE_OK && has_options(job) ? write_options(self, job) : rc;
 }
 
 /* Six columns in a row: id, start, worker, kind and message of the error, result. */

@@ -283,6 +283,7 @@ static void options_of_a_job_that_cannot_be_end_the_load(void **state)
 {
     struct kit *kit = *state;
     given_closed_store(kit);
+    run_sql(kit->dir, "INSERT INTO job_option VALUES (17, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL)");
     const struct {
         const char *set, *says;
     } cases[] = {
@@ -296,7 +297,7 @@ static void options_of_a_job_that_cannot_be_end_the_load(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char sql[200];
-        (void)snprintf(sql, sizeof sql, "UPDATE job SET %s WHERE id = 17", cases[i].set);
+        (void)snprintf(sql, sizeof sql, "UPDATE job_option SET %s", cases[i].set);
         run_sql(kit->dir, sql);
         then_load_fails_naming(kit, cases[i].says);
     }
@@ -398,14 +399,12 @@ static void migration_that_fails_leaves_version_1(void **state)
 {
     struct kit *kit = *state;
     run_sql(kit->dir, version_1_schema);
-    run_sql(kit->dir, "DROP TABLE done; CREATE TABLE done (id INTEGER PRIMARY KEY, parent INTEGER)"
-                      " STRICT");
+    run_sql(kit->dir, "CREATE TABLE job_option (id INTEGER PRIMARY KEY)");
     struct berth_store *store = NULL;
     struct berth_error error = { .code = 0 };
     assert_rc(try_open(kit, &store, &error), BERTH_ESTORE);
 
-    run_sql(kit->dir, "DROP TABLE done; CREATE TABLE done (" VERSION_1_JOB_COLUMNS ") STRICT;"
-                      "CREATE INDEX done_key ON done (key_until_us) WHERE key_kind <> 0");
+    run_sql(kit->dir, "DROP TABLE job_option");
     run_sql(kit->dir, version_1_rows);
     struct model *model = calloc(1, sizeof *model);
     expect_version_1(model);

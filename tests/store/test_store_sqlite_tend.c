@@ -190,6 +190,28 @@ static void live_jobs_are_kept_however_old(void **state)
 }
 
 /* Dispatcher 2 has the oldest ids and stays as it is. */
+static void options_are_forgotten_with_their_job(void **state)
+{
+    struct fixture *f = *state;
+    const int64_t now_us = berth_clock_wall_us();
+    struct berth_batch *batch = kit_batch(&f->kit);
+    for (uint64_t id = 1; id <= 3; id++) {
+        struct berth_record record = kit_job(id, 1, kit_text("body"));
+        record.job.group = kit_text("tenant");
+        kit_add(batch, &record);
+    }
+    struct berth_record end = kit_end(1, 1, BERTH_DEAD, now_us - BERTH_STORE_HISTORY_US - HOUR_US);
+    kit_add(batch, &end);
+    end = kit_end(2, 1, BERTH_DEAD, now_us);
+    kit_add(batch, &end);
+    write_batch(f, batch);
+
+    tend_all(f);
+
+    assert_false(has_job(f, 1));
+    assert_int_equal(number_in_file(f, "SELECT count(*) * 100 + sum(of_job) FROM job_option"), 205);
+}
+
 static void dispatcher_with_too_many_forgets_its_oldest(void **state)
 {
     struct fixture *f = *state;
@@ -373,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(jobs_that_ended_too_long_ago_are_forgotten),
         TEST(live_jobs_are_kept_however_old),
+        TEST(options_are_forgotten_with_their_job),
         TEST(dispatcher_with_too_many_forgets_its_oldest),
         TEST(history_of_a_busy_store_is_bounded_between_batches),
         TEST(job_with_a_request_key_inside_its_window_is_kept),
