@@ -355,7 +355,7 @@ static bool take_time(const char **at, int64_t *ret_us)
         !take_digits(at, 2, 0, 59, &minute) || !take_char(at, ':') ||
         !take_digits(at, 2, 0, 59, &second) || !take_fraction(at, &us))
         return false;
-    *ret_us = ((int64_t)hour * 3600 + minute * 60 + second) * 1000000 + us;
+    *ret_us = (((int64_t)hour * 60 + minute) * 60 + second) * 1000000 + us;
     return true;
 }
 

@@ -33,7 +33,7 @@ enum berth_on_lost {
 
 /* What a new dispatcher has unless told otherwise. */
 #define BERTH_DEFAULT_BACKOFF_MS     1000
-#define BERTH_DEFAULT_BACKOFF_MS_MAX (10 * 60 * 1000)
+#define BERTH_DEFAULT_BACKOFF_MS_MAX 600000
 
 struct berth_dispatcher_record {
     uint32_t id; /* from 1, never used again */
