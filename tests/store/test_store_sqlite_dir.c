@@ -26,14 +26,25 @@ static int open_dir(const char *dir, struct berth_store **ret_store, struct bert
     return berth_store_open("sqlite", &opts, ret_store, &info, err);
 }
 
-/* In a process of its own, as `uid` (0: whoever we are). Its exit status says whether the error was
- * `wanted` and named `text`. */
-static bool is_refused_elsewhere(const char *dir, uid_t uid, int wanted, const char *text)
+/* Another process that opens a directory when it is told to. It is forked before this one opens
+ * anything: a store has a thread, and who forks beside a thread may get a lock of its allocator
+ * that nobody gives back. */
+struct elsewhere {
+    pid_t pid;
+    int go_fd;
+};
+
+/* As `uid`; 0: whoever we are. */
+static struct elsewhere fork_elsewhere(const char *dir, uid_t uid, int wanted, const char *text)
 {
+    int pipe_fds[2];
+    BERTH_ASSERT(pipe(pipe_fds) == 0);
     pid_t child = fork();
     BERTH_ASSERT(child >= 0);
     if (child == 0) {
-        if (uid != 0 && setuid(uid) < 0)
+        char word;
+        (void)close(pipe_fds[1]);
+        if (read(pipe_fds[0], &word, 1) != 0 || (uid != 0 && setuid(uid) < 0))
             _exit(3);
         struct berth_store *store = NULL;
         struct berth_error error = { .code = 0 };
@@ -41,8 +52,16 @@ static bool is_refused_elsewhere(const char *dir, uid_t uid, int wanted, const c
         fprintf(stderr, "%s\n", error.message);
         _exit(rc != wanted ? 1 : strstr(error.message, text) ? 0 : 2);
     }
+    (void)close(pipe_fds[0]);
+    return (struct elsewhere){ .pid = child, .go_fd = pipe_fds[1] };
+}
+
+/* Tells it. Whether it was refused with the error that was wanted, which named the text. */
+static bool is_refused_by(struct elsewhere elsewhere)
+{
     int status = 0;
-    BERTH_ASSERT(waitpid(child, &status, 0) == child);
+    (void)close(elsewhere.go_fd);
+    BERTH_ASSERT(waitpid(elsewhere.pid, &status, 0) == elsewhere.pid);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
@@ -98,11 +117,12 @@ static void second_opener_is_refused_with_the_pid_of_the_first(void **state)
     char *root = *state;
     struct berth_store *store = NULL, *second = NULL;
     struct berth_error error = { .code = 0 };
-    assert_rc(open_dir(root, &store, &error), 0);
     char pid[32];
     (void)snprintf(pid, sizeof pid, "pid %ld", (long)getpid());
+    struct elsewhere elsewhere = fork_elsewhere(root, 0, -EBUSY, pid);
+    assert_rc(open_dir(root, &store, &error), 0);
 
-    assert_true(is_refused_elsewhere(root, 0, -EBUSY, pid));
+    assert_true(is_refused_by(elsewhere));
     assert_rc(open_dir(root, &second, &error), -EBUSY);
     assert_non_null(strstr(error.message, pid));
 
@@ -117,10 +137,11 @@ static void removed_lock_file_does_not_let_a_second_one_in(void **state)
     BERTH_AUTO_MEM char *lock = tempdir_path(root, "lock");
     struct berth_store *store = NULL;
     struct berth_error error = { .code = 0 };
+    struct elsewhere elsewhere = fork_elsewhere(root, 0, -EBUSY, "another program has");
     assert_rc(open_dir(root, &store, &error), 0);
     assert_int_equal(unlink(lock), 0);
 
-    assert_true(is_refused_elsewhere(root, 0, -EBUSY, "another program has"));
+    assert_true(is_refused_by(elsewhere));
 
     berth_store_close(store);
 }
@@ -160,8 +181,8 @@ static void directory_that_may_not_be_written_is_refused_by_its_path(void **stat
     assert_int_equal(chmod(root, 0555), 0);
     BERTH_AUTO_MEM char *inside = tempdir_path(root, "data");
 
-    assert_true(is_refused_elsewhere(root, uid, -EACCES, root));
-    assert_true(is_refused_elsewhere(inside, uid, -EACCES, inside));
+    assert_true(is_refused_by(fork_elsewhere(root, uid, -EACCES, root)));
+    assert_true(is_refused_by(fork_elsewhere(inside, uid, -EACCES, inside)));
 
     assert_int_equal(chmod(root, 0700), 0);
 }
