@@ -44,8 +44,8 @@ int weft_await_until(struct weft_task *task, int64_t deadline_ns)
     if (!has_ended && deadline_ns != 0)
         weft_waiters_join(&task->awaiters, self);
     weft_tree_unlock(tree);
-    if (has_ended)
-        return weft_task_result(task);
+    if (has_ended) /* perhaps because it was cancelled together with who asks */
+        return self && weft_task_is_cancelled(self) ? -ECANCELED : weft_task_result(task);
     if (deadline_ns == 0)
         return -ETIMEDOUT;
 
@@ -113,6 +113,8 @@ static int await_each(struct weft_task *self, struct weft_task *const *tasks, si
         weft_waiters_leave(&tasks[i]->awaiters, &waiters[i]);
         weft_tree_unlock(tasks[i]->tree);
     }
+    if (rc == 0 && weft_task_is_cancelled(self)) /* they may have been cancelled with it */
+        rc = -ECANCELED;
     return rc < 0 ? rc : first_failure(tasks, count);
 }
 
