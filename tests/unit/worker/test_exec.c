@@ -149,6 +149,7 @@ static void assert_peek(struct fixture *f, enum exec_stream stream, uint64_t *fr
         assert_int_equal(eventfd_read(f->written_fd, &count), 0);
     }
     bytes = exec_peek(f->exec, 1, stream, from, text, strlen(want), &left);
+    text[bytes] = '\0';
     exec_assert_text((struct berth_slice){ text, bytes }, want);
     *from += bytes;
 }
