@@ -154,8 +154,8 @@ static int64_t delay_ms(struct berth_core *core, const struct job *job, int64_t 
     const struct berth_dispatcher_record *settings = &job_dispatcher(core, job)->record;
     if (asked_ms > 0)
         return asked_ms;
-    return retry_delay_ms(&core->rng, job->failures, settings->backoff_ms,
-                          settings->backoff_ms_max);
+    struct berth_rng *rng = settings->no_jitter ? NULL : &core->rng;
+    return retry_delay_ms(rng, job->failures, settings->backoff_ms, settings->backoff_ms_max);
 }
 
 /* A delay of 0 means at once, which is also what run_at 0 says. */

@@ -11,5 +11,7 @@ int64_t retry_delay_ms(struct berth_rng *rng, uint32_t failures, int64_t base_ms
         ceiling = ceiling > max_ms / 2 ? max_ms : ceiling * 2;
     if (ceiling > max_ms)
         ceiling = max_ms;
-    return ceiling <= 0 ? 0 : berth_rng_between(rng, 0, ceiling);
+    if (ceiling <= 0)
+        return 0;
+    return rng ? berth_rng_between(rng, 0, ceiling) : ceiling;
 }

@@ -52,6 +52,15 @@ static void the_ceiling_stops_at_the_maximum(void **state)
     assert_in_range(draw(1, 1000, 10).high_ms, 9, 10);
 }
 
+static void without_jitter_it_is_the_ceiling(void **state)
+{
+    (void)state;
+    assert_int_equal(retry_delay_ms(NULL, 1, 1000, 600000), 1000);
+    assert_int_equal(retry_delay_ms(NULL, 4, 1000, 600000), 8000);
+    assert_int_equal(retry_delay_ms(NULL, 11, 1000, 600000), 600000);
+    assert_int_equal(retry_delay_ms(NULL, 3, 0, 600000), 0);
+}
+
 static void doubling_does_not_overflow(void **state)
 {
     (void)state;
@@ -74,6 +83,7 @@ int main(void)
         cmocka_unit_test(the_delay_is_drawn_evenly_from_0_to_the_ceiling),
         cmocka_unit_test(the_ceiling_doubles_with_each_failure),
         cmocka_unit_test(the_ceiling_stops_at_the_maximum),
+        cmocka_unit_test(without_jitter_it_is_the_ceiling),
         cmocka_unit_test(doubling_does_not_overflow),
         cmocka_unit_test(without_a_backoff_there_is_no_delay),
     };

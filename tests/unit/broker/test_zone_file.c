@@ -50,7 +50,7 @@ static void given_zone(const char *name, int32_t offset_s)
     struct tzif_block block = { .kinds_of = (const uint8_t *)"",
                                 .kinds = &kind,
                                 .kind_count = 1,
-                                .names = "XXX",
+                                .names = "LMT",
                                 .name_bytes = 4 };
     struct tzif tzif;
     tzif_make(&tzif, '2', &block, "\n\n");
