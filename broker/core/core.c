@@ -16,6 +16,7 @@
 #include "outbox.h"
 #include "park.h"
 #include "query.h"
+#include "recovery.h"
 #include "session.h"
 #include "submit.h"
 #include "view.h"
@@ -192,7 +193,7 @@ int berth_core_start(struct berth_core *core, int64_t now_ms, int64_t wall_us)
                   (struct berth_limit){ .kind = BERTH_LIMIT_MAX_CORES, .value = IO_THREADS });
     session_start_leases(core);
     if (!core->unresolved)
-        session_all_resolved(core);
+        recovery_end(core);
     return 0;
 }
 

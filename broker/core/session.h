@@ -2,6 +2,7 @@
 /* Workers: sessions, joins, leases, streams, capacity. docs/PROTOCOL.md has the rules by number. */
 #pragma once
 
+#include "attempt.h"
 #include "state.h"
 
 void session_on_hello(struct berth_core *core, const struct berth_ev_hello *hello);
@@ -17,18 +18,33 @@ void session_on_end_stored(struct berth_core *core, uint64_t id);
 /* 0, -ENOMEM, or BERTH_ESTORE: it, or its child, is there already. */
 int session_load(struct berth_core *core, const struct berth_session_record *record);
 void session_start_leases(struct berth_core *core);
-/* Nobody is missing any more: grants begin, and queued jobs that were cancelled meanwhile end. */
-void session_all_resolved(struct berth_core *core);
 /* Leases that have run out, workers that have been silent for 2 R. */
 void session_on_turn(struct berth_core *core);
 int64_t session_next_deadline_ms(const struct berth_core *core);
 void session_free_all(struct berth_core *core);
 
 struct session *session_find(const struct berth_core *core, uint64_t id);
-/* Shared with join.c. */
+struct session *session_find_child(const struct berth_core *core, const uint8_t nonce[16],
+                                   uint32_t child);
+static inline bool session_is_known(const struct session *session)
+{
+    return session && session->state != SESSION_CLOSING;
+}
+
+/* Shared by session.c, hello.c, join.c and gone.c. */
+/* In both maps, STORING; NULL: no memory. Neither its id nor its child may be known yet. */
+struct session *session_new(struct berth_core *core, const struct berth_session_record *record);
+/* Without attempts. */
+void session_free(struct berth_core *core, struct session *session);
+/* Something came from it on this connection that extends its lease. */
+void session_renew(struct berth_core *core, struct session *session, uint64_t peer);
+/* It cannot be reached: it keeps what it has, and gets nothing new. */
+void session_lose_peer(struct berth_core *core, struct session *session);
 /* A new join begins: streams from 0, lease from now, the session is no longer unresolved. */
 void session_become_joined(struct berth_core *core, struct session *session, uint64_t peer,
                            uint32_t join);
+/* It is over, and with it its attempts; its row goes. */
+void session_close(struct berth_core *core, struct session *session, enum attempt_loss how);
 void session_send_epoch(struct berth_core *core, uint64_t peer);
 void session_send_fenced(struct berth_core *core, uint64_t peer, uint64_t session,
                          const uint8_t *nonce, uint32_t child, const char *reason);

@@ -35,7 +35,7 @@ class Mutant(NamedTuple):
 # First what the model of the protocol must and does catch (its section 12), as far as it applies here; then bugs that
 # this code once had; then further rules of the core.
 MUTANTS = [
-    Mutant("welcome before the sync", "broker/core/session.c",
+    Mutant("welcome before the sync", "broker/core/hello.c",
            "    session->peer = hello->peer;\n    batch_add(core, BERTH_RECORD_SESSION)->session = session->record;\n",
            "    batch_add(core, BERTH_RECORD_SESSION)->session = session->record;\n"
            "    session_become_joined(core, session, hello->peer, 1);\n    welcome(core, session);\n",
@@ -99,7 +99,7 @@ MUTANTS = [
            "    bool is_heard = session->state == SESSION_LIVE;\n",
            "an attempt that has ended stays with its worker: a drain never ends"),
     # further rules
-    Mutant("a hello of any epoch taken", "broker/core/session.c",
+    Mutant("a hello of any epoch taken", "broker/core/hello.c",
            "    if (hello->epoch != core->opts.epoch) {\n", "    if (hello->epoch > core->opts.epoch || !hello->epoch) {\n",
            "a hello that survived in a socket tells the next broker that a busy session is empty"),
     Mutant("a repeated join taken anew", "broker/core/join.c",
@@ -126,7 +126,7 @@ MUTANTS = [
            "    if (!session || session->state == SESSION_CLOSING) {\n        session_send_fenced(core, join->peer",
            "    if (!session) {\n        session_send_fenced(core, join->peer",
            "a list that was sent before a death adopts what is dead"),
-    Mutant("gone of a closing session confirmed at once", "broker/core/session.c",
+    Mutant("gone of a closing session confirmed at once", "broker/core/gone.c",
            "    gone_ok_when_stored(core, gone);\n}\n", "    send_gone_ok(core, gone);\n}\n",
            "the keeper forgets a proof that the broker has not stored"),
     Mutant("lost attempts use up tries", "broker/core/attempt.c",
