@@ -225,6 +225,8 @@ static const struct berth_rule worker_orders_rules[] = {
     ATTEMPTS(18, ack_attempt, "acknowledgement"),
     COLUMN(19, ack_is_stale, 18, 0, 1),
     COLUMN(20, cancel_is_forced, 16, 0, 1),
+    COLUMN(31, grant_deadline_ms, 5, 0, BERTH_DURATION_MS_MAX),
+    COLUMN(32, cancel_reason, 16, 0, BERTH__V1__CANCEL_REASON__CANCEL_REASON_CHILD),
 };
 const struct berth_rules berth_rules_worker_orders =
     RULES(berth__v1__worker_orders__descriptor, worker_orders_rules);

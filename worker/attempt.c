@@ -16,6 +16,15 @@
 #define LOG_FIELDS_MAX          (WEFT_FIELDS_MAX + 8)
 #define RETURNED_MESSAGE_FORMAT "the handler returned %d (%s): %s"
 
+/* On weft_now_ns(), whichever comes first; 0 ms: there is none. */
+static int64_t nearest_ns(int64_t timeout_ms, int64_t deadline_ms)
+{
+    int64_t left_ms = timeout_ms;
+    if (deadline_ms > 0 && (timeout_ms <= 0 || deadline_ms < timeout_ms))
+        left_ms = deadline_ms;
+    return left_ms > 0 ? weft_deadline_ms(left_ms) : WEFT_NEVER;
+}
+
 int attempt_init(struct berth_attempt *attempt, const struct agent_grant *grant,
                  const struct registry_entry *handler, struct berth_error *err)
 {
@@ -25,7 +34,7 @@ int attempt_init(struct berth_attempt *attempt, const struct agent_grant *grant,
     };
     if (grant->dispatcher.bytes > 0)
         memcpy(attempt->dispatcher, grant->dispatcher.data, grant->dispatcher.bytes);
-    attempt->deadline_ns = grant->timeout_ms > 0 ? weft_deadline_ms(grant->timeout_ms) : WEFT_NEVER;
+    attempt->deadline_ns = nearest_ns(grant->timeout_ms, grant->deadline_ms);
     atomic_init(&attempt->cancel, 0);
     berth_arena_init(&attempt->arena, ATTEMPT_BODY_ARENA_BYTES_MAX);
     int rc = berth_body_unpack(grant->body, &attempt->arena, &attempt->body, err);
@@ -79,6 +88,8 @@ const char *berth_attempt_cancel_reason(const struct berth_attempt *attempt)
     case AGENT_CANCEL_JOB: return "cancel";
     case AGENT_CANCEL_TIMEOUT: return "timeout";
     case AGENT_CANCEL_STOP: return "drain";
+    case AGENT_CANCEL_DEADLINE: return "deadline";
+    case AGENT_CANCEL_CHILD: return "child";
     }
     return "";
 }

@@ -162,11 +162,19 @@ struct berth_order_grant {
     struct berth_slice dispatcher, handler, body;
     uint32_t number;
     int64_t timeout_ms, grace_ms;
+    int64_t deadline_ms; /* what is left of it; 0: none */
+};
+
+enum berth_cancel_reason { /* the numbers of the wire's CancelReason */
+                           BERTH_CANCEL_ASKED = 1,
+                           BERTH_CANCEL_DEADLINE,
+                           BERTH_CANCEL_CHILD,
 };
 
 struct berth_order_cancel {
     uint64_t attempt;
     int64_t grace_ms;
+    enum berth_cancel_reason reason;
     bool is_forced;
 };
 

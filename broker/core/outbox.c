@@ -115,6 +115,7 @@ static void take_cancels(struct berth_core *core, struct session *session,
         cancels[orders->cancel_count++] =
             (struct berth_order_cancel){ .attempt = attempt->by_id.id,
                                          .grace_ms = grace_ms(attempt),
+                                         .reason = BERTH_CANCEL_ASKED,
                                          .is_forced = attempt->is_forced };
     }
     orders->cancels = cancels;

@@ -145,6 +145,9 @@ struct berth_end_record {
     uint32_t attempt, failures, deaths;
     int64_t finished_us;
     struct berth_attempt_record last; /* id 0: no attempt ended with it, and the stored one stays */
+    /* Then: what ended it, in place of the stored error; "": nothing did, or the stored one says.
+     * With an attempt both are "". */
+    struct berth_slice error_kind, error_message;
 };
 
 enum berth_record_type {

@@ -149,8 +149,10 @@ static bool make_grant_columns(struct berth_arena *arena, size_t count, Berth__V
     m->grant_timeout_ms = berth_arena_alloc_array(arena, count, sizeof *m->grant_timeout_ms);
     m->grant_grace_ms = berth_arena_alloc_array(arena, count, sizeof *m->grant_grace_ms);
     m->grant_body_bytes = berth_arena_alloc_array(arena, count, sizeof *m->grant_body_bytes);
+    m->grant_deadline_ms = berth_arena_alloc_array(arena, count, sizeof *m->grant_deadline_ms);
     return m->grant_attempt && m->grant_job && m->grant_dispatcher && m->grant_handler &&
-           m->grant_number && m->grant_timeout_ms && m->grant_grace_ms && m->grant_body_bytes;
+           m->grant_number && m->grant_timeout_ms && m->grant_grace_ms && m->grant_body_bytes &&
+           m->grant_deadline_ms;
 }
 
 static int put_grants(struct berth_arena *arena, const struct berth_do_orders *from,
@@ -177,12 +179,14 @@ static int put_grants(struct berth_arena *arena, const struct berth_do_orders *f
         m->grant_number[i] = grant->number;
         m->grant_timeout_ms[i] = (uint64_t)grant->timeout_ms;
         m->grant_grace_ms[i] = (uint64_t)grant->grace_ms;
+        m->grant_deadline_ms[i] = (uint64_t)grant->deadline_ms;
     }
     m->n_grant_attempt = m->n_grant_job = m->n_grant_number = count;
     m->n_grant_dispatcher = berth_column_trim_u32(m->grant_dispatcher, count);
     m->n_grant_handler = berth_column_trim_u32(m->grant_handler, count);
     m->n_grant_timeout_ms = berth_column_trim_u64(m->grant_timeout_ms, count);
     m->n_grant_grace_ms = berth_column_trim_u64(m->grant_grace_ms, count);
+    m->n_grant_deadline_ms = berth_column_trim_u64(m->grant_deadline_ms, count);
     m->dispatchers = dispatchers.items;
     m->n_dispatchers = dispatchers.count;
     m->handlers = handlers.items;
@@ -197,16 +201,20 @@ static int put_cancels(struct berth_arena *arena, const struct berth_do_orders *
     m->cancel_attempt = berth_arena_alloc_array(arena, count, sizeof *m->cancel_attempt);
     m->cancel_grace_ms = berth_arena_alloc_array(arena, count, sizeof *m->cancel_grace_ms);
     m->cancel_is_forced = berth_arena_alloc_array(arena, count, sizeof *m->cancel_is_forced);
-    if (!m->cancel_attempt || !m->cancel_grace_ms || !m->cancel_is_forced)
+    m->cancel_reason = berth_arena_alloc_array(arena, count, sizeof *m->cancel_reason);
+    if (!m->cancel_attempt || !m->cancel_grace_ms || !m->cancel_is_forced || !m->cancel_reason)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
         m->cancel_attempt[i] = from->cancels[i].attempt;
         m->cancel_grace_ms[i] = (uint64_t)from->cancels[i].grace_ms;
         m->cancel_is_forced[i] = from->cancels[i].is_forced;
+        bool is_usual = from->cancels[i].reason == BERTH_CANCEL_ASKED;
+        m->cancel_reason[i] = is_usual ? 0 : from->cancels[i].reason;
     }
     m->n_cancel_attempt = count;
     m->n_cancel_grace_ms = berth_column_trim_u64(m->cancel_grace_ms, count);
     m->n_cancel_is_forced = berth_column_trim_u32(m->cancel_is_forced, count);
+    m->n_cancel_reason = berth_column_trim_u32(m->cancel_reason, count);
     return 0;
 }
 

@@ -14,9 +14,10 @@
 
 struct mem_job {
     struct berth_job_record
-        record; /* its slices lie behind this struct, but those of `last` in `last` */
+        record; /* its slices lie behind this struct, but those of `last` in `last` or `why` */
     size_t bytes;
     void *last;
+    void *why; /* the error of a job with which no attempt ended */
     size_t last_bytes;
 };
 
@@ -147,6 +148,8 @@ static void job_free(struct mem_job *job)
 {
     if (job)
         free(job->last);
+    if (job)
+        free(job->why);
     free(job);
 }
 
@@ -226,6 +229,12 @@ static const struct berth_attempt_record *record_last(const struct berth_record 
     return record->type == BERTH_RECORD_END ? &record->end.last : NULL;
 }
 
+/* What ended a job with which no attempt ended. */
+static size_t why_bytes(const struct berth_end_record *end)
+{
+    return end->error_kind.bytes + end->error_message.bytes;
+}
+
 static struct mem_job *arrival_new(const struct berth_job_record *arrival)
 {
     size_t bytes = arrival_bytes(arrival);
@@ -244,6 +253,11 @@ static struct mem_job *arrival_new(const struct berth_job_record *arrival)
     return job;
 }
 
+static size_t why_of(const struct berth_record *record)
+{
+    return record->type == BERTH_RECORD_END ? why_bytes(&record->end) : 0;
+}
+
 /* The memory a record needs, filled as far as it can be before the record's turn: a struct mem_job
  * for an arrival, a block for what the last attempt left. Returns -ENOMEM or 0. */
 static int prepare(const struct berth_record *record, void **ret_block)
@@ -251,7 +265,7 @@ static int prepare(const struct berth_record *record, void **ret_block)
     if (record->type == BERTH_RECORD_JOB)
         *ret_block = arrival_new(&record->job);
     else if (record_last(record))
-        *ret_block = malloc(last_bytes(record_last(record)) + 1);
+        *ret_block = malloc(last_bytes(record_last(record)) + why_of(record) + 1);
     else
         return 0;
     return *ret_block ? 0 : -ENOMEM;
@@ -295,6 +309,19 @@ static void replace_last(struct berth_mem_disk *disk, struct mem_job *job,
     char *at = job->last;
     copy_slice(&at, &job->record.last.worker);
     copy_slice(&at, &job->record.last.result);
+    copy_slice(&at, &job->record.last.error_kind);
+    copy_slice(&at, &job->record.last.error_message);
+}
+
+static void replace_error(struct berth_mem_disk *disk, struct mem_job *job,
+                          const struct berth_end_record *end, void **block)
+{
+    job->why = *block;
+    *block = NULL;
+    disk->bytes += why_bytes(end);
+    job->record.last.error_kind = end->error_kind;
+    job->record.last.error_message = end->error_message;
+    char *at = job->why;
     copy_slice(&at, &job->record.last.error_kind);
     copy_slice(&at, &job->record.last.error_message);
 }
@@ -344,6 +371,8 @@ static void apply_end(struct berth_mem_disk *disk, const struct berth_end_record
     job->record.finished_us = end->finished_us;
     if (end->last.id != 0)
         replace_last(disk, job, &end->last, block);
+    else if (end->error_kind.bytes)
+        replace_error(disk, job, end, block);
     count_end(disk, end);
 }
 

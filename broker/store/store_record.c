@@ -173,6 +173,10 @@ static const char *end_fault(const struct berth_end_record *end)
         return "it has no dispatcher";
     if (!store_state_is_ended(end->state))
         return "its state is none of an end";
+    if (!slice_is_sound(end->error_kind) || !slice_is_sound(end->error_message))
+        return "what ended it has a length without bytes";
+    if (end->last.id != 0 && end->error_kind.bytes)
+        return "it has two errors";
     return attempt_fault(&end->last);
 }
 

@@ -87,6 +87,8 @@ static const char *const texts[SQL_STATEMENT_COUNT] = {
     [SQL_DONE_INSERT_KEPT] =
         DONE_INSERT("last_attempt, last_started_us",
                     "last_worker, last_error_kind, last_error_message", "last_result"),
+    [SQL_DONE_INSERT_ENDED] =
+        DONE_INSERT("last_attempt, last_started_us", "last_worker, ?8, ?9", "last_result"),
     [SQL_DISPATCHER_PUT] = DISPATCHER_PUT,
     [SQL_SESSION_INSERT] = SESSION_INSERT,
     [SQL_SESSION_DELETE] = "DELETE FROM session WHERE id = ?1",

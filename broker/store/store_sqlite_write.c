@@ -218,7 +218,10 @@ static int count_end(struct store_sqlite *self, const struct berth_end_record *e
 static int write_end(struct store_sqlite *self, const struct berth_end_record *end)
 {
     bool has_attempt = end->last.id != 0;
-    enum sqlite_statement which = has_attempt ? SQL_DONE_INSERT : SQL_DONE_INSERT_KEPT;
+    bool has_error = end->error_kind.bytes > 0;
+    enum sqlite_statement which = has_attempt ? SQL_DONE_INSERT
+                                  : has_error ? SQL_DONE_INSERT_ENDED
+                                              : SQL_DONE_INSERT_KEPT;
     sqlite3_stmt *done = self->statements[which];
     sqlite_bind_u64(done, 1, end->id);
     bind_i64(done, 2, end->state);
@@ -229,6 +232,10 @@ static int write_end(struct store_sqlite *self, const struct berth_end_record *e
     bind_i64(done, 7, end->dispatcher);
     if (has_attempt)
         bind_last(done, 8, &end->last);
+    if (has_error) {
+        sqlite_bind_text(done, 8, end->error_kind);
+        sqlite_bind_text(done, 9, end->error_message);
+    }
     int rc = run_one(self, which);
     if (rc != SQLITE_OK)
         return rc;

@@ -51,6 +51,13 @@ void broker_peer_gone(struct sim *sim, uint64_t peer)
 
 /* ---- effects to workers ---- */
 
+static enum agent_cancel_reason agent_reason(enum berth_cancel_reason reason)
+{
+    return reason == BERTH_CANCEL_DEADLINE ? AGENT_CANCEL_DEADLINE
+           : reason == BERTH_CANCEL_CHILD  ? AGENT_CANCEL_CHILD
+                                           : AGENT_CANCEL_JOB;
+}
+
 static void fill_orders(struct note *note, const struct berth_do_orders *orders)
 {
     struct agent_grant *grants =
@@ -68,11 +75,14 @@ static void fill_orders(struct note *note, const struct berth_do_orders *orders)
                                           .number = from->number,
                                           .timeout_ms = from->timeout_ms,
                                           .grace_ms = from->grace_ms,
+                                          .deadline_ms = from->deadline_ms,
                                           .body = note_slice(note, from->body) };
     }
     for (size_t i = 0; i < orders->cancel_count; i++)
-        cancels[i] = (struct agent_cancel){ orders->cancels[i].attempt, orders->cancels[i].grace_ms,
-                                            orders->cancels[i].is_forced };
+        cancels[i] = (struct agent_cancel){ .attempt = orders->cancels[i].attempt,
+                                            .grace_ms = orders->cancels[i].grace_ms,
+                                            .reason = agent_reason(orders->cancels[i].reason),
+                                            .is_forced = orders->cancels[i].is_forced };
     for (size_t i = 0; i < orders->ack_count; i++) {
         acks[i] = orders->acks[i].attempt;
         is_stale[i] = orders->acks[i].is_stale;

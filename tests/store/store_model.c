@@ -86,6 +86,10 @@ void model_apply(struct model *model, const struct berth_record *record)
         job->finished_us = record->end.finished_us;
         if (record->end.last.id != 0)
             job->last = record->end.last;
+        if (record->end.error_kind.bytes) {
+            job->last.error_kind = record->end.error_kind;
+            job->last.error_message = record->end.error_message;
+        }
         return;
     case BERTH_RECORD_CANCEL: model_find(model, record->id)->is_cancelled = true; return;
     case BERTH_RECORD_DISPATCHER: apply_dispatcher(model, &record->dispatcher); return;

@@ -247,6 +247,44 @@ static void end_without_an_attempt_keeps_the_last_one(void **state)
     model_check_read(&f->model, &f->kit, &read);
 }
 
+static void end_without_an_attempt_can_say_what_ended_it(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_batch *batch = kit_batch(&f->kit);
+    for (uint64_t id = 1; id <= 2; id++) {
+        struct berth_record record = kit_job(id, 7, kit_text("body"));
+        put(f, batch, &record);
+    }
+    struct berth_record retry = { .type = BERTH_RECORD_RETRY,
+                                  .retry = { .id = 2,
+                                             .state = BERTH_READY,
+                                             .attempt = 1,
+                                             .last = { .id = UINT64_C(1) << 40 | 1,
+                                                       .worker = kit_text("w"),
+                                                       .result = kit_text("result"),
+                                                       .error_kind = kit_text("lost") } } };
+    put(f, batch, &retry);
+    for (uint64_t id = 1; id <= 2; id++) {
+        struct berth_record record = kit_end(id, 7, BERTH_DEAD, f->kit.wall_us);
+        record.end.last = (struct berth_attempt_record){ 0 };
+        record.end.error_kind = kit_text("queue_timeout");
+        record.end.error_message = kit_text("not started within its queue_timeout of 5 ms");
+        put(f, batch, &record);
+    }
+    kit_store(&f->kit, batch);
+    kit_reopen(&f->kit);
+
+    const uint64_t ids[] = { 1, 2 };
+    const struct berth_read read = { .type = BERTH_READ_JOBS, .ids = ids, .id_count = 2 };
+    struct berth_completion answer = kit_read(&f->kit, &read);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(answer.jobs[i].state, BERTH_DEAD);
+        assert_memory_equal(answer.jobs[i].last.error_kind.data, "queue_timeout", 13);
+        assert_int_equal(answer.jobs[i].last.worker.bytes, i);
+    }
+    model_check_read(&f->model, &f->kit, &read);
+}
+
 static void records_of_a_batch_are_applied_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -686,6 +724,7 @@ int main(void)
         TEST(options_survive_a_body_that_is_read_without),
         TEST(settings_of_a_dispatcher_come_back_and_are_replaced),
         TEST(end_without_an_attempt_keeps_the_last_one),
+        TEST(end_without_an_attempt_can_say_what_ended_it),
         TEST(records_of_a_batch_are_applied_in_order),
         TEST(empty_batch_is_stored),
         TEST(second_batch_waits_until_the_first_is_reaped),

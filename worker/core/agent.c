@@ -236,7 +236,7 @@ static void take_orders(struct agent *agent, const struct agent_event *event)
         struct agent_attempt *attempt = agent_table_find(&agent->table, order->attempt);
         if (!attempt)
             continue;
-        cancel(agent, attempt, AGENT_CANCEL_JOB, order->grace_ms);
+        cancel(agent, attempt, order->reason, order->grace_ms);
         if (order->is_forced)
             agent_table_force(&agent->table, attempt, order->grace_ms);
     }

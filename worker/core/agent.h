@@ -69,7 +69,13 @@ enum agent_outcome { /* the numbers of the wire's Outcome */
                      AGENT_TIMED_OUT,
 };
 
-enum agent_cancel_reason { AGENT_CANCEL_JOB = 1, AGENT_CANCEL_TIMEOUT, AGENT_CANCEL_STOP };
+enum agent_cancel_reason {
+    AGENT_CANCEL_JOB = 1,
+    AGENT_CANCEL_TIMEOUT, /* of the attempt */
+    AGENT_CANCEL_STOP,
+    AGENT_CANCEL_DEADLINE, /* of the job */
+    AGENT_CANCEL_CHILD,    /* a child of the job has failed for good */
+};
 
 enum agent_release_reason { /* the numbers of the wire's ReleaseReason */
                             AGENT_RELEASE_DRAINING = 1,
@@ -92,7 +98,8 @@ struct agent_grant {
     uint64_t attempt, job;
     struct berth_slice dispatcher, handler;
     uint32_t number;
-    int64_t timeout_ms; /* 0: none */
+    int64_t timeout_ms;  /* 0: none */
+    int64_t deadline_ms; /* what is left of the job's; 0: none */
     int64_t grace_ms;
     struct berth_slice body;
 };
@@ -100,6 +107,7 @@ struct agent_grant {
 struct agent_cancel {
     uint64_t attempt;
     int64_t grace_ms;
+    enum agent_cancel_reason reason; /* JOB DEADLINE CHILD */
     bool is_forced; /* if it does not obey within the grace, everything here ends: EXIT */
 };
 

@@ -195,7 +195,8 @@ bool agent_table_cancel(struct agent_table *table, struct agent_attempt *attempt
         return false;
     attempt->is_job_cancelled |= reason == AGENT_CANCEL_JOB;
     bool is_new = attempt->cancel == 0;
-    if (is_new || (attempt->cancel == AGENT_CANCEL_STOP && reason == AGENT_CANCEL_JOB))
+    bool is_of_job = reason != AGENT_CANCEL_STOP && reason != AGENT_CANCEL_TIMEOUT;
+    if (is_new || (attempt->cancel == AGENT_CANCEL_STOP && is_of_job))
         attempt->cancel = reason;
     if (is_new)
         attempt->cancelled_ms = now_ms;

@@ -119,12 +119,25 @@ static int take_grants(const Berth__V1__WorkerOrders *m, struct berth_arena *are
             .number = berth_column_u32(m->grant_number, m->n_grant_number, i),
             .timeout_ms = (int64_t)berth_column_u64(m->grant_timeout_ms, m->n_grant_timeout_ms, i),
             .grace_ms = (int64_t)berth_column_u64(m->grant_grace_ms, m->n_grant_grace_ms, i),
+            .deadline_ms =
+                (int64_t)berth_column_u64(m->grant_deadline_ms, m->n_grant_deadline_ms, i),
             .body = berth_spans_next(&bodies),
         };
     }
     event->orders.grants = grants;
     event->orders.grant_count = count;
     return 0;
+}
+
+static enum agent_cancel_reason cancel_reason(uint32_t reason)
+{
+    switch ((Berth__V1__CancelReason)reason) {
+    case BERTH__V1__CANCEL_REASON__CANCEL_REASON_DEADLINE: return AGENT_CANCEL_DEADLINE;
+    case BERTH__V1__CANCEL_REASON__CANCEL_REASON_CHILD: return AGENT_CANCEL_CHILD;
+    case BERTH__V1__CANCEL_REASON__CANCEL_REASON_CANCEL: break;
+    default: break; /* 0: not said */
+    }
+    return AGENT_CANCEL_JOB;
 }
 
 static int take_cancels(const Berth__V1__WorkerOrders *m, struct berth_arena *arena,
@@ -138,6 +151,8 @@ static int take_cancels(const Berth__V1__WorkerOrders *m, struct berth_arena *ar
         cancels[i].attempt = m->cancel_attempt[i];
         cancels[i].grace_ms =
             (int64_t)berth_column_u64(m->cancel_grace_ms, m->n_cancel_grace_ms, i);
+        cancels[i].reason =
+            cancel_reason(berth_column_u32(m->cancel_reason, m->n_cancel_reason, i));
         cancels[i].is_forced = berth_column_u32(m->cancel_is_forced, m->n_cancel_is_forced, i) != 0;
     }
     event->orders.cancels = cancels;

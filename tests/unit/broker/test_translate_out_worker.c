@@ -122,7 +122,8 @@ static void orders_carry_grants_cancels_and_acknowledgements(void **state)
           .dispatcher = slice("default"),
           .handler = slice("exec"),
           .number = 3,
-          .timeout_ms = 700 },
+          .timeout_ms = 700,
+          .deadline_ms = 900 },
         { .attempt = SESSION(3),
           .job = 3,
           .dispatcher = slice("io"),
@@ -130,7 +131,10 @@ static void orders_carry_grants_cancels_and_acknowledgements(void **state)
           .body = slice("third"),
           .number = 1 },
     };
-    const struct berth_order_cancel cancels[] = { { SESSION(8), 100, true } };
+    const struct berth_order_cancel cancels[] = { { .attempt = SESSION(8),
+                                                    .grace_ms = 100,
+                                                    .reason = BERTH_CANCEL_DEADLINE,
+                                                    .is_forced = true } };
     const struct berth_order_ack acks[] = { { .attempt = SESSION(6) },
                                             { .attempt = SESSION(7), .is_stale = true } };
     struct berth_effect effect = effect_of(BERTH_DO_ORDERS);
@@ -163,14 +167,18 @@ static void orders_carry_grants_cancels_and_acknowledgements(void **state)
         assert_bytes(m->handlers[m->grant_handler[i]], grants[i].handler.data);
         assert_int_equal(m->grant_number[i], grants[i].number);
         assert_int_equal(m->grant_timeout_ms[i], grants[i].timeout_ms);
+        if (i < m->n_grant_deadline_ms)
+            assert_int_equal(m->grant_deadline_ms[i], grants[i].deadline_ms);
         assert_int_equal(m->grant_grace_ms[i], grants[i].grace_ms);
         assert_int_equal(m->grant_body_bytes[i], grants[i].body.bytes);
     }
+    assert_true(m->n_grant_deadline_ms >= 2);
     assert_bytes(m->grant_bodies, "firstthird");
     assert_int_equal(m->n_cancel_attempt, 1);
     assert_int_equal(m->cancel_attempt[0], SESSION(8));
     assert_int_equal(m->cancel_grace_ms[0], 100);
     assert_int_equal(m->cancel_is_forced[0], 1);
+    assert_int_equal(m->cancel_reason[0], 2);
     assert_int_equal(m->n_ack_attempt, 2);
     assert_int_equal(m->ack_attempt[1], SESSION(7));
     assert_int_equal(m->ack_is_stale[0], 0);

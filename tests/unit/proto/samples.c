@@ -356,6 +356,25 @@ static Berth__V1__WorkerOrders worker_orders_with_force = {
     COLUMN(cancel_is_forced, uint32_t, 0, 1),
 };
 
+static Berth__V1__WorkerOrders worker_orders_with_deadline = {
+    MESSAGE(worker_orders),
+    SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),
+    SET(join, 2),
+    SET(number, 5),
+    COLUMN(grant_attempt, uint64_t, ATTEMPT(8, 3)),
+    COLUMN(grant_job, uint64_t, 15),
+    NAMES(dispatchers, BYTES("auth")),
+    NAMES(handlers, BYTES("mail")),
+    COLUMN(grant_dispatcher, uint32_t, 0),
+    COLUMN(grant_handler, uint32_t, 0),
+    COLUMN(grant_number, uint32_t, 1),
+    COLUMN(grant_deadline_ms, uint64_t, 60000),
+    COLUMN(cancel_attempt, uint64_t, ATTEMPT(7, 3), ATTEMPT(7, 4)),
+    COLUMN(cancel_grace_ms, uint64_t, 5000, 5000),
+    COLUMN(cancel_reason, uint32_t, 0, BERTH__V1__CANCEL_REASON__CANCEL_REASON_DEADLINE),
+};
+
 static Berth__V1__Ends ends_of_reports = {
     MESSAGE(ends),
     COLUMN(outcome, uint32_t, BERTH__V1__OUTCOME__OUTCOME_COMPLETED,
@@ -628,6 +647,8 @@ const struct sample samples[] = {
     SAMPLE(WORKER_ORDERS, worker_orders, WORKER, 0),
     SAMPLE_OF("worker_orders_with_force", BERTH__V1__ENVELOPE__MESSAGE_WORKER_ORDERS, worker_orders,
               worker_orders_with_force, BERTH_SIDE_WORKER, 0),
+    SAMPLE_OF("worker_orders_with_deadline", BERTH__V1__ENVELOPE__MESSAGE_WORKER_ORDERS,
+              worker_orders, worker_orders_with_deadline, BERTH_SIDE_WORKER, 0),
     SAMPLE(WORKER_REPORTS, worker_reports, BROKER, 0),
     SAMPLE_OF("worker_reports_with_shows", BERTH__V1__ENVELOPE__MESSAGE_WORKER_REPORTS,
               worker_reports, worker_reports_with_shows, BERTH_SIDE_BROKER, 0),

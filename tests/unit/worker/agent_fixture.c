@@ -171,7 +171,9 @@ void say_grant(struct fixture *f, struct agent_grant grant)
 
 void say_cancel(struct fixture *f, uint64_t attempt, int64_t grace_ms)
 {
-    struct agent_cancel cancel = { .attempt = attempt, .grace_ms = grace_ms };
+    struct agent_cancel cancel = { .attempt = attempt,
+                                   .grace_ms = grace_ms,
+                                   .reason = AGENT_CANCEL_JOB };
     struct agent_event event = orders_next(f);
     event.orders.cancels = &cancel;
     event.orders.cancel_count = 1;

@@ -39,19 +39,37 @@ void given_handler(struct fixture *f, const char *name, berth_handler_fn fn, voi
     assert_ok(registry_add(f->registry, name, fn, arg, NULL, NULL));
 }
 
-void start_body(struct fixture *f, uint64_t id, const char *handler, const struct berth_body *body)
+static void start_grant(struct fixture *f, struct agent_grant grant, const struct berth_body *body)
 {
     struct berth_buf packed;
     berth_buf_init(&packed, BERTH_BODY_BYTES_MAX);
     assert_ok(berth_body_pack(body, &packed, NULL));
-    const struct agent_grant grant = { .attempt = id,
-                                       .job = 100 + id,
-                                       .dispatcher = { "newsletter", 10 },
-                                       .handler = berth_slice_of(handler),
-                                       .number = 3,
-                                       .body = berth_buf_slice(&packed) };
+    grant.body = berth_buf_slice(&packed);
     slots_start(f->slots, &grant);
     berth_buf_fini(&packed); /* what is needed of it was copied */
+}
+
+static struct agent_grant grant_of(uint64_t id, const char *handler)
+{
+    return (struct agent_grant){ .attempt = id,
+                                 .job = 100 + id,
+                                 .dispatcher = { "newsletter", 10 },
+                                 .handler = berth_slice_of(handler),
+                                 .number = 3 };
+}
+
+void start_body(struct fixture *f, uint64_t id, const char *handler, const struct berth_body *body)
+{
+    start_grant(f, grant_of(id, handler), body);
+}
+
+void start_with_clocks(struct fixture *f, uint64_t id, const char *handler, int64_t timeout_ms,
+                       int64_t deadline_ms)
+{
+    struct agent_grant grant = grant_of(id, handler);
+    grant.timeout_ms = timeout_ms;
+    grant.deadline_ms = deadline_ms;
+    start_grant(f, grant, &(struct berth_body){ .payload = berth_slice_of("") });
 }
 
 void start(struct fixture *f, uint64_t id, const char *handler, const char *payload)

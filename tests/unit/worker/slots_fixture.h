@@ -28,6 +28,8 @@ void given_handler(struct fixture *f, const char *name, berth_handler_fn fn, voi
 
 /* Starts attempt `id` of job 100 + id, number 3, on dispatcher "newsletter". */
 void start_body(struct fixture *f, uint64_t id, const char *handler, const struct berth_body *body);
+void start_with_clocks(struct fixture *f, uint64_t id, const char *handler, int64_t timeout_ms,
+                       int64_t deadline_ms);
 void start(struct fixture *f, uint64_t id, const char *handler, const char *payload);
 
 /* Takes the next item; what it says is valid until finish(). */

@@ -360,9 +360,27 @@ static void a_cancel_is_passed_on_once(void **state)
     assert_true(effect_get(f, AGENT_DO_JOIN)->join.lines[0].is_cancelled);
 }
 
+static void a_deadline_is_passed_on_as_such(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+
+    struct agent_cancel order = { .attempt = 1, .grace_ms = 700, .reason = AGENT_CANCEL_DEADLINE };
+    struct agent_event event = orders_next(f);
+    event.orders.cancels = &order;
+    event.orders.cancel_count = 1;
+    step(f, event);
+
+    assert_int_equal(effect_get(f, AGENT_DO_CANCEL)->cancel.reason, AGENT_CANCEL_DEADLINE);
+    step_type(f, AGENT_EV_CONNECTED);
+    assert_false(effect_get(f, AGENT_DO_JOIN)->join.lines[0].is_cancelled);
+}
+
 static void force(struct fixture *f, uint64_t attempt, int64_t grace_ms)
 {
-    struct agent_cancel cancel = { .attempt = attempt, .grace_ms = grace_ms, .is_forced = true };
+    struct agent_cancel cancel = {
+        .attempt = attempt, .grace_ms = grace_ms, .reason = AGENT_CANCEL_JOB, .is_forced = true
+    };
     struct agent_event event = orders_next(f);
     event.orders.cancels = &cancel;
     event.orders.cancel_count = 1;
@@ -678,6 +696,7 @@ int main(void)
         AGENT_TEST(an_acknowledgement_of_what_runs_is_ignored),
         AGENT_TEST(big_results_are_spread_over_messages),
         AGENT_TEST(a_cancel_is_passed_on_once),
+        AGENT_TEST(a_deadline_is_passed_on_as_such),
         AGENT_TEST(what_is_cancelled_by_force_and_does_not_end_ends_everything),
         AGENT_TEST(the_grace_counts_from_when_it_was_first_told),
         AGENT_TEST(force_is_over_with_the_attempt),

@@ -72,6 +72,27 @@ static void a_handler_sees_its_job_and_the_context(void **state)
     assert_true(seen.deadline_ns == WEFT_NEVER);
 }
 
+static void the_nearer_of_timeout_and_deadline_is_shown(void **state)
+{
+    struct fixture *f = *state;
+    struct seen seen = { .reason = "?" };
+    given_handler(f, "look", look, &seen);
+    static const struct {
+        int64_t timeout_ms, deadline_ms, left_ms;
+    } rows[] = {
+        { 60000, 90000, 60000 }, { 90000, 60000, 60000 }, { 0, 60000, 60000 }, { 60000, 0, 60000 }
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int64_t before_ns = weft_now_ns();
+        start_with_clocks(f, i + 1, "look", rows[i].timeout_ms, rows[i].deadline_ms);
+        assert_end(await_end(f, NULL), AGENT_COMPLETED, "", "");
+        finish(f);
+        int64_t left_ns = seen.deadline_ns - before_ns;
+        assert_true(left_ns >= rows[i].left_ms * 1000000);
+        assert_true(left_ns < (rows[i].left_ms + 20000) * 1000000);
+    }
+}
+
 /* ---- results ---- */
 
 static int leave_twice(struct berth_attempt *attempt, void *arg)
@@ -291,6 +312,7 @@ int main(void)
 #define SLOTS_TEST(fact) cmocka_unit_test_setup_teardown(fact, slots_setup, slots_teardown)
     const struct CMUnitTest tests[] = {
         SLOTS_TEST(a_handler_sees_its_job_and_the_context),
+        SLOTS_TEST(the_nearer_of_timeout_and_deadline_is_shown),
         SLOTS_TEST(the_last_result_counts_and_is_a_copy),
         SLOTS_TEST(how_far_it_was_is_kept_with_the_result),
         SLOTS_TEST(a_result_that_is_too_large_leaves_the_one_before),

@@ -111,7 +111,9 @@ static void a_cancelled_handler_hears_why_and_ends(void **state)
         const char *text;
     } rows[] = { { AGENT_CANCEL_JOB, "cancel" },
                  { AGENT_CANCEL_TIMEOUT, "timeout" },
-                 { AGENT_CANCEL_STOP, "drain" } };
+                 { AGENT_CANCEL_STOP, "drain" },
+                 { AGENT_CANCEL_DEADLINE, "deadline" },
+                 { AGENT_CANCEL_CHILD, "child" } };
     struct fixture *f = *state;
     struct gate gate;
     given_handler(f, "sleep", sleep_long, &gate);

@@ -203,6 +203,8 @@ static void orders_come_in_column_by_column(void **state)
     PUT(&m, grant_bodies, berth_bytes_of(berth_slice_of("onetwo2")));
     m.n_cancel_attempt = 1, m.cancel_attempt = cancels;
     m.n_cancel_grace_ms = 1, m.cancel_grace_ms = cancel_graces;
+    m.n_grant_deadline_ms = 2, m.grant_deadline_ms = (uint64_t[]){ 0, 9000 };
+    m.n_cancel_reason = 1, m.cancel_reason = (uint32_t[]){ 2 };
     m.n_cancel_is_forced = 1, m.cancel_is_forced = (uint32_t[]){ 1 };
     m.n_ack_attempt = 2, m.ack_attempt = acks;
     m.n_ack_is_stale = 2, m.ack_is_stale = stale;
@@ -226,6 +228,8 @@ static void orders_come_in_column_by_column(void **state)
     assert_int_equal(event->orders.cancel_count, 1);
     assert_int_equal(event->orders.cancels[0].attempt, ID(3));
     assert_int_equal(event->orders.cancels[0].grace_ms, 700);
+    assert_int_equal(grant->deadline_ms, 9000);
+    assert_int_equal(event->orders.cancels[0].reason, AGENT_CANCEL_DEADLINE);
     assert_true(event->orders.cancels[0].is_forced);
     assert_int_equal(event->orders.ack_count, 2);
     assert_int_equal(event->orders.acks[1], ID(5));
