@@ -268,6 +268,8 @@ static void apply_stored(struct berth_core *core, const struct berth_record *rec
     case BERTH_RECORD_DISPATCHER: dispatcher_on_stored(core, &record->dispatcher); return;
     case BERTH_RECORD_SESSION: session_on_stored(core, &record->session); return;
     case BERTH_RECORD_SESSION_END: session_on_end_stored(core, record->id); return;
+    case BERTH_RECORD_START:
+    case BERTH_RECORD_SESSION_CLOSED: return; /* not written yet */
     }
     BERTH_UNREACHABLE();
 }

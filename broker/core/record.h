@@ -67,6 +67,7 @@ struct berth_session_record {
     uint32_t child;
     uint32_t lease_ms;
     char name[BERTH_NAME_BYTES]; /* the worker's */
+    bool is_closed; /* its lease is over, and it may still run what it has a stored start of */
 };
 
 /* Why a submit can be recognised when it comes again. */
@@ -125,8 +126,18 @@ struct berth_job_record {
     uint32_t failures;      /* those that count against max_attempts */
     uint32_t deaths;        /* attempts that took their process with them */
     bool is_cancelled;      /* a cancel was accepted */
+    uint64_t start_attempt,
+        start_session; /* of its stored start; 0: none, or a retry followed it */
+    int64_t start_us;
     int64_t finished_us;
     struct berth_attempt_record last;
+};
+
+/* An attempt is about to be granted: stored first, where on_lost = hold asks for it. */
+struct berth_start_record {
+    uint64_t id;
+    uint64_t attempt, session;
+    int64_t started_us;
 };
 
 /* An attempt is over and the job will run again: at run_at_us, or at once (0, state READY). */
@@ -151,13 +162,15 @@ struct berth_end_record {
 };
 
 enum berth_record_type {
-    BERTH_RECORD_JOB = 1,     /* arrival */
-    BERTH_RECORD_RETRY,       /* the job goes on */
-    BERTH_RECORD_END,         /* the job has ended: from live to history */
-    BERTH_RECORD_CANCEL,      /* the flag alone; id in `id` */
-    BERTH_RECORD_DISPATCHER,  /* made or changed: the whole row */
-    BERTH_RECORD_SESSION,     /* a worker session begins */
-    BERTH_RECORD_SESSION_END, /* it is over: the row goes; id in `id` */
+    BERTH_RECORD_JOB = 1,        /* arrival */
+    BERTH_RECORD_RETRY,          /* the job goes on */
+    BERTH_RECORD_END,            /* the job has ended: from live to history */
+    BERTH_RECORD_CANCEL,         /* the flag alone; id in `id` */
+    BERTH_RECORD_DISPATCHER,     /* made or changed: the whole row */
+    BERTH_RECORD_SESSION,        /* a worker session begins */
+    BERTH_RECORD_SESSION_END,    /* it is over: the row goes; id in `id` */
+    BERTH_RECORD_START,          /* of a live job; one there was before is replaced */
+    BERTH_RECORD_SESSION_CLOSED, /* its lease is over: the row stays; id in `id` */
 };
 
 struct berth_record {
@@ -165,6 +178,7 @@ struct berth_record {
     union {
         uint64_t id;
         struct berth_job_record job;
+        struct berth_start_record start;
         struct berth_retry_record retry;
         struct berth_end_record end;
         struct berth_dispatcher_record dispatcher;

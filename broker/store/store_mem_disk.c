@@ -334,6 +334,13 @@ static void apply_job(struct berth_mem_disk *disk, void **block)
     *block = NULL;
 }
 
+static void set_start(struct mem_job *job, const struct berth_start_record *start)
+{
+    job->record.start_attempt = start->attempt;
+    job->record.start_session = start->session;
+    job->record.start_us = start->started_us;
+}
+
 static void apply_retry(struct berth_mem_disk *disk, const struct berth_retry_record *retry,
                         void **block)
 {
@@ -343,6 +350,7 @@ static void apply_retry(struct berth_mem_disk *disk, const struct berth_retry_re
     job->record.attempt = retry->attempt;
     job->record.failures = retry->failures;
     job->record.deaths = retry->deaths;
+    set_start(job, &(struct berth_start_record){ .id = retry->id });
     replace_last(disk, job, &retry->last, block);
 }
 
@@ -368,6 +376,7 @@ static void apply_end(struct berth_mem_disk *disk, const struct berth_end_record
     job->record.attempt = end->attempt;
     job->record.failures = end->failures;
     job->record.deaths = end->deaths;
+    set_start(job, &(struct berth_start_record){ .id = end->id });
     job->record.finished_us = end->finished_us;
     if (end->last.id != 0)
         replace_last(disk, job, &end->last, block);
@@ -386,10 +395,20 @@ static void apply_dispatcher(struct berth_mem_disk *disk,
         array_insert(&disk->dispatchers, record->id, record);
 }
 
+static void close_session(struct berth_mem_disk *disk, uint64_t id)
+{
+    struct berth_session_record *session = array_find(&disk->sessions, id);
+    BERTH_ASSERT(session);
+    session->is_closed = true;
+}
+
 static void apply(struct berth_mem_disk *disk, const struct berth_record *record, void **block)
 {
     switch (record->type) {
     case BERTH_RECORD_JOB: apply_job(disk, block); return;
+    case BERTH_RECORD_START:
+        set_start(live_job_get(disk, record->start.id), &record->start);
+        return;
     case BERTH_RECORD_RETRY: apply_retry(disk, &record->retry, block); return;
     case BERTH_RECORD_END: apply_end(disk, &record->end, block); return;
     case BERTH_RECORD_CANCEL: live_job_get(disk, record->id)->record.is_cancelled = true; return;
@@ -398,6 +417,7 @@ static void apply(struct berth_mem_disk *disk, const struct berth_record *record
         array_insert(&disk->sessions, record->session.id, &record->session);
         return;
     case BERTH_RECORD_SESSION_END: array_remove(&disk->sessions, record->id); return;
+    case BERTH_RECORD_SESSION_CLOSED: close_session(disk, record->id); return;
     }
     BERTH_UNREACHABLE();
 }

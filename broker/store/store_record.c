@@ -104,7 +104,7 @@ static const char *arrival_fault(const struct berth_job_record *job)
         return fault;
     if (!slice_is_sound(job->body))
         return "its body has a length without bytes";
-    if (job->state != 0 || job->attempt != 0 || job->last.id != 0)
+    if (job->state != 0 || job->attempt != 0 || job->last.id != 0 || job->start_attempt != 0)
         return "it arrives with a past";
     return NULL;
 }
@@ -156,6 +156,13 @@ const char *store_session_fault(const struct berth_session_record *session)
     return NULL;
 }
 
+static const char *start_fault(const struct berth_start_record *start)
+{
+    if (start->id == 0)
+        return "its id is 0";
+    return start->attempt && start->session ? NULL : "its start is by no attempt or session";
+}
+
 static const char *retry_fault(const struct berth_retry_record *retry)
 {
     if (retry->id == 0)
@@ -184,10 +191,12 @@ const char *store_record_fault(const struct berth_record *record)
 {
     switch (record->type) {
     case BERTH_RECORD_JOB: return arrival_fault(&record->job);
+    case BERTH_RECORD_START: return start_fault(&record->start);
     case BERTH_RECORD_RETRY: return retry_fault(&record->retry);
     case BERTH_RECORD_END: return end_fault(&record->end);
     case BERTH_RECORD_CANCEL:
-    case BERTH_RECORD_SESSION_END: return record->id ? NULL : "its id is 0";
+    case BERTH_RECORD_SESSION_END:
+    case BERTH_RECORD_SESSION_CLOSED: return record->id ? NULL : "its id is 0";
     case BERTH_RECORD_DISPATCHER: return store_dispatcher_fault(&record->dispatcher);
     case BERTH_RECORD_SESSION: return store_session_fault(&record->session);
     }

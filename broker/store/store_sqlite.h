@@ -31,6 +31,7 @@ enum sqlite_statement {
     SQL_JOB_INSERT,
     SQL_OPTION_INSERT,
     SQL_OPTION_DELETE,
+    SQL_JOB_START,
     SQL_JOB_RETRY,
     SQL_JOB_CANCEL,
     SQL_JOB_DELETE,
@@ -39,6 +40,7 @@ enum sqlite_statement {
     SQL_DONE_INSERT_ENDED,
     SQL_DISPATCHER_PUT,
     SQL_SESSION_INSERT,
+    SQL_SESSION_CLOSE,
     SQL_SESSION_DELETE,
     SQL_COUNT_PUT,
     SQL_JOB_GET,
@@ -146,9 +148,10 @@ void sqlite_rollback(struct store_sqlite *self);
     " failures, deaths, is_cancelled, handler, key_kind, key_bytes, key_until_us, body_hash,"      \
     " last_attempt, parent, parent_ordinal, deadline_us, queue_timeout_ms, backoff_ms,"            \
     " backoff_ms_max, group_key, unique_key, after_ids"
-#define SQLITE_FROM(table) " FROM " table " LEFT JOIN job_option ON of_job = id"
-#define SQLITE_LIVE_BODY   SQLITE_HEAD_COLUMNS ", 0, body"
-#define SQLITE_LIVE_BARE   SQLITE_HEAD_COLUMNS ", length(body), NULL"
+#define SQLITE_FROM(table)   " FROM " table " LEFT JOIN job_option ON of_job = id"
+#define SQLITE_START_COLUMNS ", start_attempt, start_session, start_us"
+#define SQLITE_LIVE_BODY     SQLITE_HEAD_COLUMNS SQLITE_START_COLUMNS ", 0, body"
+#define SQLITE_LIVE_BARE     SQLITE_HEAD_COLUMNS SQLITE_START_COLUMNS ", length(body), NULL"
 #define SQLITE_TAIL_COLUMNS                                                                        \
     ", finished_us, last_started_us, last_worker, last_error_kind, last_error_message"
 #define SQLITE_JOB_FULL SQLITE_HEAD_COLUMNS SQLITE_TAIL_COLUMNS ", 0, body, 0, last_result"

@@ -99,10 +99,10 @@ int sqlite_load(struct store_blocking *backend, const struct berth_store_visitor
     int rc = visit_rows(&load, "SELECT " SQLITE_DISPATCHER_COLUMNS " FROM dispatcher ORDER BY id",
                         0, visit_dispatcher);
     if (rc == 0) /* ids of epochs from 2^23 on are negative in SQLite */
-        rc = visit_rows(
-            &load,
-            "SELECT id, node, boot, nonce, child, lease_ms, name FROM session ORDER BY id < 0, id",
-            0, visit_session);
+        rc = visit_rows(&load,
+                        "SELECT id, node, boot, nonce, child, lease_ms, name, is_closed FROM "
+                        "session ORDER BY id < 0, id",
+                        0, visit_session);
     if (rc == 0)
         rc = visit_rows(&load, "SELECT " SQLITE_LIVE_BODY SQLITE_FROM("job") " ORDER BY id", 0,
                         visit_job);

@@ -157,6 +157,9 @@ int sqlite_row_live(sqlite3_stmt *row, struct berth_job_record *ret_job, struct 
     struct row_reader reader = { .row = row };
     *ret_job = (struct berth_job_record){ .id = 0 };
     read_head(&reader, ret_job);
+    ret_job->start_attempt = next_u64(&reader);
+    ret_job->start_session = next_u64(&reader);
+    ret_job->start_us = next_i64(&reader);
     ret_job->body = read_long(&reader);
     return check_job(&reader, ret_job, err);
 }
@@ -226,6 +229,7 @@ int sqlite_row_session(sqlite3_stmt *row, struct berth_session_record *ret_sessi
     session.child = next_u32(&reader);
     session.lease_ms = next_u32(&reader);
     next_name(&reader, session.name);
+    session.is_closed = next_i64(&reader) != 0;
     const char *fault =
         reader.is_bad ? "a value is outside its range" : store_session_fault(&session);
     if (fault)

@@ -135,6 +135,12 @@
     ADD("dispatcher", "changed_by TEXT NOT NULL DEFAULT ''")                                       \
     JOB_OPTION_TABLE
 
+#define MIGRATION_3                                                                                \
+    ADD("job", "start_attempt INTEGER NOT NULL DEFAULT 0")                                         \
+    ADD("job", "start_session INTEGER NOT NULL DEFAULT 0")                                         \
+    ADD("job", "start_us INTEGER NOT NULL DEFAULT 0")                                              \
+    ADD("session", "is_closed INTEGER NOT NULL DEFAULT 0")
+
 /* Number n brings a database from version n - 1 to n. */
 static const char *const migrations[] = {
     /* 1: the first release. Ids are dense and ascending, so every table is its own index. `job` and
@@ -144,6 +150,9 @@ static const char *const migrations[] = {
     /* 2: settings of dispatchers for the tree, rates, groups and what ends; options of jobs.
      * Rows are left as they are; what they lack has its default. */
     MIGRATION_2,
+    /* 3: starts that are stored before they leave, and sessions that are lost and not proven gone.
+     */
+    MIGRATION_3,
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof *migrations))

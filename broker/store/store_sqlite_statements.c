@@ -35,7 +35,8 @@
 #define JOB_RETRY                                                                                  \
     "UPDATE job SET state = ?2, run_at_us = ?3, attempt = ?4, failures = ?5, deaths = ?6,"         \
     " last_attempt = ?7, last_started_us = ?8, last_worker = ?9, last_error_kind = ?10,"           \
-    " last_error_message = ?11, last_result = ?12 WHERE id = ?1"
+    " last_error_message = ?11, last_result = ?12, start_attempt = 0, start_session = 0,"          \
+    " start_us = 0 WHERE id = ?1"
 
 #define DISPATCHER_PUT                                                                             \
     "INSERT INTO dispatcher (id, name, limit_kind, limit_value, is_paused, max_attempts,"          \
@@ -80,6 +81,8 @@ static const char *const texts[SQL_STATEMENT_COUNT] = {
     [SQL_JOB_INSERT] = JOB_INSERT,
     [SQL_OPTION_INSERT] = OPTION_INSERT,
     [SQL_OPTION_DELETE] = "DELETE FROM job_option WHERE of_job = ?1",
+    [SQL_JOB_START] = "UPDATE job SET start_attempt = ?2, start_session = ?3, start_us = ?4"
+                      " WHERE id = ?1",
     [SQL_JOB_RETRY] = JOB_RETRY,
     [SQL_JOB_CANCEL] = "UPDATE job SET is_cancelled = 1 WHERE id = ?1",
     [SQL_JOB_DELETE] = "DELETE FROM job WHERE id = ?1",
@@ -91,6 +94,7 @@ static const char *const texts[SQL_STATEMENT_COUNT] = {
         DONE_INSERT("last_attempt, last_started_us", "last_worker, ?8, ?9", "last_result"),
     [SQL_DISPATCHER_PUT] = DISPATCHER_PUT,
     [SQL_SESSION_INSERT] = SESSION_INSERT,
+    [SQL_SESSION_CLOSE] = "UPDATE session SET is_closed = 1 WHERE id = ?1",
     [SQL_SESSION_DELETE] = "DELETE FROM session WHERE id = ?1",
     [SQL_COUNT_PUT] = COUNT_PUT,
     [SQL_JOB_GET] = "SELECT " SQLITE_JOB_FULL SQLITE_FROM("job") " WHERE id = ?1",

@@ -187,6 +187,16 @@ static void bind_last(sqlite3_stmt *statement, int place, const struct berth_att
     sqlite_bind_blob(statement, place + 5, last->result);
 }
 
+static int write_start(struct store_sqlite *self, const struct berth_start_record *start)
+{
+    sqlite3_stmt *update = self->statements[SQL_JOB_START];
+    sqlite_bind_u64(update, 1, start->id);
+    sqlite_bind_u64(update, 2, start->attempt);
+    sqlite_bind_u64(update, 3, start->session);
+    bind_i64(update, 4, start->started_us);
+    return run_one(self, SQL_JOB_START);
+}
+
 static int write_retry(struct store_sqlite *self, const struct berth_retry_record *retry)
 {
     sqlite3_stmt *update = self->statements[SQL_JOB_RETRY];
@@ -301,12 +311,14 @@ static int write_record(struct store_sqlite *self, const struct berth_record *re
 {
     switch (record->type) {
     case BERTH_RECORD_JOB: return write_job(self, &record->job);
+    case BERTH_RECORD_START: return write_start(self, &record->start);
     case BERTH_RECORD_RETRY: return write_retry(self, &record->retry);
     case BERTH_RECORD_END: return write_end(self, &record->end);
     case BERTH_RECORD_CANCEL: return write_id(self, SQL_JOB_CANCEL, record->id);
     case BERTH_RECORD_DISPATCHER: return write_dispatcher(self, &record->dispatcher);
     case BERTH_RECORD_SESSION: return write_session(self, &record->session);
     case BERTH_RECORD_SESSION_END: return write_id(self, SQL_SESSION_DELETE, record->id);
+    case BERTH_RECORD_SESSION_CLOSED: return write_id(self, SQL_SESSION_CLOSE, record->id);
     }
     BERTH_UNREACHABLE();
 }

@@ -27,7 +27,9 @@ static void note_record(struct sim *sim, const struct berth_record *record)
         check_attempt_of(sim, record->end.last.id)->is_end_stored = true;
         return;
     case BERTH_RECORD_CANCEL: check_job_of(sim, record->id)->is_cancel_stored = true; return;
-    case BERTH_RECORD_DISPATCHER: return;
+    case BERTH_RECORD_DISPATCHER:
+    case BERTH_RECORD_START:
+    case BERTH_RECORD_SESSION_CLOSED: return;
     case BERTH_RECORD_SESSION: session_of(sim, record->session.id)->is_stored = true; return;
     case BERTH_RECORD_SESSION_END: session_of(sim, record->id)->is_stored = false; return;
     }

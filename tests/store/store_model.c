@@ -43,6 +43,21 @@ static void apply_dispatcher(struct model *model, const struct berth_dispatcher_
         model->dispatcher_count++;
 }
 
+static struct berth_session_record *find_session(struct model *model, uint64_t id)
+{
+    size_t i = 0;
+    while (model->sessions[i].id != id)
+        i++;
+    return &model->sessions[i];
+}
+
+static void set_start(struct berth_job_record *job, const struct berth_start_record *start)
+{
+    job->start_attempt = start->attempt;
+    job->start_session = start->session;
+    job->start_us = start->started_us;
+}
+
 static void remove_session(struct model *model, uint64_t id)
 {
     size_t i = 0;
@@ -76,7 +91,9 @@ void model_apply(struct model *model, const struct berth_record *record)
         job->failures = record->retry.failures;
         job->deaths = record->retry.deaths;
         job->last = record->retry.last;
+        set_start(job, &(struct berth_start_record){ .id = job->id });
         return;
+    case BERTH_RECORD_START: set_start(model_find(model, record->start.id), &record->start); return;
     case BERTH_RECORD_END:
         job = model_find(model, record->end.id);
         job->state = record->end.state;
@@ -95,6 +112,7 @@ void model_apply(struct model *model, const struct berth_record *record)
     case BERTH_RECORD_DISPATCHER: apply_dispatcher(model, &record->dispatcher); return;
     case BERTH_RECORD_SESSION: model->sessions[model->session_count++] = record->session; return;
     case BERTH_RECORD_SESSION_END: remove_session(model, record->id); return;
+    case BERTH_RECORD_SESSION_CLOSED: find_session(model, record->id)->is_closed = true; return;
     }
 }
 
@@ -224,6 +242,7 @@ static int visit_session(void *arg, const struct berth_session_record *is)
     assert_int_equal(is->child, wanted->child);
     assert_int_equal(is->lease_ms, wanted->lease_ms);
     assert_string_equal(is->name, wanted->name);
+    assert_int_equal(is->is_closed, wanted->is_closed);
     return 0;
 }
 
@@ -249,6 +268,9 @@ static int visit_job(void *arg, const struct berth_job_record *is)
     if (!check->is_budget_spent)
         check->body_bytes_left -= wanted.body.bytes;
     check_job(is, &wanted, !check->is_budget_spent, true);
+    assert_int_equal(is->start_attempt, wanted.start_attempt);
+    assert_int_equal(is->start_session, wanted.start_session);
+    assert_int_equal(is->start_us, wanted.start_us);
     return 0;
 }
 
@@ -414,6 +436,7 @@ static int fold_session(void *arg, const struct berth_session_record *session)
     fold(arg, session->id);
     fold_bytes(arg, (struct berth_slice){ .data = session->nonce, .bytes = sizeof session->nonce });
     fold_bytes(arg, kit_text(session->name));
+    fold(arg, session->is_closed);
     return 0;
 }
 
@@ -440,6 +463,8 @@ static int fold_job(void *arg, const struct berth_job_record *job)
     fold(arg, (uint64_t)job->attempt << 32 | job->failures);
     fold(arg, (uint64_t)job->deaths << 1 | job->is_cancelled);
     fold(arg, job->last.id);
+    fold(arg, job->start_attempt);
+    fold(arg, job->start_session + (uint64_t)job->start_us);
     return 0;
 }
 

@@ -78,6 +78,15 @@ static struct berth_record random_job(struct workload *w, struct berth_rng *rng)
     return record;
 }
 
+static struct berth_record random_start(struct workload *w, struct berth_rng *rng, uint64_t id)
+{
+    return (struct berth_record){ .type = BERTH_RECORD_START,
+                                  .start = { .id = id,
+                                             .attempt = 1 + berth_rng_below(rng, UINT64_MAX),
+                                             .session = 1 + berth_rng_below(rng, UINT64_MAX),
+                                             .started_us = w->kit->wall_us } };
+}
+
 static struct berth_record random_retry(struct workload *w, struct berth_rng *rng, uint64_t id)
 {
     return (struct berth_record){ .type = BERTH_RECORD_RETRY,
@@ -150,7 +159,9 @@ static struct berth_record random_record(struct workload *w, struct berth_rng *r
     uint64_t draw = berth_rng_below(rng, 100);
     if (draw < 45)
         return random_job(w, rng);
-    if (draw < 55 && id)
+    if (draw < 50 && id)
+        return random_start(w, rng, id);
+    if (draw < 57 && id)
         return random_retry(w, rng, id);
     if (draw < 80 && id)
         return random_end(w, rng, id);
@@ -162,7 +173,8 @@ static struct berth_record random_record(struct workload *w, struct berth_rng *r
     if (draw < 95 && count < 20)
         return kit_session(count ? w->model->sessions[count - 1].id + 1 : 1);
     if (count > 0)
-        return (struct berth_record){ .type = BERTH_RECORD_SESSION_END,
+        return (struct berth_record){ .type = draw < 97 ? BERTH_RECORD_SESSION_CLOSED
+                                                        : BERTH_RECORD_SESSION_END,
                                       .id = w->model->sessions[berth_rng_below(rng, count)].id };
     return (struct berth_record){ .id = 0 };
 }

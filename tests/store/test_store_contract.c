@@ -285,6 +285,61 @@ static void end_without_an_attempt_can_say_what_ended_it(void **state)
     model_check_read(&f->model, &f->kit, &read);
 }
 
+static void a_start_is_loaded_until_its_job_is_tried_again_or_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_batch *batch = kit_batch(&f->kit);
+    for (uint64_t id = 1; id <= 3; id++) {
+        struct berth_record record = kit_job(id, 1, kit_bytes(&f->kit, 20000, id));
+        put(f, batch, &record);
+        record = (struct berth_record){ .type = BERTH_RECORD_START,
+                                        .start = { .id = id,
+                                                   .attempt = (UINT64_C(0xffffff) << 40) | id,
+                                                   .session = (UINT64_C(0xffffff) << 40) | 9,
+                                                   .started_us = 1234567 } };
+        put(f, batch, &record);
+    }
+    kit_store(&f->kit, batch);
+    then_load_is_as_the_model(f);
+
+    batch = kit_batch(&f->kit);
+    struct berth_record record = { .type = BERTH_RECORD_START,
+                                   .start = { .id = 1, .attempt = 7, .session = 8 } };
+    put(f, batch, &record); /* instead of the first one */
+    record = (struct berth_record){ .type = BERTH_RECORD_RETRY,
+                                    .retry = { .id = 2, .state = BERTH_READY, .attempt = 1 } };
+    put(f, batch, &record);
+    record = kit_end(3, 1, BERTH_COMPLETED, f->kit.wall_us);
+    put(f, batch, &record);
+    kit_store(&f->kit, batch);
+
+    assert_int_equal(model_find(&f->model, 1)->start_attempt, 7);
+    assert_int_equal(model_find(&f->model, 2)->start_attempt, 0);
+    then_load_is_as_the_model(f);
+}
+
+static void a_closed_session_is_loaded_as_one_until_it_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_batch *batch = kit_batch(&f->kit);
+    for (uint64_t id = 5; id <= 7; id++) {
+        struct berth_record record = kit_session(id);
+        put(f, batch, &record);
+    }
+    struct berth_record record = { .type = BERTH_RECORD_SESSION_CLOSED, .id = 6 };
+    put(f, batch, &record);
+    kit_store(&f->kit, batch);
+    assert_true(f->model.sessions[1].is_closed);
+    then_load_is_as_the_model(f);
+
+    batch = kit_batch(&f->kit);
+    record = (struct berth_record){ .type = BERTH_RECORD_SESSION_END, .id = 6 };
+    put(f, batch, &record);
+    kit_store(&f->kit, batch);
+
+    then_load_is_as_the_model(f);
+}
+
 static void records_of_a_batch_are_applied_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -725,6 +780,8 @@ int main(void)
         TEST(settings_of_a_dispatcher_come_back_and_are_replaced),
         TEST(end_without_an_attempt_keeps_the_last_one),
         TEST(end_without_an_attempt_can_say_what_ended_it),
+        TEST(a_start_is_loaded_until_its_job_is_tried_again_or_ends),
+        TEST(a_closed_session_is_loaded_as_one_until_it_ends),
         TEST(records_of_a_batch_are_applied_in_order),
         TEST(empty_batch_is_stored),
         TEST(second_batch_waits_until_the_first_is_reaped),

@@ -124,9 +124,9 @@ static void database_of_a_newer_version_is_refused_and_left_alone(void **state)
 {
     struct kit *kit = *state;
     given_closed_store(kit);
-    run_sql(kit->dir, "PRAGMA user_version = 3");
-    then_file_is_refused_and_left_alone(kit, BERTH_EVERSION, "version 3");
-    then_file_is_refused_and_left_alone(kit, BERTH_EVERSION, "up to 2");
+    run_sql(kit->dir, "PRAGMA user_version = 99");
+    then_file_is_refused_and_left_alone(kit, BERTH_EVERSION, "version 99");
+    then_file_is_refused_and_left_alone(kit, BERTH_EVERSION, "up to 3");
 }
 
 static void database_of_another_program_is_refused_and_left_alone(void **state)
@@ -243,7 +243,7 @@ static void row_that_cannot_be_ends_the_load_naming_it(void **state)
             "UPDATE job SET handler = 'h', key_kind = 1, key_bytes = x'00' WHERE id = 17");
     then_load_fails_naming(kit, "job 17: its request key");
     run_sql(kit->dir,
-            "DELETE FROM job; INSERT INTO session VALUES (5, x'00', x'00', x'00', 1, 1, 'w')");
+            "DELETE FROM job; INSERT INTO session VALUES (5, x'00', x'00', x'00', 1, 1, 'w', 0)");
     then_load_fails_naming(kit, "session 5");
     run_sql(kit->dir, "DELETE FROM session;"
                       "INSERT INTO dispatcher (id, name, limit_kind, limit_value, is_paused,"

@@ -145,8 +145,10 @@ static uint64_t record_id(const struct berth_record *record)
     case BERTH_RECORD_END: return record->end.id;
     case BERTH_RECORD_DISPATCHER: return record->dispatcher.id;
     case BERTH_RECORD_SESSION: return record->session.id;
+    case BERTH_RECORD_START: return record->start.id;
     case BERTH_RECORD_CANCEL:
-    case BERTH_RECORD_SESSION_END: return record->id;
+    case BERTH_RECORD_SESSION_END:
+    case BERTH_RECORD_SESSION_CLOSED: return record->id;
     }
     return 0;
 }
