@@ -44,6 +44,8 @@ static const struct berth_rule worker_hello_rules[] = {
     OFFER_NUMBER(11, capacity, BERTH_CAPACITY_MAX),
     OFFER_NUMBER(12, cores, BERTH_CORES_MAX),
     OFFER_SOFTWARE(13),
+    RULE(14, is_alone, ANY),
+    RULE(15, can_start_alone, ANY),
 };
 const struct berth_rules berth_rules_worker_hello =
     RULES(berth__v1__worker_hello__descriptor, worker_hello_rules);
@@ -125,6 +127,8 @@ static const struct berth_rule worker_join_rules[] = {
     OFFER_NUMBER(17, capacity, BERTH_CAPACITY_MAX),
     OFFER_NUMBER(18, cores, BERTH_CORES_MAX),
     OFFER_SOFTWARE(19),
+    RULE(21, is_alone, ANY),
+    RULE(22, can_start_alone, ANY),
 };
 
 /* An attempt has an outcome if and only if it has ended, and stands in the list once. */
@@ -227,6 +231,7 @@ static const struct berth_rule worker_orders_rules[] = {
     COLUMN(20, cancel_is_forced, 16, 0, 1),
     COLUMN(31, grant_deadline_ms, 5, 0, BERTH_DURATION_MS_MAX),
     COLUMN(32, cancel_reason, 16, 0, BERTH__V1__CANCEL_REASON__CANCEL_REASON_CHILD),
+    RULE(33, start_alone, NUMBER, .presence = RULE_UNLESS_0, .min = 1, .max = BERTH_ALONE_MAX),
 };
 const struct berth_rules berth_rules_worker_orders =
     RULES(berth__v1__worker_orders__descriptor, worker_orders_rules);

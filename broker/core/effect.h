@@ -193,6 +193,7 @@ struct berth_do_orders {
     size_t cancel_count;
     const struct berth_order_ack *acks;
     size_t ack_count;
+    uint32_t start_alone; /* processes for one suspect each */
 };
 
 enum berth_do_read_type {

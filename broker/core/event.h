@@ -142,6 +142,8 @@ struct berth_offer {
     const struct berth_slice *handlers, *served; /* served: names of dispatchers; none: all */
     size_t handler_count, served_count;
     uint32_t capacity, cores;
+    bool is_alone;        /* a process for one suspect: then with a capacity of 1 */
+    bool can_start_alone; /* it has a keeper that starts such processes */
 };
 
 struct berth_ev_hello {
@@ -243,7 +245,9 @@ struct berth_ev_gone {
     enum berth_gone_cause cause;
     int32_t status;
     const uint64_t *attempts, *jobs; /* running when it died */
+    const uint32_t *numbers;         /* of the attempts; NULL, 0: not known */
     size_t count;
+    uint64_t culprit; /* the attempt that it died of; 0: not known */
 };
 
 struct berth_ev_stored {

@@ -125,6 +125,7 @@ struct berth_job_record {
     uint32_t attempt;       /* attempts begun */
     uint32_t failures;      /* those that count against max_attempts */
     uint32_t deaths;        /* attempts that took their process with them */
+    bool is_suspect;        /* it may have: it runs in a process of its own */
     bool is_cancelled;      /* a cancel was accepted */
     uint64_t start_attempt,
         start_session; /* of its stored start; 0: none, or a retry followed it */
@@ -146,6 +147,7 @@ struct berth_retry_record {
     enum berth_state state; /* READY or RETRYING */
     int64_t run_at_us;
     uint32_t attempt, failures, deaths;
+    bool is_suspect; /* from here on */
     struct berth_attempt_record last;
 };
 

@@ -13,7 +13,8 @@ static int read_join(struct berth_arena *arena, const Berth__V1__WorkerJoin *mes
                      struct berth_ev_join *ret_event);
 static int read_reports(struct berth_arena *arena, const Berth__V1__WorkerReports *message,
                         uint64_t peer, struct berth_ev_reports *ret_event);
-static struct berth_ev_gone read_gone(const Berth__V1__WorkerGone *message, uint64_t peer);
+static int read_gone(struct berth_arena *arena, const Berth__V1__WorkerGone *message, uint64_t peer,
+                     struct berth_ev_gone *ret_event);
 
 int translate_worker_message(struct berth_arena *arena, const Berth__V1__Envelope *envelope,
                              uint64_t peer, struct berth_event *ret_event)
@@ -44,8 +45,7 @@ int translate_worker_message(struct berth_arena *arena, const Berth__V1__Envelop
         return read_reports(arena, envelope->worker_reports, peer, &ret_event->reports);
     case BERTH__V1__ENVELOPE__MESSAGE_WORKER_GONE:
         ret_event->type = BERTH_EV_GONE;
-        ret_event->gone = read_gone(envelope->worker_gone, peer);
-        return 0;
+        return read_gone(arena, envelope->worker_gone, peer, &ret_event->gone);
     default:
         /* berth_validate lets through only what a broker receives. */
         BERTH_UNREACHABLE();
@@ -79,6 +79,8 @@ static int read_hello(struct berth_arena *arena, const Berth__V1__WorkerHello *m
             .served_count = message->n_served,
             .capacity = message->capacity,
             .cores = message->cores,
+            .is_alone = message->is_alone,
+            .can_start_alone = message->can_start_alone,
         },
     };
     read_id(ret_event->node, message->node);
@@ -164,6 +166,8 @@ static int read_join(struct berth_arena *arena, const Berth__V1__WorkerJoin *mes
             .served_count = m->n_served,
             .capacity = m->capacity,
             .cores = m->cores,
+            .is_alone = m->is_alone,
+            .can_start_alone = m->can_start_alone,
         },
     };
     return 0;
@@ -228,19 +232,28 @@ static int read_reports(struct berth_arena *arena, const Berth__V1__WorkerReport
     return 0;
 }
 
-static struct berth_ev_gone read_gone(const Berth__V1__WorkerGone *message, uint64_t peer)
+static int read_gone(struct berth_arena *arena, const Berth__V1__WorkerGone *message, uint64_t peer,
+                     struct berth_ev_gone *ret_event)
 {
-    struct berth_ev_gone event = {
+    const Berth__V1__WorkerGone *m = message;
+    uint32_t *numbers = berth_arena_alloc_array(arena, m->n_attempt, sizeof *numbers);
+    if (!numbers)
+        return -ENOMEM;
+    for (size_t i = 0; i < m->n_attempt; i++)
+        numbers[i] = berth_column_u32(m->number, m->n_number, i);
+    *ret_event = (struct berth_ev_gone){
         .peer = peer,
-        .session = message->session,
-        .child = message->child,
-        .cause = (enum berth_gone_cause)message->cause,
-        .status = message->status,
-        .attempts = message->attempt,
-        .jobs = message->job,
-        .count = message->n_attempt,
+        .session = m->session,
+        .child = m->child,
+        .cause = (enum berth_gone_cause)m->cause,
+        .status = m->status,
+        .attempts = m->attempt,
+        .jobs = m->job,
+        .numbers = numbers,
+        .count = m->n_attempt,
+        .culprit = m->culprit,
     };
-    if (message->nonce.len > 0)
-        read_id(event.nonce, message->nonce);
-    return event;
+    if (m->nonce.len > 0)
+        read_id(ret_event->nonce, m->nonce);
+    return 0;
 }

@@ -242,6 +242,8 @@ static int put_orders(struct berth_arena *arena, const struct berth_do_orders *f
     SET(m, epoch, (uint32_t)from->epoch);
     SET(m, join, from->join);
     SET(m, number, from->number);
+    if (from->start_alone > 0)
+        SET(m, start_alone, from->start_alone);
     int rc = from->grant_count > 0 ? put_grants(arena, from, m) : 0;
     if (rc == 0)
         rc = put_cancels(arena, from, m);

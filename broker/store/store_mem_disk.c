@@ -351,6 +351,7 @@ static void apply_retry(struct berth_mem_disk *disk, const struct berth_retry_re
     job->record.failures = retry->failures;
     job->record.deaths = retry->deaths;
     set_start(job, &(struct berth_start_record){ .id = retry->id });
+    job->record.is_suspect = retry->is_suspect;
     replace_last(disk, job, &retry->last, block);
 }
 
@@ -377,6 +378,7 @@ static void apply_end(struct berth_mem_disk *disk, const struct berth_end_record
     job->record.failures = end->failures;
     job->record.deaths = end->deaths;
     set_start(job, &(struct berth_start_record){ .id = end->id });
+    job->record.is_suspect = false;
     job->record.finished_us = end->finished_us;
     if (end->last.id != 0)
         replace_last(disk, job, &end->last, block);

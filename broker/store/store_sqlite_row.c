@@ -121,6 +121,7 @@ static void read_head(struct row_reader *reader, struct berth_job_record *job)
     job->failures = next_u32(reader);
     job->deaths = next_u32(reader);
     job->is_cancelled = next_i64(reader) != 0;
+    job->is_suspect = next_i64(reader) != 0;
     job->handler = next_slice(reader);
     read_key(reader, &job->key);
     job->last.id = next_u64(reader);

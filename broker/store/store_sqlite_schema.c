@@ -141,6 +141,11 @@
     ADD("job", "start_us INTEGER NOT NULL DEFAULT 0")                                              \
     ADD("session", "is_closed INTEGER NOT NULL DEFAULT 0")
 
+/* An ended job is no suspect any more, but rows of both tables are read by the same statements. */
+#define MIGRATION_4                                                                                \
+    ADD("job", "is_suspect INTEGER NOT NULL DEFAULT 0")                                            \
+    ADD("done", "is_suspect INTEGER NOT NULL DEFAULT 0")
+
 /* Number n brings a database from version n - 1 to n. */
 static const char *const migrations[] = {
     /* 1: the first release. Ids are dense and ascending, so every table is its own index. `job` and
@@ -153,6 +158,8 @@ static const char *const migrations[] = {
     /* 3: starts that are stored before they leave, and sessions that are lost and not proven gone.
      */
     MIGRATION_3,
+    /* 4: jobs that may have killed their worker's process. */
+    MIGRATION_4,
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof *migrations))

@@ -36,7 +36,7 @@
     "UPDATE job SET state = ?2, run_at_us = ?3, attempt = ?4, failures = ?5, deaths = ?6,"         \
     " last_attempt = ?7, last_started_us = ?8, last_worker = ?9, last_error_kind = ?10,"           \
     " last_error_message = ?11, last_result = ?12, start_attempt = 0, start_session = 0,"          \
-    " start_us = 0 WHERE id = ?1"
+    " start_us = 0, is_suspect = ?13 WHERE id = ?1"
 
 #define DISPATCHER_PUT                                                                             \
     "INSERT INTO dispatcher (id, name, limit_kind, limit_value, is_paused, max_attempts,"          \

@@ -207,6 +207,7 @@ static int write_retry(struct store_sqlite *self, const struct berth_retry_recor
     bind_i64(update, 5, retry->failures);
     bind_i64(update, 6, retry->deaths);
     bind_last(update, 7, &retry->last);
+    bind_i64(update, 13, retry->is_suspect);
     return run_one(self, SQL_JOB_RETRY);
 }
 

@@ -90,6 +90,7 @@ void model_apply(struct model *model, const struct berth_record *record)
         job->attempt = record->retry.attempt;
         job->failures = record->retry.failures;
         job->deaths = record->retry.deaths;
+        job->is_suspect = record->retry.is_suspect;
         job->last = record->retry.last;
         set_start(job, &(struct berth_start_record){ .id = job->id });
         return;
@@ -100,6 +101,7 @@ void model_apply(struct model *model, const struct berth_record *record)
         job->attempt = record->end.attempt;
         job->failures = record->end.failures;
         job->deaths = record->end.deaths;
+        job->is_suspect = false;
         job->finished_us = record->end.finished_us;
         if (record->end.last.id != 0)
             job->last = record->end.last;
@@ -188,6 +190,7 @@ static void check_job(const struct berth_job_record *is, const struct berth_job_
     assert_int_equal(is->attempt, wanted->attempt);
     assert_int_equal(is->failures, wanted->failures);
     assert_int_equal(is->deaths, wanted->deaths);
+    assert_int_equal(is->is_suspect, wanted->is_suspect);
     assert_int_equal(is->is_cancelled, wanted->is_cancelled);
     assert_int_equal(is->finished_us, wanted->finished_us);
     assert_int_equal(is->last.id, wanted->last.id);
@@ -461,7 +464,7 @@ static int fold_job(void *arg, const struct berth_job_record *job)
     fold(arg, job->state);
     fold(arg, (uint64_t)job->run_at_us);
     fold(arg, (uint64_t)job->attempt << 32 | job->failures);
-    fold(arg, (uint64_t)job->deaths << 1 | job->is_cancelled);
+    fold(arg, (uint64_t)job->deaths << 2 | (uint64_t)job->is_suspect << 1 | job->is_cancelled);
     fold(arg, job->last.id);
     fold(arg, job->start_attempt);
     fold(arg, job->start_session + (uint64_t)job->start_us);

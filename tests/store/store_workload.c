@@ -97,6 +97,7 @@ static struct berth_record random_retry(struct workload *w, struct berth_rng *rn
                                              .attempt = (uint32_t)berth_rng_below(rng, 100),
                                              .failures = (uint32_t)berth_rng_below(rng, 100),
                                              .deaths = (uint32_t)berth_rng_below(rng, 3),
+                                             .is_suspect = berth_rng_chance(rng, 1, 3),
                                              .last = random_last(w, rng) } };
 }
 

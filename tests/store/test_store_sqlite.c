@@ -124,9 +124,9 @@ static void database_of_a_newer_version_is_refused_and_left_alone(void **state)
 {
     struct kit *kit = *state;
     given_closed_store(kit);
-    run_sql(kit->dir, "PRAGMA user_version = 99");
-    then_file_is_refused_and_left_alone(kit, BERTH_EVERSION, "version 99");
-    then_file_is_refused_and_left_alone(kit, BERTH_EVERSION, "up to 3");
+    run_sql(kit->dir, "PRAGMA user_version = 1000");
+    then_file_is_refused_and_left_alone(kit, BERTH_EVERSION, "version 1000");
+    then_file_is_refused_and_left_alone(kit, BERTH_EVERSION, "run the newer program");
 }
 
 static void database_of_another_program_is_refused_and_left_alone(void **state)

@@ -57,7 +57,9 @@ struct agent_opts {
     size_t dispatcher_count;
     uint32_t capacity; /* 1 .. AGENT_CAPACITY_MAX */
     uint32_t cores;
-    uint64_t seed; /* of the jitter */
+    bool is_alone;        /* a process for one suspect: a capacity of 1, and it drains after one */
+    bool can_start_alone; /* there is a keeper that starts such processes */
+    uint64_t seed;        /* of the jitter */
 };
 
 enum agent_outcome { /* the numbers of the wire's Outcome */
@@ -173,6 +175,7 @@ struct agent_event {
             const uint64_t *acks;
             const bool *ack_is_stale;
             size_t ack_count;
+            uint32_t start_alone; /* processes for one suspect each */
         } orders;
         struct {
             uint64_t attempt;

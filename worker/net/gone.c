@@ -98,6 +98,14 @@ static size_t sift(struct fence_attempt *attempts, size_t count)
     return kept;
 }
 
+static uint64_t culprit_of(const struct gone_notice *notice, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (notice->attempts[i].attempt == notice->culprit)
+            return notice->culprit;
+    return 0;
+}
+
 struct columns {
     uint64_t attempts[FENCE_ATTEMPTS_MAX], jobs[FENCE_ATTEMPTS_MAX];
     uint32_t numbers[FENCE_ATTEMPTS_MAX];
@@ -124,7 +132,8 @@ static int pack(const struct gone_desk *desk, const struct gone_notice *notice,
                          .attempts = columns->attempts,
                          .jobs = columns->jobs,
                          .numbers = columns->numbers,
-                         .count = count };
+                         .count = count,
+                         .culprit = culprit_of(notice, count) };
     int rc = translate_gone_out(&gone, frame);
     free(columns);
     return rc;

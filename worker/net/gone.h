@@ -32,6 +32,7 @@ struct gone_notice {
      * damaged, and one bad line would spoil the message. Sorted in place. */
     struct fence_attempt *attempts;
     size_t count;
+    uint64_t culprit; /* the attempt that it died of; 0, or none of those sent: nobody is named */
 };
 
 /* What happened in a turn: for the log. */

@@ -168,6 +168,7 @@ static int take_orders(const Berth__V1__WorkerOrders *m, struct berth_arena *are
     event->orders.epoch = m->epoch;
     event->orders.join = m->join;
     event->orders.number = m->number;
+    event->orders.start_alone = m->start_alone;
     bool *is_stale = berth_arena_alloc_array(arena, m->n_ack_attempt, sizeof *is_stale);
     if (!is_stale)
         return -ENOMEM;
@@ -263,6 +264,8 @@ static int out_hello(const struct agent_effect *effect, const struct agent_opts 
     PUT(&message, capacity, opts->capacity);
     PUT(&message, cores, opts->cores);
     PUT(&message, software, text_bytes(SOFTWARE));
+    PUT(&message, is_alone, opts->is_alone);
+    PUT(&message, can_start_alone, opts->can_start_alone);
     message.n_handlers = opts->handler_count;
     message.handlers = names_of(opts->handlers, opts->handler_count, arena);
     message.n_served = opts->dispatcher_count;
@@ -405,6 +408,8 @@ static int out_join(const struct agent_effect *effect, const struct agent_opts *
     PUT(&message, capacity, opts->capacity);
     PUT(&message, cores, opts->cores);
     PUT(&message, software, text_bytes(SOFTWARE));
+    PUT(&message, is_alone, opts->is_alone);
+    PUT(&message, can_start_alone, opts->can_start_alone);
     message.n_handlers = opts->handler_count;
     message.handlers = names_of(opts->handlers, opts->handler_count, arena);
     message.n_served = opts->dispatcher_count;

@@ -56,6 +56,8 @@ int translate_gone_out(const struct gone *gone, struct berth_buf *buf)
     message.job = gone->jobs;
     message.n_number = berth_column_trim_u32(gone->numbers, gone->count);
     message.number = gone->numbers;
+    message.has_culprit = gone->culprit != 0;
+    message.culprit = gone->culprit;
     return berth_wire_pack(&envelope, buf);
 }
 

@@ -33,6 +33,7 @@ struct gone {
     uint64_t *attempts, *jobs;
     uint32_t *numbers;
     size_t count;
+    uint64_t culprit; /* one of them, or 0 */
 };
 
 /* Appends the frame to `buf`. 0, -EMSGSIZE or -ENOMEM. */

@@ -240,6 +240,24 @@ static Berth__V1__WorkerHello worker_hello = {
     SET_BYTES(software, "berth-worker 0.1.0"),
 };
 
+static Berth__V1__WorkerHello worker_hello_alone = {
+    MESSAGE(worker_hello),
+    SET(epoch, 7),
+    SET_BYTES(node, NODE),
+    SET_BYTES(boot, BOOT),
+    SET_BYTES(nonce, NONCE),
+    SET(child, 2),
+    SET(epoch_seen, 6),
+    SET(lineage_seen, UINT64_C(0xfedcba9876543210)),
+    SET_BYTES(name, "host-42"),
+    NAMES(handlers, BYTES("exec"), BYTES("mail")),
+    SET(capacity, 1),
+    SET(cores, 8),
+    SET_BYTES(software, "berth-worker 0.1.0"),
+    SET(is_alone, 1),
+    SET(can_start_alone, 0),
+};
+
 static Berth__V1__WorkerWelcome worker_welcome = {
     MESSAGE(worker_welcome), SET(session, ATTEMPT(7, 1)),
     SET(epoch, 7),           SET(lineage, UINT64_C(0x0123456789abcdef)),
@@ -284,6 +302,21 @@ static Berth__V1__WorkerJoin worker_join = {
     SET(capacity, 256),
     SET(cores, 8),
     SET_BYTES(software, "berth-worker 0.1.0"),
+};
+
+static Berth__V1__WorkerJoin worker_join_with_keeper = {
+    MESSAGE(worker_join),
+    SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),
+    SET(join, 2),
+    SET(renewal, 40),
+    SET_BYTES(name, "host-42"),
+    NAMES(handlers, BYTES("mail")),
+    SET(capacity, 256),
+    SET(cores, 8),
+    SET_BYTES(software, "berth-worker 0.1.0"),
+    SET(is_alone, 0),
+    SET(can_start_alone, 1),
 };
 
 static Berth__V1__WorkerJoined worker_joined = {
@@ -373,6 +406,11 @@ static Berth__V1__WorkerOrders worker_orders_with_deadline = {
     COLUMN(cancel_attempt, uint64_t, ATTEMPT(7, 3), ATTEMPT(7, 4)),
     COLUMN(cancel_grace_ms, uint64_t, 5000, 5000),
     COLUMN(cancel_reason, uint32_t, 0, BERTH__V1__CANCEL_REASON__CANCEL_REASON_DEADLINE),
+};
+
+static Berth__V1__WorkerOrders worker_orders_with_alone = {
+    MESSAGE(worker_orders), SET(session, ATTEMPT(7, 1)), SET(epoch, 8), SET(join, 2),
+    SET(number, 5),         SET(start_alone, 2),
 };
 
 static Berth__V1__Ends ends_of_reports = {
@@ -637,8 +675,12 @@ const struct sample samples[] = {
     SAMPLE(JOB_OUTPUT_GET, job_output_get, BROKER, 77),
     SAMPLE(JOB_OUTPUT, job_output, CLIENT, 77),
     SAMPLE(WORKER_HELLO, worker_hello, BROKER, 0),
+    SAMPLE_OF("worker_hello_alone", BERTH__V1__ENVELOPE__MESSAGE_WORKER_HELLO, worker_hello,
+              worker_hello_alone, BERTH_SIDE_BROKER, 0),
     SAMPLE(WORKER_WELCOME, worker_welcome, WORKER, 0),
     SAMPLE(WORKER_JOIN, worker_join, BROKER, 0),
+    SAMPLE_OF("worker_join_with_keeper", BERTH__V1__ENVELOPE__MESSAGE_WORKER_JOIN, worker_join,
+              worker_join_with_keeper, BERTH_SIDE_BROKER, 0),
     SAMPLE(WORKER_JOINED, worker_joined, WORKER, 0),
     SAMPLE(WORKER_RENEW, worker_renew, BROKER, 0),
     SAMPLE(WORKER_RENEWED, worker_renewed, WORKER, 0),
@@ -649,6 +691,8 @@ const struct sample samples[] = {
               worker_orders_with_force, BERTH_SIDE_WORKER, 0),
     SAMPLE_OF("worker_orders_with_deadline", BERTH__V1__ENVELOPE__MESSAGE_WORKER_ORDERS,
               worker_orders, worker_orders_with_deadline, BERTH_SIDE_WORKER, 0),
+    SAMPLE_OF("worker_orders_with_alone", BERTH__V1__ENVELOPE__MESSAGE_WORKER_ORDERS, worker_orders,
+              worker_orders_with_alone, BERTH_SIDE_WORKER, 0),
     SAMPLE(WORKER_REPORTS, worker_reports, BROKER, 0),
     SAMPLE_OF("worker_reports_with_shows", BERTH__V1__ENVELOPE__MESSAGE_WORKER_REPORTS,
               worker_reports, worker_reports_with_shows, BERTH_SIDE_BROKER, 0),
