@@ -270,6 +270,9 @@ static void apply_stored(struct berth_core *core, const struct berth_record *rec
     case BERTH_RECORD_SESSION_END: session_on_end_stored(core, record->id); return;
     case BERTH_RECORD_START:
     case BERTH_RECORD_SESSION_CLOSED: return; /* not written yet */
+    case BERTH_RECORD_REVIVE:
+    case BERTH_RECORD_DISCARD:
+    case BERTH_RECORD_DISPATCHER_END: return; /* nothing waits for them yet */
     }
     BERTH_UNREACHABLE();
 }

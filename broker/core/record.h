@@ -163,6 +163,14 @@ struct berth_end_record {
     struct berth_slice error_kind, error_message;
 };
 
+/* A dead or cancelled job lives again, under its own id: ready at once, with fresh tries. What it
+ * came with stays, but for the jobs that it waited for. */
+struct berth_revive_record {
+    uint64_t id;
+    int64_t deadline_us; /* the new one; 0: none */
+    bool is_missing;     /* said by the store: the history has no such job, and nothing was done */
+};
+
 enum berth_record_type {
     BERTH_RECORD_JOB = 1,        /* arrival */
     BERTH_RECORD_RETRY,          /* the job goes on */
@@ -173,6 +181,10 @@ enum berth_record_type {
     BERTH_RECORD_SESSION_END,    /* it is over: the row goes; id in `id` */
     BERTH_RECORD_START,          /* of a live job; one there was before is replaced */
     BERTH_RECORD_SESSION_CLOSED, /* its lease is over: the row stays; id in `id` */
+    BERTH_RECORD_REVIVE,         /* from history to live */
+    BERTH_RECORD_DISCARD,        /* a dead job goes from the history, and its key stays; id in `id`;
+                                    nothing is done if it is not there, or not dead */
+    BERTH_RECORD_DISPATCHER_END, /* removed: its row, its ended jobs, its counts; id in `id` */
 };
 
 struct berth_record {
@@ -185,12 +197,13 @@ struct berth_record {
         struct berth_end_record end;
         struct berth_dispatcher_record dispatcher;
         struct berth_session_record session;
+        struct berth_revive_record revive;
     };
 };
 
 /* One transaction: applied in order, all or nothing. Self-contained: every slice lies in `arena`.
  * Made by the core, borrowed by the store from submit until its completion, then handed back to the
- * core. */
+ * core; `is_missing` of a revival is all that the store writes into it. */
 struct berth_batch {
     uint64_t seq;   /* from 1, one more each time */
     uint64_t epoch; /* the store refuses a batch of an older epoch */

@@ -108,7 +108,7 @@ static int mem_fd(const struct berth_store *store)
 }
 
 /* Written, or refused for a reason that `err` gives. */
-static enum berth_store_result write_batch(struct mem_store *self, const struct berth_batch *batch,
+static enum berth_store_result write_batch(struct mem_store *self, struct berth_batch *batch,
                                            struct berth_error *err)
 {
     int rc = mem_disk_apply(self->disk, batch, self->bytes_max);
@@ -118,8 +118,7 @@ static enum berth_store_result write_batch(struct mem_store *self, const struct 
     return BERTH_STORE_FULL;
 }
 
-static enum berth_store_result carry_out_batch(struct mem_store *self,
-                                               const struct berth_batch *batch,
+static enum berth_store_result carry_out_batch(struct mem_store *self, struct berth_batch *batch,
                                                enum berth_store_result wanted, bool is_written,
                                                struct berth_error *err)
 {

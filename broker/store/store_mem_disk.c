@@ -10,33 +10,7 @@
 #include "base/rng.h"
 #include "broker/store/store_record.h"
 
-#define ARRAY_COUNT_MIN 16
-
-struct mem_job {
-    struct berth_job_record
-        record; /* its slices lie behind this struct, but those of `last` in `last` or `why` */
-    size_t bytes;
-    void *last;
-    void *why; /* the error of a job with which no attempt ended */
-    size_t last_bytes;
-};
-
-/* Sorted by the uint64_t id that `id_of` finds in an element. */
-struct mem_array {
-    void *items;
-    size_t count, count_max, item_bytes;
-    uint64_t (*id_of)(const void *item);
-};
-
-struct berth_mem_disk {
-    uint64_t epoch, lineage;
-    uint8_t cluster[16];
-    uint64_t bytes;
-    struct mem_array jobs;        /* struct mem_job * */
-    struct mem_array dispatchers; /* struct berth_dispatcher_record */
-    struct mem_array sessions;    /* struct berth_session_record */
-    struct mem_array counts;      /* struct berth_ended_count */
-};
+#define AGE_PASS_US INT64_C(1000000)
 
 static uint64_t job_id(const void *item)
 {
@@ -58,72 +32,6 @@ static uint64_t count_id(const void *item)
     return ((const struct berth_ended_count *)item)->dispatcher;
 }
 
-static void *array_at(const struct mem_array *array, size_t index)
-{
-    return (char *)array->items + index * array->item_bytes;
-}
-
-/* The first place whose id is not below `id`. New ids are mostly the largest. */
-static size_t array_place(const struct mem_array *array, uint64_t id)
-{
-    if (array->count == 0 || array->id_of(array_at(array, array->count - 1)) < id)
-        return array->count;
-    size_t low = 0, high = array->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (array->id_of(array_at(array, middle)) < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static void *array_find(const struct mem_array *array, uint64_t id)
-{
-    size_t place = array_place(array, id);
-    if (place == array->count || array->id_of(array_at(array, place)) != id)
-        return NULL;
-    return array_at(array, place);
-}
-
-static int array_reserve(struct mem_array *array, size_t more)
-{
-    if (array->count_max - array->count >= more)
-        return 0;
-    size_t wanted = array->count_max ? 2 * array->count_max : ARRAY_COUNT_MIN;
-    if (wanted < array->count + more)
-        wanted = array->count + more;
-    void *items = realloc(array->items, wanted * array->item_bytes);
-    if (!items)
-        return -ENOMEM;
-    array->items = items;
-    array->count_max = wanted;
-    return 0;
-}
-
-/* Room must have been reserved; the id must not be there. */
-static void array_insert(struct mem_array *array, uint64_t id, const void *item)
-{
-    BERTH_ASSERT(array->count < array->count_max);
-    size_t place = array_place(array, id);
-    BERTH_ASSERT(place == array->count || array->id_of(array_at(array, place)) != id);
-    memmove(array_at(array, place + 1), array_at(array, place),
-            (array->count - place) * array->item_bytes);
-    memcpy(array_at(array, place), item, array->item_bytes);
-    array->count++;
-}
-
-static void array_remove(struct mem_array *array, uint64_t id)
-{
-    size_t place = array_place(array, id);
-    BERTH_ASSERT(place < array->count);
-    BERTH_ASSERT(array->id_of(array_at(array, place)) == id);
-    array->count--;
-    memmove(array_at(array, place), array_at(array, place + 1),
-            (array->count - place) * array->item_bytes);
-}
-
 struct berth_mem_disk *berth_mem_disk_new(void)
 {
     struct berth_mem_disk *disk = calloc(1, sizeof *disk);
@@ -136,12 +44,8 @@ struct berth_mem_disk *berth_mem_disk_new(void)
                                          .id_of = session_id };
     disk->counts =
         (struct mem_array){ .item_bytes = sizeof(struct berth_ended_count), .id_of = count_id };
+    disk->next_job_id = disk->next_dispatcher_id = 1;
     return disk;
-}
-
-static struct mem_job *job_at(const struct berth_mem_disk *disk, size_t index)
-{
-    return *(struct mem_job **)array_at(&disk->jobs, index);
 }
 
 static void job_free(struct mem_job *job)
@@ -158,7 +62,7 @@ void berth_mem_disk_free(struct berth_mem_disk *disk)
     if (!disk)
         return;
     for (size_t i = 0; i < disk->jobs.count; i++)
-        job_free(job_at(disk, i));
+        job_free(mem_job_at(disk, i));
     free(disk->jobs.items);
     free(disk->dispatchers.items);
     free(disk->sessions.items);
@@ -176,15 +80,10 @@ void mem_disk_open(struct berth_mem_disk *disk, uint64_t lineage, struct berth_s
     }
     disk->epoch++;
     disk->lineage = lineage;
-    const struct mem_array *jobs = &disk->jobs, *dispatchers = &disk->dispatchers;
-    *ret_info = (struct berth_store_info){ .epoch = disk->epoch,
-                                           .next_job_id = 1,
-                                           .next_dispatcher_id = 1 };
-    if (jobs->count > 0)
-        ret_info->next_job_id = jobs->id_of(array_at(jobs, jobs->count - 1)) + 1;
-    if (dispatchers->count > 0)
-        ret_info->next_dispatcher_id =
-            (uint32_t)dispatchers->id_of(array_at(dispatchers, dispatchers->count - 1)) + 1;
+    *ret_info =
+        (struct berth_store_info){ .epoch = disk->epoch,
+                                   .next_job_id = disk->next_job_id,
+                                   .next_dispatcher_id = (uint32_t)disk->next_dispatcher_id };
     memcpy(ret_info->cluster, disk->cluster, sizeof disk->cluster);
 }
 
@@ -276,10 +175,10 @@ static int prepare(const struct berth_record *record, void **ret_block)
 static int prepare_all(struct berth_mem_disk *disk, const struct berth_batch *batch,
                        void **ret_blocks)
 {
-    if (array_reserve(&disk->jobs, batch->count) < 0 ||
-        array_reserve(&disk->dispatchers, batch->count) < 0 ||
-        array_reserve(&disk->sessions, batch->count) < 0 ||
-        array_reserve(&disk->counts, batch->count) < 0)
+    if (mem_array_reserve(&disk->jobs, batch->count) < 0 ||
+        mem_array_reserve(&disk->dispatchers, batch->count) < 0 ||
+        mem_array_reserve(&disk->sessions, batch->count) < 0 ||
+        mem_array_reserve(&disk->counts, batch->count) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < batch->count; i++) {
         if (prepare(&batch->records[i], &ret_blocks[i]) < 0)
@@ -290,7 +189,7 @@ static int prepare_all(struct berth_mem_disk *disk, const struct berth_batch *ba
 
 static struct mem_job *live_job_get(struct berth_mem_disk *disk, uint64_t id)
 {
-    struct mem_job **found = array_find(&disk->jobs, id);
+    struct mem_job **found = mem_array_find(&disk->jobs, id);
     BERTH_ASSERT(found);
     BERTH_ASSERT(store_state_is_live((*found)->record.state));
     return *found;
@@ -316,9 +215,12 @@ static void replace_last(struct berth_mem_disk *disk, struct mem_job *job,
 static void replace_error(struct berth_mem_disk *disk, struct mem_job *job,
                           const struct berth_end_record *end, void **block)
 {
+    free(job->why);
+    disk->bytes -= job->why_bytes;
     job->why = *block;
     *block = NULL;
-    disk->bytes += why_bytes(end);
+    job->why_bytes = why_bytes(end);
+    disk->bytes += job->why_bytes;
     job->record.last.error_kind = end->error_kind;
     job->record.last.error_message = end->error_message;
     char *at = job->why;
@@ -329,8 +231,10 @@ static void replace_error(struct berth_mem_disk *disk, struct mem_job *job,
 static void apply_job(struct berth_mem_disk *disk, void **block)
 {
     struct mem_job *job = *block;
-    array_insert(&disk->jobs, job->record.id, &job);
+    mem_array_insert(&disk->jobs, job->record.id, &job);
     disk->bytes += job->bytes;
+    if (job->record.id >= disk->next_job_id)
+        disk->next_job_id = job->record.id + 1;
     *block = NULL;
 }
 
@@ -357,11 +261,11 @@ static void apply_retry(struct berth_mem_disk *disk, const struct berth_retry_re
 
 static void count_end(struct berth_mem_disk *disk, const struct berth_end_record *end)
 {
-    struct berth_ended_count *count = array_find(&disk->counts, end->dispatcher);
+    struct berth_ended_count *count = mem_array_find(&disk->counts, end->dispatcher);
     if (!count) {
-        array_insert(&disk->counts, end->dispatcher,
-                     &(struct berth_ended_count){ .dispatcher = end->dispatcher });
-        count = array_find(&disk->counts, end->dispatcher);
+        mem_array_insert(&disk->counts, end->dispatcher,
+                         &(struct berth_ended_count){ .dispatcher = end->dispatcher });
+        count = mem_array_find(&disk->counts, end->dispatcher);
     }
     count->completed += end->state == BERTH_COMPLETED;
     count->completed_total += end->state == BERTH_COMPLETED;
@@ -385,26 +289,85 @@ static void apply_end(struct berth_mem_disk *disk, const struct berth_end_record
     else if (end->error_kind.bytes)
         replace_error(disk, job, end, block);
     count_end(disk, end);
+    if (end->finished_us > disk->now_us)
+        disk->now_us = end->finished_us;
+}
+
+/* An ended job leaves the history. */
+static void uncount(struct berth_mem_disk *disk, const struct berth_job_record *job)
+{
+    struct berth_ended_count *count = mem_array_find(&disk->counts, job->dispatcher);
+    BERTH_ASSERT(count);
+    count->completed -= job->state == BERTH_COMPLETED;
+    count->dead -= job->state == BERTH_DEAD;
+    count->cancelled -= job->state == BERTH_CANCELLED;
+}
+
+/* An ended job of the history, or NULL. */
+static struct mem_job *ended_job_find(struct berth_mem_disk *disk, uint64_t id)
+{
+    struct mem_job **found = mem_array_find(&disk->jobs, id);
+    bool is_there =
+        found && store_state_is_ended((*found)->record.state) && !(*found)->is_discarded;
+    return is_there ? *found : NULL;
+}
+
+static void apply_revive(struct berth_mem_disk *disk, struct berth_revive_record *revive)
+{
+    struct mem_job *job = ended_job_find(disk, revive->id);
+    if (!job || job->record.state == BERTH_COMPLETED) {
+        revive->is_missing = true;
+        return;
+    }
+    uncount(disk, &job->record);
+    job->record.state = BERTH_READY;
+    job->record.run_at_us = job->record.finished_us = 0;
+    job->record.failures = job->record.deaths = 0;
+    job->record.is_cancelled = false;
+    job->record.deadline_us = revive->deadline_us;
+    job->record.after = (struct berth_slice){ 0 };
+    job->record.parent = job->record.parent_ordinal = 0;
+}
+
+static void apply_discard(struct berth_mem_disk *disk, uint64_t id)
+{
+    struct mem_job *job = ended_job_find(disk, id);
+    if (!job || job->record.state != BERTH_DEAD)
+        return;
+    uncount(disk, &job->record);
+    job->is_discarded = true;
 }
 
 static void apply_dispatcher(struct berth_mem_disk *disk,
                              const struct berth_dispatcher_record *record)
 {
-    struct berth_dispatcher_record *found = array_find(&disk->dispatchers, record->id);
+    struct berth_dispatcher_record *found = mem_array_find(&disk->dispatchers, record->id);
     if (found)
         *found = *record;
     else
-        array_insert(&disk->dispatchers, record->id, record);
+        mem_array_insert(&disk->dispatchers, record->id, record);
+    if (record->id >= disk->next_dispatcher_id)
+        disk->next_dispatcher_id = record->id + UINT64_C(1);
 }
 
 static void close_session(struct berth_mem_disk *disk, uint64_t id)
 {
-    struct berth_session_record *session = array_find(&disk->sessions, id);
+    struct berth_session_record *session = mem_array_find(&disk->sessions, id);
     BERTH_ASSERT(session);
     session->is_closed = true;
 }
 
-static void apply(struct berth_mem_disk *disk, const struct berth_record *record, void **block)
+static void apply_dispatcher_end(struct berth_mem_disk *disk, uint64_t id)
+{
+    mem_array_remove(&disk->dispatchers, id);
+    if (mem_array_find(&disk->counts, id))
+        mem_array_remove(&disk->counts, id);
+    for (size_t i = 0; i < disk->jobs.count; i++)
+        if (mem_job_at(disk, i)->record.dispatcher == id)
+            mem_job_at(disk, i)->is_discarded = true;
+}
+
+static void apply(struct berth_mem_disk *disk, struct berth_record *record, void **block)
 {
     switch (record->type) {
     case BERTH_RECORD_JOB: apply_job(disk, block); return;
@@ -416,12 +379,82 @@ static void apply(struct berth_mem_disk *disk, const struct berth_record *record
     case BERTH_RECORD_CANCEL: live_job_get(disk, record->id)->record.is_cancelled = true; return;
     case BERTH_RECORD_DISPATCHER: apply_dispatcher(disk, &record->dispatcher); return;
     case BERTH_RECORD_SESSION:
-        array_insert(&disk->sessions, record->session.id, &record->session);
+        mem_array_insert(&disk->sessions, record->session.id, &record->session);
         return;
-    case BERTH_RECORD_SESSION_END: array_remove(&disk->sessions, record->id); return;
     case BERTH_RECORD_SESSION_CLOSED: close_session(disk, record->id); return;
+    case BERTH_RECORD_SESSION_END: mem_array_remove(&disk->sessions, record->id); return;
+    case BERTH_RECORD_REVIVE: apply_revive(disk, &record->revive); return;
+    case BERTH_RECORD_DISCARD: apply_discard(disk, record->id); return;
+    case BERTH_RECORD_DISPATCHER_END: apply_dispatcher_end(disk, record->id); return;
     }
     BERTH_UNREACHABLE();
+}
+
+/* ---- what is forgotten ---- */
+
+static bool has_key_of(const struct berth_mem_disk *disk, const struct mem_job *job,
+                       enum berth_key_kind kind)
+{
+    return job->record.key.kind == kind && job->record.key.until_us > disk->now_us;
+}
+
+/* How many of the oldest a dispatcher has too many. */
+static uint64_t excess_of(const struct berth_mem_disk *disk, uint32_t dispatcher)
+{
+    const struct berth_dispatcher_record *settings = mem_array_find(&disk->dispatchers, dispatcher);
+    const struct berth_ended_count *count = mem_array_find(&disk->counts, dispatcher);
+    uint64_t kept = count ? count->completed + count->dead + count->cancelled : 0;
+    uint64_t most = settings ? settings->retention_count : BERTH_STORE_HISTORY_COUNT;
+    return kept > most ? kept - most : 0;
+}
+
+static bool is_too_old(const struct berth_mem_disk *disk, const struct mem_job *job)
+{
+    const struct berth_dispatcher_record *settings =
+        mem_array_find(&disk->dispatchers, job->record.dispatcher);
+    int64_t retention_us = settings ? settings->retention_ms * 1000 : BERTH_STORE_HISTORY_US;
+    return job->record.finished_us < disk->now_us - retention_us;
+}
+
+/* An ended job. True: nothing of it is needed any more, and its block is freed. */
+static bool forget(struct berth_mem_disk *disk, struct mem_job *job)
+{
+    if (!job->is_discarded) {
+        bool is_kept = has_key_of(disk, job, BERTH_KEY_REQUEST) ||
+                       (!is_too_old(disk, job) && !excess_of(disk, job->record.dispatcher));
+        if (is_kept)
+            return false;
+        uncount(disk, &job->record);
+        job->is_discarded = true;
+    }
+    if (job->record.key.kind != BERTH_KEY_NONE && job->record.key.until_us > disk->now_us)
+        return false;
+    disk->bytes -= job->bytes + job->last_bytes + job->why_bytes;
+    job_free(job);
+    return true;
+}
+
+static void forget_ended(struct berth_mem_disk *disk)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < disk->jobs.count; i++) {
+        struct mem_job *job = mem_job_at(disk, i);
+        if (store_state_is_live(job->record.state) || !forget(disk, job))
+            *(struct mem_job **)mem_array_at(&disk->jobs, kept++) = job;
+    }
+    disk->jobs.count = kept;
+    disk->age_done_us = disk->now_us;
+}
+
+/* Looks through all only if somebody has too many, or a while has passed. */
+static void tidy(struct berth_mem_disk *disk, const struct berth_batch *batch)
+{
+    bool is_due = disk->now_us - disk->age_done_us >= AGE_PASS_US;
+    for (size_t i = 0; i < batch->count && !is_due; i++)
+        is_due = batch->records[i].type == BERTH_RECORD_END &&
+                 excess_of(disk, batch->records[i].end.dispatcher);
+    if (is_due)
+        forget_ended(disk);
 }
 
 static bool is_beyond(const struct berth_mem_disk *disk, const struct berth_batch *batch,
@@ -437,7 +470,7 @@ static bool is_beyond(const struct berth_mem_disk *disk, const struct berth_batc
     return bytes > bytes_max;
 }
 
-int mem_disk_apply(struct berth_mem_disk *disk, const struct berth_batch *batch, uint64_t bytes_max)
+int mem_disk_apply(struct berth_mem_disk *disk, struct berth_batch *batch, uint64_t bytes_max)
 {
     if (is_beyond(disk, batch, bytes_max))
         return BERTH_EFULL;
@@ -451,138 +484,7 @@ int mem_disk_apply(struct berth_mem_disk *disk, const struct berth_batch *batch,
         free(blocks[i]);
     }
     free(blocks);
+    if (rc == 0)
+        tidy(disk, batch);
     return rc;
-}
-
-static int visit_jobs(const struct berth_mem_disk *disk, const struct berth_store_visitor *visitor)
-{
-    uint64_t budget_bytes = visitor->body_bytes_budget;
-    for (size_t i = 0; i < disk->jobs.count; i++) {
-        struct berth_job_record job = job_at(disk, i)->record;
-        if (!store_state_is_live(job.state))
-            continue;
-        job.last = (struct berth_attempt_record){ .id = job.last.id };
-        if (job.body.bytes > budget_bytes) {
-            budget_bytes = 0;
-            job.body.data = NULL;
-        }
-        budget_bytes -= job.body.data ? job.body.bytes : 0;
-        int rc = visitor->job(visitor->arg, &job);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-static int visit_ended_keys(const struct berth_mem_disk *disk, int64_t wall_us,
-                            const struct berth_store_visitor *visitor)
-{
-    for (size_t i = 0; i < disk->jobs.count; i++) {
-        const struct berth_job_record *job = &job_at(disk, i)->record;
-        if (!store_state_is_ended(job->state) || job->key.kind == BERTH_KEY_NONE ||
-            job->key.until_us <= wall_us)
-            continue;
-        int rc = visitor->ended_key(
-            visitor->arg, &(struct berth_job_record){
-                              .id = job->id, .dispatcher = job->dispatcher, .key = job->key });
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
-}
-
-int mem_disk_visit(const struct berth_mem_disk *disk, int64_t wall_us,
-                   const struct berth_store_visitor *visitor)
-{
-    int rc = 0;
-    for (size_t i = 0; rc >= 0 && i < disk->dispatchers.count; i++)
-        rc = visitor->dispatcher(visitor->arg, array_at(&disk->dispatchers, i));
-    for (size_t i = 0; rc >= 0 && i < disk->sessions.count; i++)
-        rc = visitor->session(visitor->arg, array_at(&disk->sessions, i));
-    if (rc >= 0)
-        rc = visit_jobs(disk, visitor);
-    if (rc >= 0)
-        rc = visit_ended_keys(disk, wall_us, visitor);
-    return rc < 0 ? rc : 0;
-}
-
-static int read_jobs(const struct berth_mem_disk *disk, const struct berth_read *read,
-                     struct store_answer *answer)
-{
-    int rc = store_answer_reserve(answer, read->id_count);
-    for (size_t i = 0; rc == 0 && i < read->id_count; i++) {
-        struct mem_job **found = array_find(&disk->jobs, read->ids[i]);
-        if (found)
-            rc = store_answer_add(answer, &(*found)->record);
-    }
-    return rc;
-}
-
-static bool is_wanted(const struct berth_read *read, const struct berth_job_record *job)
-{
-    bool is_live = store_state_is_live(job->state);
-    if (read->scope == BERTH_SCOPE_LIVE && !is_live)
-        return false;
-    if (read->scope == BERTH_SCOPE_ENDED && is_live)
-        return false;
-    if (read->state != 0 && !is_live && job->state != read->state)
-        return false;
-    return read->dispatcher == 0 || job->dispatcher == read->dispatcher;
-}
-
-/* Index of the first job of the page, in the direction of the read. */
-static size_t list_start(const struct berth_mem_disk *disk, const struct berth_read *read)
-{
-    if (read->is_newest_first)
-        return read->after ? array_place(&disk->jobs, read->after) : disk->jobs.count;
-    return array_place(&disk->jobs, read->after + 1);
-}
-
-static int read_list(const struct berth_mem_disk *disk, const struct berth_read *read,
-                     struct store_answer *answer)
-{
-    int rc = store_answer_reserve(answer, read->count_max);
-    if (rc < 0)
-        return rc;
-    size_t index = list_start(disk, read);
-    for (size_t looked_at = 0; read->is_newest_first ? index > 0 : index < disk->jobs.count;
-         looked_at++) {
-        struct berth_job_record job =
-            job_at(disk, read->is_newest_first ? index - 1 : index)->record;
-        if (answer->job_count == read->count_max || looked_at == BERTH_STORE_READ_ROWS_MAX ||
-            answer->copied_bytes >= BERTH_STORE_LIST_BYTES_MAX) {
-            answer->has_more = true;
-            return 0;
-        }
-        if (!read->with_bodies)
-            job.body.data = job.last.result.data = NULL;
-        rc = is_wanted(read, &job) ? store_answer_add(answer, &job) : 0;
-        if (rc < 0)
-            return rc;
-        answer->next = job.id;
-        index = read->is_newest_first ? index - 1 : index + 1;
-    }
-    return 0;
-}
-
-static int read_counts(const struct berth_mem_disk *disk, struct store_answer *answer)
-{
-    int rc = store_answer_reserve_counts(answer, disk->counts.count);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < disk->counts.count; i++)
-        answer->counts[i] = *(const struct berth_ended_count *)array_at(&disk->counts, i);
-    answer->count_count = disk->counts.count;
-    return 0;
-}
-
-int mem_disk_read(const struct berth_mem_disk *disk, const struct berth_read *read,
-                  struct store_answer *answer)
-{
-    switch (read->type) {
-    case BERTH_READ_JOBS: return read_jobs(disk, read, answer);
-    case BERTH_READ_LIST: return read_list(disk, read, answer);
-    case BERTH_READ_COUNTS: return read_counts(disk, answer);
-    }
-    BERTH_UNREACHABLE();
 }

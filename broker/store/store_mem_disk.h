@@ -2,20 +2,51 @@
 /* What the memory backend keeps: deep copies of records, walked in order of id, never by pointer or
  * hash.
  *
- * 1. Each array is sorted by id without doubles. Ended jobs stay in `jobs` with their new state;
- * nothing is trimmed.
+ * 1. Each array is sorted by id without doubles. Ended jobs stay in `jobs` with their new state,
+ * and go by the retention of their dispatcher; time is what the records say.
  * 2. A batch is applied whole or not at all: all memory that it needs is taken first.
+ * 3. What was discarded, or belonged to a dispatcher that was removed, is not read any more, and
+ * stays only for its key.
  */
 #pragma once
 
 #include "broker/store/store_answer.h"
 #include "broker/store/store_mem.h"
+#include "broker/store/store_mem_array.h"
+
+struct mem_job {
+    struct berth_job_record
+        record; /* its slices lie behind this struct, but those of `last` in `last` or `why` */
+    size_t bytes;
+    void *last;
+    void *why; /* the error of a job with which no attempt ended */
+    size_t last_bytes, why_bytes;
+    bool is_discarded; /* ended, and here for its key alone */
+};
+
+struct berth_mem_disk {
+    uint64_t epoch, lineage;
+    uint8_t cluster[16];
+    uint64_t bytes;
+    struct mem_array jobs;        /* struct mem_job * */
+    struct mem_array dispatchers; /* struct berth_dispatcher_record */
+    struct mem_array sessions;    /* struct berth_session_record */
+    struct mem_array counts;      /* struct berth_ended_count */
+    uint64_t next_job_id, next_dispatcher_id;
+    int64_t now_us;      /* the latest time that anybody told */
+    int64_t age_done_us; /* when it was looked last for what is too old */
+};
+
+static inline struct mem_job *mem_job_at(const struct berth_mem_disk *disk, size_t index)
+{
+    return *(struct mem_job **)mem_array_at(&disk->jobs, index);
+}
 
 /* 0; BERTH_EFULL: beyond `bytes_max` (0: none) and the batch has arrivals; -ENOMEM. Nothing changed
  * then. */
-int mem_disk_apply(struct berth_mem_disk *disk, const struct berth_batch *batch,
-                   uint64_t bytes_max);
+int mem_disk_apply(struct berth_mem_disk *disk, struct berth_batch *batch, uint64_t bytes_max);
 
+/* store_mem_read.c */
 int mem_disk_visit(const struct berth_mem_disk *disk, int64_t wall_us,
                    const struct berth_store_visitor *visitor);
 int mem_disk_read(const struct berth_mem_disk *disk, const struct berth_read *read,

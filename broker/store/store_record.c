@@ -187,6 +187,15 @@ static const char *end_fault(const struct berth_end_record *end)
     return attempt_fault(&end->last);
 }
 
+static const char *revive_fault(const struct berth_revive_record *revive)
+{
+    if (revive->id == 0)
+        return "its id is 0";
+    if (revive->deadline_us < 0)
+        return "its deadline is negative";
+    return revive->is_missing ? "it is missing before it was looked for" : NULL;
+}
+
 const char *store_record_fault(const struct berth_record *record)
 {
     switch (record->type) {
@@ -196,7 +205,11 @@ const char *store_record_fault(const struct berth_record *record)
     case BERTH_RECORD_END: return end_fault(&record->end);
     case BERTH_RECORD_CANCEL:
     case BERTH_RECORD_SESSION_END:
-    case BERTH_RECORD_SESSION_CLOSED: return record->id ? NULL : "its id is 0";
+    case BERTH_RECORD_SESSION_CLOSED:
+    case BERTH_RECORD_DISCARD: return record->id ? NULL : "its id is 0";
+    case BERTH_RECORD_DISPATCHER_END:
+        return record->id && record->id <= UINT32_MAX ? NULL : "its id is outside 1 .. 2^32 - 1";
+    case BERTH_RECORD_REVIVE: return revive_fault(&record->revive);
     case BERTH_RECORD_DISPATCHER: return store_dispatcher_fault(&record->dispatcher);
     case BERTH_RECORD_SESSION: return store_session_fault(&record->session);
     }

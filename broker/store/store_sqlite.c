@@ -192,41 +192,6 @@ static int begin_epoch(struct store_sqlite *self, struct berth_error *err)
     return 0;
 }
 
-/* SQLITE_OK, or what is wrong with the row. */
-static int read_count(struct store_sqlite *self, sqlite3_stmt *row)
-{
-    int64_t numbers[5];
-    for (int i = 0; i < 5; i++) {
-        numbers[i] = sqlite3_column_int64(row, i);
-        if (numbers[i] < 0 || (i == 0 && numbers[i] > UINT32_MAX))
-            return SQLITE_CORRUPT;
-    }
-    struct sqlite_count *count = sqlite_count_get(self, (uint32_t)numbers[0]);
-    if (!count)
-        return SQLITE_NOMEM;
-    count->stored.completed = (uint64_t)numbers[1];
-    count->stored.dead = (uint64_t)numbers[2];
-    count->stored.cancelled = (uint64_t)numbers[3];
-    count->stored.completed_total = (uint64_t)numbers[4];
-    return SQLITE_OK;
-}
-
-static int read_counts(struct store_sqlite *self, struct berth_error *err)
-{
-    sqlite3_stmt *row = NULL;
-    int rc = sqlite3_prepare_v2(self->db,
-                                "SELECT dispatcher, completed, dead, cancelled, completed_total"
-                                " FROM dispatcher_count ORDER BY dispatcher",
-                                -1, &row, NULL);
-    while (rc == SQLITE_OK) {
-        rc = sqlite3_step(row);
-        if (rc == SQLITE_ROW)
-            rc = read_count(self, row);
-    }
-    (void)sqlite3_finalize(row);
-    return rc == SQLITE_DONE ? 0 : sqlite_fail(self, rc, "read", err);
-}
-
 static int read_info(struct store_sqlite *self, struct berth_store_info *ret_info,
                      struct berth_error *err)
 {
@@ -235,7 +200,7 @@ static int read_info(struct store_sqlite *self, struct berth_store_info *ret_inf
         self->db,
         "SELECT cluster, max(next_job, 1 + coalesce((SELECT max(id) FROM job), 0),"
         " 1 + coalesce((SELECT max(id) FROM done), 0)),"
-        " 1 + coalesce((SELECT max(id) FROM dispatcher), 0) FROM meta",
+        " max(next_dispatcher, 1 + coalesce((SELECT max(id) FROM dispatcher), 0)) FROM meta",
         -1, &row, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(row);
@@ -278,7 +243,7 @@ static int open_database(struct store_sqlite *self, struct berth_store_info *ret
     if (rc == 0)
         rc = begin_epoch(self, err);
     if (rc == 0)
-        rc = read_counts(self, err);
+        rc = sqlite_counts_read(self, err);
     if (rc == 0)
         rc = read_info(self, ret_info, err);
     return rc;

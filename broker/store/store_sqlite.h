@@ -43,6 +43,14 @@ enum sqlite_statement {
     SQL_SESSION_CLOSE,
     SQL_SESSION_DELETE,
     SQL_COUNT_PUT,
+    SQL_COUNT_DELETE,
+    SQL_JOB_REVIVE,
+    SQL_OPTION_REVIVE,
+    SQL_DONE_HEAD,
+    SQL_DISPATCHER_DELETE,
+    SQL_GONE_INSERT,
+    SQL_GONE_DELETE,
+    SQL_META_NEXT_DISPATCHER,
     SQL_JOB_GET,
     SQL_DONE_GET,
     SQL_JOB_GET_BARE,
@@ -64,14 +72,22 @@ struct sqlite_count {
     struct berth_ended_count stored;
     int64_t completed, dead, cancelled, completed_total;
     bool is_touched;
+    bool is_gone;         /* removed: its ended jobs are not read any more */
+    bool is_ending;       /* the open transaction removes it */
+    int64_t retention_us; /* of its ended jobs; as stored */
+    uint64_t retention_count;
+    bool has_wanted; /* the open transaction sets them: */
+    int64_t wanted_us;
+    uint64_t wanted_count;
     uint64_t trim_from; /* no ended job of this dispatcher has a smaller id, as far as is known */
 };
 
 /* Housekeeping: where the walks stand, and when each is due (monotonic, 0: now). */
 struct sqlite_chores {
-    bool is_walking_done, is_walking_keys;
-    uint64_t done_cursor, key_cursor;
-    int64_t age_due_ms, count_due_ms, key_due_ms, checkpoint_due_ms, reserve_due_ms;
+    bool is_walking_done, is_walking_keys, is_walking_gone;
+    uint64_t done_cursor, key_cursor, gone_cursor;
+    bool has_gone_left; /* this walk met one that must stay for its request key */
+    int64_t age_due_ms, count_due_ms, key_due_ms, checkpoint_due_ms, reserve_due_ms, gone_due_ms;
 };
 
 struct store_sqlite {
@@ -96,6 +112,7 @@ struct store_sqlite {
     struct sqlite_count *counts; /* sorted by dispatcher */
     size_t count_count, count_max;
     size_t end_count; /* in the last batch */
+    bool has_gone;    /* dispatchers were removed whose jobs are in the file */
 
     struct sqlite_chores chores;
 };
@@ -179,10 +196,21 @@ void sqlite_bind_blob(sqlite3_stmt *statement, int place, struct berth_slice byt
 void sqlite_bind_text(sqlite3_stmt *statement, int place, struct berth_slice text);
 
 /* store_sqlite_write.c */
-enum berth_store_result sqlite_write(struct store_blocking *backend,
-                                     const struct berth_batch *batch, struct berth_error *err);
-/* The count of a dispatcher; NULL: no memory. */
+enum berth_store_result sqlite_write(struct store_blocking *backend, struct berth_batch *batch,
+                                     struct berth_error *err);
+
+/* store_sqlite_count.c */
+
+/* 0 or an error: what the file has. */
+int sqlite_counts_read(struct store_sqlite *self, struct berth_error *err);
+/* NULL: nothing is known of it. */
+const struct sqlite_count *sqlite_count_find(const struct store_sqlite *self, uint32_t dispatcher);
+/* The same, made if need be; NULL: no memory. */
 struct sqlite_count *sqlite_count_get(struct store_sqlite *self, uint32_t dispatcher);
+/* In the open transaction an ended job comes (1) or goes (-1). */
+void sqlite_count_job(struct sqlite_count *count, enum berth_state state, int change);
+/* Its dispatcher was removed: no read finds it. */
+bool sqlite_is_hidden(const struct store_sqlite *self, uint32_t dispatcher);
 /* Writes the counts that the open transaction touched; then, by its outcome, keeps or forgets what
  * it added. */
 int sqlite_counts_write(struct store_sqlite *self);

@@ -25,10 +25,12 @@ static int add_by_id(struct store_sqlite *self, enum sqlite_statement which, uin
     sqlite3_stmt *row = self->statements[which];
     sqlite_bind_u64(row, 1, id);
     int rc = sqlite3_step(row), result = 0;
-    if (rc == SQLITE_ROW) {
+    if (rc == SQLITE_ROW && !sqlite_is_hidden(self, (uint32_t)sqlite3_column_int64(row, 1))) {
         result = add_row(self, row, answer, err);
         if (result == 0)
             result = 1;
+    } else if (rc == SQLITE_ROW) {
+        result = 0;
     } else if (rc != SQLITE_DONE) {
         result = sqlite_fail(self, rc, "read", err);
     }
@@ -162,8 +164,8 @@ static int read_counts(struct store_sqlite *self, struct store_answer *answer,
     if (rc < 0)
         return berth_fail(err, rc, "read the database '%s'", self->path);
     for (size_t i = 0; i < self->count_count; i++)
-        answer->counts[i] = self->counts[i].stored;
-    answer->count_count = self->count_count;
+        if (!self->counts[i].is_gone)
+            answer->counts[answer->count_count++] = self->counts[i].stored;
     return 0;
 }
 

@@ -146,6 +146,12 @@
     ADD("job", "is_suspect INTEGER NOT NULL DEFAULT 0")                                            \
     ADD("done", "is_suspect INTEGER NOT NULL DEFAULT 0")
 
+/* Ids of dispatchers are never used again, also when the largest one was removed; what a removed
+ * one had is deleted bit by bit. */
+#define MIGRATION_5                                                                                \
+    ADD("meta", "next_dispatcher INTEGER NOT NULL DEFAULT 1")                                      \
+    "CREATE TABLE dispatcher_gone (id INTEGER PRIMARY KEY) STRICT;"
+
 /* Number n brings a database from version n - 1 to n. */
 static const char *const migrations[] = {
     /* 1: the first release. Ids are dense and ascending, so every table is its own index. `job` and
@@ -160,6 +166,8 @@ static const char *const migrations[] = {
     MIGRATION_3,
     /* 4: jobs that may have killed their worker's process. */
     MIGRATION_4,
+    /* 5: dispatchers can be removed. */
+    MIGRATION_5,
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof *migrations))
@@ -235,7 +243,9 @@ static int migrate(struct store_sqlite *self, int64_t from)
         char hex[2 * sizeof id + 1];
         for (size_t i = 0; i < sizeof id; i++)
             (void)sqlite3_snprintf(3, hex + 2 * i, "%02x", id[i]);
-        (void)sqlite3_snprintf(sizeof sql, sql, "INSERT INTO meta VALUES (1, x'%s', 0, 0, 1, 1)",
+        (void)sqlite3_snprintf(sizeof sql, sql,
+                               "INSERT INTO meta (one, cluster, epoch, lineage, next_job, is_clean)"
+                               " VALUES (1, x'%s', 0, 0, 1, 1)",
                                hex);
         if (rc == SQLITE_OK)
             rc = sqlite_exec(self, sql);

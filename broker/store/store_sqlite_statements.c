@@ -32,6 +32,21 @@
     " queue_timeout_ms, backoff_ms, backoff_ms_max, group_key, unique_key, after_ids)"             \
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
 
+/* And back: what it did stays, what it was allowed begins anew. */
+#define JOB_REVIVE                                                                                 \
+    "INSERT OR FAIL INTO job (id, dispatcher, state, priority, submitted_us, run_at_us,"           \
+    " max_attempts, timeout_ms, attempt, failures, deaths, is_cancelled, finished_us, key_kind,"   \
+    " key_until_us, last_attempt, last_started_us, handler, key_bytes, body_hash, last_worker,"    \
+    " last_error_kind, last_error_message, last_result, body)"                                     \
+    " SELECT id, dispatcher, ?2, priority, submitted_us, 0, max_attempts, timeout_ms, attempt,"    \
+    " 0, 0, 0, 0, key_kind, key_until_us, last_attempt, last_started_us, handler, key_bytes,"      \
+    " body_hash, last_worker, last_error_kind, last_error_message, last_result, body"              \
+    " FROM done WHERE id = ?1"
+
+#define OPTION_REVIVE                                                                              \
+    "UPDATE job_option SET deadline_us = ?2, after_ids = NULL, parent = 0, parent_ordinal = 0"     \
+    " WHERE of_job = ?1"
+
 #define JOB_RETRY                                                                                  \
     "UPDATE job SET state = ?2, run_at_us = ?3, attempt = ?4, failures = ?5, deaths = ?6,"         \
     " last_attempt = ?7, last_started_us = ?8, last_worker = ?9, last_error_kind = ?10,"           \
@@ -65,7 +80,7 @@
 #define KEY_KEEP                                                                                   \
     "INSERT INTO idempotency (id, dispatcher, key_kind, key_bytes, key_until_us, body_hash)"       \
     " SELECT id, dispatcher, key_kind, key_bytes, key_until_us, body_hash FROM done"               \
-    " WHERE id = ?1"
+    " WHERE id = ?1 AND key_kind <> 0"
 
 #define DONE_AGES                                                                                  \
     "SELECT id, dispatcher, state, submitted_us, finished_us, key_kind, key_until_us FROM done"    \
@@ -97,6 +112,14 @@ static const char *const texts[SQL_STATEMENT_COUNT] = {
     [SQL_SESSION_CLOSE] = "UPDATE session SET is_closed = 1 WHERE id = ?1",
     [SQL_SESSION_DELETE] = "DELETE FROM session WHERE id = ?1",
     [SQL_COUNT_PUT] = COUNT_PUT,
+    [SQL_COUNT_DELETE] = "DELETE FROM dispatcher_count WHERE dispatcher = ?1",
+    [SQL_JOB_REVIVE] = JOB_REVIVE,
+    [SQL_OPTION_REVIVE] = OPTION_REVIVE,
+    [SQL_DONE_HEAD] = "SELECT dispatcher, state FROM done WHERE id = ?1",
+    [SQL_DISPATCHER_DELETE] = "DELETE FROM dispatcher WHERE id = ?1",
+    [SQL_GONE_INSERT] = "INSERT INTO dispatcher_gone (id) VALUES (?1)",
+    [SQL_GONE_DELETE] = "DELETE FROM dispatcher_gone WHERE id = ?1",
+    [SQL_META_NEXT_DISPATCHER] = "UPDATE meta SET next_dispatcher = max(next_dispatcher, ?1 + 1)",
     [SQL_JOB_GET] = "SELECT " SQLITE_JOB_FULL SQLITE_FROM("job") " WHERE id = ?1",
     [SQL_DONE_GET] = "SELECT " SQLITE_JOB_FULL SQLITE_FROM("done") " WHERE id = ?1",
     [SQL_JOB_GET_BARE] = "SELECT " SQLITE_JOB_BARE SQLITE_FROM("job") " WHERE id = ?1",

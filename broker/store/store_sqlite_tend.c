@@ -3,8 +3,9 @@
  * window has passed, the reserve on the disk.
  *
  * 1. Each step is a transaction of its own and leaves the file as good as it found it.
- * 2. The history loses the oldest first: jobs that ended too long ago, and of a dispatcher with too
- * many those with the lowest ids; but never one whose request key may still come again.
+ * 2. The history loses the oldest first: jobs that ended longer ago than their dispatcher keeps
+ * them, and of a dispatcher with too many those with the lowest ids; but never one whose request
+ * key may still come again.
  * 3. next_job in `meta` is brought up before rows go, because the largest id may go with them.
  */
 #include "base/clock.h"
@@ -22,28 +23,55 @@
 /* Looked at in one step, and twice the jobs that ended in the last batch on top. */
 #define STEP_ROWS   500
 #define KEY_PASS_MS 60000
-#define AGE_PASS_MS 3600000
+/* Ages are looked at each hour, or several times within the shortest retention that there is. */
+#define AGE_PASS_MS      3600000
+#define AGE_PASS_MS_MIN  60000
+#define PASSES_IN_AN_AGE 4
 /* After meeting a job whose request key is still inside its window. */
 #define COUNT_PAUSE_MS   10000
+#define GONE_PAUSE_MS    60000
 #define RESERVE_RETRY_MS 1000
 
-/* A walk for the count starts when a dispatcher is over its bound by so much, and cannot wait for
- * idleness when it is over by ten times that. */
-#define EXCESS_COUNT      (BERTH_STORE_HISTORY_COUNT / 100)
-#define EXCESS_COUNT_LATE (BERTH_STORE_HISTORY_COUNT / 10)
+/* A walk for the count starts when a dispatcher is over its bound by the hundredth part of it, and
+ * cannot wait for idleness when it is over by the tenth. */
+#define EXCESS_PART      100
+#define EXCESS_PART_LATE 10
+#define EXCESS_ANY       UINT64_MAX /* no part: one is too many */
 
 static uint64_t kept(const struct berth_ended_count *count)
 {
     return count->completed + count->dead + count->cancelled;
 }
 
-static bool has_excess(const struct store_sqlite *self, uint64_t slack)
+/* Some dispatcher has more than it may keep, and that part of it on top. */
+static bool has_excess(const struct store_sqlite *self, uint64_t part)
 {
     for (size_t i = 0; i < self->count_count; i++) {
-        if (kept(&self->counts[i].stored) > BERTH_STORE_HISTORY_COUNT + slack)
+        const struct sqlite_count *count = &self->counts[i];
+        if (kept(&count->stored) > count->retention_count + count->retention_count / part)
             return true;
     }
     return false;
+}
+
+/* The shortest time that a dispatcher with ended jobs keeps them. */
+static int64_t shortest_retention_us(const struct store_sqlite *self)
+{
+    int64_t shortest_us = BERTH_STORE_HISTORY_US;
+    for (size_t i = 0; i < self->count_count; i++) {
+        const struct sqlite_count *count = &self->counts[i];
+        if (kept(&count->stored) > 0 && count->retention_us < shortest_us)
+            shortest_us = count->retention_us;
+    }
+    return shortest_us;
+}
+
+static int64_t age_pass_ms(const struct store_sqlite *self)
+{
+    int64_t ms = shortest_retention_us(self) / 1000 / PASSES_IN_AN_AGE;
+    if (ms < AGE_PASS_MS_MIN)
+        return AGE_PASS_MS_MIN;
+    return ms < AGE_PASS_MS ? ms : AGE_PASS_MS;
 }
 
 static uint64_t wal_bytes(const struct store_sqlite *self)
@@ -86,8 +114,8 @@ static bool is_checkpoint_due(const struct store_sqlite *self, int64_t idle_ms, 
 }
 
 /* Ends a step's transaction by its outcome. A step that found no room is tried again another time.
- */
-static void settle(struct store_sqlite *self, int rc)
+ * Whether it was committed. */
+static bool settle(struct store_sqlite *self, int rc)
 {
     if (rc == SQLITE_OK)
         rc = sqlite_counts_write(self);
@@ -98,6 +126,7 @@ static void settle(struct store_sqlite *self, int rc)
     if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_FULL && ((rc & 0xff) != SQLITE_NOMEM || is_commit))
         (void)sqlite_die(self, rc, "tidy", NULL);
     sqlite_rollback(self);
+    return rc == SQLITE_OK;
 }
 
 static size_t step_rows(const struct store_sqlite *self)
@@ -128,7 +157,7 @@ static void step_keys(struct store_sqlite *self, int64_t now_ms)
             rc = delete_by_id(self, SQL_KEY_DELETE, id);
     }
     int reset_rc = sqlite3_reset(row);
-    settle(self, rc == SQLITE_OK ? reset_rc : rc);
+    (void)settle(self, rc == SQLITE_OK ? reset_rc : rc);
     self->chores.is_walking_keys = looked_at == step_rows(self);
     if (!self->chores.is_walking_keys) {
         self->chores.key_cursor = 0;
@@ -146,6 +175,7 @@ struct done_row {
 };
 
 struct done_walk {
+    int64_t shortest_us; /* that anybody keeps its ended jobs */
     size_t looked_at;
     bool has_old, is_blocked;
 };
@@ -179,10 +209,7 @@ static int64_t kept_now(const struct sqlite_count *count)
 
 static int forget(struct store_sqlite *self, const struct done_row *row)
 {
-    row->count->is_touched = true;
-    row->count->completed -= row->state == BERTH_COMPLETED;
-    row->count->dead -= row->state == BERTH_DEAD;
-    row->count->cancelled -= row->state == BERTH_CANCELLED;
+    sqlite_count_job(row->count, row->state, -1);
     int rc = SQLITE_OK;
     if (row->has_key) {
         (void)sqlite3_bind_int64(self->statements[SQL_KEY_KEEP], 1, row->id);
@@ -193,13 +220,13 @@ static int forget(struct store_sqlite *self, const struct done_row *row)
     return rc == SQLITE_OK ? delete_by_id(self, SQL_DONE_DELETE, row->id) : rc;
 }
 
-static int look_at(struct store_sqlite *self, const struct done_row *row, int64_t cutoff_us,
+static int look_at(struct store_sqlite *self, const struct done_row *row, int64_t now_us,
                    struct done_walk *walk)
 {
-    bool is_old = row->finished_us < cutoff_us;
-    bool is_excess = kept_now(row->count) > BERTH_STORE_HISTORY_COUNT;
+    bool is_old = row->finished_us < now_us - row->count->retention_us;
+    bool is_excess = kept_now(row->count) > (int64_t)row->count->retention_count;
     walk->looked_at++;
-    walk->has_old |= row->submitted_us < cutoff_us;
+    walk->has_old |= row->submitted_us < now_us - walk->shortest_us;
     if (is_excess && row->is_protected)
         walk->is_blocked = true;
     if (walk->is_blocked)
@@ -221,7 +248,7 @@ static int walk_done(struct store_sqlite *self, struct done_walk *walk)
         struct done_row done;
         rc = read_done_row(self, row, now_us, &done) ? SQLITE_OK : SQLITE_NOMEM;
         if (rc == SQLITE_OK)
-            rc = look_at(self, &done, now_us - BERTH_STORE_HISTORY_US, walk);
+            rc = look_at(self, &done, now_us, walk);
     }
     int reset_rc = sqlite3_reset(row);
     return rc == SQLITE_OK ? reset_rc : rc;
@@ -235,17 +262,18 @@ static int keep_next_job(struct store_sqlite *self)
 
 static void step_done(struct store_sqlite *self, int64_t now_ms)
 {
-    struct done_walk walk = { .looked_at = 0 };
+    struct done_walk walk = { .shortest_us = shortest_retention_us(self) };
     int rc = sqlite_run(self, SQL_BEGIN);
     if (rc == SQLITE_OK)
         rc = keep_next_job(self);
     if (rc == SQLITE_OK)
         rc = walk_done(self, &walk);
-    settle(self, rc);
-    bool has_ended = walk.looked_at < step_rows(self) || (!walk.has_old && !has_excess(self, 0));
+    (void)settle(self, rc);
+    bool has_ended =
+        walk.looked_at < step_rows(self) || (!walk.has_old && !has_excess(self, EXCESS_ANY));
     /* Too many though all were looked at: the count is wrong, which only a damaged file can bring
      * about. */
-    if (walk.is_blocked || (has_ended && has_excess(self, EXCESS_COUNT)))
+    if (walk.is_blocked || (has_ended && has_excess(self, EXCESS_PART)))
         self->chores.count_due_ms = now_ms + COUNT_PAUSE_MS;
     self->chores.is_walking_done = rc == SQLITE_OK && !walk.is_blocked && !has_ended;
 }
@@ -256,7 +284,7 @@ static uint64_t excess_start(const struct store_sqlite *self)
     uint64_t start = UINT64_MAX;
     for (size_t i = 0; i < self->count_count; i++) {
         const struct sqlite_count *count = &self->counts[i];
-        if (kept(&count->stored) > BERTH_STORE_HISTORY_COUNT && count->trim_from < start)
+        if (kept(&count->stored) > count->retention_count && count->trim_from < start)
             start = count->trim_from;
     }
     return start;
@@ -266,15 +294,92 @@ static bool begin_done_walk(struct store_sqlite *self, int64_t now_ms)
 {
     struct sqlite_chores *chores = &self->chores;
     if (now_ms >= chores->age_due_ms) {
-        chores->age_due_ms = now_ms + AGE_PASS_MS;
+        chores->age_due_ms = now_ms + age_pass_ms(self);
         chores->done_cursor = 0;
         return true;
     }
-    if (now_ms >= chores->count_due_ms && has_excess(self, EXCESS_COUNT)) {
+    if (now_ms >= chores->count_due_ms && has_excess(self, EXCESS_PART)) {
         chores->done_cursor = excess_start(self);
         return true;
     }
     return false;
+}
+
+/* ---- what removed dispatchers have left ---- */
+
+static int walk_gone(struct store_sqlite *self, size_t *ret_looked_at)
+{
+    int64_t now_us = berth_clock_wall_us();
+    sqlite3_stmt *row = self->statements[SQL_DONE_AGES];
+    sqlite_bind_u64(row, 1, self->chores.gone_cursor);
+    sqlite_bind_u64(row, 2, step_rows(self));
+    int rc = SQLITE_OK;
+    for (; rc == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW; ++*ret_looked_at) {
+        struct done_row done;
+        if (!read_done_row(self, row, now_us, &done)) {
+            rc = SQLITE_NOMEM;
+            break;
+        }
+        self->chores.gone_cursor = (uint64_t)done.id + 1;
+        if (!done.count->is_gone)
+            continue;
+        self->chores.has_gone_left |= done.is_protected;
+        if (!done.is_protected)
+            rc = forget(self, &done);
+    }
+    int reset_rc = sqlite3_reset(row);
+    return rc == SQLITE_OK ? reset_rc : rc;
+}
+
+/* Nothing is left of those that were removed before this walk began. */
+static int forget_gone(struct store_sqlite *self)
+{
+    int rc = SQLITE_OK;
+    for (size_t i = 0; rc == SQLITE_OK && i < self->count_count; i++)
+        if (self->counts[i].is_gone)
+            rc = delete_by_id(self, SQL_GONE_DELETE, self->counts[i].stored.dispatcher);
+    return rc;
+}
+
+static void drop_gone(struct store_sqlite *self)
+{
+    size_t kept_count = 0;
+    for (size_t i = 0; i < self->count_count; i++)
+        if (!self->counts[i].is_gone)
+            self->counts[kept_count++] = self->counts[i];
+    self->count_count = kept_count;
+    self->has_gone = false;
+}
+
+static void step_gone(struct store_sqlite *self, int64_t now_ms)
+{
+    struct sqlite_chores *chores = &self->chores;
+    size_t looked_at = 0;
+    int rc = sqlite_run(self, SQL_BEGIN);
+    if (rc == SQLITE_OK)
+        rc = keep_next_job(self);
+    if (rc == SQLITE_OK)
+        rc = walk_gone(self, &looked_at);
+    bool is_end = looked_at < step_rows(self);
+    bool is_all = rc == SQLITE_OK && is_end && !chores->has_gone_left;
+    if (is_all)
+        rc = forget_gone(self);
+    bool is_committed = settle(self, rc);
+    chores->is_walking_gone = is_committed && !is_end;
+    if (is_committed && is_all)
+        drop_gone(self);
+    if (!chores->is_walking_gone)
+        chores->gone_due_ms = now_ms + GONE_PAUSE_MS;
+}
+
+/* A dispatcher that is removed while a walk is under way has that walk begin anew. */
+static bool begin_gone_walk(struct store_sqlite *self, int64_t now_ms)
+{
+    if (!self->has_gone || now_ms < self->chores.gone_due_ms)
+        return false;
+    self->chores.gone_cursor = 0;
+    self->chores.has_gone_left = false;
+    return true;
 }
 
 static void make_reserve_again(struct store_sqlite *self, int64_t now_ms)
@@ -294,8 +399,10 @@ static int64_t next_due_ms(const struct store_sqlite *self, int64_t idle_ms, int
 {
     const struct sqlite_chores *chores = &self->chores;
     int64_t due_ms = min_i64(chores->key_due_ms, chores->age_due_ms) - now_ms + idle_ms;
-    if (has_excess(self, EXCESS_COUNT))
+    if (has_excess(self, EXCESS_PART))
         due_ms = min_i64(due_ms, chores->count_due_ms - now_ms + idle_ms);
+    if (self->has_gone)
+        due_ms = min_i64(due_ms, chores->gone_due_ms - now_ms + idle_ms);
     if (self->is_short)
         due_ms = min_i64(due_ms, chores->reserve_due_ms - now_ms + idle_ms);
     if (self->wal_pages > 0) {
@@ -318,6 +425,8 @@ int64_t sqlite_tend(struct store_blocking *backend, int64_t idle_ms)
         make_reserve_again(self, now_ms);
     else if (self->chores.is_walking_done || begin_done_walk(self, now_ms))
         step_done(self, now_ms);
+    else if (self->chores.is_walking_gone || begin_gone_walk(self, now_ms))
+        step_gone(self, now_ms);
     else if (self->chores.is_walking_keys || now_ms >= self->chores.key_due_ms)
         step_keys(self, now_ms);
     else
@@ -335,5 +444,5 @@ bool sqlite_is_overdue(const struct store_blocking *backend)
     int64_t now_ms = berth_clock_monotonic_ms();
     if (now_ms >= self->chores.key_due_ms + KEY_PASS_MS)
         return true;
-    return now_ms >= self->chores.count_due_ms && has_excess(self, EXCESS_COUNT_LATE);
+    return now_ms >= self->chores.count_due_ms && has_excess(self, EXCESS_PART_LATE);
 }

@@ -16,8 +16,6 @@
 #include "broker/store/store_record.h"
 #include "broker/store/store_sqlite.h"
 
-#define COUNTS_MIN 16
-
 /* A record that speaks of what is not there: the file and the core disagree. Not one of SQLite's
  * own results here. */
 #define NOT_THERE SQLITE_NOTFOUND
@@ -46,85 +44,6 @@ static int run_one(struct store_sqlite *self, enum sqlite_statement which)
     if (rc != SQLITE_OK)
         return rc;
     return sqlite3_changes64(self->db) == 1 ? SQLITE_OK : NOT_THERE;
-}
-
-/* The count of ended jobs per dispatcher. */
-
-struct sqlite_count *sqlite_count_get(struct store_sqlite *self, uint32_t dispatcher)
-{
-    size_t low = 0, high = self->count_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (self->counts[middle].stored.dispatcher < dispatcher)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low < self->count_count && self->counts[low].stored.dispatcher == dispatcher)
-        return &self->counts[low];
-    if (self->count_count == self->count_max) {
-        size_t count_max = self->count_max ? 2 * self->count_max : COUNTS_MIN;
-        struct sqlite_count *counts = realloc(self->counts, count_max * sizeof *counts);
-        if (!counts)
-            return NULL;
-        self->counts = counts;
-        self->count_max = count_max;
-    }
-    memmove(&self->counts[low + 1], &self->counts[low],
-            (self->count_count - low) * sizeof *self->counts);
-    self->counts[low] = (struct sqlite_count){ .stored.dispatcher = dispatcher };
-    self->count_count++;
-    return &self->counts[low];
-}
-
-/* Never below 0, whatever a damaged file said. */
-static uint64_t sum(uint64_t stored, int64_t change)
-{
-    if (change < 0 && (uint64_t)-change > stored)
-        return 0;
-    return stored + (uint64_t)change;
-}
-
-static struct berth_ended_count count_sum(const struct sqlite_count *count)
-{
-    return (struct berth_ended_count){
-        .dispatcher = count->stored.dispatcher,
-        .completed = sum(count->stored.completed, count->completed),
-        .dead = sum(count->stored.dead, count->dead),
-        .cancelled = sum(count->stored.cancelled, count->cancelled),
-        .completed_total = sum(count->stored.completed_total, count->completed_total),
-    };
-}
-
-int sqlite_counts_write(struct store_sqlite *self)
-{
-    sqlite3_stmt *put = self->statements[SQL_COUNT_PUT];
-    int rc = SQLITE_OK;
-    for (size_t i = 0; rc == SQLITE_OK && i < self->count_count; i++) {
-        if (!self->counts[i].is_touched)
-            continue;
-        struct berth_ended_count sum = count_sum(&self->counts[i]);
-        bind_i64(put, 1, sum.dispatcher);
-        sqlite_bind_u64(put, 2, sum.completed);
-        sqlite_bind_u64(put, 3, sum.dead);
-        sqlite_bind_u64(put, 4, sum.cancelled);
-        sqlite_bind_u64(put, 5, sum.completed_total);
-        rc = sqlite_run(self, SQL_COUNT_PUT);
-    }
-    return rc;
-}
-
-void sqlite_counts_settle(struct store_sqlite *self, bool is_committed)
-{
-    for (size_t i = 0; i < self->count_count; i++) {
-        struct sqlite_count *count = &self->counts[i];
-        if (!count->is_touched)
-            continue;
-        *count = (struct sqlite_count){
-            .stored = is_committed ? count_sum(count) : count->stored,
-            .trim_from = count->trim_from,
-        };
-    }
 }
 
 /* One function for each type of record. */
@@ -216,11 +135,8 @@ static int count_end(struct store_sqlite *self, const struct berth_end_record *e
     struct sqlite_count *count = sqlite_count_get(self, end->dispatcher);
     if (!count)
         return SQLITE_NOMEM;
-    count->is_touched = true;
-    count->completed += end->state == BERTH_COMPLETED;
+    sqlite_count_job(count, end->state, 1);
     count->completed_total += end->state == BERTH_COMPLETED;
-    count->dead += end->state == BERTH_DEAD;
-    count->cancelled += end->state == BERTH_CANCELLED;
     if (end->id < count->trim_from)
         count->trim_from = end->id;
     return SQLITE_OK;
@@ -292,7 +208,86 @@ static int write_dispatcher(struct store_sqlite *self,
     sqlite_bind_u64(put, 24, dispatcher->retention_count);
     bind_i64(put, 25, dispatcher->changed_us);
     bind_text(put, 26, dispatcher->changed_by);
+    struct sqlite_count *count = sqlite_count_get(self, dispatcher->id);
+    if (!count)
+        return SQLITE_NOMEM;
+    count->has_wanted = true;
+    count->wanted_us = dispatcher->retention_ms * 1000;
+    count->wanted_count = dispatcher->retention_count;
     return sqlite_run(self, SQL_DISPATCHER_PUT);
+}
+
+/* Its rows of the history go later, bit by bit. */
+static int write_dispatcher_end(struct store_sqlite *self, uint64_t id)
+{
+    struct sqlite_count *count = sqlite_count_get(self, (uint32_t)id);
+    if (!count)
+        return SQLITE_NOMEM;
+    count->is_touched = count->is_ending = true;
+    int rc = write_id(self, SQL_DISPATCHER_DELETE, id);
+    if (rc == SQLITE_OK)
+        rc = write_id(self, SQL_GONE_INSERT, id);
+    return rc == SQLITE_OK ? write_id(self, SQL_META_NEXT_DISPATCHER, id) : rc;
+}
+
+/* What the history says of a job. SQLITE_OK; NOT_THERE: nothing. */
+static int read_done_head(struct store_sqlite *self, uint64_t id, struct sqlite_count **ret_count,
+                          enum berth_state *ret_state)
+{
+    sqlite3_stmt *row = self->statements[SQL_DONE_HEAD];
+    sqlite_bind_u64(row, 1, id);
+    int rc = sqlite3_step(row);
+    uint32_t dispatcher = 0;
+    if (rc == SQLITE_ROW) {
+        dispatcher = (uint32_t)sqlite3_column_int64(row, 0);
+        *ret_state = (enum berth_state)sqlite3_column_int64(row, 1);
+    }
+    (void)sqlite3_reset(row);
+    if (rc != SQLITE_ROW)
+        return rc == SQLITE_DONE ? NOT_THERE : rc;
+    *ret_count = sqlite_count_get(self, dispatcher);
+    if (!*ret_count)
+        return SQLITE_NOMEM;
+    return (*ret_count)->is_gone || (*ret_count)->is_ending ? NOT_THERE : SQLITE_OK;
+}
+
+static int write_revive(struct store_sqlite *self, struct berth_revive_record *revive)
+{
+    struct sqlite_count *count;
+    enum berth_state state;
+    int rc = read_done_head(self, revive->id, &count, &state);
+    revive->is_missing = rc == NOT_THERE || (rc == SQLITE_OK && state == BERTH_COMPLETED);
+    if (rc != SQLITE_OK || revive->is_missing)
+        return rc == NOT_THERE ? SQLITE_OK : rc;
+    sqlite_bind_u64(self->statements[SQL_JOB_REVIVE], 1, revive->id);
+    bind_i64(self->statements[SQL_JOB_REVIVE], 2, BERTH_READY);
+    rc = run_one(self, SQL_JOB_REVIVE);
+    if (rc == SQLITE_OK)
+        rc = write_id(self, SQL_DONE_DELETE, revive->id);
+    if (rc != SQLITE_OK)
+        return rc;
+    sqlite_count_job(count, state, -1);
+    sqlite_bind_u64(self->statements[SQL_OPTION_REVIVE], 1, revive->id);
+    bind_i64(self->statements[SQL_OPTION_REVIVE], 2, revive->deadline_us);
+    return sqlite_run(self, SQL_OPTION_REVIVE); /* few jobs have any */
+}
+
+/* Its key stays, so that nobody's repeat of the submit makes it anew. */
+static int write_discard(struct store_sqlite *self, uint64_t id)
+{
+    struct sqlite_count *count;
+    enum berth_state state;
+    int rc = read_done_head(self, id, &count, &state);
+    if (rc != SQLITE_OK || state != BERTH_DEAD)
+        return rc == NOT_THERE ? SQLITE_OK : rc;
+    static const enum sqlite_statement steps[] = { SQL_KEY_KEEP, SQL_OPTION_DELETE,
+                                                   SQL_DONE_DELETE };
+    for (size_t i = 0; rc == SQLITE_OK && i < sizeof steps / sizeof *steps; i++) {
+        sqlite_bind_u64(self->statements[steps[i]], 1, id);
+        rc = sqlite_run(self, steps[i]);
+    }
+    sqlite_count_job(count, state, -1);
+    return rc;
 }
 
 static int write_session(struct store_sqlite *self, const struct berth_session_record *session)
@@ -308,7 +303,7 @@ static int write_session(struct store_sqlite *self, const struct berth_session_r
     return sqlite_run(self, SQL_SESSION_INSERT);
 }
 
-static int write_record(struct store_sqlite *self, const struct berth_record *record)
+static int write_record(struct store_sqlite *self, struct berth_record *record)
 {
     switch (record->type) {
     case BERTH_RECORD_JOB: return write_job(self, &record->job);
@@ -320,6 +315,9 @@ static int write_record(struct store_sqlite *self, const struct berth_record *re
     case BERTH_RECORD_SESSION: return write_session(self, &record->session);
     case BERTH_RECORD_SESSION_END: return write_id(self, SQL_SESSION_DELETE, record->id);
     case BERTH_RECORD_SESSION_CLOSED: return write_id(self, SQL_SESSION_CLOSE, record->id);
+    case BERTH_RECORD_REVIVE: return write_revive(self, &record->revive);
+    case BERTH_RECORD_DISCARD: return write_discard(self, record->id);
+    case BERTH_RECORD_DISPATCHER_END: return write_dispatcher_end(self, record->id);
     }
     BERTH_UNREACHABLE();
 }
@@ -358,20 +356,6 @@ static int set_page_limit(struct store_sqlite *self, bool opens_reserve)
     return rc;
 }
 
-/* `ret_index`: of the record that failed, if one did. */
-static int write_records(struct store_sqlite *self, const struct berth_batch *batch,
-                         size_t *ret_index)
-{
-    int rc = SQLITE_OK;
-    self->end_count = 0;
-    for (size_t i = 0; rc == SQLITE_OK && i < batch->count; i++) {
-        *ret_index = i;
-        self->end_count += batch->records[i].type == BERTH_RECORD_END;
-        rc = write_record(self, &batch->records[i]);
-    }
-    return rc == SQLITE_OK ? sqlite_counts_write(self) : rc;
-}
-
 static uint64_t next_job_id(const struct berth_batch *batch, uint64_t next)
 {
     for (size_t i = 0; i < batch->count; i++) {
@@ -379,6 +363,33 @@ static uint64_t next_job_id(const struct berth_batch *batch, uint64_t next)
             next = batch->records[i].job.id + 1;
     }
     return next;
+}
+
+/* The largest id may go with one of them, and must be noted. */
+static bool has_discards(const struct berth_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->records[i].type == BERTH_RECORD_DISCARD)
+            return true;
+    return false;
+}
+
+/* `ret_index`: of the record that failed, if one did. */
+static int write_records(struct store_sqlite *self, struct berth_batch *batch, size_t *ret_index)
+{
+    int rc = SQLITE_OK;
+    self->end_count = 0;
+    if (has_discards(batch)) {
+        sqlite_bind_u64(self->statements[SQL_META_NEXT_JOB], 1,
+                        next_job_id(batch, self->next_job_id));
+        rc = sqlite_run(self, SQL_META_NEXT_JOB);
+    }
+    for (size_t i = 0; rc == SQLITE_OK && i < batch->count; i++) {
+        *ret_index = i;
+        self->end_count += batch->records[i].type == BERTH_RECORD_END;
+        rc = write_record(self, &batch->records[i]);
+    }
+    return rc == SQLITE_OK ? sqlite_counts_write(self) : rc;
 }
 
 /* What a failure before or at the COMMIT means. Called before the rollback, which would change
@@ -408,9 +419,8 @@ static enum berth_store_result judge(struct store_sqlite *self, int rc, bool is_
     return BERTH_STORE_UNKNOWN;
 }
 
-static enum berth_store_result write_once(struct store_sqlite *self,
-                                          const struct berth_batch *batch, bool opens_reserve,
-                                          struct berth_error *err)
+static enum berth_store_result write_once(struct store_sqlite *self, struct berth_batch *batch,
+                                          bool opens_reserve, struct berth_error *err)
 {
     size_t index = 0;
     bool is_commit = false;
@@ -451,8 +461,8 @@ static void make_room(struct store_sqlite *self)
     sqlite_checkpoint(self);
 }
 
-enum berth_store_result sqlite_write(struct store_blocking *backend,
-                                     const struct berth_batch *batch, struct berth_error *err)
+enum berth_store_result sqlite_write(struct store_blocking *backend, struct berth_batch *batch,
+                                     struct berth_error *err)
 {
     struct store_sqlite *self = sqlite_of(backend);
     bool has_arrivals = store_batch_has_arrivals(batch);

@@ -18,8 +18,8 @@ struct store_blocking_ops {
     int (*load)(struct store_blocking *backend, const struct berth_store_visitor *visitor,
                 struct berth_error *err);
     /* `err` is written for every result but STORED. */
-    enum berth_store_result (*write)(struct store_blocking *backend,
-                                     const struct berth_batch *batch, struct berth_error *err);
+    enum berth_store_result (*write)(struct store_blocking *backend, struct berth_batch *batch,
+                                     struct berth_error *err);
     int (*read)(struct store_blocking *backend, const struct berth_read *read,
                 struct store_answer *answer, struct berth_error *err);
     /* One short step of housekeeping, taken while nothing waits. `idle_ms`: since the last request.

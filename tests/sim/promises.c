@@ -32,6 +32,9 @@ static void note_record(struct sim *sim, const struct berth_record *record)
     case BERTH_RECORD_SESSION_CLOSED: return;
     case BERTH_RECORD_SESSION: session_of(sim, record->session.id)->is_stored = true; return;
     case BERTH_RECORD_SESSION_END: session_of(sim, record->id)->is_stored = false; return;
+    case BERTH_RECORD_REVIVE:
+    case BERTH_RECORD_DISCARD:
+    case BERTH_RECORD_DISPATCHER_END: return;
     }
 }
 

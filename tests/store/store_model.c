@@ -41,6 +41,8 @@ static void apply_dispatcher(struct model *model, const struct berth_dispatcher_
     model->dispatchers[i] = *record;
     if (i == model->dispatcher_count)
         model->dispatcher_count++;
+    if (record->id > model->dispatcher_id_max)
+        model->dispatcher_id_max = record->id;
 }
 
 static struct berth_session_record *find_session(struct model *model, uint64_t id)
@@ -68,12 +70,47 @@ static void remove_session(struct model *model, uint64_t id)
     model->session_count--;
 }
 
+/* An ended job that the history has, or NULL. */
+static struct berth_job_record *ended_job(struct model *model, uint64_t id)
+{
+    struct berth_job_record *job = model_find(model, id);
+    return job && !model_is_live(job) && !model->is_discarded[job - model->jobs] ? job : NULL;
+}
+
+static void apply_revive(struct model *model, const struct berth_revive_record *revive)
+{
+    struct berth_job_record *job = ended_job(model, revive->id);
+    if (!job || job->state == BERTH_COMPLETED)
+        return;
+    job->state = BERTH_READY;
+    job->failures = job->deaths = 0;
+    job->run_at_us = job->finished_us = 0;
+    job->is_cancelled = false;
+    job->deadline_us = revive->deadline_us;
+    job->after = (struct berth_slice){ 0 };
+    job->parent = job->parent_ordinal = 0;
+}
+
+static void remove_dispatcher(struct model *model, uint64_t id)
+{
+    size_t i = 0;
+    while (model->dispatchers[i].id != id)
+        i++;
+    for (; i + 1 < model->dispatcher_count; i++)
+        model->dispatchers[i] = model->dispatchers[i + 1];
+    model->dispatcher_count--;
+    for (i = 0; i < model->job_count; i++)
+        model->is_discarded[i] |= model->jobs[i].dispatcher == id;
+}
+
 void model_copy(struct model *to, const struct model *from)
 {
     memcpy(to->jobs, from->jobs, from->job_count * sizeof *from->jobs);
+    memcpy(to->is_discarded, from->is_discarded, sizeof from->is_discarded);
     memcpy(to->dispatchers, from->dispatchers, from->dispatcher_count * sizeof *from->dispatchers);
     memcpy(to->sessions, from->sessions, from->session_count * sizeof *from->sessions);
     to->job_count = from->job_count;
+    to->dispatcher_id_max = from->dispatcher_id_max;
     to->dispatcher_count = from->dispatcher_count;
     to->session_count = from->session_count;
 }
@@ -115,6 +152,26 @@ void model_apply(struct model *model, const struct berth_record *record)
     case BERTH_RECORD_SESSION: model->sessions[model->session_count++] = record->session; return;
     case BERTH_RECORD_SESSION_END: remove_session(model, record->id); return;
     case BERTH_RECORD_SESSION_CLOSED: find_session(model, record->id)->is_closed = true; return;
+    case BERTH_RECORD_REVIVE: apply_revive(model, &record->revive); return;
+    case BERTH_RECORD_DISCARD:
+        job = ended_job(model, record->id);
+        if (job && job->state == BERTH_DEAD)
+            model->is_discarded[job - model->jobs] = true;
+        return;
+    case BERTH_RECORD_DISPATCHER_END: remove_dispatcher(model, record->id); return;
+    }
+}
+
+void model_keep(struct model *model, uint32_t dispatcher, uint64_t count)
+{
+    for (size_t i = model->job_count; i-- > 0;) {
+        if (model->jobs[i].dispatcher != dispatcher || model->is_discarded[i] ||
+            model_is_live(&model->jobs[i]))
+            continue;
+        if (count > 0)
+            count--;
+        else
+            model->is_discarded[i] = true;
     }
 }
 
@@ -319,9 +376,7 @@ void model_check_load(const struct model *model, struct kit *kit, uint64_t body_
     assert_int_equal(skip_to_key(model, check.key_place, kit->wall_us), model->job_count);
     if (model->job_count > 0)
         assert_true(kit->info.next_job_id > model->jobs[model->job_count - 1].id);
-    if (model->dispatcher_count > 0)
-        assert_true(kit->info.next_dispatcher_id >
-                    model->dispatchers[model->dispatcher_count - 1].id);
+    assert_true(kit->info.next_dispatcher_id > model->dispatcher_id_max);
 }
 
 static bool is_wanted(const struct berth_read *read, const struct berth_job_record *job)
@@ -345,7 +400,7 @@ static void check_list(const struct model *model, const struct berth_read *read,
     size_t found = 0;
     for (size_t i = 0; i < model->job_count && found < read->count_max; i++) {
         size_t place = read->is_newest_first ? model->job_count - 1 - i : i;
-        if (!is_wanted(read, &model->jobs[place]))
+        if (model->is_discarded[place] || !is_wanted(read, &model->jobs[place]))
             continue;
         assert_true(found < completion->job_count);
         check_job(&completion->jobs[found++], &model->jobs[place], read->with_bodies,
@@ -364,7 +419,7 @@ static void check_jobs(const struct model *model, const struct berth_read *read,
     size_t found = 0;
     for (size_t i = 0; i < read->id_count; i++) {
         for (size_t place = 0; place < model->job_count; place++) {
-            if (model->jobs[place].id != read->ids[i])
+            if (model->jobs[place].id != read->ids[i] || model->is_discarded[place])
                 continue;
             assert_true(found < completion->job_count);
             check_job(&completion->jobs[found++], &model->jobs[place], true, true);
@@ -378,10 +433,13 @@ static void check_counts(const struct model *model, const struct berth_completio
     uint64_t total = 0, wanted_total = 0;
     for (size_t i = 0; i < completion->count_count; i++) {
         const struct berth_ended_count *is = &completion->counts[i];
-        uint64_t completed = 0, dead = 0, cancelled = 0;
+        uint64_t completed = 0, dead = 0, cancelled = 0, completed_total = 0;
         for (size_t place = 0; place < model->job_count; place++) {
             const struct berth_job_record *job = &model->jobs[place];
             if (job->dispatcher != is->dispatcher)
+                continue;
+            completed_total += job->state == BERTH_COMPLETED;
+            if (model->is_discarded[place])
                 continue;
             completed += job->state == BERTH_COMPLETED;
             dead += job->state == BERTH_DEAD;
@@ -390,11 +448,11 @@ static void check_counts(const struct model *model, const struct berth_completio
         assert_int_equal(is->completed, completed);
         assert_int_equal(is->dead, dead);
         assert_int_equal(is->cancelled, cancelled);
-        assert_int_equal(is->completed_total, completed);
+        assert_int_equal(is->completed_total, completed_total);
         total += completed + dead + cancelled;
     }
     for (size_t place = 0; place < model->job_count; place++)
-        wanted_total += !model_is_live(&model->jobs[place]);
+        wanted_total += !model_is_live(&model->jobs[place]) && !model->is_discarded[place];
     assert_int_equal(total, wanted_total);
 }
 

@@ -15,15 +15,19 @@
 
 struct model {
     struct berth_job_record jobs[MODEL_JOBS_MAX]; /* in order of id */
+    bool is_discarded[MODEL_JOBS_MAX];            /* and here for its key alone */
     size_t job_count;
     struct berth_dispatcher_record dispatchers[MODEL_DISPATCHERS_MAX]; /* in order of id */
     size_t dispatcher_count;
+    uint32_t dispatcher_id_max;                               /* that there ever was */
     struct berth_session_record sessions[MODEL_SESSIONS_MAX]; /* in order of id */
     size_t session_count;
 };
 
 void model_copy(struct model *to, const struct model *from);
 void model_apply(struct model *model, const struct berth_record *record);
+/* What a dispatcher's retention leaves of its ended jobs: the newest so many. */
+void model_keep(struct model *model, uint32_t dispatcher, uint64_t count);
 
 struct berth_job_record *model_find(struct model *model, uint64_t id);
 bool model_is_live(const struct berth_job_record *job);

@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 
+#define DISPATCHERS     20
+#define JOB_DISPATCHERS 4 /* the first of them */
+
 struct workload {
     struct kit *kit;
     struct model *model;
@@ -58,7 +61,7 @@ static struct berth_record random_job(struct workload *w, struct berth_rng *rng)
     uint64_t last = w->model->job_count ? w->model->jobs[w->model->job_count - 1].id : 0;
     uint64_t id = last + 1 + berth_rng_below(rng, 3);
     bool is_long = berth_rng_chance(rng, 1, 30);
-    struct berth_record record = kit_job(id, 1 + (uint32_t)berth_rng_below(rng, 4),
+    struct berth_record record = kit_job(id, 1 + (uint32_t)berth_rng_below(rng, JOB_DISPATCHERS),
                                          random_bytes(w, rng, is_long ? 200000 : 300));
     record.job.priority = (int32_t)berth_rng_between(rng, -100, 100);
     record.job.run_at_us = berth_rng_chance(rng, 1, 3) ? w->kit->wall_us + 1000 : 0;
@@ -129,8 +132,8 @@ static void add_limits(struct berth_rng *rng, struct berth_dispatcher_record *di
     dispatcher->no_jitter = berth_rng_chance(rng, 1, 2);
     dispatcher->queue_timeout_ms = (int64_t)berth_rng_below(rng, 1000);
     dispatcher->deadline_ms = (int64_t)berth_rng_below(rng, 1000);
-    dispatcher->retention_ms = 1 + (int64_t)berth_rng_below(rng, 1000);
-    dispatcher->retention_count = berth_rng_below(rng, 1000000001);
+    dispatcher->retention_ms = 604800000 + (int64_t)berth_rng_below(rng, 1000);
+    dispatcher->retention_count = 10000 + berth_rng_below(rng, 900000001);
     dispatcher->changed_us = (int64_t)berth_rng_below(rng, 1000000);
     (void)snprintf(dispatcher->changed_by, sizeof dispatcher->changed_by, "user-%u@host",
                    dispatcher->max_queued);
@@ -138,9 +141,10 @@ static void add_limits(struct berth_rng *rng, struct berth_dispatcher_record *di
 
 static struct berth_record random_dispatcher(struct workload *w, struct berth_rng *rng)
 {
-    uint32_t id = 1 + (uint32_t)berth_rng_below(rng, w->model->dispatcher_count + 1);
-    if (id > 20)
-        id = 20;
+    size_t place = (size_t)berth_rng_below(rng, w->model->dispatcher_count + 1);
+    uint32_t id = place < w->model->dispatcher_count && place < DISPATCHERS
+                      ? w->model->dispatchers[place].id
+                      : w->model->dispatcher_id_max + 1;
     char name[BERTH_NAME_BYTES];
     (void)snprintf(name, sizeof name, "dispatcher-%u", (unsigned)id);
     struct berth_record record = kit_dispatcher(id, name);
@@ -151,6 +155,27 @@ static struct berth_record random_dispatcher(struct workload *w, struct berth_rn
     if (berth_rng_chance(rng, 1, 2))
         add_limits(rng, &record.dispatcher);
     return record;
+}
+
+static struct berth_record random_revive(struct workload *w, struct berth_rng *rng)
+{
+    uint64_t id = 1 + berth_rng_below(rng, w->model->job_count + 1);
+    const struct berth_job_record *job = model_find(w->model, id);
+    bool has_options = job && job->deadline_us;
+    return (struct berth_record){
+        .type = BERTH_RECORD_REVIVE,
+        .revive = { .id = id, .deadline_us = has_options ? w->kit->wall_us + 1000 : 0 }
+    };
+}
+
+/* One without jobs, if there are many. */
+static struct berth_record random_dispatcher_end(struct workload *w, struct berth_rng *rng)
+{
+    size_t count = w->model->dispatcher_count;
+    uint32_t id = count ? w->model->dispatchers[berth_rng_below(rng, count)].id : 0;
+    if (id <= JOB_DISPATCHERS)
+        return (struct berth_record){ .id = 0 };
+    return (struct berth_record){ .type = BERTH_RECORD_DISPATCHER_END, .id = id };
 }
 
 /* A record that fits the model, or one of type 0 if what was drawn does not fit now. */
@@ -166,8 +191,15 @@ static struct berth_record random_record(struct workload *w, struct berth_rng *r
         return random_retry(w, rng, id);
     if (draw < 80 && id)
         return random_end(w, rng, id);
-    if (draw < 85 && id)
+    if (draw < 83 && id)
         return (struct berth_record){ .type = BERTH_RECORD_CANCEL, .id = id };
+    if (draw == 83)
+        return random_revive(w, rng);
+    if (draw == 84)
+        return (struct berth_record){ .type = BERTH_RECORD_DISCARD,
+                                      .id = 1 + berth_rng_below(rng, w->model->job_count + 1) };
+    if (draw == 85)
+        return random_dispatcher_end(w, rng);
     if (draw < 90)
         return random_dispatcher(w, rng);
     size_t count = w->model->session_count;
