@@ -83,6 +83,7 @@ static void apply_revive(struct model *model, const struct berth_revive_record *
     if (!job || job->state == BERTH_COMPLETED)
         return;
     job->state = BERTH_READY;
+    set_start(job, &(struct berth_start_record){ .id = job->id });
     job->failures = job->deaths = 0;
     job->run_at_us = job->finished_us = 0;
     job->is_cancelled = false;
