@@ -36,6 +36,7 @@ static const struct code_row {
     { -EALREADY, CODE(ALREADY) },
     { -EOPNOTSUPP, CODE(UNSUPPORTED) },
     { -EREMOTEIO, CODE(INTERNAL) },
+    { -EDEADLK, CODE(DEADLOCK) },
     { 0, CODE(UNSPECIFIED) },
 };
 
@@ -72,6 +73,7 @@ const char *berth_wire_code_name(uint32_t code)
         [CODE(ALREADY)] = "already",
         [CODE(UNSUPPORTED)] = "unsupported",
         [CODE(INTERNAL)] = "internal",
+        [CODE(DEADLOCK)] = "deadlock",
     };
     return code < sizeof names / sizeof *names ? names[code] : "unknown";
 }

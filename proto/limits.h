@@ -29,7 +29,8 @@
 #define BERTH_CONTEXT_BYTES_MAX  4096        /* keys and values together */
 #define BERTH_LINE_BYTES_MAX     (64u << 10) /* of a list of lines, each becoming a job */
 #define BERTH_SUBMIT_JOBS_MAX    10000
-#define BERTH_JOB_AFTER_MAX      1000       /* jobs that one job waits for */
+#define BERTH_JOB_AFTER_MAX      1000 /* jobs that one job waits for */
+#define BERTH_CHILD_ORDINAL_MAX  UINT64_C(1000000000)
 #define BERTH_SUBMIT_AFTER_MAX   (1u << 20) /* and all of one Submit together */
 #define BERTH_IDS_MAX            10000      /* in a wait, a cancel, a get */
 #define BERTH_JOBS_ANSWER_MAX    1000       /* rows of one Jobs */
@@ -62,6 +63,7 @@
 #define BERTH_CORES_MAX           65535
 #define BERTH_ATTEMPTS_MAX        65536 /* lines of one join, of one message of orders or reports */
 #define BERTH_ERROR_KINDS_MAX     256   /* in a table of kinds */
+#define BERTH_CHILD_SUBMITS_MAX   1024  /* of one message; and of answers to them */
 #define BERTH_EPOCH_MAX           ((1u << 24) - 1)
 #define BERTH_FENCED_ID_MIN       (UINT64_C(1) << 40) /* attempts and sessions: epoch << 40 | counter */
 #define BERTH_LEASE_MS_MAX        (INT64_C(24) * 60 * 60 * 1000)

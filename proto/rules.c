@@ -361,13 +361,14 @@ static int field_check(const struct at *at)
     case RULE_NAMES: return table_check(at);
     case RULE_LIST: return list_check(at);
     case RULE_ROWS:
-    case RULE_PART: break; /* in a message of the envelope only */
+    case RULE_PART:
+    case RULE_INNER: break; /* in a message of the envelope, and in a row of one, only */
     }
     BERTH_UNREACHABLE();
 }
 
-/* Messages. Those of the envelope hold rows and parts; these hold none, so that nothing recurses.
- */
+/* Messages. Those of the envelope hold rows and parts, a row may hold a message, and that holds
+ * none: nothing recurses. */
 
 static struct at at_field(const struct berth_rules *rules, size_t index,
                           const ProtobufCMessage *message, struct berth_checker *checker)
@@ -381,6 +382,23 @@ static struct at at_field(const struct berth_rules *rules, size_t index,
                         .field = &rules->descriptor->fields[index] };
 }
 
+/* A message in a row. */
+static int inner_check(const struct at *row)
+{
+    const struct berth_rules *rules = row->rule->inside;
+    const ProtobufCMessage *message = elements_of(row->message, row->field);
+    if (!message)
+        return RULE_FAIL(row->checker, row->field->name, BERTH_EPROTO, "%s is missing",
+                         row->field->name);
+    for (size_t i = 0; i < rules->count; i++) {
+        struct at at = at_field(rules, i, message, row->checker);
+        int rc = field_check(&at);
+        if (rc < 0)
+            return rc;
+    }
+    return rules->check ? rules->check(row->checker, message) : 0;
+}
+
 /* A row, or a part with columns beside `outer_count` things. */
 static int inside_check(const struct at *outer, const ProtobufCMessage *message, size_t outer_count,
                         const char *outer_thing)
@@ -390,7 +408,7 @@ static int inside_check(const struct at *outer, const ProtobufCMessage *message,
         struct at at = at_field(rules, i, message, outer->checker);
         at.outer_count = outer_count;
         at.outer_thing = outer_thing;
-        int rc = field_check(&at);
+        int rc = at.rule->kind == RULE_INNER ? inner_check(&at) : field_check(&at);
         if (rc < 0)
             return rc;
     }

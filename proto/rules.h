@@ -31,6 +31,7 @@ enum rule_kind {
     RULE_LIST,    /* repeated bytes beside other columns, each at most `max` bytes */
     RULE_ROWS,    /* at most `count_max` sub-messages, with the rules `inside` */
     RULE_PART,    /* one sub-message with columns beside the column `leader` of this one */
+    RULE_INNER,   /* in a row: one sub-message, which must be there, with the rules `inside` */
 };
 
 /* A field that is absent is 0, or empty. */
@@ -95,6 +96,9 @@ extern const struct berth_rules berth_rules_worker_hello, berth_rules_worker_wel
     berth_rules_worker_renewed, berth_rules_worker_epoch, berth_rules_worker_fenced,
     berth_rules_worker_orders, berth_rules_worker_reports, berth_rules_worker_gone,
     berth_rules_worker_gone_ok;
+/* Those that stand in others. */
+extern const struct berth_rules berth_rules_child_jobs, berth_rules_child_submit,
+    berth_rules_child_submitted;
 extern const struct berth_rules berth_rules_dispatcher_set, berth_rules_dispatcher_pause,
     berth_rules_dispatcher_get, berth_rules_dispatchers, berth_rules_worker_list,
     berth_rules_workers, berth_rules_worker_declare_gone, berth_rules_broker_status_get,

@@ -43,7 +43,7 @@ const struct berth_rules berth_rules_client_welcome =
 enum { SUBMIT_BODY_BYTES = 12 }; /* the column that says how many jobs there are */
 
 static const struct berth_rule submit_rules[] = {
-    RULE(1, client, ID),
+    RULE(1, client, ID, .presence = RULE_UNLESS_0), /* needed, or not allowed: see the checks */
     RULE(2, dispatchers, NAMES, .max = BERTH_NAME_BYTES_MAX, .count_max = BERTH_NAMES_MAX),
     RULE(3, handlers, NAMES, .max = BERTH_NAME_BYTES_MAX, .count_max = BERTH_NAMES_MAX),
     RULE(4, dispatcher, INDEX, .leader = SUBMIT_BODY_BYTES, .of = 2),
@@ -123,9 +123,8 @@ static int after_check(struct berth_checker *checker, const Berth__V1__Submit *s
                      "after has %zu ids, but after_count adds up to %zu", submit->n_after, sum);
 }
 
-static int submit_check(struct berth_checker *checker, const ProtobufCMessage *message)
+static int jobs_check(struct berth_checker *checker, const Berth__V1__Submit *submit)
 {
-    const Berth__V1__Submit *submit = (const Berth__V1__Submit *)message;
     int rc = keys_check(checker, "keys", submit->key_bytes, submit->n_key_bytes, submit->keys);
     if (rc == 0)
         rc = keys_check(checker, "groups", submit->group_bytes, submit->n_group_bytes,
@@ -140,8 +139,34 @@ static int submit_check(struct berth_checker *checker, const ProtobufCMessage *m
         rc = submit_job_check(checker, submit, i);
     return rc;
 }
+
+static int submit_check(struct berth_checker *checker, const ProtobufCMessage *message)
+{
+    const Berth__V1__Submit *submit = (const Berth__V1__Submit *)message;
+    if (!submit->has_client || submit->client.len == 0)
+        return RULE_FAIL(checker, "client", BERTH_EPROTO,
+                         "client has 0 bytes; exactly %u are allowed", BERTH_ID_BYTES);
+    return jobs_check(checker, submit);
+}
 const struct berth_rules berth_rules_submit =
     RULES(berth__v1__submit__descriptor, submit_rules, .check = submit_check);
+
+/* The parent's job and an ordinal are the key of a child. */
+static int child_jobs_check(struct berth_checker *checker, const ProtobufCMessage *message)
+{
+    const Berth__V1__Submit *submit = (const Berth__V1__Submit *)message;
+    if (submit->has_client && submit->client.len > 0)
+        return RULE_FAIL(checker, "client", BERTH_EPROTO,
+                         "client has %zu bytes; in a submit of children 0 are allowed",
+                         submit->client.len);
+    if (submit->has_keys && submit->keys.len > 0)
+        return RULE_FAIL(checker, "keys", BERTH_EPROTO,
+                         "keys has %zu bytes; in a submit of children 0 are allowed",
+                         submit->keys.len);
+    return jobs_check(checker, submit);
+}
+const struct berth_rules berth_rules_child_jobs =
+    RULES(berth__v1__submit__descriptor, submit_rules, .check = child_jobs_check);
 
 static const struct berth_rule submitted_rules[] = {
     RULE(1, id, NUMBER, .min = 0, .max = BERTH_JOB_ID_MAX, .leader = 1, .thing = "job",

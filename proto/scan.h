@@ -14,7 +14,7 @@
 
 #include "proto/wire.h"
 
-#define BERTH_SCAN_DEPTH_MAX 4 /* Envelope, message, row or Ends, and one to spare */
+#define BERTH_SCAN_DEPTH_MAX 4 /* Envelope, WorkerReports, ChildSubmit, Submit */
 
 /* The outermost level only. Returns whether it is well-formed; the head holds what was found before
  * the fault. */

@@ -183,6 +183,23 @@ struct berth_order_ack {
     bool is_stale;
 };
 
+/* The answer to a berth_child_submit: all ids in order, or the refusal of all. */
+struct berth_order_children {
+    uint64_t attempt; /* the parent's */
+    uint32_t ordinal;
+    const uint64_t *ids;
+    size_t count;                  /* 0: refused */
+    struct berth_do_error refusal; /* code 0: taken */
+};
+
+/* A child has ended. */
+struct berth_order_child_end {
+    uint64_t attempt; /* the parent's */
+    uint64_t job;
+    enum berth_state state;
+    struct berth_slice error_kind, error_message;
+};
+
 struct berth_do_orders {
     uint64_t session, epoch;
     uint32_t join;
@@ -193,6 +210,12 @@ struct berth_do_orders {
     size_t cancel_count;
     const struct berth_order_ack *acks;
     size_t ack_count;
+    const struct berth_suspension *resumes; /* these may go on */
+    size_t resume_count;
+    const struct berth_order_children *children;
+    size_t children_count;
+    const struct berth_order_child_end *child_ends;
+    size_t child_end_count;
     uint32_t start_alone; /* processes for one suspect each */
 };
 

@@ -181,6 +181,7 @@ struct berth_join_line {
     struct berth_slice dispatcher;
     uint32_t number;
     enum berth_attempt_state state;
+    uint32_t suspensions; /* so far, and this one */
     bool is_cancelled;
     struct berth_attempt_end end; /* of an ended one; of a running one only run_us, so far */
 };
@@ -215,6 +216,24 @@ struct berth_show {
     struct berth_slice out, err;
 };
 
+struct berth_suspension {
+    uint64_t attempt;
+    uint32_t number; /* which one of this attempt, from 1 */
+};
+
+/* Jobs that an attempt submits as its children: all are taken, or none. */
+struct berth_child_submit {
+    uint64_t attempt, job;       /* the parent's */
+    uint32_t ordinal;            /* of the first of them */
+    bool is_supervisor;          /* a child that dies does not end its siblings */
+    struct berth_ev_submit jobs; /* without peer, request, client and keys */
+};
+
+struct berth_child_ask { /* how did it end? */
+    uint64_t attempt;    /* the parent's */
+    uint64_t job;        /* the child */
+};
+
 struct berth_ev_reports {
     uint64_t peer, session;
     uint32_t epoch, join;
@@ -226,6 +245,16 @@ struct berth_ev_reports {
     size_t release_count;
     const struct berth_show *shows;
     size_t show_count;
+    /* Scopes, in this order; the reports come after them. */
+    const struct berth_suspension *suspends, *resumes; /* resumes: may it go on? */
+    size_t suspend_count, resume_count;
+    const struct berth_child_submit *child_submits;
+    size_t child_submit_count;
+    const uint64_t
+        *end_children; /* attempts whose bodies have ended: their children are cancelled */
+    size_t end_children_count;
+    const struct berth_child_ask *child_asks;
+    size_t child_ask_count;
     bool is_draining;
 };
 

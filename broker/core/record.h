@@ -76,6 +76,8 @@ enum berth_key_kind {
     BERTH_KEY_REQUEST,     /* 16 bytes: hash of the client, its request number and the place in it;
                               minutes */
     BERTH_KEY_IDEMPOTENCY, /* 1..255 bytes of the user's, per dispatcher; 24 h */
+    BERTH_KEY_CHILD,       /* 16 bytes: hash of the parent and the ordinal among its children;
+                              7 days */
 };
 
 struct berth_key {
@@ -119,6 +121,7 @@ struct berth_job_record {
     int64_t backoff_ms, backoff_ms_max; /* 0: the dispatcher's */
     uint64_t parent;                    /* the job whose attempt submitted it; 0: none */
     uint32_t parent_ordinal;            /* its place among that one's children, from 1 */
+    uint64_t parent_attempt;            /* which one */
 
     /* Zero in an arrival. */
     enum berth_state state; /* SCHEDULED READY RETRYING, or how it ended */

@@ -211,8 +211,8 @@ static void read_rare_options(struct rare_columns *rare, size_t i, struct berth_
     rare->after += item->after_count;
 }
 
-static int read_submit(struct berth_arena *arena, struct translate_from from,
-                       const Berth__V1__Submit *message, struct berth_ev_submit *ret_event)
+int translate_jobs(struct berth_arena *arena, const Berth__V1__Submit *message,
+                   struct berth_ev_submit *ret_jobs)
 {
     const Berth__V1__Submit *m = message;
     const size_t count = m->n_body_bytes;
@@ -240,9 +240,7 @@ static int read_submit(struct berth_arena *arena, struct translate_from from,
         read_rare_options(&rare, i, &items[i]);
     }
 
-    *ret_event = (struct berth_ev_submit){
-        .peer = from.peer,
-        .request = from.request,
+    *ret_jobs = (struct berth_ev_submit){
         .dispatchers = dispatchers,
         .dispatcher_count = m->n_dispatchers,
         .handlers = handlers,
@@ -250,8 +248,21 @@ static int read_submit(struct berth_arena *arena, struct translate_from from,
         .items = items,
         .count = count,
     };
-    BERTH_ASSERT(m->client.len == sizeof ret_event->client);
-    memcpy(ret_event->client, m->client.data, sizeof ret_event->client);
+    return 0;
+}
+
+static int read_submit(struct berth_arena *arena, struct translate_from from,
+                       const Berth__V1__Submit *message, struct berth_ev_submit *ret_event)
+{
+    struct berth_ev_submit event;
+    int rc = translate_jobs(arena, message, &event);
+    if (rc < 0)
+        return rc;
+    event.peer = from.peer;
+    event.request = from.request;
+    BERTH_ASSERT(message->client.len == sizeof event.client);
+    memcpy(event.client, message->client.data, sizeof event.client);
+    *ret_event = event;
     return 0;
 }
 

@@ -144,6 +144,7 @@ static int read_join(struct berth_arena *arena, const Berth__V1__WorkerJoin *mes
             .dispatcher = berth_slice_from(m->dispatchers[dispatcher]),
             .number = berth_column_u32(m->number, m->n_number, i),
             .state = (enum berth_attempt_state)berth_column_u32(m->state, m->n_state, i),
+            .suspensions = berth_column_u32(m->suspensions, m->n_suspensions, i),
             .is_cancelled = berth_column_u32(m->is_cancelled, m->n_is_cancelled, i) != 0,
             .end = next_end(&ends),
         };
@@ -229,7 +230,7 @@ static int read_reports(struct berth_arena *arena, const Berth__V1__WorkerReport
         .show_count = m->n_show_attempt,
         .is_draining = m->is_draining,
     };
-    return 0;
+    return translate_scope_in(arena, m, ret_event);
 }
 
 static int read_gone(struct berth_arena *arena, const Berth__V1__WorkerGone *message, uint64_t peer,

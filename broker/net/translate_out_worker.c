@@ -247,5 +247,7 @@ static int put_orders(struct berth_arena *arena, const struct berth_do_orders *f
     int rc = from->grant_count > 0 ? put_grants(arena, from, m) : 0;
     if (rc == 0)
         rc = put_cancels(arena, from, m);
-    return rc == 0 ? put_acks(arena, from, m) : rc;
+    if (rc == 0)
+        rc = put_acks(arena, from, m);
+    return rc == 0 ? translate_scope_out(arena, from, m) : rc;
 }

@@ -29,6 +29,17 @@ struct translate_from {
 const struct berth_slice *translate_slices(struct berth_arena *arena,
                                            const ProtobufCBinaryData *items, size_t count);
 
+/* The jobs of a submit; the fields of who sent it stay 0. 0 or -ENOMEM. */
+int translate_jobs(struct berth_arena *arena, const Berth__V1__Submit *message,
+                   struct berth_ev_submit *ret_jobs);
+
+/* What reports say of scopes, into the event, and what orders say of them, into the message. 0 or
+ * -ENOMEM; to a message also -EMSGSIZE. */
+int translate_scope_in(struct berth_arena *arena, const Berth__V1__WorkerReports *message,
+                       struct berth_ev_reports *event);
+int translate_scope_out(struct berth_arena *arena, const struct berth_do_orders *orders,
+                        Berth__V1__WorkerOrders *message);
+
 /* A message of a worker or a keeper becomes an event. 0 or -ENOMEM. */
 int translate_worker_message(struct berth_arena *arena, const Berth__V1__Envelope *envelope,
                              uint64_t peer, struct berth_event *ret_event);

@@ -38,6 +38,8 @@ const char *store_key_fault(const struct berth_key *key)
         if (key->bytes.bytes >= 1 && key->bytes.bytes <= BERTH_KEY_BYTES_MAX)
             return NULL;
         return "its idempotency key has not 1 to 255 bytes";
+    case BERTH_KEY_CHILD:
+        return key->bytes.bytes == 16 ? NULL : "its key as a child has not 16 bytes";
     }
     return "its key is of an unknown kind";
 }

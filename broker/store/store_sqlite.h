@@ -163,8 +163,8 @@ void sqlite_rollback(struct store_sqlite *self);
 #define SQLITE_HEAD_COLUMNS                                                                        \
     "id, dispatcher, state, priority, submitted_us, run_at_us, max_attempts, timeout_ms, attempt," \
     " failures, deaths, is_cancelled, is_suspect, handler, key_kind, key_bytes, key_until_us,"     \
-    " body_hash, last_attempt, parent, parent_ordinal, deadline_us, queue_timeout_ms, backoff_ms," \
-    " backoff_ms_max, group_key, unique_key, after_ids"
+    " body_hash, last_attempt, parent, parent_ordinal, parent_attempt, deadline_us,"               \
+    " queue_timeout_ms, backoff_ms, backoff_ms_max, group_key, unique_key, after_ids"
 #define SQLITE_FROM(table)   " FROM " table " LEFT JOIN job_option ON of_job = id"
 #define SQLITE_START_COLUMNS ", start_attempt, start_session, start_us"
 #define SQLITE_LIVE_BODY     SQLITE_HEAD_COLUMNS SQLITE_START_COLUMNS ", 0, body"

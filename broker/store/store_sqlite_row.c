@@ -127,6 +127,7 @@ static void read_head(struct row_reader *reader, struct berth_job_record *job)
     job->last.id = next_u64(reader);
     job->parent = next_u64(reader);
     job->parent_ordinal = next_u32(reader);
+    job->parent_attempt = next_u64(reader);
     job->deadline_us = next_i64(reader);
     job->queue_timeout_ms = next_i64(reader);
     job->backoff_ms = next_i64(reader);

@@ -152,6 +152,8 @@
     ADD("meta", "next_dispatcher INTEGER NOT NULL DEFAULT 1")                                      \
     "CREATE TABLE dispatcher_gone (id INTEGER PRIMARY KEY) STRICT;"
 
+#define MIGRATION_6 ADD("job_option", "parent_attempt INTEGER NOT NULL DEFAULT 0")
+
 /* Number n brings a database from version n - 1 to n. */
 static const char *const migrations[] = {
     /* 1: the first release. Ids are dense and ascending, so every table is its own index. `job` and
@@ -168,6 +170,8 @@ static const char *const migrations[] = {
     MIGRATION_4,
     /* 5: dispatchers can be removed. */
     MIGRATION_5,
+    /* 6: which attempt submitted a child. */
+    MIGRATION_6,
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof *migrations))

@@ -29,8 +29,9 @@
 
 #define OPTION_INSERT                                                                              \
     "INSERT OR FAIL INTO job_option (of_job, parent, parent_ordinal, deadline_us,"                 \
-    " queue_timeout_ms, backoff_ms, backoff_ms_max, group_key, unique_key, after_ids)"             \
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+    " queue_timeout_ms, backoff_ms, backoff_ms_max, group_key, unique_key, after_ids,"             \
+    " parent_attempt)"                                                                             \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
 
 /* And back: what it did stays, what it was allowed begins anew. */
 #define JOB_REVIVE                                                                                 \

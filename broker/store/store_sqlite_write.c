@@ -53,7 +53,7 @@ static bool has_options(const struct berth_job_record *job)
 {
     return job->group.bytes || job->unique.bytes || job->after.bytes || job->deadline_us ||
            job->queue_timeout_ms || job->backoff_ms || job->backoff_ms_max || job->parent ||
-           job->parent_ordinal;
+           job->parent_ordinal || job->parent_attempt;
 }
 
 static int write_options(struct store_sqlite *self, const struct berth_job_record *job)
@@ -69,6 +69,7 @@ static int write_options(struct store_sqlite *self, const struct berth_job_recor
     sqlite_bind_text(insert, 8, job->group);
     sqlite_bind_text(insert, 9, job->unique);
     sqlite_bind_blob(insert, 10, job->after);
+    sqlite_bind_u64(insert, 11, job->parent_attempt);
     return sqlite_run(self, SQL_OPTION_INSERT);
 }
 

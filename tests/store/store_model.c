@@ -207,6 +207,7 @@ static void check_options(const struct berth_job_record *is, const struct berth_
     assert_int_equal(is->backoff_ms_max, wanted->backoff_ms_max);
     assert_int_equal(is->parent, wanted->parent);
     assert_int_equal(is->parent_ordinal, wanted->parent_ordinal);
+    assert_int_equal(is->parent_attempt, wanted->parent_attempt);
 }
 
 static void check_limits(const struct berth_dispatcher_record *is,

@@ -54,6 +54,7 @@ static void add_options(struct workload *w, struct berth_rng *rng, struct berth_
     job->backoff_ms_max = (int64_t)berth_rng_below(rng, 100000);
     job->parent = berth_rng_below(rng, 1000);
     job->parent_ordinal = (uint32_t)berth_rng_next(rng);
+    job->parent_attempt = berth_rng_next(rng);
 }
 
 static struct berth_record random_job(struct workload *w, struct berth_rng *rng)

@@ -142,6 +142,7 @@ static struct berth_record job_with_options(struct fixture *f, uint64_t id)
     record.job.backoff_ms_max = 60000;
     record.job.parent = (UINT64_C(1) << 53) - 1;
     record.job.parent_ordinal = UINT32_MAX;
+    record.job.parent_attempt = UINT64_MAX;
     return record;
 }
 

@@ -283,7 +283,7 @@ static void options_of_a_job_that_cannot_be_end_the_load(void **state)
 {
     struct kit *kit = *state;
     given_closed_store(kit);
-    run_sql(kit->dir, "INSERT INTO job_option VALUES (17, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL)");
+    run_sql(kit->dir, "INSERT INTO job_option VALUES (17, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0)");
     const struct {
         const char *set, *says;
     } cases[] = {

@@ -459,6 +459,96 @@ static Berth__V1__WorkerReports worker_reports_with_shows = {
     SET_BYTES(show_errs, "er"),
 };
 
+static Berth__V1__WorkerJoin worker_join_with_suspensions = {
+    MESSAGE(worker_join),
+    SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),
+    SET(join, 2),
+    SET(renewal, 40),
+    COLUMN(attempt, uint64_t, ATTEMPT(7, 3), ATTEMPT(7, 4)),
+    COLUMN(job, uint64_t, 11, 12),
+    NAMES(dispatchers, BYTES("newsletter")),
+    COLUMN(number, uint32_t, 1, 1),
+    COLUMN(state, uint32_t, BERTH__V1__ATTEMPT_STATE__ATTEMPT_STATE_RUNNING,
+           BERTH__V1__ATTEMPT_STATE__ATTEMPT_STATE_SUSPENDED),
+    SET_BYTES(name, "host-42"),
+    SET(capacity, 256),
+    SET(cores, 8),
+    SET_BYTES(software, "berth-worker 0.1.0"),
+    COLUMN(suspensions, uint32_t, 0, 2),
+};
+
+static Berth__V1__Submit submit_of_children = {
+    MESSAGE(submit),
+    NAMES(dispatchers, BYTES("auth")),
+    NAMES(handlers, BYTES("mail")),
+    COLUMN(priority, int32_t, 0, 5),
+    COLUMN(body_bytes, uint32_t, 5, 0),
+    SET_BYTES(bodies, "\x12\x03"
+                      "abc"),
+};
+
+static Berth__V1__ChildSubmit child_submit = {
+    MESSAGE(child_submit),   SET(attempt, ATTEMPT(8, 2)), SET(job, 14),
+    SET(ordinal, 999999999), SET(is_supervisor, 1),       .submit = &submit_of_children,
+};
+
+static Berth__V1__WorkerReports worker_reports_with_scopes = {
+    MESSAGE(worker_reports),
+    SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),
+    SET(join, 2),
+    SET(number, 6),
+    COLUMN(suspend_attempt, uint64_t, ATTEMPT(8, 2), ATTEMPT(8, 3)),
+    COLUMN(suspend_number, uint32_t, 1, 7),
+    COLUMN(resume_attempt, uint64_t, ATTEMPT(8, 4), ATTEMPT(8, 5)),
+    COLUMN(resume_number, uint32_t, 2, 1),
+    COLUMN(child_submit, Berth__V1__ChildSubmit *, &child_submit),
+    COLUMN(end_children_attempt, uint64_t, ATTEMPT(8, 6)),
+    COLUMN(child_ask_attempt, uint64_t, ATTEMPT(8, 2), ATTEMPT(8, 2)),
+    COLUMN(child_ask_job, uint64_t, 20, 21),
+};
+
+static Berth__V1__Submitted submitted_children = { MESSAGE(submitted),
+                                                   COLUMN(id, uint64_t, 20, 21) };
+
+static Berth__V1__Submitted refused_children = {
+    MESSAGE(submitted),
+    COLUMN(id, uint64_t, 0),
+    COLUMN(refused, uint32_t, 0),
+    COLUMN(refused_code, uint32_t, BERTH__V1__ERROR_CODE__ERROR_DEADLOCK),
+    NAMES(refused_field, BYTES("dispatcher")),
+    NAMES(refused_message, BYTES("job 14 would wait for itself")),
+};
+
+static Berth__V1__ChildSubmitted children_submitted = { MESSAGE(child_submitted),
+                                                        SET(attempt, ATTEMPT(8, 2)),
+                                                        SET(ordinal, 5),
+                                                        .submitted = &submitted_children };
+
+static Berth__V1__ChildSubmitted children_refused = { MESSAGE(child_submitted),
+                                                      SET(attempt, ATTEMPT(8, 3)), SET(ordinal, 1),
+                                                      .submitted = &refused_children };
+
+static Berth__V1__WorkerOrders worker_orders_with_scopes = {
+    MESSAGE(worker_orders),
+    SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),
+    SET(join, 2),
+    SET(number, 5),
+    COLUMN(resume_attempt, uint64_t, ATTEMPT(8, 4), ATTEMPT(8, 5)),
+    COLUMN(resume_number, uint32_t, 2, 1),
+    COLUMN(child_submitted, Berth__V1__ChildSubmitted *, &children_submitted, &children_refused),
+    COLUMN(child_end_attempt, uint64_t, ATTEMPT(8, 2), ATTEMPT(8, 2)),
+    COLUMN(child_end_job, uint64_t, 20, 21),
+    COLUMN(child_end_state, uint32_t, BERTH__V1__JOB_STATE__JOB_STATE_COMPLETED,
+           BERTH__V1__JOB_STATE__JOB_STATE_DEAD),
+    NAMES(child_end_kinds, BYTES("exit")),
+    COLUMN(child_end_kind, uint32_t, 0, 1),
+    COLUMN(child_end_message_bytes, uint32_t, 0, 11),
+    SET_BYTES(child_end_messages, "exit code 2"),
+};
+
 static Berth__V1__WorkerGone worker_gone = {
     MESSAGE(worker_gone),
     SET(session, ATTEMPT(7, 1)),
@@ -696,6 +786,12 @@ const struct sample samples[] = {
     SAMPLE(WORKER_REPORTS, worker_reports, BROKER, 0),
     SAMPLE_OF("worker_reports_with_shows", BERTH__V1__ENVELOPE__MESSAGE_WORKER_REPORTS,
               worker_reports, worker_reports_with_shows, BERTH_SIDE_BROKER, 0),
+    SAMPLE_OF("worker_join_with_suspensions", BERTH__V1__ENVELOPE__MESSAGE_WORKER_JOIN, worker_join,
+              worker_join_with_suspensions, BERTH_SIDE_BROKER, 0),
+    SAMPLE_OF("worker_reports_with_scopes", BERTH__V1__ENVELOPE__MESSAGE_WORKER_REPORTS,
+              worker_reports, worker_reports_with_scopes, BERTH_SIDE_BROKER, 0),
+    SAMPLE_OF("worker_orders_with_scopes", BERTH__V1__ENVELOPE__MESSAGE_WORKER_ORDERS,
+              worker_orders, worker_orders_with_scopes, BERTH_SIDE_WORKER, 0),
     SAMPLE(WORKER_GONE, worker_gone, BROKER, 0),
     SAMPLE(WORKER_GONE_OK, worker_gone_ok, WORKER, 0),
     SAMPLE(DISPATCHER_SET, dispatcher_set, BROKER, 77),

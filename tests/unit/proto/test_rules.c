@@ -15,9 +15,9 @@
 
 /* Bounds of single fields that another rule of the message makes narrower: the edge itself is not
  * taken there. */
-static const char *const narrowed[] = { "worker_lease_ms", "renew_ms", "backoff_ms",
-                                        "culprit",         "outcome",  "refused",
-                                        "rate_count",      "rate_ms",  "backoff_max_ms" };
+static const char *const narrowed[] = { "worker_lease_ms", "renew_ms", "backoff_ms", "culprit",
+                                        "outcome",         "refused",  "rate_count", "rate_ms",
+                                        "backoff_max_ms",  "client",   "ordinal" };
 
 #define TRIED_MAX 2000
 
@@ -31,7 +31,8 @@ struct fixture {
     size_t tried_count;
     /* What is being tried. */
     const struct sample *sample;
-    uint32_t part; /* the field that holds the sub-message, or 0 */
+    uint32_t part;  /* the field that holds the sub-message, or 0 */
+    uint32_t inner; /* and that of the sub-message in this one, or 0 */
     const struct berth_rules *rules;
     const struct berth_rule *rule;
 };
@@ -77,7 +78,12 @@ static ProtobufCMessage *given_message(struct fixture *f, Berth__V1__Envelope **
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field(message->descriptor, f->part);
     void *member = *AT(message, void *, field->offset);
-    return field->label == PROTOBUF_C_LABEL_REPEATED ? *(ProtobufCMessage **)member : member;
+    ProtobufCMessage *part =
+        field->label == PROTOBUF_C_LABEL_REPEATED ? *(ProtobufCMessage **)member : member;
+    if (f->inner == 0)
+        return part;
+    field = protobuf_c_message_descriptor_get_field(part->descriptor, f->inner);
+    return *AT(part, void *, field->offset);
 }
 
 static bool is_narrowed(const char *name)
@@ -210,6 +216,15 @@ static void try_table_count(struct fixture *f)
     assert_verdict(f, envelope, true);
 }
 
+/* A message that must be there. */
+static void try_without(struct fixture *f)
+{
+    Berth__V1__Envelope *envelope;
+    ProtobufCMessage *message = given_message(f, &envelope);
+    *AT(message, void *, field_of(f->rules, f->rule->number)->offset) = NULL;
+    assert_verdict(f, envelope, false);
+}
+
 /* From here on functions follow the schema into its sub-messages; it is finite and ours.
  * NOLINTBEGIN(misc-no-recursion) */
 static void try_rules(struct fixture *f, const struct berth_rules *rules);
@@ -258,6 +273,12 @@ static void try_rule(struct fixture *f)
         f->part = rule->number;
         try_rules(f, rule->inside);
         f->part = 0;
+        return;
+    case RULE_INNER:
+        try_without(f);
+        f->inner = rule->number;
+        try_rules(f, rule->inside);
+        f->inner = 0;
         return;
     }
     if (field_of(f->rules, rule->number)->label == PROTOBUF_C_LABEL_REPEATED)
@@ -309,7 +330,8 @@ static void assert_complete(const struct berth_rules *rules)
         assert_int_equal(rule->number, descriptor->fields[i].id);
         assert_string_equal(rule->name, descriptor->fields[i].name);
         bool is_message = descriptor->fields[i].type == PROTOBUF_C_TYPE_MESSAGE;
-        assert_int_equal(is_message, rule->kind == RULE_ROWS || rule->kind == RULE_PART);
+        assert_int_equal(is_message, rule->kind == RULE_ROWS || rule->kind == RULE_PART ||
+                                         rule->kind == RULE_INNER);
         if (is_message) {
             assert_ptr_equal(rule->inside->descriptor, descriptor->fields[i].descriptor);
             assert_complete(rule->inside);
@@ -345,7 +367,7 @@ static void assert_depth(const ProtobufCMessageDescriptor *descriptor, int depth
 static void no_message_contains_itself(void **state)
 {
     (void)state;
-    assert_depth(&berth__v1__envelope__descriptor, 3);
+    assert_depth(&berth__v1__envelope__descriptor, 4);
 }
 
 static void field_style(const ProtobufCMessageDescriptor *descriptor)
