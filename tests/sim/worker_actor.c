@@ -389,6 +389,9 @@ static void carry_out(struct worker *worker, const struct agent_effects *effects
         case AGENT_DO_CANCEL:
             cancel_run(worker, effect->cancel.attempt, effect->cancel.reason);
             break;
+        case AGENT_DO_RESUME:
+        case AGENT_DO_CHILDREN:
+        case AGENT_DO_CHILD_ENDED: break; /* nobody here asks for these */
         case AGENT_DO_SESSION:
             worker->session = effect->session.session;
             worker->epoch_seen = effect->session.epoch;

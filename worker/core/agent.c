@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The worker's side of the protocol; see agent.h. Here are the step, the orders, what is told, and
- * the drain; the session is in agent_session.c, the attempts are in agent_table.c. */
+ * the drain; the session is in agent_session.c, what attempts ask for in agent_calls.c, the
+ * attempts are in agent_table.c. */
 #include "worker/core/agent_private.h"
+#include "worker/core/agent_scope.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -25,6 +27,7 @@ static const uint8_t state_next[AGENT_STATE_COUNT] = {
 
 static void take_event(struct agent *agent, const struct agent_event *event);
 static void mind_time(struct agent *agent);
+static void tell(struct agent *agent);
 static void tell_ends(struct agent *agent);
 static void tell_news(struct agent *agent);
 static void mind_drain(struct agent *agent);
@@ -109,11 +112,26 @@ void agent_leave(struct agent *agent, enum agent_exit why, const char *reason)
     effect->exit.reason = reason;
 }
 
-static void cancel(struct agent *agent, struct agent_attempt *attempt,
-                   enum agent_cancel_reason reason, int64_t grace_ms)
+/* One whose handler is over has nobody to be told: its children are to end, or, when we stop, it is
+ * handed back as it is. */
+static void cancel_scope(struct agent *agent, struct agent_attempt *attempt,
+                         enum agent_cancel_reason reason)
+{
+    if (reason != AGENT_CANCEL_STOP)
+        agent_scope_end_children(&agent->table, attempt);
+    else if (agent_table_conclude(&agent->table, attempt) < 0)
+        agent->is_out_of_memory = true;
+}
+
+void agent_cancel(struct agent *agent, struct agent_attempt *attempt,
+                  enum agent_cancel_reason reason, int64_t grace_ms)
 {
     if (!agent_table_cancel(&agent->table, attempt, reason, agent->now_ms))
         return;
+    if (attempt->scope.is_body_over) {
+        cancel_scope(agent, attempt, reason);
+        return;
+    }
     struct agent_effect *effect = agent_effect_push(agent, AGENT_DO_CANCEL);
     effect->cancel.attempt = attempt->by_id.id;
     effect->cancel.reason = reason;
@@ -169,7 +187,7 @@ static enum agent_release_reason grant(struct agent *agent, const struct agent_g
     return 0;
 }
 
-static struct agent_effect *reports_push(struct agent *agent)
+struct agent_effect *agent_reports_push(struct agent *agent)
 {
     agent->sent++;
     struct agent_effect *effect = agent_effect_push(agent, AGENT_DO_REPORTS);
@@ -201,7 +219,7 @@ static void take_grants(struct agent *agent, const struct agent_grant *grants, s
     }
     if (refused == 0)
         return;
-    struct agent_effect *effect = reports_push(agent);
+    struct agent_effect *effect = agent_reports_push(agent);
     effect->reports.release_attempts = attempts;
     effect->reports.release_reasons = reasons;
     effect->reports.release_count = refused;
@@ -231,12 +249,13 @@ static void take_orders(struct agent *agent, const struct agent_event *event)
      */
     take_acks(agent, event->orders.acks, event->orders.ack_count);
     take_grants(agent, event->orders.grants, event->orders.grant_count);
+    agent_take_scope_orders(agent, event);
     for (size_t i = 0; i < event->orders.cancel_count; i++) {
         const struct agent_cancel *order = &event->orders.cancels[i];
         struct agent_attempt *attempt = agent_table_find(&agent->table, order->attempt);
         if (!attempt)
             continue;
-        cancel(agent, attempt, order->reason, order->grace_ms);
+        agent_cancel(agent, attempt, order->reason, order->grace_ms);
         if (order->is_forced)
             agent_table_force(&agent->table, attempt, order->grace_ms);
     }
@@ -273,8 +292,8 @@ static void take_stop(struct agent *agent, int64_t grace_ms)
     if (due_ms < agent->stop_due_ms)
         agent->stop_due_ms = due_ms;
     BERTH_MAP_FOREACH (node, &agent->table.by_id)
-        cancel(agent, berth_container_of(node, struct agent_attempt, by_id), AGENT_CANCEL_STOP,
-               grace_ms);
+        agent_cancel(agent, berth_container_of(node, struct agent_attempt, by_id),
+                     AGENT_CANCEL_STOP, grace_ms);
 }
 
 static void take_event(struct agent *agent, const struct agent_event *event)
@@ -291,14 +310,23 @@ static void take_event(struct agent *agent, const struct agent_event *event)
     case AGENT_EV_ENDED: take_ended(agent, event); return;
     case AGENT_EV_RELEASED: take_released(agent, event); return;
     case AGENT_EV_NEWS: take_news(agent, event->news.attempt); return;
+    case AGENT_EV_SUSPEND: agent_take_suspend(agent, event->suspend.attempt); return;
+    case AGENT_EV_RESUME_ME: agent_take_resume_me(agent, event->resume_me.attempt); return;
+    case AGENT_EV_CHILDREN: agent_take_children(agent, &event->children); return;
     case AGENT_EV_DRAIN: agent->is_draining = true; break;
     case AGENT_EV_STOP: take_stop(agent, event->stop.grace_ms); break;
     case AGENT_EV_TIMER: break;
     }
     if (agent->state == AGENT_JOINED)
-        tell_ends(agent);
-    if (agent->state == AGENT_JOINED)
-        tell_news(agent);
+        tell(agent);
+}
+
+/* What is asked for comes before the ends. */
+static void tell(struct agent *agent)
+{
+    agent_tell_calls(agent);
+    tell_ends(agent);
+    tell_news(agent);
 }
 
 /* Everything that ended and that this join does not know yet, and that we drain. */
@@ -316,7 +344,7 @@ static void tell_ends(struct agent *agent)
         if (!told || !attempts || !reasons)
             return;
         agent_table_tell(&agent->table, told, lines, attempts, reasons, releases);
-        struct agent_effect *effect = reports_push(agent);
+        struct agent_effect *effect = agent_reports_push(agent);
         effect->reports.lines = told;
         effect->reports.count = lines;
         effect->reports.release_attempts = attempts;
@@ -364,7 +392,7 @@ static void mind_time(struct agent *agent)
 {
     struct agent_attempt *late;
     while ((late = agent_table_timed_out(&agent->table, agent->now_ms)) != NULL)
-        cancel(agent, late, AGENT_CANCEL_TIMEOUT, late->grace_ms);
+        agent_cancel(agent, late, AGENT_CANCEL_TIMEOUT, late->grace_ms);
     mind_force(agent);
     if (agent->state != AGENT_OVER)
         mind_drain(agent);
@@ -408,7 +436,9 @@ int64_t agent_next_deadline_ms(const struct agent *agent)
 {
     if (agent->state == AGENT_OVER || !agent->is_started)
         return INT64_MAX;
-    if (agent->state == AGENT_JOINED && !berth_list_is_empty(&agent->table.untold))
+    bool has_untold =
+        !berth_list_is_empty(&agent->table.untold) || agent_scope_has_news(&agent->table);
+    if (agent->state == AGENT_JOINED && has_untold)
         return agent->now_ms;
     int64_t due_ms = agent_session_due_ms(agent);
     if (agent->state == AGENT_JOINED && !berth_list_is_empty(&agent->table.news))

@@ -20,6 +20,10 @@
  * 4. After the lease end, or FENCED, the only effect is EXIT: nothing is sent or started any more.
  * 5. An attempt is started at most once, and reported or released exactly once per join that holds
  * it. After a STOP, what did not complete is not reported: it counts as running until GONE.
+ * 6. An attempt is over when its handler and its children are: an ENDED is kept until the last
+ * child's end is known, and the attempt is suspended meanwhile.
+ * 7. What is asked for an attempt (submits of children, ends of children, a resume) is asked anew
+ * in each join until it is answered.
  */
 #pragma once
 
@@ -41,6 +45,11 @@
 /* What attempts have to show is sent so often at most, and of so many of them at once. */
 #define AGENT_SHOW_EVERY_MS  250
 #define AGENT_SHOW_COUNT_MAX 256
+/* In one message: submits of children; attempts that are suspended, or ask for something; children
+ * that are asked for. */
+#define AGENT_SUBMITS_MAX      256
+#define AGENT_ASKS_MAX         4096
+#define AGENT_SUBMIT_BYTES_MAX AGENT_MESSAGE_BYTES_MAX
 
 struct agent;
 
@@ -113,6 +122,41 @@ struct agent_cancel {
     bool is_forced; /* if it does not obey within the grace, everything here ends: EXIT */
 };
 
+/* A suspension: numbers are counted from 1 in each attempt. */
+struct agent_suspension {
+    uint64_t attempt;
+    uint32_t number;
+};
+
+/* Jobs to be submitted as children of an attempt. */
+struct agent_submit {
+    uint64_t attempt, job;     /* the parent's */
+    uint32_t ordinal;          /* of the first, among all children of the job */
+    bool is_supervisor;        /* a child that dies ends neither its siblings nor the parent */
+    struct berth_slice submit; /* a packed Submit */
+};
+
+/* What became of it. */
+struct agent_submitted {
+    uint64_t attempt; /* the parent's */
+    uint32_t ordinal;
+    const uint64_t *ids;     /* of all, in order; */
+    const bool *is_existing; /* found from an earlier attempt, or from a repeat; */
+    size_t count;            /* or 0: refused, */
+    int code;                /* negative then, */
+    struct berth_slice message;
+};
+
+struct agent_child {
+    uint64_t attempt, job; /* the parent's attempt, the child's job */
+};
+
+struct agent_child_end {
+    uint64_t attempt, job;
+    enum berth_state state; /* COMPLETED DEAD CANCELLED */
+    struct berth_slice error_kind, error_message;
+};
+
 enum agent_event_type {
     AGENT_EV_START = 1, /* once, first: say hello */
     AGENT_EV_CONNECTED, /* the transport has a (new) connection; what was under way may be lost */
@@ -124,10 +168,13 @@ enum agent_event_type {
     AGENT_EV_FENCED,
     AGENT_EV_ORDERS,
     /* From this process. */
-    AGENT_EV_ENDED,    /* an attempt, and all that it started, is over */
-    AGENT_EV_RELEASED, /* an attempt could not be started and never will be */
-    AGENT_EV_NEWS,     /* a running attempt has something to show */
-    AGENT_EV_DRAIN,    /* take nothing new, finish, EXIT when all is acknowledged */
+    AGENT_EV_ENDED,     /* an attempt, and all that it started, is over */
+    AGENT_EV_RELEASED,  /* an attempt could not be started and never will be */
+    AGENT_EV_NEWS,      /* a running attempt has something to show */
+    AGENT_EV_SUSPEND,   /* a running attempt waits for something, and nothing of it runs */
+    AGENT_EV_RESUME_ME, /* that has happened: may it go on? */
+    AGENT_EV_CHILDREN,  /* a running attempt submits children */
+    AGENT_EV_DRAIN,     /* take nothing new, finish, EXIT when all is acknowledged */
     AGENT_EV_STOP,  /* the same, but cancel what runs (grace), and hand it back unspent: GONE(drain)
                        follows */
     AGENT_EV_TIMER, /* agent_next_deadline_ms() has come */
@@ -176,6 +223,12 @@ struct agent_event {
             const bool *ack_is_stale;
             size_t ack_count;
             uint32_t start_alone; /* processes for one suspect each */
+            const struct agent_suspension *resumes;
+            size_t resume_count;
+            const struct agent_submitted *submitted;
+            size_t submitted_count;
+            const struct agent_child_end *child_ends;
+            size_t child_end_count;
         } orders;
         struct {
             uint64_t attempt;
@@ -187,7 +240,8 @@ struct agent_event {
         } released;
         struct {
             uint64_t attempt;
-        } news;
+        } news, suspend, resume_me;
+        struct agent_submit children; /* copied; `job` need not be set */
         struct {
             int64_t grace_ms;
         } stop;
@@ -202,6 +256,7 @@ struct agent_line {
     struct berth_slice dispatcher;
     uint32_t number;
     enum agent_attempt_state state;
+    uint32_t suspensions; /* so far */
     bool is_cancelled;
     struct agent_end end; /* of an ended one; of a running one in a join only run_us, so far */
 };
@@ -228,13 +283,16 @@ enum agent_effect_type {
     AGENT_DO_JOIN,
     AGENT_DO_RENEW,
     AGENT_DO_REPORTS,
-    AGENT_DO_SHOW,      /* send a WorkerReports with what these attempts show now, be it nothing */
-    AGENT_DO_START,     /* run this attempt; ENDED or RELEASED follows exactly once */
-    AGENT_DO_CANCEL,    /* tell the attempt; ENDED follows when it obeys */
-    AGENT_DO_SESSION,   /* note session, epoch, lineage where the keeper sees them */
-    AGENT_DO_LEASE,     /* note the new lease end where the keeper sees it */
-    AGENT_DO_RECONNECT, /* the broker is silent: close the socket, open a new one with a fresh
-                           identity */
+    AGENT_DO_SHOW,     /* send a WorkerReports with what these attempts show now, be it nothing */
+    AGENT_DO_START,    /* run this attempt; ENDED or RELEASED follows exactly once */
+    AGENT_DO_CANCEL,   /* tell the attempt; ENDED follows when it obeys */
+    AGENT_DO_RESUME,   /* the attempt may go on */
+    AGENT_DO_CHILDREN, /* tell the attempt what became of its submit */
+    AGENT_DO_CHILD_ENDED, /* tell the attempt that a child has ended; at most once for each */
+    AGENT_DO_SESSION,     /* note session, epoch, lineage where the keeper sees them */
+    AGENT_DO_LEASE,       /* note the new lease end where the keeper sees it */
+    AGENT_DO_RECONNECT,   /* the broker is silent: close the socket, open a new one with a fresh
+                             identity */
     AGENT_DO_EXIT,
 };
 
@@ -268,6 +326,15 @@ struct agent_effect {
             const uint64_t *release_attempts;
             const enum agent_release_reason *release_reasons;
             size_t release_count;
+            /* Of scopes; they count before the lines. */
+            const struct agent_suspension *suspends, *resumes; /* resumes: may it go on? */
+            size_t suspend_count, resume_count;
+            const struct agent_submit *submits;
+            size_t submit_count;
+            const uint64_t *end_children; /* attempts whose children are to be cancelled */
+            size_t end_children_count;
+            const struct agent_child *asks; /* how did it end? */
+            size_t ask_count;
             bool is_draining;
         } reports;
         struct {
@@ -283,6 +350,11 @@ struct agent_effect {
             enum agent_cancel_reason reason;
             int64_t grace_ms;
         } cancel;
+        struct {
+            uint64_t attempt;
+        } resume;
+        struct agent_submitted children;
+        struct agent_child_end child_ended;
         struct {
             uint64_t session, lineage; /* session 0: none yet, but this epoch was seen */
             uint32_t epoch;

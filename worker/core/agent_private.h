@@ -72,6 +72,20 @@ void *agent_step_array(struct agent *agent, size_t count, size_t element_bytes);
 /* The last effect. */
 void agent_leave(struct agent *agent, enum agent_exit why, const char *reason);
 
+/* An attempt is to end: it is told, if it was not before. */
+void agent_cancel(struct agent *agent, struct agent_attempt *attempt,
+                  enum agent_cancel_reason reason, int64_t grace_ms);
+/* A message of the stream, to be filled. */
+struct agent_effect *agent_reports_push(struct agent *agent);
+
+/* ---- agent_calls.c ---- */
+
+void agent_take_suspend(struct agent *agent, uint64_t id);
+void agent_take_resume_me(struct agent *agent, uint64_t id);
+void agent_take_children(struct agent *agent, const struct agent_submit *submit);
+void agent_take_scope_orders(struct agent *agent, const struct agent_event *event);
+void agent_tell_calls(struct agent *agent);
+
 /* ---- agent_session.c ---- */
 
 void agent_session_start(struct agent *agent);

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/text.h"
+#include "worker/core/agent_scope.h"
 
 #define TIMEOUT_MESSAGE_BYTES_MAX 64
 
@@ -42,6 +44,9 @@ int agent_table_init(struct agent_table *table, uint32_t capacity)
     berth_list_init(&table->untold);
     berth_list_init(&table->news);
     berth_list_init(&table->forced);
+    berth_list_init(&table->calls);
+    berth_list_init(&table->submits);
+    berth_list_init(&table->asks);
     table->timeout_nodes = calloc(capacity, sizeof(struct berth_heap_node *));
     if (!table->timeout_nodes)
         return -ENOMEM;
@@ -49,8 +54,9 @@ int agent_table_init(struct agent_table *table, uint32_t capacity)
     return 0;
 }
 
-static void attempt_free(struct agent_attempt *attempt)
+static void attempt_free(struct agent_table *table, struct agent_attempt *attempt)
 {
+    agent_scope_fini(table, attempt);
     free(attempt->end_memory);
     free(attempt);
 }
@@ -60,9 +66,10 @@ void agent_table_fini(struct agent_table *table)
     /* Each one is taken out before it is freed: the map's walk reads its own node. */
     BERTH_MAP_FOREACH (node, &table->by_id) {
         berth_map_remove(&table->by_id, node);
-        attempt_free(of_id(node));
+        attempt_free(table, of_id(node));
     }
     berth_map_fini(&table->by_id);
+    berth_map_fini(&table->children);
     free(table->timeout_nodes);
 }
 
@@ -91,6 +98,7 @@ int agent_table_grant(struct agent_table *table, const struct agent_grant *grant
     attempt->number = grant->number;
     attempt->granted_ms = now_ms;
     attempt->state = AGENT_RUNNING;
+    agent_scope_init(&attempt->scope);
     attempt->timeout_ms = grant->timeout_ms;
     attempt->grace_ms = grant->grace_ms;
     attempt->dispatcher_bytes = (uint8_t)grant->dispatcher.bytes;
@@ -108,27 +116,45 @@ int agent_table_grant(struct agent_table *table, const struct agent_grant *grant
     return 0;
 }
 
-static void stop_running(struct agent_table *table, struct agent_attempt *attempt)
+bool agent_table_is_live(const struct agent_attempt *attempt)
 {
-    BERTH_ASSERT(attempt->state == AGENT_RUNNING);
-    BERTH_ASSERT(attempt->release_reason == 0);
-    BERTH_ASSERT(table->running_count > 0);
-    table->running_count--;
-    if (berth_heap_is_linked(&attempt->by_timeout))
-        berth_heap_remove(&table->by_timeout, &attempt->by_timeout);
+    return attempt->state != AGENT_ENDED && attempt->release_reason == 0;
+}
+
+static bool is_running_code(const struct agent_attempt *attempt)
+{
+    return agent_table_is_live(attempt) && !attempt->scope.is_body_over;
+}
+
+/* The handler is over: nothing is shown any more, and nothing can be forced. */
+static void stop_body(struct agent_attempt *attempt)
+{
     if (berth_list_is_linked(&attempt->in_news))
         berth_list_remove(&attempt->in_news);
     if (berth_list_is_linked(&attempt->in_forced))
         berth_list_remove(&attempt->in_forced);
 }
 
-/* Copies the end with all its bytes into one block of the attempt's own. */
+static void stop_running(struct agent_table *table, struct agent_attempt *attempt)
+{
+    BERTH_ASSERT(agent_table_is_live(attempt));
+    BERTH_ASSERT(table->running_count > 0);
+    table->running_count--;
+    if (berth_heap_is_linked(&attempt->by_timeout))
+        berth_heap_remove(&table->by_timeout, &attempt->by_timeout);
+    stop_body(attempt);
+    agent_scope_fini(table, attempt);
+}
+
+/* Copies the end, which may be the attempt's, with all its bytes into one block of the attempt's
+ * own. */
 static int end_copy(struct agent_attempt *attempt, const struct agent_end *end)
 {
     size_t bytes = end->error_kind.bytes + end->error_message.bytes + end->result.bytes;
     char *memory = malloc(bytes > 0 ? bytes : 1);
     if (!memory)
         return -ENOMEM;
+    char *old = attempt->end_memory;
     attempt->end = *end;
     attempt->end_memory = memory;
     struct berth_slice *parts[] = { &attempt->end.error_kind, &attempt->end.error_message,
@@ -140,6 +166,7 @@ static int end_copy(struct agent_attempt *attempt, const struct agent_end *end)
         parts[i]->data = memory;
         memory += parts[i]->bytes;
     }
+    free(old);
     return 0;
 }
 
@@ -149,33 +176,95 @@ static bool is_verdict(enum agent_outcome outcome)
            outcome == AGENT_SNOOZED;
 }
 
-int agent_table_end(struct agent_table *table, struct agent_attempt *attempt,
+/* What a handler that said it has completed is, if its children were told to end. */
+static enum agent_outcome cut_short(const struct agent_attempt *attempt)
+{
+    if (attempt->cancel == 0)
+        return AGENT_COMPLETED; /* it has failed by a child, see blame_child() */
+    return attempt->cancel == AGENT_CANCEL_TIMEOUT ? AGENT_TIMED_OUT : AGENT_CANCELLED;
+}
+
+static void blame_child(const struct agent_attempt *attempt, struct agent_end *said)
+{
+    if (said->outcome == AGENT_FAILED_FOREVER || said->outcome == AGENT_SNOOZED)
+        return;
+    said->outcome = AGENT_FAILED;
+    said->error_kind = berth_slice_of("handler");
+    said->error_message = berth_slice_of(attempt->scope.failure);
+}
+
+static void blame_timeout(const struct agent_attempt *attempt, struct agent_end *said,
+                          char message[static TIMEOUT_MESSAGE_BYTES_MAX])
+{
+    int bytes = snprintf(message, TIMEOUT_MESSAGE_BYTES_MAX,
+                         "not done within its timeout of %" PRId64 " ms", attempt->timeout_ms);
+    BERTH_ASSERT(bytes > 0);
+    BERTH_ASSERT(bytes < TIMEOUT_MESSAGE_BYTES_MAX);
+    said->outcome = AGENT_TIMED_OUT;
+    said->retry_ms = 0;
+    said->error_kind = berth_slice_of("timeout");
+    said->error_message = (struct berth_slice){ message, (size_t)bytes };
+}
+
+/* Nothing of it is left, and this is what its handler said. */
+static int conclude(struct agent_table *table, struct agent_attempt *attempt,
                     const struct agent_end *end)
 {
     struct agent_end said = *end;
     char message[TIMEOUT_MESSAGE_BYTES_MAX];
-    if (attempt->cancel == AGENT_CANCEL_TIMEOUT && said.outcome != AGENT_COMPLETED) {
-        int bytes = snprintf(message, sizeof message,
-                             "not done within its timeout of %" PRId64 " ms", attempt->timeout_ms);
-        BERTH_ASSERT(bytes > 0);
-        BERTH_ASSERT((size_t)bytes < sizeof message);
-        said.outcome = AGENT_TIMED_OUT;
-        said.retry_ms = 0;
-        said.error_kind = (struct berth_slice){ "timeout", strlen("timeout") };
-        said.error_message = (struct berth_slice){ message, (size_t)bytes };
-    }
+    bool is_cut = attempt->scope.is_body_over && attempt->scope.ends_children;
+    if (is_cut && said.outcome == AGENT_COMPLETED)
+        said.outcome = cut_short(attempt);
+    if (attempt->cancel == AGENT_CANCEL_TIMEOUT && said.outcome != AGENT_COMPLETED)
+        blame_timeout(attempt, &said, message);
+    else if (attempt->scope.failure && attempt->cancel != AGENT_CANCEL_JOB)
+        blame_child(attempt, &said);
     int rc = end_copy(attempt, &said);
     if (rc < 0)
         return rc;
 
+    bool is_left_open = agent_scope_is_open(attempt);
     stop_running(table, attempt);
+    attempt->scope.is_body_over = false;
     attempt->state = AGENT_ENDED;
-    attempt->is_handed_back = attempt->cancel == AGENT_CANCEL_STOP && !is_verdict(said.outcome);
+    attempt->is_handed_back =
+        attempt->cancel == AGENT_CANCEL_STOP && (is_left_open || !is_verdict(said.outcome));
     if (attempt->is_handed_back)
         return 0;
     table->owed_count++;
     berth_list_push_back(&table->untold, &attempt->in_untold);
     return 0;
+}
+
+/* Its children have not ended: nothing of it runs, and it is not over. */
+static int wait_for_children(struct agent_table *table, struct agent_attempt *attempt,
+                             const struct agent_end *end)
+{
+    int rc = end_copy(attempt, end);
+    if (rc < 0)
+        return rc;
+    stop_body(attempt);
+    if (attempt->state == AGENT_RUNNING)
+        agent_scope_suspend(table, attempt);
+    agent_scope_stop_waiting(table, attempt);
+    if (end->outcome != AGENT_COMPLETED || attempt->cancel != 0)
+        agent_scope_end_children(table, attempt);
+    return 0;
+}
+
+int agent_table_end(struct agent_table *table, struct agent_attempt *attempt,
+                    const struct agent_end *end)
+{
+    BERTH_ASSERT(is_running_code(attempt));
+    if (agent_scope_is_open(attempt) && attempt->cancel != AGENT_CANCEL_STOP)
+        return wait_for_children(table, attempt, end);
+    return conclude(table, attempt, end);
+}
+
+int agent_table_conclude(struct agent_table *table, struct agent_attempt *attempt)
+{
+    BERTH_ASSERT(attempt->scope.is_body_over);
+    return conclude(table, attempt, &attempt->end);
 }
 
 void agent_table_release(struct agent_table *table, struct agent_attempt *attempt,
@@ -191,7 +280,7 @@ void agent_table_release(struct agent_table *table, struct agent_attempt *attemp
 bool agent_table_cancel(struct agent_table *table, struct agent_attempt *attempt,
                         enum agent_cancel_reason reason, int64_t now_ms)
 {
-    if (attempt->state != AGENT_RUNNING || attempt->release_reason != 0)
+    if (!agent_table_is_live(attempt))
         return false;
     attempt->is_job_cancelled |= reason == AGENT_CANCEL_JOB;
     bool is_new = attempt->cancel == 0;
@@ -207,7 +296,7 @@ bool agent_table_cancel(struct agent_table *table, struct agent_attempt *attempt
 
 void agent_table_force(struct agent_table *table, struct agent_attempt *attempt, int64_t grace_ms)
 {
-    if (attempt->state != AGENT_RUNNING || attempt->release_reason != 0)
+    if (!is_running_code(attempt))
         return;
     BERTH_ASSERT(attempt->cancel != 0);
     int64_t force_at_ms = attempt->cancelled_ms + grace_ms;
@@ -240,7 +329,7 @@ void agent_table_forget(struct agent_table *table, struct agent_attempt *attempt
         table->owed_count--;
     }
     berth_map_remove(&table->by_id, &attempt->by_id);
-    attempt_free(attempt);
+    attempt_free(table, attempt);
 }
 
 static struct agent_attempt *first_timeout(const struct agent_table *table)
@@ -263,7 +352,7 @@ struct agent_attempt *agent_table_timed_out(const struct agent_table *table, int
 
 void agent_table_add_news(struct agent_table *table, struct agent_attempt *attempt)
 {
-    if (attempt->state != AGENT_RUNNING || attempt->release_reason != 0)
+    if (!is_running_code(attempt))
         return;
     attempt->has_shown = true;
     if (!berth_list_is_linked(&attempt->in_news))
@@ -300,6 +389,8 @@ void agent_table_freeze(struct agent_table *table, int64_t now_ms)
             continue;
         }
         attempt->ran_us = (now_ms - attempt->granted_ms) * 1000;
+        attempt->listed_suspensions = attempt->scope.suspensions;
+        attempt->listed_state = attempt->state == AGENT_SUSPENDED ? AGENT_SUSPENDED : AGENT_RUNNING;
         if (attempt->has_shown)
             agent_table_add_news(table, attempt);
         if (attempt->state != AGENT_ENDED || attempt->is_handed_back)
@@ -310,6 +401,7 @@ void agent_table_freeze(struct agent_table *table, int64_t now_ms)
         if (!attempt->is_told)
             berth_list_push_back(&table->untold, &attempt->in_untold);
     }
+    agent_scope_freeze(table);
 }
 
 static struct agent_line line_of(const struct agent_attempt *attempt)
@@ -319,7 +411,8 @@ static struct agent_line line_of(const struct agent_attempt *attempt)
         .job = attempt->job,
         .dispatcher = { attempt->dispatcher, attempt->dispatcher_bytes },
         .number = attempt->number,
-        .state = attempt->is_told ? AGENT_ENDED : AGENT_RUNNING,
+        .state = attempt->is_told ? AGENT_ENDED : attempt->listed_state,
+        .suspensions = attempt->listed_suspensions,
         .is_cancelled = attempt->is_job_cancelled,
     };
     if (attempt->is_told)
@@ -377,15 +470,16 @@ static void attempt_check(const struct agent_attempt *attempt)
 {
     bool is_released = attempt->release_reason != 0;
     bool is_ended = attempt->state == AGENT_ENDED;
-    BERTH_ASSERT(is_ended || attempt->state == AGENT_RUNNING);
+    BERTH_ASSERT(is_ended || attempt->state == AGENT_RUNNING || attempt->state == AGENT_SUSPENDED);
     BERTH_ASSERT(!(is_ended && is_released));
-    BERTH_ASSERT(is_ended == (attempt->end_memory != NULL));
+    bool has_end = is_ended || attempt->scope.is_body_over;
+    BERTH_ASSERT(has_end == (attempt->end_memory != NULL));
     BERTH_ASSERT(is_ended || !attempt->is_told);
     BERTH_ASSERT(is_ended || !attempt->is_handed_back);
     bool is_owed = (is_ended || is_released) && !attempt->is_handed_back;
     BERTH_ASSERT(berth_list_is_linked(&attempt->in_untold) == (is_owed && !attempt->is_told));
-    BERTH_ASSERT(!(is_ended || is_released) || !berth_list_is_linked(&attempt->in_news));
-    BERTH_ASSERT(!(is_ended || is_released) || !berth_list_is_linked(&attempt->in_forced));
+    BERTH_ASSERT(is_running_code(attempt) || !berth_list_is_linked(&attempt->in_news));
+    BERTH_ASSERT(is_running_code(attempt) || !berth_list_is_linked(&attempt->in_forced));
     bool can_time_out = !is_ended && !is_released && attempt->cancel == 0;
     BERTH_ASSERT(can_time_out || !berth_heap_is_linked(&attempt->by_timeout));
 }
@@ -396,7 +490,8 @@ void agent_table_check(const struct agent_table *table)
     BERTH_MAP_FOREACH (node, &table->by_id) {
         const struct agent_attempt *attempt = of_id(node);
         attempt_check(attempt);
-        if (attempt->state == AGENT_RUNNING && attempt->release_reason == 0)
+        agent_scope_check(table, attempt);
+        if (agent_table_is_live(attempt))
             running++;
         else if (!attempt->is_handed_back)
             owed++;

@@ -3,17 +3,19 @@
  * acknowledged. Part of the agent; knows nothing of sessions or messages.
  *
  *   grant ─► RUNNING ─► ENDED ─► told (in the list or the stream of the current join) ─► forgotten
- *               └──► released (never started) ─► told, and forgotten with it
+ *             │  ▲ ▼      ▲
+ *             │ SUSPENDED ┘ its handler is over, and its children are not: see agent_scope.h
+ *             └──► released (never started) ─► told, and forgotten with it
  *
  * Invariants
  * 1. At most `capacity` attempts; one that ended keeps its place until it is forgotten.
  * 2. `untold` holds exactly those that ended or were released and that the current join does not
  *    yet say. One that is handed back (see agent_table_end) is never in it.
- * 3. Only running attempts with a timeout that has not fired are in the heap.
+ * 3. Only live attempts (running or suspended) with a timeout that has not fired are in the heap.
  * 4. Walks go in the order of granting.
- * 5. `forced` holds running attempts that were cancelled and must have ended by force_at_ms.
- * 6. `news` holds running attempts alone: those that have something to show, in the order in which
- *    they said so.
+ * 5. `forced` holds attempts that were cancelled and must have ended by force_at_ms; `news` those
+ *    that have something to show, in the order in which they said so. The handlers of both are not
+ *    over.
  */
 #pragma once
 
@@ -23,6 +25,20 @@
 
 #include "worker/core/agent.h"
 
+/* What an attempt waits and asks for; agent_scope.h has the rules. */
+struct agent_scope {
+    uint32_t suspensions; /* so far */
+    bool is_body_over;    /* the handler has ended, and `end` is what it said */
+    bool wants_resume;    /* and has said so */
+    bool is_supervisor;
+    bool ends_children;                             /* they are to be cancelled */
+    bool has_suspend, has_resume, has_end_children; /* to be told in this join */
+    struct berth_list_node in_calls;                /* linked if it has one of these */
+    struct berth_list children;                     /* those that live, as far as it is known */
+    struct berth_list submits;                      /* that were not answered */
+    char *failure; /* of the first child that is dead, as a sentence; or NULL */
+};
+
 struct agent_attempt {
     struct berth_map_node by_id; /* by_id.id: the attempt */
     struct berth_heap_node by_timeout;
@@ -30,6 +46,8 @@ struct agent_attempt {
     uint64_t job;
     uint32_t number;
     enum agent_attempt_state state;
+    enum agent_attempt_state listed_state; /* when the current join was built */
+    uint32_t listed_suspensions;
     enum agent_cancel_reason cancel;          /* 0: none; the reason that decides the outcome */
     enum agent_release_reason release_reason; /* not 0: released */
     bool is_told;                             /* ended, and the current join says so */
@@ -43,6 +61,7 @@ struct agent_attempt {
     int64_t ran_us;       /* when the current join was built */
     struct agent_end end; /* its slices point into end_memory, or at static text */
     char *end_memory;
+    struct agent_scope scope;
     uint8_t dispatcher_bytes;
     char dispatcher[AGENT_NAME_BYTES_MAX];
 };
@@ -52,8 +71,12 @@ struct agent_table {
     struct berth_heap by_timeout;
     struct berth_heap_node **timeout_nodes;
     struct berth_list untold, news, forced;
+    struct berth_map children; /* of all attempts, by job */
+    struct berth_list calls;   /* attempts that have something to ask for, or to say of theirs */
+    struct berth_list submits; /* of all attempts, to be told in this join */
+    struct berth_list asks;    /* children whose ends are to be asked for in this join */
     size_t capacity;
-    size_t running_count; /* RUNNING and not released */
+    size_t running_count; /* live: RUNNING or SUSPENDED, and not released */
     size_t owed_count;    /* ended or released, not handed back: the broker has to take them */
 };
 
@@ -67,18 +90,26 @@ size_t agent_table_count(const struct agent_table *table);
 /* A new running attempt. 0, -EEXIST (a copy), -ENOSPC (full), -ENOMEM. */
 int agent_table_grant(struct agent_table *table, const struct agent_grant *grant, int64_t now_ms);
 
-/* A running attempt has ended. Copies. What counts is not always what the handler said: after its
- * timeout fired, everything but COMPLETED is TIMED_OUT; after a STOP, what did not complete (or say
- * a verdict of its own) is handed back. 0 or -ENOMEM. */
+/* Granted, not released, not ended. */
+bool agent_table_is_live(const struct agent_attempt *attempt);
+
+/* The handler of a live attempt has ended. Copies. If children of it live, the attempt does, too,
+ * until agent_table_conclude(). What counts in the end is not always what the handler said: after
+ * its timeout fired, everything but COMPLETED is TIMED_OUT; a child that is dead fails what did not
+ * say a verdict of its own; what has completed while its children were told to end has not; after a
+ * STOP, what did not complete (or say a verdict of its own) is handed back. 0 or -ENOMEM. */
 int agent_table_end(struct agent_table *table, struct agent_attempt *attempt,
                     const struct agent_end *end);
+
+/* Its last child has ended, or is not waited for any more. 0 or -ENOMEM. */
+int agent_table_conclude(struct agent_table *table, struct agent_attempt *attempt);
 
 /* A running attempt was not started and never will be. */
 void agent_table_release(struct agent_table *table, struct agent_attempt *attempt,
                          enum agent_release_reason reason);
 
 /* The reason that decides the outcome; the first one does, but what the job says comes before STOP.
- * Returns whether the attempt has to be told (it runs, and was not told before). */
+ * Returns whether it is the first: then the attempt has to be told. */
 bool agent_table_cancel(struct agent_table *table, struct agent_attempt *attempt,
                         enum agent_cancel_reason reason, int64_t now_ms);
 

@@ -312,6 +312,9 @@ static int carry_out(struct link *link, const struct agent_effect *effect, struc
     case AGENT_DO_RECONNECT:
         berth_log(BERTH_LOG_INFO, "broker_silent", BERTH_LOG_TEXT("broker", link->opts.url));
         return worker_socket_reopen(link->socket, err);
+    case AGENT_DO_RESUME:
+    case AGENT_DO_CHILDREN:
+    case AGENT_DO_CHILD_ENDED: return 0; /* the wire does not bring what they answer */
     case AGENT_DO_EXIT: note_exit(link, effect); return 0;
     }
     BERTH_UNREACHABLE();

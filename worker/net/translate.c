@@ -608,6 +608,9 @@ int translate_out(const struct agent_effect *effect, const struct agent_opts *op
     case AGENT_DO_SHOW:
     case AGENT_DO_START:
     case AGENT_DO_CANCEL:
+    case AGENT_DO_RESUME:
+    case AGENT_DO_CHILDREN:
+    case AGENT_DO_CHILD_ENDED:
     case AGENT_DO_SESSION:
     case AGENT_DO_LEASE:
     case AGENT_DO_RECONNECT:

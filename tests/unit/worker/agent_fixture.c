@@ -190,6 +190,44 @@ void say_ack(struct fixture *f, uint64_t attempt)
     step(f, event);
 }
 
+void say_resume(struct fixture *f, uint64_t attempt, uint32_t number)
+{
+    struct agent_suspension resume = { attempt, number };
+    struct agent_event event = orders_next(f);
+    event.orders.resumes = &resume;
+    event.orders.resume_count = 1;
+    step(f, event);
+}
+
+void say_submitted(struct fixture *f, uint64_t attempt, uint32_t ordinal, uint64_t first,
+                   size_t count)
+{
+    uint64_t ids[8];
+    assert_in_range(count, 1, 8);
+    for (size_t i = 0; i < count; i++)
+        ids[i] = first + i;
+    struct agent_submitted answer = {
+        .attempt = attempt, .ordinal = ordinal, .ids = ids, .count = count
+    };
+    struct agent_event event = orders_next(f);
+    event.orders.submitted = &answer;
+    event.orders.submitted_count = 1;
+    step(f, event);
+}
+
+void say_child_end(struct fixture *f, uint64_t attempt, uint64_t job, enum berth_state state)
+{
+    struct agent_child_end end = { .attempt = attempt, .job = job, .state = state };
+    if (state != BERTH_COMPLETED) {
+        end.error_kind = (struct berth_slice){ "exit", 4 };
+        end.error_message = (struct berth_slice){ "ended with status 3", 19 };
+    }
+    struct agent_event event = orders_next(f);
+    event.orders.child_ends = &end;
+    event.orders.child_end_count = 1;
+    step(f, event);
+}
+
 void ended_quietly(struct fixture *f, uint64_t attempt, enum agent_outcome outcome)
 {
     char result[] = "result", message[] = "why";

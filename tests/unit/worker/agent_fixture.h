@@ -54,6 +54,11 @@ void say_fenced(struct fixture *f, uint64_t session);
 void say_grant(struct fixture *f, struct agent_grant grant);
 void say_cancel(struct fixture *f, uint64_t attempt, int64_t grace_ms);
 void say_ack(struct fixture *f, uint64_t attempt);
+void say_resume(struct fixture *f, uint64_t attempt, uint32_t number);
+/* What was submitted with that ordinal are now the jobs `first`, `first` + 1, ... */
+void say_submitted(struct fixture *f, uint64_t attempt, uint32_t ordinal, uint64_t first,
+                   size_t count);
+void say_child_end(struct fixture *f, uint64_t attempt, uint64_t job, enum berth_state state);
 /* Orders of the current join with the next number, but for what is set in `event`. */
 struct agent_event orders_next(struct fixture *f);
 

@@ -1,0 +1,675 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Attempts that are suspended, and attempts with children: what is asked for, asked anew after a
+ * join, and when an attempt is over.
+ */
+#include "agent_fixture.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "support/faulty.h"
+
+static void suspend(struct fixture *f, uint64_t attempt)
+{
+    step(f, (struct agent_event){ .type = AGENT_EV_SUSPEND, .suspend = { attempt } });
+}
+
+static void resume_me(struct fixture *f, uint64_t attempt)
+{
+    step(f, (struct agent_event){ .type = AGENT_EV_RESUME_ME, .resume_me = { attempt } });
+}
+
+static void submit_as(struct fixture *f, uint64_t attempt, uint32_t ordinal, bool is_supervisor)
+{
+    char bytes[] = "submit";
+    step(f, (struct agent_event){ .type = AGENT_EV_CHILDREN,
+                                  .children = { .attempt = attempt,
+                                                .ordinal = ordinal,
+                                                .is_supervisor = is_supervisor,
+                                                .submit = { bytes, 6 } } });
+    memset(bytes, 'x', sizeof bytes); /* what the agent kept must be its own */
+}
+
+static void submit(struct fixture *f, uint64_t attempt, uint32_t ordinal)
+{
+    submit_as(f, attempt, ordinal, false);
+}
+
+/* Attempt 1 runs, and has the children 201 .. 200 + count. */
+static void given_children(struct fixture *f, size_t count)
+{
+    given_running(f, 1);
+    submit(f, 1, 1);
+    tick(f, 0);
+    say_submitted(f, 1, 1, 201, count);
+    assert_int_equal(effect_get(f, AGENT_DO_CHILDREN)->children.count, count);
+}
+
+static void join_again(struct fixture *f)
+{
+    step_type(f, AGENT_EV_CONNECTED);
+    (void)effect_get(f, AGENT_DO_JOIN);
+}
+
+/* The one line of the reports in this step. */
+static const struct agent_line *told(struct fixture *f)
+{
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.count, 1);
+    return &effect->reports.lines[0];
+}
+
+/* ---- suspended ---- */
+
+static void a_suspension_is_told_with_its_number(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 2);
+
+    suspend(f, 2);
+    assert_int_equal(agent_next_deadline_ms(f->agent), f->now_ms);
+    tick(f, 0);
+
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.suspend_count, 1);
+    assert_int_equal(effect->reports.suspends[0].attempt, 2);
+    assert_int_equal(effect->reports.suspends[0].number, 1);
+    assert_int_equal(effect->reports.resume_count, 0);
+    tick(f, 0);
+    assert_int_equal(effect_count(f, AGENT_DO_REPORTS), 0);
+}
+
+static void it_goes_on_when_it_has_asked_and_the_broker_says_so(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    suspend(f, 1);
+    tick(f, 0);
+
+    resume_me(f, 1);
+    tick(f, 0);
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.suspend_count, 0);
+    assert_int_equal(effect->reports.resume_count, 1);
+    assert_int_equal(effect->reports.resumes[0].number, 1);
+    assert_int_equal(effect_count(f, AGENT_DO_RESUME), 0);
+    say_resume(f, 1, 1);
+
+    assert_int_equal(effect_get(f, AGENT_DO_RESUME)->resume.attempt, 1);
+    say_resume(f, 1, 1); /* twice is once */
+    assert_int_equal(effect_count(f, AGENT_DO_RESUME), 0);
+}
+
+static void a_resume_of_an_earlier_suspension_is_ignored(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    for (uint32_t number = 1; number <= 2; number++) {
+        suspend(f, 1);
+        resume_me(f, 1);
+        tick(f, 0);
+        if (number == 1)
+            say_resume(f, 1, 1);
+    }
+
+    say_resume(f, 1, 1);
+    assert_int_equal(effect_count(f, AGENT_DO_RESUME), 0);
+    say_resume(f, 1, 2);
+    assert_int_equal(effect_count(f, AGENT_DO_RESUME), 1);
+}
+
+static void a_list_says_who_is_suspended_and_asks_again(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 2);
+    suspend(f, 1);
+    tick(f, 0);
+    resume_me(f, 1);
+    tick(f, 0);
+
+    join_again(f);
+
+    const struct agent_effect *join = effect_get(f, AGENT_DO_JOIN);
+    assert_int_equal(join->join.lines[0].state, AGENT_SUSPENDED);
+    assert_int_equal(join->join.lines[0].suspensions, 1);
+    assert_int_equal(join->join.lines[1].state, AGENT_RUNNING);
+    assert_int_equal(join->join.lines[1].suspensions, 0);
+    say_joined(f);
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.suspend_count, 0);
+    assert_int_equal(effect->reports.resume_count, 1);
+    say_resume(f, 1, 1);
+    assert_int_equal(effect_count(f, AGENT_DO_RESUME), 1);
+}
+
+static void a_list_that_is_repeated_says_the_same(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    join_again(f);
+    assert_int_equal(effect_get(f, AGENT_DO_JOIN)->join.lines[0].state, AGENT_RUNNING);
+
+    suspend(f, 1);
+    tick(f, 100);
+
+    assert_int_equal(effect_get(f, AGENT_DO_JOIN)->join.lines[0].state, AGENT_RUNNING);
+    say_joined(f);
+    assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.suspend_count, 1);
+}
+
+static void a_suspended_attempt_is_told_of_a_cancel(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    suspend(f, 1);
+    tick(f, 0);
+
+    say_cancel(f, 1, 100);
+
+    assert_int_equal(effect_get(f, AGENT_DO_CANCEL)->cancel.reason, AGENT_CANCEL_JOB);
+}
+
+/* ---- submits ---- */
+
+static void a_submit_is_told_and_its_answer_passed_on(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+
+    submit_as(f, 1, 7, true);
+    tick(f, 0);
+
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.submit_count, 1);
+    const struct agent_submit *told_submit = &effect->reports.submits[0];
+    assert_int_equal(told_submit->attempt, 1);
+    assert_int_equal(told_submit->job, 101);
+    assert_int_equal(told_submit->ordinal, 7);
+    assert_true(told_submit->is_supervisor);
+    assert_true(slice_is(told_submit->submit, "submit"));
+    say_submitted(f, 1, 7, 201, 2);
+    const struct agent_effect *answer = effect_get(f, AGENT_DO_CHILDREN);
+    assert_int_equal(answer->children.ordinal, 7);
+    assert_int_equal(answer->children.ids[1], 202);
+    say_submitted(f, 1, 7, 201, 2); /* a copy */
+    assert_int_equal(effect_count(f, AGENT_DO_CHILDREN), 0);
+}
+
+static void a_submit_is_sent_again_in_each_join_until_it_is_answered(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    submit(f, 1, 1);
+    tick(f, 0);
+
+    for (int i = 0; i < 2; i++) {
+        join_again(f);
+        say_joined(f);
+        const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+        assert_int_equal(effect->reports.submit_count, 1);
+        assert_true(slice_is(effect->reports.submits[0].submit, "submit"));
+    }
+    say_submitted(f, 1, 1, 201, 1);
+    join_again(f);
+    say_joined(f);
+
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.submit_count, 0);
+    assert_int_equal(effect->reports.ask_count, 1);
+}
+
+static void a_refusal_is_passed_on_and_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    submit(f, 1, 1);
+    tick(f, 0);
+
+    struct agent_submitted answer = {
+        .attempt = 1, .ordinal = 1, .code = -EDEADLK, .message = { "a cycle", 7 }
+    };
+    struct agent_event event = orders_next(f);
+    event.orders.submitted = &answer;
+    event.orders.submitted_count = 1;
+    step(f, event);
+
+    assert_int_equal(effect_get(f, AGENT_DO_CHILDREN)->children.code, -EDEADLK);
+    ended(f, 1, AGENT_COMPLETED);
+    assert_int_equal(told(f)->end.outcome, AGENT_COMPLETED);
+}
+
+static void submits_beyond_what_a_message_holds_go_into_the_next(void **state)
+{
+    static char bytes[AGENT_SUBMIT_BYTES_MAX - 10];
+    struct fixture *f = *state;
+    given_running(f, 2);
+    for (uint64_t i = 1; i <= 2; i++)
+        step(f,
+             (struct agent_event){
+                 .type = AGENT_EV_CHILDREN,
+                 .children = { .attempt = i, .ordinal = 1, .submit = { bytes, sizeof bytes } } });
+
+    tick(f, 0);
+
+    assert_int_equal(effect_count(f, AGENT_DO_REPORTS), 2);
+    for (size_t i = 0; i < f->effects.count; i++)
+        if (f->effects.items[i].type == AGENT_DO_REPORTS)
+            assert_int_equal(f->effects.items[i].reports.submit_count, 1);
+}
+
+/* ---- children's ends ---- */
+
+static void the_end_of_a_child_is_passed_on_once(void **state)
+{
+    struct fixture *f = *state;
+    given_children(f, 2);
+
+    say_child_end(f, 1, 202, BERTH_COMPLETED);
+
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_CHILD_ENDED);
+    assert_int_equal(effect->child_ended.job, 202);
+    assert_int_equal(effect->child_ended.state, BERTH_COMPLETED);
+    say_child_end(f, 1, 202, BERTH_COMPLETED);
+    assert_int_equal(effect_count(f, AGENT_DO_CHILD_ENDED), 0);
+    say_child_end(f, 1, 999, BERTH_COMPLETED);
+    say_child_end(f, 9, 201, BERTH_COMPLETED);
+    assert_int_equal(effect_count(f, AGENT_DO_CHILD_ENDED), 0);
+}
+
+static void after_a_join_those_that_live_are_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    given_children(f, 3);
+    say_child_end(f, 1, 202, BERTH_COMPLETED);
+
+    join_again(f);
+    say_joined(f);
+
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.ask_count, 2);
+    assert_int_equal(effect->reports.asks[0].attempt, 1);
+    assert_int_equal(effect->reports.asks[0].job, 201);
+    assert_int_equal(effect->reports.asks[1].job, 203);
+}
+
+static void those_found_from_an_earlier_attempt_are_asked_for_at_once(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    submit(f, 1, 1);
+    tick(f, 0);
+    const uint64_t ids[] = { 201, 202 };
+    const bool is_existing[] = { false, true };
+    struct agent_submitted answer = {
+        .attempt = 1, .ordinal = 1, .ids = ids, .is_existing = is_existing, .count = 2
+    };
+    struct agent_event event = orders_next(f);
+    event.orders.submitted = &answer;
+    event.orders.submitted_count = 1;
+
+    step(f, event);
+
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.ask_count, 1);
+    assert_int_equal(effect->reports.asks[0].job, 202);
+}
+
+static void a_dead_child_ends_the_body_and_the_siblings_and_fails_the_attempt(void **state)
+{
+    struct fixture *f = *state;
+    given_children(f, 2);
+
+    say_child_end(f, 1, 201, BERTH_DEAD);
+    assert_int_equal(effect_get(f, AGENT_DO_CHILD_ENDED)->child_ended.state, BERTH_DEAD);
+    assert_int_equal(effect_get(f, AGENT_DO_CANCEL)->cancel.reason, AGENT_CANCEL_CHILD);
+    assert_int_equal(effect_get(f, AGENT_DO_CANCEL)->cancel.grace_ms, 5000);
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.end_children_count, 1);
+    assert_int_equal(effect->reports.end_children[0], 1);
+    ended(f, 1, AGENT_CANCELLED);
+    assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.count, 0); /* 202 has not ended */
+    say_child_end(f, 1, 202, BERTH_CANCELLED);
+
+    const struct agent_line *line = told(f);
+    assert_int_equal(line->end.outcome, AGENT_FAILED);
+    assert_true(slice_is(line->end.error_kind, "handler"));
+    assert_true(slice_is(line->end.error_message, "child 201 is dead: ended with status 3"));
+}
+
+static void a_handler_whose_child_is_dead_may_say_its_own_verdict(void **state)
+{
+    static const enum agent_outcome verdicts[] = { AGENT_FAILED_FOREVER, AGENT_SNOOZED };
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture *f = *state;
+        struct agent_opts opts = agent_test_opts();
+        agent_replace(f, &opts);
+        given_children(f, 1);
+        say_child_end(f, 1, 201, BERTH_DEAD);
+
+        ended(f, 1, verdicts[i]);
+
+        assert_int_equal(told(f)->end.outcome, verdicts[i]);
+        assert_true(slice_is(told(f)->end.error_message, "why"));
+    }
+}
+
+static void the_child_of_a_supervisor_dies_alone(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    submit_as(f, 1, 1, true);
+    tick(f, 0);
+    say_submitted(f, 1, 1, 201, 2);
+
+    say_child_end(f, 1, 201, BERTH_DEAD);
+    assert_int_equal(effect_count(f, AGENT_DO_CANCEL), 0);
+    assert_int_equal(effect_count(f, AGENT_DO_REPORTS), 0);
+    ended(f, 1, AGENT_COMPLETED);
+    say_child_end(f, 1, 202, BERTH_DEAD);
+
+    assert_int_equal(told(f)->end.outcome, AGENT_COMPLETED);
+}
+
+static void a_cancelled_child_fails_nobody(void **state)
+{
+    struct fixture *f = *state;
+    given_children(f, 1);
+
+    say_child_end(f, 1, 201, BERTH_CANCELLED);
+    assert_int_equal(effect_count(f, AGENT_DO_CANCEL), 0);
+    ended(f, 1, AGENT_COMPLETED);
+
+    assert_int_equal(told(f)->end.outcome, AGENT_COMPLETED);
+}
+
+static void a_long_error_of_a_child_is_cut_between_characters(void **state)
+{
+    struct fixture *f = *state;
+    char text[3000];
+    for (size_t i = 0; i + 3 <= sizeof text; i += 3)
+        memcpy(text + i, "\xe2\x82\xac", 3);
+    given_children(f, 1);
+    struct agent_child_end end = {
+        .attempt = 1, .job = 201, .state = BERTH_DEAD, .error_message = { text, sizeof text }
+    };
+    struct agent_event event = orders_next(f);
+    event.orders.child_ends = &end;
+    event.orders.child_end_count = 1;
+
+    step(f, event);
+    ended(f, 1, AGENT_CANCELLED);
+
+    struct berth_slice message = told(f)->end.error_message;
+    assert_in_range(message.bytes, 1000, 1023);
+    assert_memory_equal((const char *)message.data + message.bytes - 3, "\xe2\x82\xac", 3);
+}
+
+/* ---- over when all are ---- */
+
+static void an_attempt_is_over_when_its_handler_and_its_children_are(void **state)
+{
+    struct fixture *f = *state;
+    given_children(f, 2);
+
+    ended(f, 1, AGENT_COMPLETED);
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.count, 0);
+    assert_int_equal(effect->reports.suspend_count, 1); /* it waits, and nothing of it runs */
+    assert_int_equal(effect->reports.end_children_count, 0);
+    say_child_end(f, 1, 202, BERTH_COMPLETED);
+    assert_int_equal(effect_count(f, AGENT_DO_REPORTS), 0);
+    assert_int_equal(effect_count(f, AGENT_DO_CHILD_ENDED), 0); /* nobody is there to hear it */
+    say_child_end(f, 1, 201, BERTH_COMPLETED);
+
+    const struct agent_line *line = told(f);
+    assert_int_equal(line->end.outcome, AGENT_COMPLETED);
+    assert_true(slice_is(line->end.result, "result"));
+    say_ack(f, 1);
+    assert_int_equal(agent_running_count(f->agent), 0);
+}
+
+static void a_handler_that_failed_ends_its_children_first(void **state)
+{
+    struct fixture *f = *state;
+    given_children(f, 1);
+
+    ended(f, 1, AGENT_FAILED);
+    assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.end_children_count, 1);
+    join_again(f);
+    assert_int_equal(effect_get(f, AGENT_DO_JOIN)->join.lines[0].state, AGENT_SUSPENDED);
+    say_joined(f);
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.end_children_count, 1);
+    assert_int_equal(effect->reports.ask_count, 1);
+    say_child_end(f, 1, 201, BERTH_CANCELLED);
+
+    const struct agent_line *line = told(f);
+    assert_int_equal(line->end.outcome, AGENT_FAILED);
+    assert_true(slice_is(line->end.error_message, "why"));
+}
+
+static void children_that_come_after_their_parent_failed_are_ended_too(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    submit(f, 1, 1);
+    ended(f, 1, AGENT_FAILED);
+    assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.end_children_count, 1);
+
+    say_submitted(f, 1, 1, 201, 1);
+
+    assert_int_equal(effect_count(f, AGENT_DO_CHILDREN), 0);
+    assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.end_children_count, 1);
+    say_child_end(f, 1, 201, BERTH_CANCELLED);
+    assert_int_equal(told(f)->end.outcome, AGENT_FAILED);
+}
+
+static void a_child_that_dies_when_only_it_is_waited_for_fails_the_attempt(void **state)
+{
+    struct fixture *f = *state;
+    given_children(f, 1);
+    ended(f, 1, AGENT_COMPLETED);
+
+    say_child_end(f, 1, 201, BERTH_DEAD);
+
+    const struct agent_line *line = told(f);
+    assert_int_equal(line->end.outcome, AGENT_FAILED);
+    assert_true(slice_is(line->end.error_message, "child 201 is dead: ended with status 3"));
+    assert_int_equal(effect_count(f, AGENT_DO_CANCEL), 0);
+}
+
+static void a_timeout_reaches_an_attempt_that_only_waits_for_children(void **state)
+{
+    struct fixture *f = *state;
+    given_joined(f);
+    struct agent_grant grant = grant_of(1);
+    grant.timeout_ms = 1000;
+    say_grant(f, grant);
+    submit(f, 1, 1);
+    tick(f, 0);
+    say_submitted(f, 1, 1, 201, 1);
+    ended(f, 1, AGENT_COMPLETED);
+
+    tick(f, 1000);
+    assert_int_equal(effect_count(f, AGENT_DO_CANCEL), 0);
+    tick(f, 0);
+    say_child_end(f, 1, 201, BERTH_CANCELLED);
+
+    assert_int_equal(told(f)->end.outcome, AGENT_TIMED_OUT);
+}
+
+static void a_cancel_reaches_an_attempt_that_only_waits_for_children(void **state)
+{
+    struct fixture *f = *state;
+    given_children(f, 1);
+    ended(f, 1, AGENT_COMPLETED);
+
+    say_cancel(f, 1, 100);
+    assert_int_equal(effect_count(f, AGENT_DO_CANCEL), 0);
+    assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.end_children_count, 1);
+    say_child_end(f, 1, 201, BERTH_CANCELLED);
+
+    assert_int_equal(told(f)->end.outcome, AGENT_CANCELLED);
+}
+
+static void a_resume_that_comes_when_the_handler_is_over_is_given_back(void **state)
+{
+    struct fixture *f = *state;
+    given_children(f, 1);
+    suspend(f, 1);
+    resume_me(f, 1);
+    tick(f, 0);
+    ended(f, 1, AGENT_CANCELLED);
+
+    say_resume(f, 1, 1);
+
+    assert_int_equal(effect_count(f, AGENT_DO_RESUME), 0);
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.suspend_count, 1);
+    assert_int_equal(effect->reports.suspends[0].number, 2);
+}
+
+static void a_stop_hands_back_what_waits_for_children(void **state)
+{
+    struct fixture *f = *state;
+    given_children(f, 1);
+    ended(f, 1, AGENT_COMPLETED);
+
+    step(f, (struct agent_event){ .type = AGENT_EV_STOP, .stop = { 5000 } });
+
+    assert_int_equal(effect_get(f, AGENT_DO_EXIT)->exit.why, AGENT_EXIT_DRAINED);
+    for (size_t i = 0; i < f->effects.count; i++)
+        if (f->effects.items[i].type == AGENT_DO_REPORTS)
+            assert_int_equal(f->effects.items[i].reports.count, 0);
+}
+
+static void after_a_stop_nobody_waits_for_children(void **state)
+{
+    struct fixture *f = *state;
+    given_children(f, 1);
+    step(f, (struct agent_event){ .type = AGENT_EV_STOP, .stop = { 5000 } });
+
+    ended_quietly(f, 1, AGENT_COMPLETED);
+
+    assert_int_equal(effect_get(f, AGENT_DO_EXIT)->exit.why, AGENT_EXIT_DRAINED);
+    assert_int_equal(effect_count(f, AGENT_DO_REPORTS), 0);
+}
+
+static void a_drain_waits_for_children(void **state)
+{
+    struct fixture *f = *state;
+    given_children(f, 1);
+    step_type(f, AGENT_EV_DRAIN);
+    ended(f, 1, AGENT_COMPLETED);
+    tick(f, R_MS);
+    say_renewed(f, f->renewal, 1, 3);
+    assert_int_equal(effect_count(f, AGENT_DO_EXIT), 0);
+}
+
+/* ---- memory ---- */
+
+static int step_raw(struct agent *agent, const struct agent_event *event)
+{
+    struct agent_effects effects;
+    return agent_step(agent, event, &effects);
+}
+
+static int live(struct agent *agent)
+{
+    const struct agent_grant grant = grant_of(1);
+    const uint64_t ids[] = { 201, 202 };
+    const struct agent_submitted answer = { .attempt = 1, .ordinal = 1, .ids = ids, .count = 2 };
+    const struct agent_child_end dead = { .attempt = 1, .job = 201, .state = BERTH_DEAD };
+    const struct agent_child_end done = { .attempt = 1, .job = 202, .state = BERTH_CANCELLED };
+#define ORDERS(number_) .session = SESSION, .epoch = EPOCH, .join = 1, .number = (number_)
+    const struct agent_event events[] = {
+        { .type = AGENT_EV_START },
+        { .type = AGENT_EV_EPOCH, .epoch = { EPOCH, LINEAGE } },
+        { .type = AGENT_EV_WELCOME,
+          .welcome = { .session = SESSION,
+                       .lineage = LINEAGE,
+                       .epoch = EPOCH,
+                       .lease_ms = L_MS,
+                       .worker_lease_ms = K_MS,
+                       .renew_ms = R_MS,
+                       .nonce = { 3 },
+                       .child = 4 } },
+        { .type = AGENT_EV_ORDERS, .orders = { ORDERS(1), .grants = &grant, .grant_count = 1 } },
+        { .type = AGENT_EV_CHILDREN,
+          .children = { .attempt = 1, .ordinal = 1, .submit = { "submit", 6 } } },
+        { .type = AGENT_EV_TIMER },
+        { .type = AGENT_EV_ORDERS,
+          .orders = { ORDERS(2), .submitted = &answer, .submitted_count = 1 } },
+        { .type = AGENT_EV_ENDED, .ended = { 1, { .outcome = AGENT_COMPLETED } } },
+        { .type = AGENT_EV_ORDERS,
+          .orders = { ORDERS(3), .child_ends = &dead, .child_end_count = 1 } },
+        { .type = AGENT_EV_ORDERS,
+          .orders = { ORDERS(4), .child_ends = &done, .child_end_count = 1 } },
+    };
+#undef ORDERS
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        int rc = step_raw(agent, &events[i]);
+        /* Without memory the grant is handed back, and there is no attempt to go on with. */
+        if (rc == 0 && i == 3 && agent_running_count(agent) == 0)
+            return -ENOMEM;
+        if (rc < 0)
+            return rc;
+    }
+    agent_check(agent);
+    return 0;
+}
+
+static void out_of_memory_is_an_answer_at_each_allocation(void **state)
+{
+    (void)state;
+    struct agent_opts opts = agent_test_opts();
+    size_t failed = 0;
+    FAULTY_FOREACH(n)
+    {
+        struct agent *agent = agent_new(&opts);
+        int rc = agent ? live(agent) : -ENOMEM;
+        bool has_failed = faulty_stop();
+        agent_free(agent);
+        assert_int_equal(rc, has_failed ? -ENOMEM : 0);
+        failed += rc == -ENOMEM;
+    }
+    assert_in_range(failed, 10, 200);
+}
+
+int main(void)
+{
+#define AGENT_TEST(fact) cmocka_unit_test_setup_teardown(fact, agent_setup, agent_teardown)
+    const struct CMUnitTest tests[] = {
+        AGENT_TEST(a_suspension_is_told_with_its_number),
+        AGENT_TEST(it_goes_on_when_it_has_asked_and_the_broker_says_so),
+        AGENT_TEST(a_resume_of_an_earlier_suspension_is_ignored),
+        AGENT_TEST(a_list_says_who_is_suspended_and_asks_again),
+        AGENT_TEST(a_list_that_is_repeated_says_the_same),
+        AGENT_TEST(a_suspended_attempt_is_told_of_a_cancel),
+        AGENT_TEST(a_submit_is_told_and_its_answer_passed_on),
+        AGENT_TEST(a_submit_is_sent_again_in_each_join_until_it_is_answered),
+        AGENT_TEST(a_refusal_is_passed_on_and_leaves_nothing),
+        AGENT_TEST(submits_beyond_what_a_message_holds_go_into_the_next),
+        AGENT_TEST(the_end_of_a_child_is_passed_on_once),
+        AGENT_TEST(after_a_join_those_that_live_are_asked_for),
+        AGENT_TEST(those_found_from_an_earlier_attempt_are_asked_for_at_once),
+        AGENT_TEST(a_dead_child_ends_the_body_and_the_siblings_and_fails_the_attempt),
+        AGENT_TEST(a_handler_whose_child_is_dead_may_say_its_own_verdict),
+        AGENT_TEST(the_child_of_a_supervisor_dies_alone),
+        AGENT_TEST(a_cancelled_child_fails_nobody),
+        AGENT_TEST(a_long_error_of_a_child_is_cut_between_characters),
+        AGENT_TEST(an_attempt_is_over_when_its_handler_and_its_children_are),
+        AGENT_TEST(a_handler_that_failed_ends_its_children_first),
+        AGENT_TEST(children_that_come_after_their_parent_failed_are_ended_too),
+        AGENT_TEST(a_child_that_dies_when_only_it_is_waited_for_fails_the_attempt),
+        AGENT_TEST(a_timeout_reaches_an_attempt_that_only_waits_for_children),
+        AGENT_TEST(a_cancel_reaches_an_attempt_that_only_waits_for_children),
+        AGENT_TEST(a_resume_that_comes_when_the_handler_is_over_is_given_back),
+        AGENT_TEST(a_stop_hands_back_what_waits_for_children),
+        AGENT_TEST(after_a_stop_nobody_waits_for_children),
+        AGENT_TEST(a_drain_waits_for_children),
+        cmocka_unit_test(out_of_memory_is_an_answer_at_each_allocation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
