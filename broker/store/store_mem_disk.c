@@ -326,7 +326,7 @@ static void apply_revive(struct berth_mem_disk *disk, struct berth_revive_record
     job->record.is_cancelled = false;
     job->record.deadline_us = revive->deadline_us;
     job->record.after = (struct berth_slice){ 0 };
-    job->record.parent = job->record.parent_ordinal = 0;
+    job->record.parent = job->record.parent_attempt = job->record.parent_ordinal = 0;
 }
 
 static void apply_discard(struct berth_mem_disk *disk, uint64_t id)

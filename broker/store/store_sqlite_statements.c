@@ -45,8 +45,8 @@
     " FROM done WHERE id = ?1"
 
 #define OPTION_REVIVE                                                                              \
-    "UPDATE job_option SET deadline_us = ?2, after_ids = NULL, parent = 0, parent_ordinal = 0"     \
-    " WHERE of_job = ?1"
+    "UPDATE job_option SET deadline_us = ?2, after_ids = NULL, parent = 0, parent_ordinal = 0,"    \
+    " parent_attempt = 0 WHERE of_job = ?1"
 
 #define JOB_RETRY                                                                                  \
     "UPDATE job SET state = ?2, run_at_us = ?3, attempt = ?4, failures = ?5, deaths = ?6,"         \

@@ -89,7 +89,7 @@ static void apply_revive(struct model *model, const struct berth_revive_record *
     job->is_cancelled = false;
     job->deadline_us = revive->deadline_us;
     job->after = (struct berth_slice){ 0 };
-    job->parent = job->parent_ordinal = 0;
+    job->parent = job->parent_attempt = job->parent_ordinal = 0;
 }
 
 static void remove_dispatcher(struct model *model, uint64_t id)

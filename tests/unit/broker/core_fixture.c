@@ -146,7 +146,10 @@ static uint64_t record_id(const struct berth_record *record)
     case BERTH_RECORD_DISPATCHER: return record->dispatcher.id;
     case BERTH_RECORD_SESSION: return record->session.id;
     case BERTH_RECORD_START: return record->start.id;
+    case BERTH_RECORD_REVIVE: return record->revive.id;
     case BERTH_RECORD_CANCEL:
+    case BERTH_RECORD_DISCARD:
+    case BERTH_RECORD_DISPATCHER_END:
     case BERTH_RECORD_SESSION_END:
     case BERTH_RECORD_SESSION_CLOSED: return record->id;
     }
