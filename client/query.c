@@ -13,12 +13,6 @@
 #define PAGE_JOBS_MAX 1000
 #define JOB_ID_MAX    ((UINT64_C(1) << 53) - 1)
 
-/* What berth_job_get gives away: the job, and the answer in which it lies. */
-struct job_box {
-    struct berth_job job;
-    struct berth_answer *answer;
-};
-
 /* A wait for several jobs. */
 struct wait {
     const berth_job_id *ids; /* sorted, each once */
@@ -36,36 +30,6 @@ int berth_job_id_check(berth_job_id id, struct berth_error *err)
     return 0;
 }
 
-static int unknown_job(uint64_t id, struct berth_error *err)
-{
-    return berth_fail(err, BERTH_ENOTFOUND, "there is no job %" PRIu64, id);
-}
-
-void berth_job_free(struct berth_job *job)
-{
-    if (!job)
-        return;
-    struct job_box *box = berth_container_of(job, struct job_box, job);
-    berth_answer_free(box->answer);
-    free(box);
-}
-
-const char *berth_state_name(enum berth_state state)
-{
-    switch (state) {
-    case BERTH_SCHEDULED: return "scheduled";
-    case BERTH_READY: return "ready";
-    case BERTH_RUNNING: return "running";
-    case BERTH_SUSPENDED: return "suspended";
-    case BERTH_CANCELLING: return "cancelling";
-    case BERTH_RETRYING: return "retrying";
-    case BERTH_COMPLETED: return "completed";
-    case BERTH_DEAD: return "dead";
-    case BERTH_CANCELLED: return "cancelled";
-    }
-    return "unknown";
-}
-
 static int pack_get(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
 {
     const berth_job_id *id = call->args;
@@ -80,15 +44,7 @@ static int job_get(struct berth_client *client, berth_job_id id, struct berth_jo
     int rc = berth_call_run(client, &call, deadline_ms, BERTH_ANSWER_JOBS, &answer, err);
     if (rc < 0)
         return rc;
-    if (answer->jobs.count == 0)
-        return unknown_job(id.v, err);
-    struct job_box *box = calloc(1, sizeof *box);
-    if (!box)
-        return berth_fail(err, -ENOMEM, "get job %" PRIu64, id.v);
-    box->job = answer->jobs.items[0];
-    box->answer = berth_take(answer);
-    *ret_job = &box->job;
-    return 0;
+    return berth_job_of_answer(&answer, id, ret_job, err);
 }
 
 int berth_job_get(struct berth_client *client, berth_job_id id, struct berth_job **ret_job,
@@ -159,7 +115,7 @@ static int say_ends(const struct wait *wait, const struct berth_answer *answer,
     for (size_t i = 0; i < answer->waited.unknown_count; i++) {
         const bool *is_said = find_said(wait, answer->waited.unknown[i]);
         if (is_said && !*is_said)
-            return unknown_job(answer->waited.unknown[i], err);
+            return berth_job_unknown((berth_job_id){ answer->waited.unknown[i] }, err);
     }
     for (size_t i = 0; i < answer->waited.count; i++) {
         const struct berth_job_end *end = &answer->waited.ends[i];
@@ -304,7 +260,7 @@ static int job_cancel(struct berth_client *client, berth_job_id id, bool is_forc
     if (rc < 0)
         return rc;
     if (answer->cancelled.rc == BERTH_ENOTFOUND)
-        return unknown_job(id.v, err);
+        return berth_job_unknown(id, err);
     if (answer->cancelled.rc == -EALREADY) {
         /* As a code of ours first: the text of the -errno ("in progress") would say the opposite.
          */

@@ -212,36 +212,42 @@ static void rare_columns_pack(const struct columns *columns, Berth__V1__Submit *
     submit->after = columns->after;
 }
 
+static void columns_put(const struct columns *columns, Berth__V1__Submit *submit)
+{
+    size_t count = columns->count;
+    submit->n_dispatchers = columns->dispatchers.count;
+    submit->dispatchers = columns->dispatchers.items;
+    submit->n_handlers = columns->handlers.count;
+    submit->handlers = columns->handlers.items;
+    submit->n_dispatcher = berth_column_trim_u32(columns->dispatcher, count);
+    submit->dispatcher = columns->dispatcher;
+    submit->n_handler = berth_column_trim_u32(columns->handler, count);
+    submit->handler = columns->handler;
+    submit->n_priority = berth_column_trim_s32(columns->priority, count);
+    submit->priority = columns->priority;
+    submit->n_max_attempts = berth_column_trim_u32(columns->max_attempts, count);
+    submit->max_attempts = columns->max_attempts;
+    submit->n_timeout_ms = berth_column_trim_u64(columns->timeout_ms, count);
+    submit->timeout_ms = columns->timeout_ms;
+    submit->n_key_bytes = berth_column_trim_u32(columns->key_bytes, count);
+    submit->key_bytes = columns->key_bytes;
+    submit->has_keys = columns->keys_bytes > 0;
+    submit->keys = (ProtobufCBinaryData){ .len = columns->keys_bytes, .data = columns->keys };
+    submit->n_body_bytes = count; /* it says how many jobs there are */
+    submit->body_bytes = columns->body_bytes;
+    submit->has_bodies = 1;
+    submit->bodies = (ProtobufCBinaryData){ .len = columns->bodies_bytes, .data = columns->bodies };
+    rare_columns_pack(columns, submit);
+}
+
 static int columns_pack(const struct columns *columns, const uint8_t *client, uint64_t number,
                         struct berth_buf *frame)
 {
-    size_t count = columns->count;
     Berth__V1__Submit submit = BERTH__V1__SUBMIT__INIT;
-    submit.has_client = submit.has_bodies = 1;
+    columns_put(columns, &submit);
+    submit.has_client = 1;
     submit.client =
         berth_bytes_of((struct berth_slice){ .data = client, .bytes = BERTH_CLIENT_ID_BYTES });
-    submit.n_dispatchers = columns->dispatchers.count;
-    submit.dispatchers = columns->dispatchers.items;
-    submit.n_handlers = columns->handlers.count;
-    submit.handlers = columns->handlers.items;
-    submit.n_dispatcher = berth_column_trim_u32(columns->dispatcher, count);
-    submit.dispatcher = columns->dispatcher;
-    submit.n_handler = berth_column_trim_u32(columns->handler, count);
-    submit.handler = columns->handler;
-    submit.n_priority = berth_column_trim_s32(columns->priority, count);
-    submit.priority = columns->priority;
-    submit.n_max_attempts = berth_column_trim_u32(columns->max_attempts, count);
-    submit.max_attempts = columns->max_attempts;
-    submit.n_timeout_ms = berth_column_trim_u64(columns->timeout_ms, count);
-    submit.timeout_ms = columns->timeout_ms;
-    submit.n_key_bytes = berth_column_trim_u32(columns->key_bytes, count);
-    submit.key_bytes = columns->key_bytes;
-    submit.has_keys = columns->keys_bytes > 0;
-    submit.keys = (ProtobufCBinaryData){ .len = columns->keys_bytes, .data = columns->keys };
-    submit.n_body_bytes = count; /* it says how many jobs there are */
-    submit.body_bytes = columns->body_bytes;
-    submit.bodies = (ProtobufCBinaryData){ .len = columns->bodies_bytes, .data = columns->bodies };
-    rare_columns_pack(columns, &submit);
 
     Berth__V1__Envelope envelope;
     berth_wire_init(&envelope, number);
@@ -258,9 +264,9 @@ static void lengths_add(struct lengths *lengths, const struct berth_job_spec *sp
     lengths->after_ids += spec->after_count;
 }
 
-int berth_pack_submit(const uint8_t client[static BERTH_CLIENT_ID_BYTES], uint64_t number,
-                      const struct berth_pack_jobs *parts, size_t parts_count,
-                      struct berth_buf *frame)
+/* `arena` is the caller's to end, also after a failure. */
+static int columns_fill(struct columns *columns, const struct berth_pack_jobs *parts,
+                        size_t parts_count, struct berth_arena *arena)
 {
     size_t count = 0;
     struct lengths lengths = { 0 };
@@ -270,14 +276,39 @@ int berth_pack_submit(const uint8_t client[static BERTH_CLIENT_ID_BYTES], uint64
         for (size_t i = 0; i < parts[p].count; i++)
             lengths_add(&lengths, &parts[p].specs[i]);
     }
-    struct berth_arena arena;
-    berth_arena_init(&arena, SUBMIT_ARENA_BYTES_MAX);
-    struct columns columns = { .count = 0 };
-    int rc = columns_init(&columns, count, &lengths, &arena);
+    berth_arena_init(arena, SUBMIT_ARENA_BYTES_MAX);
+    *columns = (struct columns){ .count = 0 };
+    int rc = columns_init(columns, count, &lengths, arena);
     for (size_t p = 0; rc == 0 && p < parts_count; p++)
-        rc = columns_add_part(&columns, &parts[p]);
+        rc = columns_add_part(columns, &parts[p]);
+    return rc;
+}
+
+int berth_pack_submit(const uint8_t client[static BERTH_CLIENT_ID_BYTES], uint64_t number,
+                      const struct berth_pack_jobs *parts, size_t parts_count,
+                      struct berth_buf *frame)
+{
+    struct berth_arena arena;
+    struct columns columns;
+    int rc = columns_fill(&columns, parts, parts_count, &arena);
     if (rc == 0)
         rc = columns_pack(&columns, client, number, frame);
+    berth_arena_fini(&arena);
+    return rc;
+}
+
+int berth_pack_children(const struct berth_pack_jobs *jobs, struct berth_buf *buf)
+{
+    struct berth_arena arena;
+    struct columns columns;
+    Berth__V1__Submit submit = BERTH__V1__SUBMIT__INIT;
+    int rc = columns_fill(&columns, jobs, 1, &arena);
+    if (rc == 0) {
+        columns_put(&columns, &submit);
+        rc = berth_buf_reserve(buf, berth__v1__submit__get_packed_size(&submit));
+    }
+    if (rc == 0)
+        berth_buf_added(buf, berth__v1__submit__pack(&submit, (uint8_t *)buf->data + buf->bytes));
     berth_arena_fini(&arena);
     return rc;
 }

@@ -100,6 +100,16 @@ struct berth_answer *berth_answer_of_error(uint64_t number, const struct berth_e
 void berth_answer_free(struct berth_answer *answer); /* NULL is fine */
 BERTH_AUTO_DEFINE(berth_answer);
 
+/* The one job of an answer to a get, which owns the answer from then on; see berth_job_get(). */
+int berth_job_of_answer(struct berth_answer **answer, berth_job_id id, struct berth_job **ret_job,
+                        struct berth_error *err);
+/* BERTH_ENOTFOUND, and a sentence. */
+int berth_job_unknown(berth_job_id id, struct berth_error *err);
+
+/* 0; BERTH_EVALUE or -EMSGSIZE: no job can be described so. The body is checked when it is packed.
+ */
+int berth_spec_check(const struct berth_job_spec *spec, struct berth_error *err);
+
 /* Appends the packed body of a job. 0, or BERTH_EVALUE, -EMSGSIZE or -ENOMEM with a sentence. */
 int berth_pack_body(const struct berth_job_spec *spec, struct berth_buf *bodies,
                     struct berth_error *err);
@@ -120,6 +130,8 @@ int berth_pack_hello(const uint8_t client[static BERTH_CLIENT_ID_BYTES], struct 
 int berth_pack_submit(const uint8_t client[static BERTH_CLIENT_ID_BYTES], uint64_t number,
                       const struct berth_pack_jobs *parts, size_t parts_count,
                       struct berth_buf *frame);
+/* The same jobs as a packed Submit of children: without the envelope, the client, and keys. */
+int berth_pack_children(const struct berth_pack_jobs *jobs, struct berth_buf *submit);
 int berth_pack_wait(uint64_t number, const berth_job_id *ids, size_t count,
                     struct berth_buf *frame);
 int berth_pack_cancel(uint64_t number, berth_job_id id, bool is_forced, struct berth_buf *frame);
