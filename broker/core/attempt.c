@@ -3,6 +3,7 @@
 
 #include "batch.h"
 #include "dispatcher.h"
+#include "hold.h"
 #include "limit.h"
 #include "live.h"
 #include "offer.h"
@@ -120,7 +121,7 @@ static void write_end(struct berth_core *core, const struct job *job, enum berth
     };
 }
 
-static void write_retry(struct berth_core *core, const struct job *job, int64_t run_at_us,
+static void write_retry(struct berth_core *core, struct job *job, int64_t run_at_us,
                         const struct berth_attempt_record *last)
 {
     struct berth_record *record = batch_add(core, BERTH_RECORD_RETRY);
@@ -133,6 +134,7 @@ static void write_retry(struct berth_core *core, const struct job *job, int64_t 
         .deaths = job->deaths,
         .last = *last,
     };
+    job->flags &= (uint8_t)~JOB_START_STORED;
 }
 
 void job_end_cancelled(struct berth_core *core, uint32_t index)
@@ -225,6 +227,7 @@ static void put_back(struct berth_core *core, uint32_t index)
     struct job *job = job_at(&core->jobs, index);
     BERTH_ASSERT(job->attempt_number > 0);
     job->attempt_number--;
+    hold_forget_start(core, job);
     job_move(core, index, JOB_READY, JOB_AT_OLD_PLACE);
     if (job->flags & JOB_CANCEL_STORED)
         job_end_cancelled(core, index);
@@ -259,8 +262,10 @@ static void write_loss(struct berth_core *core, struct attempt *attempt, enum at
 void attempt_lost(struct berth_core *core, struct attempt *attempt, enum attempt_loss how)
 {
     switch (attempt->state) {
-    case ATTEMPT_FETCHING: attempt_release(core, attempt); return;
+    case ATTEMPT_FETCHING:
+    case ATTEMPT_STARTING: attempt_release(core, attempt); return;
     case ATTEMPT_RUNNING:
+    case ATTEMPT_HELD:
         if (how == ATTEMPT_DRAINED) {
             attempt_release(core, attempt);
             return;

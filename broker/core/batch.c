@@ -4,6 +4,7 @@
 #include "attempt.h"
 #include "base/cleanup.h"
 #include "dispatcher.h"
+#include "hold.h"
 #include "out.h"
 #include "query.h"
 #include "session.h"
@@ -268,8 +269,8 @@ static void apply_stored(struct berth_core *core, const struct berth_record *rec
     case BERTH_RECORD_DISPATCHER: dispatcher_on_stored(core, &record->dispatcher); return;
     case BERTH_RECORD_SESSION: session_on_stored(core, &record->session); return;
     case BERTH_RECORD_SESSION_END: session_on_end_stored(core, record->id); return;
-    case BERTH_RECORD_START:
-    case BERTH_RECORD_SESSION_CLOSED: return; /* not written yet */
+    case BERTH_RECORD_START: hold_on_start_stored(core, &record->start); return;
+    case BERTH_RECORD_SESSION_CLOSED: return; /* it was over at once */
     case BERTH_RECORD_REVIVE:
     case BERTH_RECORD_DISCARD:
     case BERTH_RECORD_DISPATCHER_END: return; /* nothing waits for them yet */

@@ -48,19 +48,44 @@ static void check_group(const struct berth_core *core, const struct group *group
     BERTH_ASSERT(running || !berth_list_is_empty(&group->lanes));
 }
 
+/* Only what may still run outlives its session's lease; what an earlier epoch started is known
+ * where it was stored. */
+static void check_holder(const struct attempt *attempt)
+{
+    enum session_state state = attempt->session->state;
+    if (attempt->state == ATTEMPT_HELD)
+        BERTH_ASSERT(state == SESSION_LOST);
+    else if (attempt->state == ATTEMPT_DOOMED)
+        BERTH_ASSERT(state == SESSION_LIVE || state == SESSION_LOST);
+    else if (attempt->state == ATTEMPT_RUNNING)
+        BERTH_ASSERT(state == SESSION_LIVE || state == SESSION_RECOVERING);
+    else
+        BERTH_ASSERT(state == SESSION_LIVE);
+}
+
+/* A start that is not stored must not be out where it had to be. */
+static void check_start(const struct attempt *attempt, const struct job *job)
+{
+    if (attempt->state == ATTEMPT_HELD || attempt->state == ATTEMPT_STARTING)
+        BERTH_ASSERT(job->flags & JOB_START_STORED);
+    if (attempt->state == ATTEMPT_RUNNING && attempt->dispatcher->is_held)
+        BERTH_ASSERT(job->flags & JOB_START_STORED);
+}
+
 static void check_attempts(const struct berth_core *core)
 {
     uint64_t running = 0, counted = 0;
     BERTH_MAP_FOREACH (node, &core->attempts) {
         const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
-        bool is_current = attempt->state == ATTEMPT_RUNNING || attempt->state == ATTEMPT_FETCHING;
+        bool is_current = attempt->state != ATTEMPT_SETTLING && attempt->state != ATTEMPT_DOOMED;
         BERTH_ASSERT(is_current == (attempt->job != 0));
-        BERTH_ASSERT(attempt->session->state == SESSION_LIVE);
+        check_holder(attempt);
         if (!is_current)
             continue;
         const struct job *job = job_at(&core->jobs, attempt->job);
         BERTH_ASSERT(job->state == JOB_RUNNING);
         BERTH_ASSERT(job->attempt == attempt);
+        check_start(attempt, job);
         BERTH_ASSERT(job->id == attempt->job_id);
         BERTH_ASSERT(job_dispatcher(core, job) == attempt->dispatcher);
         BERTH_ASSERT(job_lane(core, job)->group == attempt->group);

@@ -8,6 +8,7 @@
 #include "check.h"
 #include "dispatcher.h"
 #include "handler.h"
+#include "hold.h"
 #include "keys.h"
 #include "lane.h"
 #include "live.h"
@@ -88,6 +89,7 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     }
     core->opts = all;
     core->next_job_id = all.next_job_id ? all.next_job_id : 1;
+    core->first_new_job = UINT64_MAX; /* until it is started */
     core->next_dispatcher_id = all.next_dispatcher_id ? all.next_dispatcher_id : 1;
     berth_rng_init(&core->rng, all.seed);
     slab_init(&core->jobs, sizeof(struct job), (uint32_t)all.jobs_max);
@@ -98,10 +100,10 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     index_init(&core->gates_by_key, gate_index_hash, core);
     index_init(&core->lanes_by_key, lane_index_hash, core);
     index_init(&core->keys_by_hash, keys_index_hash, core);
-    struct berth_list *lists[] = { &core->runnable,     &core->stalled,      &core->handing,
-                                   &core->gained,       &core->outboxes,     &core->wait_order,
-                                   &core->pending_open, &core->pending_away, &core->heard,
-                                   &core->news,         &core->lives };
+    struct berth_list *lists[] = { &core->runnable,   &core->stalled,      &core->handing,
+                                   &core->recovering, &core->gained,       &core->outboxes,
+                                   &core->wait_order, &core->pending_open, &core->pending_away,
+                                   &core->heard,      &core->news,         &core->lives };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         berth_list_init(lists[i]);
     return core;
@@ -185,12 +187,14 @@ int berth_core_start(struct berth_core *core, int64_t now_ms, int64_t wall_us)
 {
     core->started_ms = core->now_ms = now_ms;
     core->wall_us = wall_us;
+    core->first_new_job = core->next_job_id;
     int rc = dispatcher_start_all(core);
     if (rc < 0)
         return rc;
     make_built_in(core, "default", (struct berth_limit){ .kind = BERTH_LIMIT_CORES });
     make_built_in(core, "io",
                   (struct berth_limit){ .kind = BERTH_LIMIT_MAX_CORES, .value = IO_THREADS });
+    hold_start(core);
     session_start_leases(core);
     if (!core->unresolved)
         recovery_end(core);

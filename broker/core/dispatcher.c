@@ -2,6 +2,7 @@
 #include "dispatcher.h"
 
 #include "group.h"
+#include "hold.h"
 #include "lane.h"
 #include "limit.h"
 #include "park.h"
@@ -194,5 +195,6 @@ int dispatcher_start_all(struct berth_core *core)
     }
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id)
         dispatcher_follow_parent(core, berth_container_of(node, struct dispatcher, by_id));
+    hold_refresh(core);
     return 0;
 }

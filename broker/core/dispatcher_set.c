@@ -7,6 +7,7 @@
 
 #include "batch.h"
 #include "group.h"
+#include "hold.h"
 #include "limit.h"
 #include "out.h"
 #include "park.h"
@@ -42,6 +43,7 @@ static void change(struct berth_core *core, struct dispatcher *dispatcher,
     dispatcher->changes++;
     put_in_force(core, dispatcher, had_rate); /* it may allow more than the last one did */
     batch_add(core, BERTH_RECORD_DISPATCHER)->dispatcher = *wanted;
+    hold_refresh(core);
     struct pending *pending = peer ? pending_new(PENDING_DISPATCHER, peer, request) : NULL;
     if (!pending)
         return; /* of the configuration; or no memory, and it is asked again */
@@ -157,6 +159,21 @@ static bool check_backoff(struct berth_core *core, const struct berth_ev_dispatc
     return false;
 }
 
+/* What the missing workers run there is not stored: it could not be known after another start. */
+static bool check_hold(struct berth_core *core, const struct berth_ev_dispatcher_set *set,
+                       const struct dispatcher *dispatcher,
+                       const struct berth_dispatcher_record *record)
+{
+    if (!dispatcher || hold_may_change(core, dispatcher, record))
+        return true;
+    refuse(core, set, BERTH_ECONFLICT, set->has_on_lost ? "on_lost" : "parent",
+           out_text(core,
+                    "%s: '%s' cannot come to hold what is lost before all workers of the time "
+                    "before the broker's start are back or have run out; try again in some seconds",
+                    set->has_on_lost ? "on_lost" : "parent", record->name));
+    return false;
+}
+
 void dispatcher_on_set(struct berth_core *core, const struct berth_ev_dispatcher_set *set)
 {
     struct dispatcher *dispatcher = dispatcher_find(core, set->name);
@@ -175,7 +192,8 @@ void dispatcher_on_set(struct berth_core *core, const struct berth_ev_dispatcher
     }
     struct berth_dispatcher_record made = record;
     apply(&record, set);
-    if (!apply_parent(core, set, &record) || !check_backoff(core, set, &record))
+    if (!apply_parent(core, set, &record) || !check_backoff(core, set, &record) ||
+        !check_hold(core, set, dispatcher, &record))
         return;
     if (!dispatcher)
         dispatcher = dispatcher_new(core, &made);
@@ -212,5 +230,6 @@ void dispatcher_on_stored(struct berth_core *core, const struct berth_dispatcher
     dispatcher->record = *record;
     dispatcher->changes--;
     dispatcher_follow_parent(core, dispatcher);
+    hold_refresh(core);
     put_in_force(core, dispatcher, had_rate);
 }

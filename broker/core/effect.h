@@ -111,8 +111,9 @@ struct berth_do_dispatchers {
 struct berth_worker_view {
     uint64_t session;
     struct berth_slice name, software;
-    const char *state; /* joined draining silent recovering gone */
+    const char *state; /* joined draining silent recovering lost gone */
     uint32_t capacity, running, cores;
+    uint32_t held; /* of those that it was running when it was lost, and that it may still run */
     const struct berth_slice *handlers;
     size_t handler_count;
     int64_t silent_ms, lease_left_ms;

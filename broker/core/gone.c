@@ -3,24 +3,51 @@
  * so. */
 #include "attempt.h"
 #include "batch.h"
+#include "hold.h"
 #include "offer.h"
 #include "out.h"
 #include "recovery.h"
 #include "session.h"
 
-void session_close(struct berth_core *core, struct session *session, enum attempt_loss how)
+/* It has no lease any more, and nothing new. */
+static void retire(struct berth_core *core, struct session *session)
 {
-    bool was_recovering = session->state == SESSION_RECOVERING;
     if (session->state == SESSION_LIVE)
         core->cores -= session->cores;
     session->state = SESSION_CLOSING;
     session_lose_peer(core, session);
     offer_drop(core, session);
-    BERTH_LIST_FOREACH_SAFE (node, &session->attempts)
-        attempt_lost(core, berth_container_of(node, struct attempt, session_node), how);
     if (berth_heap_is_linked(&session->expiry_node))
         berth_heap_remove(&core->expiries, &session->expiry_node);
+}
+
+void session_close(struct berth_core *core, struct session *session, enum attempt_loss how)
+{
+    bool was_recovering = session->state == SESSION_RECOVERING;
+    retire(core, session);
+    BERTH_LIST_FOREACH_SAFE (node, &session->attempts)
+        attempt_lost(core, berth_container_of(node, struct attempt, session_node), how);
     batch_add(core, BERTH_RECORD_SESSION_END)->id = session->by_id.id;
+    if (was_recovering)
+        recovery_resolve(core);
+}
+
+void session_expire(struct berth_core *core, struct session *session)
+{
+    bool was_recovering = session->state == SESSION_RECOVERING;
+    retire(core, session);
+    BERTH_LIST_FOREACH_SAFE (node, &session->attempts) {
+        struct attempt *attempt = berth_container_of(node, struct attempt, session_node);
+        if (hold_may_still_run(attempt))
+            hold_attempt(attempt);
+        else
+            attempt_lost(core, attempt, ATTEMPT_LOST);
+    }
+    bool is_held = session->attempt_count > 0;
+    if (is_held)
+        session->state = SESSION_LOST;
+    batch_add(core, is_held ? BERTH_RECORD_SESSION_CLOSED : BERTH_RECORD_SESSION_END)->id =
+        session->by_id.id;
     if (was_recovering)
         recovery_resolve(core);
 }
@@ -79,7 +106,7 @@ void session_on_gone(struct berth_core *core, const struct berth_ev_gone *gone)
                   "nonce: only the keeper that began a session can end it");
         return;
     }
-    if (session_is_known(session)) {
+    if (session->state != SESSION_CLOSING) {
         if (session->state == SESSION_RECOVERING)
             count_unseen_deaths(core, gone);
         bool is_death = gone->cause == BERTH_GONE_EXIT || gone->cause == BERTH_GONE_SIGNAL;
@@ -91,11 +118,11 @@ void session_on_gone(struct berth_core *core, const struct berth_ev_gone *gone)
     gone_ok_when_stored(core, gone);
 }
 
-/* Of that name, and not heard: silent, or not back since the start. */
+/* Of that name, and not heard: silent, lost, or not back since the start. */
 static bool is_missing(const struct session *session, struct berth_slice name)
 {
-    bool is_unheard =
-        session->state == SESSION_RECOVERING || (session->state == SESSION_LIVE && !session->peer);
+    bool is_unheard = session->state == SESSION_RECOVERING || session->state == SESSION_LOST ||
+                      (session->state == SESSION_LIVE && !session->peer);
     return is_unheard && slice_is_equal(slice_of(session->record.name), name);
 }
 

@@ -95,6 +95,8 @@ static void take_new(struct berth_core *core, const struct berth_ev_hello *hello
 static void recover_empty(struct berth_core *core, struct session *session,
                           const struct berth_ev_hello *hello)
 {
+    BERTH_LIST_FOREACH_SAFE (node, &session->attempts)
+        attempt_release(core, berth_container_of(node, struct attempt, session_node));
     if (session->record.lease_ms < core->opts.lease_ms) {
         /* The next broker would wait for it as long as its row says, which is too short now. */
         session_close(core, session, ATTEMPT_LOST);
@@ -132,6 +134,7 @@ void session_on_hello(struct berth_core *core, const struct berth_ev_hello *hell
         session_renew(core, session, hello->peer);
         welcome(core, session);
         return;
+    case SESSION_LOST:
     case SESSION_CLOSING: send_over(core, session, hello->peer); return;
     }
     BERTH_UNREACHABLE();

@@ -241,7 +241,7 @@ static void check_due(const struct berth_core *core)
 static uint64_t check_level(const struct berth_core *core, const struct level *level)
 {
     uint64_t count = 0;
-    uint32_t previous = 0;
+    uint32_t previous = 0, first_new = 0;
     for (uint32_t at = level->head; at; at = job_at(&core->jobs, at)->next) {
         const struct job *job = job_at(&core->jobs, at);
         BERTH_ASSERT(job->state == JOB_READY);
@@ -249,10 +249,13 @@ static uint64_t check_level(const struct berth_core *core, const struct level *l
         BERTH_ASSERT(job->priority == level->rank->priority);
         BERTH_ASSERT(job_lane(core, job) == level->lane);
         BERTH_ASSERT(job_find(core, job->id) == at);
+        if (!first_new && job->id >= core->first_new_job)
+            first_new = at;
         previous = at;
         count++;
     }
     BERTH_ASSERT(level->tail == previous);
+    BERTH_ASSERT(level->first_new == first_new);
     bool is_in = level->head && !level->lane->group->is_full;
     BERTH_ASSERT(berth_list_is_linked(&level->turn_node) == is_in);
     return count;

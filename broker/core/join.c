@@ -133,7 +133,7 @@ void session_on_join(struct berth_core *core, const struct berth_ev_join *join)
         return;
     }
     struct session *session = session_find(core, join->session);
-    if (!session || session->state == SESSION_CLOSING) {
+    if (!session_is_known(session)) {
         session_send_fenced(core, join->peer, join->session, NULL, 0,
                             session ? "this session is over" : "this session is not known");
         return;
@@ -166,7 +166,9 @@ static void take_report(struct berth_core *core, struct session *session,
                         const struct berth_report *report)
 {
     struct attempt *attempt = attempt_find(core, report->attempt);
-    if (attempt && attempt->session == session && attempt->state != ATTEMPT_FETCHING) {
+    bool has_begun =
+        attempt && attempt->state != ATTEMPT_FETCHING && attempt->state != ATTEMPT_STARTING;
+    if (has_begun && attempt->session == session) {
         attempt_report(core, attempt, &report->end);
         return;
     }
@@ -196,7 +198,7 @@ void session_on_reports(struct berth_core *core, const struct berth_ev_reports *
         return;
     }
     struct session *session = session_find(core, ev->session);
-    if (!session || session->state == SESSION_CLOSING) {
+    if (!session_is_known(session)) {
         session_send_fenced(core, ev->peer, ev->session, NULL, 0, "this session is not known");
         return;
     }

@@ -5,6 +5,7 @@
 
 #include "group.h"
 #include "handler.h"
+#include "recovery.h"
 
 /* ---- making and finding ---- */
 
@@ -147,6 +148,19 @@ static struct level *level_of(const struct lane *lane, const struct job *job)
     return level;
 }
 
+/* Nobody of an earlier epoch can have heard of it. */
+static bool is_new(const struct berth_core *core, uint32_t index)
+{
+    return index && job_at(&core->jobs, index)->id >= core->first_new_job;
+}
+
+/* The job that may begin first; 0: none as long as sessions are missing. */
+static uint32_t next_of(const struct berth_core *core, const struct level *level)
+{
+    bool is_in_doubt = core->unresolved && !level->lane->gate->dispatcher->is_held;
+    return is_in_doubt ? level->first_new : level->head;
+}
+
 /* It is in its rank while it has jobs and its group has a place. */
 static void refresh(struct berth_core *core, struct level *level)
 {
@@ -187,6 +201,8 @@ static void link_job(struct berth_core *core, struct level *level, uint32_t inde
         job_at(&core->jobs, next)->prev = index;
     else
         level->tail = index;
+    if (is_new(core, index) && (!level->first_new || level->first_new == next))
+        level->first_new = index;
 }
 
 /* An old place is found from the front: what comes back was there a moment ago. */
@@ -204,6 +220,8 @@ void lane_push(struct berth_core *core, struct lane *lane, uint32_t index, enum 
     link_job(core, level, index, before);
     lane->ready_count++;
     refresh(core, level);
+    if (is_new(core, index))
+        recovery_note_arrival(core, lane->gate->dispatcher);
 }
 
 void lane_remove(struct berth_core *core, struct lane *lane, uint32_t index)
@@ -218,6 +236,10 @@ void lane_remove(struct berth_core *core, struct lane *lane, uint32_t index)
         job_at(&core->jobs, job->next)->prev = job->prev;
     else
         level->tail = job->prev;
+    if (level->first_new == index)
+        level->first_new = job->next;
+    while (level->first_new && !is_new(core, level->first_new))
+        level->first_new = job_at(&core->jobs, level->first_new)->next;
     lane->ready_count--;
     refresh(core, level);
 }
@@ -233,16 +255,23 @@ static int64_t urgency(const struct berth_core *core, const struct job *job)
 /* Of two priorities, or handlers, the one whose next job is the more urgent. */
 static bool is_before(const struct berth_core *core, const struct level *a, const struct level *b)
 {
-    const struct job *x = job_at(&core->jobs, a->head), *y = job_at(&core->jobs, b->head);
+    const struct job *x = job_at(&core->jobs, next_of(core, a));
+    const struct job *y = job_at(&core->jobs, next_of(core, b));
     int64_t x_urgency = urgency(core, x), y_urgency = urgency(core, y);
     if (x_urgency != y_urgency)
         return x_urgency > y_urgency;
     return x->priority != y->priority ? x->priority > y->priority : x->id < y->id;
 }
 
-static struct level *first_turn(const struct rank *rank)
+/* NULL: none that may begin now. */
+static struct level *first_turn(const struct berth_core *core, const struct rank *rank)
 {
-    return berth_container_of(berth_list_first(&rank->turns), struct level, turn_node);
+    BERTH_LIST_FOREACH (node, &rank->turns) {
+        struct level *level = berth_container_of(node, struct level, turn_node);
+        if (next_of(core, level))
+            return level;
+    }
+    return NULL;
 }
 
 uint32_t lane_choose(struct berth_core *core, struct dispatcher *dispatcher)
@@ -255,8 +284,8 @@ uint32_t lane_choose(struct berth_core *core, struct dispatcher *dispatcher)
             continue;
         }
         BERTH_LIST_FOREACH (at, &gate->open_ranks) {
-            struct level *level = first_turn(berth_container_of(at, struct rank, open_node));
-            if (!best || is_before(core, level, best))
+            struct level *level = first_turn(core, berth_container_of(at, struct rank, open_node));
+            if (level && (!best || is_before(core, level, best)))
                 best = level;
         }
     }
@@ -264,5 +293,5 @@ uint32_t lane_choose(struct berth_core *core, struct dispatcher *dispatcher)
         return 0;
     berth_list_remove(&best->turn_node);
     berth_list_push_back(&best->rank->turns, &best->turn_node);
-    return best->head;
+    return next_of(core, best);
 }

@@ -27,5 +27,6 @@ void lane_remove(struct berth_core *core, struct lane *lane, uint32_t job);
 void lane_refresh(struct berth_core *core, struct lane *lane);
 
 /* The job that this dispatcher starts next, if a worker has room for it; its group has had its
- * turn then. Gates for which nobody has room go and wait. 0: none is left. */
+ * turn then. Gates for which nobody has room go and wait. 0: none is left, or those that are may be
+ * run by sessions that are missing. */
 uint32_t lane_choose(struct berth_core *core, struct dispatcher *dispatcher);

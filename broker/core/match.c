@@ -3,11 +3,13 @@
 
 #include "attempt.h"
 #include "handler.h"
+#include "hold.h"
 #include "lane.h"
 #include "limit.h"
 #include "outbox.h"
 #include "park.h"
 #include "query.h"
+#include "recovery.h"
 #include "share.h"
 
 /* The worker with room that was not given anything for the longest time. */
@@ -23,6 +25,10 @@ static struct session *choose_session(struct handler *handler)
 static bool grant(struct berth_core *core, uint32_t index)
 {
     struct job *job = job_at(&core->jobs, index);
+    if (job->flags & JOB_CANCEL_STORED) { /* sessions are missing, or it would have ended */
+        job_end_cancelled(core, index);
+        return true;
+    }
     const struct lane *lane = job_lane(core, job);
     struct dispatcher *dispatcher = lane->gate->dispatcher;
     struct session *session = choose_session(lane->gate->handler);
@@ -38,7 +44,7 @@ static bool grant(struct berth_core *core, uint32_t index)
     lane->gate->wait_number = 0;
     job->attempt_number = number;
     if (job->body)
-        outbox_grant(core, attempt);
+        hold_begin(core, attempt);
     else
         attempt->state = ATTEMPT_FETCHING;
     return true;
@@ -48,12 +54,18 @@ static bool grant(struct berth_core *core, uint32_t index)
  * who has something for it; NULL: nobody has asked it. */
 static void serve(struct berth_core *core, struct dispatcher *dispatcher, struct dispatcher *giver)
 {
+    if (core->unresolved && !recovery_allows(core, dispatcher)) {
+        park_recover(core, dispatcher);
+        return;
+    }
     struct dispatcher *place = park_place(core, dispatcher, giver);
     if (place) {
         park_wait(core, dispatcher, place, giver);
         return;
     }
     uint32_t job = lane_choose(core, dispatcher);
+    if (!job && park_is_asking(dispatcher))
+        park_recover(core, dispatcher);
     if (!job)
         return;
     if (!grant(core, job))
@@ -106,8 +118,6 @@ static bool serve_runnable(struct berth_core *core)
 
 void match_turn(struct berth_core *core)
 {
-    if (core->unresolved)
-        return;
     park_on_turn(core);
     bool is_going_on = true;
     while (is_going_on) {
@@ -132,6 +142,5 @@ void match_on_body(struct berth_core *core, uint64_t id, const struct berth_job_
         attempt_release(core, attempt);
         return;
     }
-    attempt->state = ATTEMPT_RUNNING;
-    outbox_grant(core, attempt);
+    hold_begin(core, attempt);
 }

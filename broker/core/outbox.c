@@ -23,9 +23,11 @@ void outbox_grant(struct berth_core *core, struct attempt *attempt)
 
 void outbox_cancel(struct berth_core *core, struct attempt *attempt)
 {
-    if (berth_list_is_linked(&attempt->cancel_node) || attempt->state == ATTEMPT_FETCHING)
+    bool is_out = attempt->state == ATTEMPT_RUNNING || attempt->state == ATTEMPT_DOOMED;
+    if (!is_out)
         return;
-    berth_list_push_back(&attempt->session->out_cancels, &attempt->cancel_node);
+    if (!berth_list_is_linked(&attempt->cancel_node))
+        berth_list_push_back(&attempt->session->out_cancels, &attempt->cancel_node);
     want_flush(core, attempt->session);
 }
 

@@ -20,6 +20,20 @@ void park_stall(struct berth_core *core, struct dispatcher *dispatcher)
         berth_list_push_back(&core->stalled, &dispatcher->run_node);
 }
 
+void park_recover(struct berth_core *core, struct dispatcher *dispatcher)
+{
+    BERTH_ASSERT(!berth_list_is_linked(&dispatcher->run_node));
+    berth_list_push_back(&core->recovering, &dispatcher->run_node);
+}
+
+void park_again(struct berth_core *core, struct dispatcher *dispatcher)
+{
+    if (!berth_list_is_linked(&dispatcher->run_node))
+        return;
+    berth_list_remove(&dispatcher->run_node);
+    berth_list_push_back(&core->runnable, &dispatcher->run_node);
+}
+
 void park_ask(struct berth_core *core, struct dispatcher *dispatcher)
 {
     park_run(core, dispatcher);

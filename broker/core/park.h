@@ -2,8 +2,9 @@
 /* Where a dispatcher stands that has something to start.
  *
  * 1. A dispatcher with an open gate *asks*, and is in exactly one place: runnable (looked at in
- * this turn), stalled (there was no memory: in the next one), or waiting at the one of its chain
- * (itself and its ancestors) that misses something. Without an open gate it is nowhere.
+ * this turn), stalled (there was no memory: in the next one), recovering (sessions are missing), or
+ * waiting at the one of its chain (itself and its ancestors) that misses something. Without an open
+ * gate it is nowhere.
  * 2. While somebody waits at a dispatcher, who comes anew waits there too: nobody overtakes.
  * 3. Where something comes back, those that wait there are asked one by one, by shares (share.h),
  * until it is used or nobody is left. One that misses something elsewhere waits there from then on.
@@ -23,6 +24,9 @@ static inline bool park_is_asking(const struct dispatcher *dispatcher)
 /* It is looked at in this turn, again. In the next turn: there was no memory for it in this one. */
 void park_run(struct berth_core *core, struct dispatcher *dispatcher);
 void park_stall(struct berth_core *core, struct dispatcher *dispatcher);
+/* It waits until no session is missing; or is looked at before that. */
+void park_recover(struct berth_core *core, struct dispatcher *dispatcher);
+void park_again(struct berth_core *core, struct dispatcher *dispatcher);
 
 /* Which of its chain it has to wait at; NULL: it may start one. `giver` has just asked it, so that
  * who waits there or below is not before it; NULL: it comes anew. */

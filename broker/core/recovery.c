@@ -2,10 +2,27 @@
 #include "recovery.h"
 
 #include "attempt.h"
+#include "dispatcher.h"
 #include "park.h"
+
+bool recovery_allows(const struct berth_core *core, const struct dispatcher *dispatcher)
+{
+    bool has_group_limit = dispatcher_group_limit(dispatcher) != UINT64_MAX;
+    for (const struct dispatcher *at = dispatcher; at; at = at->parent)
+        if (!at->is_held && dispatcher_limit(core, at) != UINT64_MAX)
+            return false;
+    return dispatcher->is_held || !has_group_limit;
+}
+
+void recovery_note_arrival(struct berth_core *core, struct dispatcher *dispatcher)
+{
+    if (core->unresolved && recovery_allows(core, dispatcher))
+        park_again(core, dispatcher);
+}
 
 void recovery_end(struct berth_core *core)
 {
+    berth_list_splice_back(&core->runnable, &core->recovering);
     park_wake_all(core);
     if (!core->has_queued_cancels)
         return;

@@ -188,7 +188,7 @@ static void expire(struct berth_core *core)
         struct session *session = berth_container_of(node, struct session, expiry_node);
         if (session->expires_ms > core->now_ms)
             return;
-        session_close(core, session, ATTEMPT_LOST);
+        session_expire(core, session);
     }
 }
 
@@ -238,8 +238,8 @@ int session_load(struct berth_core *core, const struct berth_session_record *rec
     struct session *session = session_new(core, record);
     if (!session)
         return -ENOMEM;
-    session->state = SESSION_RECOVERING;
-    core->unresolved++;
+    session->state = record->is_closed ? SESSION_LOST : SESSION_RECOVERING;
+    core->unresolved += !record->is_closed;
     return 0;
 }
 
@@ -248,7 +248,8 @@ void session_start_leases(struct berth_core *core)
     BERTH_MAP_FOREACH (node, &core->sessions) {
         struct session *session = berth_container_of(node, struct session, by_id);
         session->heard_ms = core->now_ms;
-        set_expiry(core, session, core->now_ms + session->record.lease_ms);
+        if (session->state == SESSION_RECOVERING)
+            set_expiry(core, session, core->now_ms + session->record.lease_ms);
     }
 }
 

@@ -26,9 +26,10 @@ void session_free_all(struct berth_core *core);
 struct session *session_find(const struct berth_core *core, uint64_t id);
 struct session *session_find_child(const struct berth_core *core, const uint8_t nonce[16],
                                    uint32_t child);
+/* Its word counts. */
 static inline bool session_is_known(const struct session *session)
 {
-    return session && session->state != SESSION_CLOSING;
+    return session && session->state != SESSION_CLOSING && session->state != SESSION_LOST;
 }
 
 /* Shared by session.c, hello.c, join.c and gone.c. */
@@ -43,6 +44,8 @@ void session_lose_peer(struct berth_core *core, struct session *session);
 /* A new join begins: streams from 0, lease from now, the session is no longer unresolved. */
 void session_become_joined(struct berth_core *core, struct session *session, uint64_t peer,
                            uint32_t join);
+/* Its lease has run out: it is over, too, unless it holds what may still run. */
+void session_expire(struct berth_core *core, struct session *session);
 /* It is over, and with it its attempts; its row goes. */
 void session_close(struct berth_core *core, struct session *session, enum attempt_loss how);
 void session_send_epoch(struct berth_core *core, uint64_t peer);

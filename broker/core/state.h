@@ -43,6 +43,7 @@ struct dispatcher {
     struct berth_dispatcher_record record; /* as stored */
     struct berth_dispatcher_record wanted; /* the newest that was asked for: lowers at once */
     uint32_t changes;                      /* records of it that are not stored yet */
+    bool is_held;                          /* what it counts is counted for certain: hold.h */
     struct dispatcher *parent;             /* as stored; NULL: independent */
     uint64_t running;                      /* slots in use: by its own jobs and by all below it */
     uint64_t own_running;                  /* by its own jobs alone */
@@ -104,6 +105,7 @@ struct level {
     struct lane *lane;
     struct rank *rank;
     uint32_t head, tail;
+    uint32_t first_new; /* of those that arrived since the broker's start */
     struct berth_list_node lane_node;
     struct berth_list_node
         turn_node; /* in rank->turns: there are some, and the group has a place */
@@ -129,7 +131,9 @@ struct offer {
 
 enum attempt_state {
     ATTEMPT_FETCHING = 1, /* granted; its body is being read back, the worker has not heard of it */
+    ATTEMPT_STARTING,     /* the same, and its start is being stored */
     ATTEMPT_RUNNING,      /* granted, or adopted from a join */
+    ATTEMPT_HELD,         /* it was running when its session was lost, and may still run */
     ATTEMPT_SETTLING,     /* reported: its slot is free, its place at the worker is not */
     ATTEMPT_DOOMED, /* alive without being the job's attempt: it holds its slot until it has ended
                      */
@@ -159,6 +163,7 @@ enum session_state {
     SESSION_STORING = 1, /* its row is not synced: nobody has heard of it */
     SESSION_RECOVERING,  /* of an earlier epoch, not heard of yet */
     SESSION_LIVE,
+    SESSION_LOST,    /* its lease is over, its attempts may still run: hold.h */
     SESSION_CLOSING, /* over; its row is being removed */
 };
 
@@ -237,7 +242,8 @@ struct berth_core {
     struct slab jobs;
     struct index jobs_by_id;
     uint64_t next_job_id;
-    uint32_t *due; /* heap of SCHEDULED and RETRYING jobs by due_us, then id */
+    uint64_t first_new_job; /* smaller ids arrived before the broker was there */
+    uint32_t *due;          /* heap of SCHEDULED and RETRYING jobs by due_us, then id */
     uint32_t due_count, due_room;
     uint64_t body_bytes;
     bool has_queued_cancels; /* jobs with JOB_CANCEL_STORED wait in a queue for the end of recovery
@@ -249,11 +255,12 @@ struct berth_core {
     uint32_t next_dispatcher_id;
     struct berth_map handlers;
     uint64_t group_counter, handler_counter, wait_counter;
-    struct berth_list runnable; /* dispatchers to look at in this turn */
-    struct berth_list stalled;  /* there was no memory for a grant: in the next one */
-    struct berth_list handing;  /* dispatchers where somebody waits and something came back */
-    struct berth_list gained;   /* handlers with a new room */
-    struct berth_heap tokens;   /* dispatchers whose next token somebody waits for, by its time */
+    struct berth_list runnable;   /* dispatchers to look at in this turn */
+    struct berth_list stalled;    /* there was no memory for a grant: in the next one */
+    struct berth_list recovering; /* until nobody is missing any more */
+    struct berth_list handing;    /* dispatchers where somebody waits and something came back */
+    struct berth_list gained;     /* handlers with a new room */
+    struct berth_heap tokens;     /* dispatchers whose next token somebody waits for, by its time */
     struct berth_heap_node **token_nodes;
 
     struct slab keys;

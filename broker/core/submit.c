@@ -7,6 +7,7 @@
 
 #include "batch.h"
 #include "dispatcher.h"
+#include "hold.h"
 #include "keys.h"
 #include "lane.h"
 #include "out.h"
@@ -428,5 +429,6 @@ int submit_load(struct berth_core *core, const struct berth_job_record *record)
     if (record->id >= core->next_job_id)
         core->next_job_id = record->id + 1;
     place_loaded(core, index, record);
-    return submit_load_key(core, record);
+    int rc = hold_load(core, index, record);
+    return rc < 0 ? rc : submit_load_key(core, record);
 }

@@ -7,6 +7,7 @@
 #include "limit.h"
 #include "live.h"
 #include "out.h"
+#include "recovery.h"
 
 /* ---- jobs ---- */
 
@@ -88,6 +89,14 @@ static const char *reason_lack(struct berth_core *core, const struct dispatcher 
     BERTH_UNREACHABLE();
 }
 
+/* It may be run by who is missing, or what its limits count may. */
+static bool is_in_doubt(const struct berth_core *core, const struct dispatcher *dispatcher,
+                        const struct job *job)
+{
+    bool is_known = dispatcher->is_held || job->id >= core->first_new_job;
+    return !is_known || !recovery_allows(core, dispatcher);
+}
+
 /* Where it hangs is what it waits for; a pause says more than that. */
 static const char *reason_ready(struct berth_core *core, const struct job *job)
 {
@@ -96,7 +105,7 @@ static const char *reason_ready(struct berth_core *core, const struct job *job)
     const struct dispatcher *paused = paused_above(dispatcher);
     if (paused)
         return out_text(core, "dispatcher %s is paused", paused->record.name);
-    if (core->unresolved)
+    if (core->unresolved && is_in_doubt(core, dispatcher, job))
         return reason_recovery(core);
     if (lane->group->is_full)
         return reason_group(core, lane->group);
@@ -125,10 +134,25 @@ static const char *reason_told(struct berth_core *core, const struct attempt *at
                     silent_ms / 1000);
 }
 
+static bool is_held(const struct job *job)
+{
+    return job->state == JOB_RUNNING && job->attempt->state == ATTEMPT_HELD;
+}
+
+static const char *reason_held(struct berth_core *core, const struct job *job)
+{
+    return out_text(core,
+                    "its worker %s is lost; held until it is proven gone, or berth worker gone %s "
+                    "says so",
+                    job->attempt->session->record.name, job->attempt->session->record.name);
+}
+
 static const char *reason_cancelling(struct berth_core *core, const struct job *job)
 {
     if (job_is_queued(job) && core->unresolved)
         return reason_recovery(core);
+    if (is_held(job))
+        return reason_held(core, job);
     return job->state == JOB_RUNNING ? reason_told(core, job->attempt) : "was told to stop";
 }
 
@@ -139,6 +163,7 @@ static const char *reason(struct berth_core *core, const struct job *job)
     case BERTH_SCHEDULED: return "waits for its time";
     case BERTH_RETRYING: return "waits for its next attempt";
     case BERTH_CANCELLING: return reason_cancelling(core, job);
+    case BERTH_RUNNING: return is_held(job) ? reason_held(core, job) : "";
     default: return "";
     }
 }
@@ -254,6 +279,8 @@ static const char *session_word(const struct session *session)
 {
     if (session->state == SESSION_RECOVERING)
         return "recovering";
+    if (session->state == SESSION_LOST)
+        return "lost";
     if (!session->peer)
         return "silent";
     return session->is_draining ? "draining" : "joined";
@@ -272,17 +299,19 @@ static void view_worker(struct berth_core *core, const struct session *session,
         .state = session_word(session),
         .capacity = session->capacity,
         .running = session->attempt_count,
+        .held = session->state == SESSION_LOST ? session->attempt_count : 0,
         .cores = session->cores,
         .handlers = handlers,
         .handler_count = session->offer_count,
         .silent_ms = core->now_ms - session->heard_ms,
-        .lease_left_ms = session->expires_ms - core->now_ms,
+        .lease_left_ms = session->state == SESSION_LOST ? 0 : session->expires_ms - core->now_ms,
     };
 }
 
 static bool is_shown(const struct session *session)
 {
-    return session->state == SESSION_LIVE || session->state == SESSION_RECOVERING;
+    return session->state == SESSION_LIVE || session->state == SESSION_RECOVERING ||
+           session->state == SESSION_LOST;
 }
 
 void view_workers(struct berth_core *core, uint64_t peer, uint64_t request)

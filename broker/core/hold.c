@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "hold.h"
+
+#include <errno.h>
+
+#include "attempt.h"
+#include "batch.h"
+#include "dispatcher.h"
+#include "outbox.h"
+#include "session.h"
+
+/* ---- who is held ---- */
+
+static bool is_told_to_hold(const struct dispatcher *dispatcher)
+{
+    return dispatcher->record.on_lost == BERTH_ON_LOST_HOLD ||
+           (dispatcher->changes && dispatcher->wanted.on_lost == BERTH_ON_LOST_HOLD);
+}
+
+static bool is_held_by(const struct berth_core *core, uint32_t parent)
+{
+    const struct dispatcher *dispatcher = parent ? dispatcher_find_id(core, parent) : NULL;
+    return dispatcher && dispatcher->is_held;
+}
+
+/* By the parent that it has, or by the one that it will have. */
+static bool is_held_from_above(const struct berth_core *core, const struct dispatcher *dispatcher)
+{
+    return is_held_by(core, dispatcher->record.parent) ||
+           (dispatcher->changes && is_held_by(core, dispatcher->wanted.parent));
+}
+
+static bool is_any_changing(const struct berth_core *core)
+{
+    BERTH_MAP_FOREACH (node, &core->dispatchers_by_id)
+        if (berth_container_of(node, struct dispatcher, by_id)->changes)
+            return true;
+    return false;
+}
+
+/* One level of the tree, at least. False: there is none left. */
+static bool spread(struct berth_core *core)
+{
+    bool has_spread = false;
+    BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
+        struct dispatcher *dispatcher = berth_container_of(node, struct dispatcher, by_id);
+        if (!dispatcher->is_held && is_held_from_above(core, dispatcher))
+            has_spread = dispatcher->is_held = true;
+    }
+    return has_spread;
+}
+
+static void write_start(struct berth_core *core, const struct attempt *attempt)
+{
+    struct job *job = job_at(&core->jobs, attempt->job);
+    batch_add(core, BERTH_RECORD_START)->start =
+        (struct berth_start_record){ .id = job->id,
+                                     .attempt = attempt->by_id.id,
+                                     .session = attempt->session->by_id.id,
+                                     .started_us = attempt->started_us };
+    job->flags |= JOB_START_STORED;
+}
+
+static void write_missing_starts(struct berth_core *core)
+{
+    BERTH_MAP_FOREACH (node, &core->attempts) {
+        const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
+        if (attempt->state == ATTEMPT_RUNNING && attempt->dispatcher->is_held &&
+            !(job_at(&core->jobs, attempt->job)->flags & JOB_START_STORED))
+            write_start(core, attempt);
+    }
+}
+
+void hold_refresh(struct berth_core *core)
+{
+    bool may_fall = !is_any_changing(core);
+    BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
+        struct dispatcher *dispatcher = berth_container_of(node, struct dispatcher, by_id);
+        dispatcher->is_held = is_told_to_hold(dispatcher) || (dispatcher->is_held && !may_fall);
+    }
+    while (spread(core))
+        ;
+    write_missing_starts(core);
+}
+
+bool hold_may_change(const struct berth_core *core, const struct dispatcher *dispatcher,
+                     const struct berth_dispatcher_record *wanted)
+{
+    bool will_be_held = wanted->on_lost == BERTH_ON_LOST_HOLD || is_held_by(core, wanted->parent);
+    return !core->unresolved || dispatcher->is_held || !will_be_held;
+}
+
+/* ---- starts ---- */
+
+void hold_begin(struct berth_core *core, struct attempt *attempt)
+{
+    bool has_start = job_at(&core->jobs, attempt->job)->flags & JOB_START_STORED;
+    if (attempt->dispatcher->is_held || has_start) {
+        attempt->state = ATTEMPT_STARTING;
+        write_start(core, attempt);
+        return;
+    }
+    attempt->state = ATTEMPT_RUNNING;
+    outbox_grant(core, attempt);
+}
+
+void hold_on_start_stored(struct berth_core *core, const struct berth_start_record *start)
+{
+    struct attempt *attempt = start->attempt ? attempt_find(core, start->attempt) : NULL;
+    if (!attempt || attempt->state != ATTEMPT_STARTING)
+        return;
+    if (job_at(&core->jobs, attempt->job)->flags & JOB_CANCEL_STORED) {
+        attempt_release(core, attempt);
+        return;
+    }
+    attempt->state = ATTEMPT_RUNNING;
+    outbox_grant(core, attempt);
+}
+
+/* The flag stays: should this record be lost in a crash, what begins until then must be found. */
+void hold_forget_start(struct berth_core *core, struct job *job)
+{
+    if (job->flags & JOB_START_STORED)
+        batch_add(core, BERTH_RECORD_START)->start = (struct berth_start_record){ .id = job->id };
+}
+
+/* ---- what may still run ---- */
+
+bool hold_may_still_run(const struct attempt *attempt)
+{
+    bool is_alive = attempt->state == ATTEMPT_RUNNING || attempt->state == ATTEMPT_DOOMED;
+    return is_alive && attempt->dispatcher && attempt->dispatcher->is_held;
+}
+
+void hold_attempt(struct attempt *attempt)
+{
+    if (attempt->state == ATTEMPT_RUNNING)
+        attempt->state = ATTEMPT_HELD;
+    outbox_forget(attempt);
+}
+
+/* ---- loading ---- */
+
+int hold_load(struct berth_core *core, uint32_t index, const struct berth_job_record *record)
+{
+    if (!record->start_attempt)
+        return 0;
+    struct job *job = job_at(&core->jobs, index);
+    job->flags |= JOB_START_STORED;
+    struct session *session = session_find(core, record->start_session);
+    if (!session)
+        return 0; /* it is proven gone */
+    const struct lane *lane = job_lane(core, job);
+    if (job->state != JOB_READY)
+        job_move(core, index, JOB_READY, JOB_AT_TAIL);
+    uint32_t number = record->attempt + (record->attempt < UINT32_MAX);
+    struct attempt *attempt = attempt_new(core, record->start_attempt, session, index, number,
+                                          lane->gate->dispatcher, lane->group);
+    if (!attempt)
+        return -ENOMEM;
+    job->attempt_number = number;
+    attempt->started_us = record->start_us;
+    if (session->state == SESSION_LOST)
+        hold_attempt(attempt);
+    return 0;
+}
+
+void hold_start(struct berth_core *core)
+{
+    BERTH_MAP_FOREACH (node, &core->attempts)
+        berth_container_of(node, struct attempt, by_id)->slot_ms = core->now_ms;
+    BERTH_MAP_FOREACH (node, &core->sessions) {
+        struct session *session = berth_container_of(node, struct session, by_id);
+        if (session->state == SESSION_LOST && !session->attempt_count)
+            session_close(core, session, ATTEMPT_LOST);
+    }
+}

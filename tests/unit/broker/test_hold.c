@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * on_lost = hold: starts that are stored first, what stays with a lost worker until it is proven
+ * gone, and what may begin after a restart though workers are missing.
+ */
+#include "core_fixture.h"
+
+#include <errno.h>
+
+#define VAULT 7u /* the id of the held dispatcher, where one is loaded */
+
+static void given_held(struct fixture *f, const char *name, uint32_t limit, const char *parent)
+{
+    set(f,
+        (struct berth_ev_dispatcher_set){ .has_limit = true,
+                                          .limit = { .kind = BERTH_LIMIT_NUMBER, .value = limit },
+                                          .has_on_lost = true,
+                                          .on_lost = BERTH_ON_LOST_HOLD,
+                                          .has_parent = parent,
+                                          .parent = text(parent ? parent : "") },
+        name);
+    store_all(f);
+}
+
+static void given_child(struct fixture *f, const char *name, uint32_t limit, const char *parent)
+{
+    set(f,
+        (struct berth_ev_dispatcher_set){ .has_limit = true,
+                                          .limit = { .kind = BERTH_LIMIT_NUMBER, .value = limit },
+                                          .has_parent = true,
+                                          .parent = text(parent) },
+        name);
+    store_all(f);
+}
+
+static bool reason_is(struct fixture *f, uint64_t job, const char *reason)
+{
+    const struct berth_job_view *view = shown(f, job);
+    return slice_is(view->reason, reason);
+}
+
+static bool slice_starts_with(struct berth_slice slice, const char *start)
+{
+    return slice.bytes >= strlen(start) && memcmp(slice.data, start, strlen(start)) == 0;
+}
+
+/* A worker whose session of the time before is in the store, closed or not. */
+static struct worker *given_stored_session(struct fixture *f, uint64_t counter, bool is_closed)
+{
+    struct worker *w = new_worker(f, 4);
+    w->session = (uint64_t)(EPOCH - 1) << 40 | counter;
+    struct berth_session_record record = { .id = w->session,
+                                           .nonce = { w->nonce },
+                                           .child = 1,
+                                           .lease_ms = L_MS,
+                                           .name = "loaded",
+                                           .is_closed = is_closed };
+    assert_int_equal(berth_core_load_session(f->core, &record), 0);
+    return w;
+}
+
+static void given_stored_dispatcher(struct fixture *f, uint32_t id, const char *name,
+                                    struct berth_limit limit, enum berth_on_lost on_lost)
+{
+    struct berth_dispatcher_record record = {
+        .id = id, .limit = limit, .max_attempts = 5, .on_lost = (uint8_t)on_lost
+    };
+    (void)snprintf(record.name, sizeof record.name, "%s", name);
+    assert_int_equal(berth_core_load_dispatcher(f->core, &record), 0);
+}
+
+static void given_vault(struct fixture *f, uint32_t limit)
+{
+    struct berth_limit value = { .kind = BERTH_LIMIT_NUMBER, .value = limit };
+    given_stored_dispatcher(f, VAULT, "vault", value, BERTH_ON_LOST_HOLD);
+}
+
+static uint64_t earlier(uint64_t counter)
+{
+    return (uint64_t)(EPOCH - 1) << 40 | counter;
+}
+
+/* `w` NULL: it did not start. */
+static void given_stored_job(struct fixture *f, uint64_t id, uint32_t dispatcher,
+                             const struct worker *w)
+{
+    struct berth_job_record record = { .id = id,
+                                       .dispatcher = dispatcher,
+                                       .handler = text("mail"),
+                                       .state = BERTH_READY,
+                                       .body = text("b"),
+                                       .start_attempt = w ? earlier(100 + id) : 0,
+                                       .start_session = w ? w->session : 0,
+                                       .start_us = w ? WALL_US - 5 : 0 };
+    assert_int_equal(berth_core_load_job(f->core, &record), 0);
+}
+
+/* Stored, and no turn has come yet. */
+static uint64_t given_arrived(struct fixture *f, const char *dispatcher)
+{
+    uint64_t request = submit(f, (struct submit){ .dispatcher = dispatcher });
+    store_one(f);
+    return submitted(f, request);
+}
+
+/* ---- starts ---- */
+
+static void a_start_is_stored_before_its_grant_leaves(void **state)
+{
+    struct fixture *f = *state;
+    given_held(f, "vault", 1, NULL);
+    struct worker *w = given_worker(f, 4);
+    uint64_t job = given_arrived(f, "vault");
+    turn(f);
+    assert_null(grant_of(f, job));
+
+    assert_true(close_batch(f));
+    const struct berth_record *record = record_away(f, BERTH_RECORD_START, job);
+    assert_non_null(record);
+    assert_int_equal(record->start.session, w->session);
+    turn(f);
+    assert_null(grant_of(f, job));
+    complete(f, STORED);
+    turn(f);
+
+    assert_int_equal(attempt_of(f, job), record->start.attempt);
+    assert_true(reason_is(f, job, ""));
+}
+
+static void where_what_is_lost_is_reclaimed_no_start_is_stored(void **state)
+{
+    struct fixture *f = *state;
+    given_dispatcher(f, "mails", 1);
+    given_worker(f, 4);
+    uint64_t job = given_job(f, (struct submit){ .dispatcher = "mails" });
+
+    turn(f);
+
+    assert_non_null(grant_of(f, job));
+    assert_false(close_batch(f));
+}
+
+static void below_a_held_dispatcher_starts_are_stored_too(void **state)
+{
+    struct fixture *f = *state;
+    given_held(f, "vault", 2, NULL);
+    given_child(f, "coins", 2, "vault");
+    given_worker(f, 4);
+    uint64_t job = given_arrived(f, "coins");
+
+    turn(f);
+
+    assert_null(grant_of(f, job));
+    assert_true(close_batch(f));
+    assert_non_null(record_away(f, BERTH_RECORD_START, job));
+}
+
+static void a_cancel_that_comes_while_a_start_is_being_stored_reaches_the_worker(void **state)
+{
+    struct fixture *f = *state;
+    given_held(f, "vault", 1, NULL);
+    given_worker(f, 4);
+    uint64_t job = given_arrived(f, "vault");
+    turn(f);
+    cancel(f, job); /* behind the start, in one batch */
+
+    store_all(f);
+
+    assert_true(was_cancel_sent(f, attempt_of(f, job)));
+}
+
+static void a_cancel_that_is_stored_before_the_start_ends_the_job_unstarted(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ .body_bytes_max = 1 });
+    core_start(f);
+    store_all(f);
+    given_held(f, "vault", 1, NULL);
+    given_worker(f, 4);
+    uint64_t job = given_arrived(f, "vault");
+    turn(f); /* its body is asked for */
+    cancel(f, job);
+    struct berth_job_record stored = row(f, job, BERTH_READY);
+    answer_read(f, &stored, 1); /* its start follows the cancel, in one batch */
+
+    store_all(f);
+
+    assert_null(grant_of(f, job));
+    assert_null(job_of(f, job));
+}
+
+static void what_is_handed_back_takes_its_start_out(void **state)
+{
+    struct fixture *f = *state;
+    given_held(f, "vault", 1, NULL);
+    struct worker *w = given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ .dispatcher = "vault" });
+    uint64_t first = attempt_of(f, job);
+
+    pause_dispatcher(f, "vault", true);
+    release(f, w, first);
+
+    assert_true(close_batch(f));
+    assert_int_equal(record_away(f, BERTH_RECORD_START, job)->start.attempt, 0);
+    complete(f, STORED);
+    pause_dispatcher(f, "vault", false);
+    store_all(f);
+    assert_int_not_equal(attempt_of(f, job), first);
+}
+
+static void what_runs_when_a_dispatcher_comes_to_hold_has_its_start_stored_with_it(void **state)
+{
+    struct fixture *f = *state;
+    given_dispatcher(f, "vault", 2);
+    given_child(f, "coins", 2, "vault");
+    given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ .dispatcher = "coins" });
+
+    set(f, (struct berth_ev_dispatcher_set){ .has_on_lost = true, .on_lost = BERTH_ON_LOST_HOLD },
+        "vault");
+
+    assert_true(close_batch(f));
+    assert_int_equal(record_away(f, BERTH_RECORD_START, job)->start.attempt, attempt_of(f, job));
+}
+
+static void a_dispatcher_stops_to_hold_when_that_is_stored(void **state)
+{
+    struct fixture *f = *state;
+    given_held(f, "vault", 2, NULL);
+    given_child(f, "coins", 2, "vault");
+
+    set(f,
+        (struct berth_ev_dispatcher_set){ .has_on_lost = true, .on_lost = BERTH_ON_LOST_RECLAIM },
+        "vault");
+    assert_true(dispatcher(f, "coins")->is_held);
+    store_all(f);
+
+    assert_false(dispatcher(f, "vault")->is_held);
+    assert_false(dispatcher(f, "coins")->is_held);
+}
+
+/* ---- lost ---- */
+
+static void what_a_lost_worker_may_still_run_keeps_its_slot_until_it_is_proven_gone(void **state)
+{
+    struct fixture *f = *state;
+    given_held(f, "vault", 1, NULL);
+    struct worker *lost = given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ .dispatcher = "vault" });
+    uint64_t next = given_job(f, (struct submit){ .dispatcher = "vault" });
+    uint64_t other = given_running(f, (struct submit){ 0 });
+
+    turn_after(f, L_MS);
+    assert_true(close_batch(f));
+    assert_non_null(record_away(f, BERTH_RECORD_SESSION_CLOSED, lost->session));
+    assert_non_null(record_away(f, BERTH_RECORD_RETRY, other)); /* not held: it is over */
+    assert_null(record_away(f, BERTH_RECORD_RETRY, job));
+    complete(f, STORED);
+    given_worker(f, 4);
+    store_all(f);
+
+    assert_int_equal(session_of(f, lost)->state, SESSION_LOST);
+    assert_null(grant_of(f, next));
+    assert_int_equal(dispatcher(f, "vault")->running, 1);
+    assert_int_equal(shown(f, job)->record.state, BERTH_RUNNING);
+    assert_true(reason_is(f, next, "the limit of vault is reached: 1 of 1 slots in use"));
+    assert_true(slice_starts_with(shown(f, job)->reason, "its worker"));
+
+    gone(f, lost, BERTH_GONE_LEASE);
+    assert_true(close_batch(f));
+    assert_non_null(record_away(f, BERTH_RECORD_SESSION_END, lost->session));
+    assert_int_equal(record_away(f, BERTH_RECORD_RETRY, job)->retry.failures, 0);
+    complete(f, STORED);
+    store_all(f);
+
+    assert_null(session_of(f, lost));
+    assert_int_equal(grant_of(f, job)->number, 2);
+}
+
+static void a_lost_worker_that_speaks_again_is_fenced(void **state)
+{
+    struct fixture *f = *state;
+    given_held(f, "vault", 1, NULL);
+    struct worker *lost = given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ .dispatcher = "vault" });
+    uint64_t attempt = attempt_of(f, job);
+    turn_after(f, L_MS);
+    store_all(f);
+
+    forget(f);
+    renew(f, lost);
+    assert_int_equal(get_to(f, BERTH_DO_FENCED, lost->peer)->fenced.session, lost->session);
+    forget(f);
+    report_end(f, lost, attempt, job,
+               (struct berth_attempt_end){ .outcome = BERTH_OUTCOME_COMPLETED });
+    assert_non_null(find_to(f, BERTH_DO_FENCED, lost->peer));
+    forget(f);
+    join(f, lost, &(struct berth_join_line[]){ line(attempt, job, 1) }[0], 1);
+    assert_non_null(find_to(f, BERTH_DO_FENCED, lost->peer));
+    forget(f);
+    hello(f, lost);
+    assert_non_null(find_to(f, BERTH_DO_FENCED, lost->peer));
+    assert_int_equal(session_of(f, lost)->state, SESSION_LOST);
+}
+
+static void the_word_of_an_operator_ends_what_is_held(void **state)
+{
+    struct fixture *f = *state;
+    given_held(f, "vault", 1, NULL);
+    struct worker *lost = given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ .dispatcher = "vault" });
+    turn_after(f, L_MS);
+    store_all(f);
+    forget(f);
+
+    uint64_t request = query(f, BERTH_EV_WORKER_DECLARE_GONE, lost->name);
+    store_all(f);
+
+    assert_int_equal(answer(f, request, BERTH_DO_WORKERS)->workers.items[0].running, 1);
+    given_worker(f, 4);
+    assert_int_equal(grant_of(f, job)->number, 2);
+}
+
+static void a_held_job_that_is_cancelled_ends_when_its_worker_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    given_held(f, "vault", 1, NULL);
+    struct worker *lost = given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ .dispatcher = "vault" });
+    turn_after(f, L_MS);
+    store_all(f);
+
+    uint64_t request = cancel(f, job);
+    store_all(f);
+    assert_int_equal(cancelled(f, request)->state, BERTH_CANCELLING);
+    assert_int_equal(shown(f, job)->record.state, BERTH_CANCELLING);
+    assert_true(slice_starts_with(shown(f, job)->reason, "its worker"));
+    gone(f, lost, BERTH_GONE_FENCED);
+    store_all(f);
+
+    assert_null(job_of(f, job));
+}
+
+static void a_worker_that_is_lost_is_shown_with_what_it_holds(void **state)
+{
+    struct fixture *f = *state;
+    given_held(f, "vault", 1, NULL);
+    given_worker(f, 4);
+    given_running(f, (struct submit){ .dispatcher = "vault" });
+    turn_after(f, L_MS);
+    store_all(f);
+
+    uint64_t request = query(f, BERTH_EV_WORKER_LIST, "");
+
+    const struct berth_do_workers *workers = &answer(f, request, BERTH_DO_WORKERS)->workers;
+    assert_int_equal(workers->count, 1);
+    assert_string_equal(workers->items[0].state, "lost");
+    assert_int_equal(workers->items[0].held, 1);
+    assert_int_equal(workers->items[0].lease_left_ms, 0);
+}
+
+/* ---- after a restart ---- */
+
+static void what_was_started_goes_on_when_its_worker_is_back(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ 0 });
+    given_vault(f, 2);
+    struct worker *w = given_stored_session(f, 1, false);
+    given_stored_job(f, 1, VAULT, w);
+    given_stored_job(f, 2, VAULT, w); /* its grant never left */
+    core_start(f);
+    assert_int_equal(dispatcher(f, "vault")->running, 2);
+
+    join(f, w, &(struct berth_join_line[]){ line(earlier(101), 1, 1) }[0], 1);
+    store_all(f);
+
+    assert_null(grant_of(f, 1));
+    assert_int_equal(grant_of(f, 2)->number, 1);
+    report_end(f, w, earlier(101), 1,
+               (struct berth_attempt_end){ .outcome = BERTH_OUTCOME_COMPLETED });
+    store_all(f);
+    assert_null(job_of(f, 1));
+}
+
+static void what_was_held_is_held_after_a_restart_and_nobody_waits_for_it(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ 0 });
+    given_vault(f, 2);
+    struct worker *lost = given_stored_session(f, 1, true);
+    given_stored_job(f, 1, VAULT, lost);
+    given_stored_job(f, 2, VAULT, NULL);
+    core_start(f);
+    given_worker(f, 4);
+    uint64_t job = given_job(f, (struct submit){ 0 });
+    store_all(f);
+
+    assert_non_null(grant_of(f, job)); /* nothing is recovering */
+    assert_null(grant_of(f, 1));
+    assert_non_null(grant_of(f, 2));
+    turn_after(f, 3600 * 1000);
+    assert_int_equal(session_of(f, lost)->state, SESSION_LOST);
+    gone(f, lost, BERTH_GONE_LEASE);
+    store_all(f);
+    given_worker(f, 4);
+    assert_int_equal(grant_of(f, 1)->number, 2);
+}
+
+static void a_closed_session_that_holds_nothing_any_more_is_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ 0 });
+    struct worker *lost = given_stored_session(f, 1, true);
+    core_start(f);
+
+    assert_true(close_batch(f));
+    assert_non_null(record_away(f, BERTH_RECORD_SESSION_END, lost->session));
+}
+
+static void a_start_by_a_session_that_is_gone_is_no_start(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ 0 });
+    given_vault(f, 1);
+    given_stored_job(f, 1, VAULT, &(struct worker){ .session = earlier(1) });
+    core_start(f);
+
+    given_worker(f, 1);
+
+    assert_int_equal(grant_of(f, 1)->number, 1);
+}
+
+static void what_is_held_begins_while_workers_are_missing_and_counts_what_they_run(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ 0 });
+    given_vault(f, 2);
+    given_stored_dispatcher(f, 1, "default", (struct berth_limit){ BERTH_LIMIT_NUMBER, 4 },
+                            BERTH_ON_LOST_RECLAIM);
+    struct worker *missing = given_stored_session(f, 1, false);
+    given_stored_job(f, 1, VAULT, missing);
+    given_stored_job(f, 2, VAULT, NULL);
+    given_stored_job(f, 3, VAULT, NULL);
+    given_stored_job(f, 4, 1, NULL);
+    core_start(f);
+
+    given_worker(f, 8);
+    store_all(f);
+
+    assert_non_null(grant_of(f, 2));
+    assert_null(grant_of(f, 3)); /* the second slot is what the missing one has */
+    assert_null(grant_of(f, 4));
+    assert_true(reason_is(f, 3, "the limit of vault is reached: 2 of 2 slots in use"));
+    assert_true(slice_starts_with(shown(f, 4)->reason, "waits for worker loaded to come back"));
+}
+
+static void below_a_limit_that_is_not_held_nothing_begins_while_workers_are_missing(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ 0 });
+    given_stored_dispatcher(f, 1, "all", (struct berth_limit){ BERTH_LIMIT_NUMBER, 4 },
+                            BERTH_ON_LOST_RECLAIM);
+    struct berth_dispatcher_record record = { .id = VAULT,
+                                              .name = "vault",
+                                              .limit = { BERTH_LIMIT_NUMBER, 4 },
+                                              .max_attempts = 5,
+                                              .parent = 1,
+                                              .on_lost = BERTH_ON_LOST_HOLD };
+    assert_int_equal(berth_core_load_dispatcher(f->core, &record), 0);
+    struct worker *missing = given_stored_session(f, 1, false);
+    given_stored_job(f, 1, VAULT, NULL);
+    core_start(f);
+
+    given_worker(f, 8);
+    store_all(f);
+    assert_null(grant_of(f, 1));
+    gone(f, missing, BERTH_GONE_EXIT);
+    store_all(f);
+
+    assert_non_null(grant_of(f, 1));
+}
+
+static void where_nothing_is_limited_what_arrives_begins_while_workers_are_missing(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ 0 });
+    given_stored_dispatcher(f, 1, "free", (struct berth_limit){ .kind = BERTH_LIMIT_UNLIMITED },
+                            BERTH_ON_LOST_RECLAIM);
+    struct worker *missing = given_stored_session(f, 1, false);
+    given_stored_job(f, 1, 1, NULL); /* the missing one may run it */
+    core_start(f);
+    given_worker(f, 8);
+    store_all(f);
+
+    uint64_t second = given_job(f, (struct submit){ .dispatcher = "free" });
+    uint64_t third = given_job(f, (struct submit){ .dispatcher = "free" });
+    store_all(f);
+
+    assert_non_null(grant_of(f, second));
+    assert_non_null(grant_of(f, third));
+    assert_null(grant_of(f, 1));
+    assert_true(slice_starts_with(shown(f, 1)->reason, "waits for worker loaded to come back"));
+    gone(f, missing, BERTH_GONE_EXIT);
+    store_all(f);
+    assert_non_null(grant_of(f, 1));
+}
+
+static void nothing_comes_to_hold_while_workers_are_missing(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ 0 });
+    given_stored_dispatcher(f, 1, "mails", (struct berth_limit){ BERTH_LIMIT_NUMBER, 4 },
+                            BERTH_ON_LOST_RECLAIM);
+    given_vault(f, 4);
+    struct worker *missing = given_stored_session(f, 1, false);
+    core_start(f);
+
+    uint64_t first = set(
+        f, (struct berth_ev_dispatcher_set){ .has_on_lost = true, .on_lost = BERTH_ON_LOST_HOLD },
+        "mails");
+    assert_int_equal(answer(f, first, BERTH_DO_ERROR)->error.code, BERTH_ECONFLICT);
+    assert_string_equal(answer(f, first, BERTH_DO_ERROR)->error.field, "on_lost");
+    uint64_t second =
+        set(f, (struct berth_ev_dispatcher_set){ .has_parent = true, .parent = text("vault") },
+            "mails");
+    assert_string_equal(answer(f, second, BERTH_DO_ERROR)->error.field, "parent");
+    gone(f, missing, BERTH_GONE_EXIT);
+    store_all(f);
+
+    (void)set(
+        f, (struct berth_ev_dispatcher_set){ .has_on_lost = true, .on_lost = BERTH_ON_LOST_HOLD },
+        "mails");
+    store_all(f);
+    assert_true(dispatcher(f, "mails")->is_held);
+}
+
+static void a_job_that_was_cancelled_before_is_not_started_while_workers_are_missing(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ 0 });
+    given_vault(f, 2);
+    given_stored_session(f, 1, false);
+    struct berth_job_record record = { .id = 1,
+                                       .dispatcher = VAULT,
+                                       .handler = text("mail"),
+                                       .state = BERTH_READY,
+                                       .is_cancelled = true,
+                                       .body = text("b") };
+    assert_int_equal(berth_core_load_job(f->core, &record), 0);
+    core_start(f);
+
+    given_worker(f, 4);
+    store_all(f);
+
+    assert_null(grant_of(f, 1));
+    assert_null(job_of(f, 1));
+}
+
+static void a_loaded_session_that_says_hello_gives_back_what_it_never_started(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ 0 });
+    given_vault(f, 1);
+    struct worker *w = given_stored_session(f, 1, false);
+    given_stored_job(f, 1, VAULT, w);
+    core_start(f);
+
+    hello(f, w);
+    take_welcome(f, w);
+    store_all(f);
+
+    assert_int_equal(grant_of(f, 1)->number, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_start_is_stored_before_its_grant_leaves),
+        TEST(where_what_is_lost_is_reclaimed_no_start_is_stored),
+        TEST(below_a_held_dispatcher_starts_are_stored_too),
+        TEST(a_cancel_that_comes_while_a_start_is_being_stored_reaches_the_worker),
+        TEST(a_cancel_that_is_stored_before_the_start_ends_the_job_unstarted),
+        TEST(what_is_handed_back_takes_its_start_out),
+        TEST(what_runs_when_a_dispatcher_comes_to_hold_has_its_start_stored_with_it),
+        TEST(a_dispatcher_stops_to_hold_when_that_is_stored),
+        TEST(what_a_lost_worker_may_still_run_keeps_its_slot_until_it_is_proven_gone),
+        TEST(a_lost_worker_that_speaks_again_is_fenced),
+        TEST(the_word_of_an_operator_ends_what_is_held),
+        TEST(a_held_job_that_is_cancelled_ends_when_its_worker_is_gone),
+        TEST(a_worker_that_is_lost_is_shown_with_what_it_holds),
+        TEST(what_was_started_goes_on_when_its_worker_is_back),
+        TEST(what_was_held_is_held_after_a_restart_and_nobody_waits_for_it),
+        TEST(a_closed_session_that_holds_nothing_any_more_is_forgotten),
+        TEST(a_start_by_a_session_that_is_gone_is_no_start),
+        TEST(what_is_held_begins_while_workers_are_missing_and_counts_what_they_run),
+        TEST(below_a_limit_that_is_not_held_nothing_begins_while_workers_are_missing),
+        TEST(where_nothing_is_limited_what_arrives_begins_while_workers_are_missing),
+        TEST(nothing_comes_to_hold_while_workers_are_missing),
+        TEST(a_job_that_was_cancelled_before_is_not_started_while_workers_are_missing),
+        TEST(a_loaded_session_that_says_hello_gives_back_what_it_never_started),
+    };
+    return berth_test_main(tests, NULL, NULL);
+}
