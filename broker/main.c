@@ -147,6 +147,12 @@ static int load_session(void *core, const struct berth_session_record *record)
     return berth_core_load_session(core, record);
 }
 
+static int load_schedule(void *core, const struct berth_schedule_record *record,
+                         const struct berth_schedule_done_record *done)
+{
+    return berth_core_load_schedule(core, record, done);
+}
+
 static int load_job(void *core, const struct berth_job_record *record)
 {
     return berth_core_load_job(core, record);
@@ -182,6 +188,7 @@ static int load(struct daemon *daemon, uint64_t lineage, struct berth_error *err
         .lineage = lineage,
         .next_job_id = daemon->info.next_job_id,
         .next_dispatcher_id = daemon->info.next_dispatcher_id,
+        .next_schedule_id = daemon->info.next_schedule_id,
         .seed = seed,
         .body_bytes_max = BODY_BYTES_BUDGET,
     };
@@ -192,6 +199,7 @@ static int load(struct daemon *daemon, uint64_t lineage, struct berth_error *err
         .arg = daemon->core,
         .dispatcher = load_dispatcher,
         .session = load_session,
+        .schedule = load_schedule,
         .job = load_job,
         .ended_key = load_ended_key,
         .body_bytes_budget = BODY_BYTES_BUDGET,

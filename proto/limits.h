@@ -53,6 +53,11 @@
 #define BERTH_SENTENCE_BYTES_MAX 1024 /* reasons, messages of an Error */
 #define BERTH_SOFTWARE_BYTES_MAX 255
 
+/* Schedules. */
+#define BERTH_CRON_BYTES_MAX       255
+#define BERTH_ZONE_NAME_BYTES_MAX  64
+#define BERTH_SCHEDULES_ANSWER_MAX 1000
+
 /* Workers. */
 #define BERTH_WORKERS_MAX         4096
 #define BERTH_WORKER_HANDLERS_MAX 256

@@ -104,6 +104,9 @@ extern const struct berth_rules berth_rules_dispatcher_set, berth_rules_dispatch
     berth_rules_workers, berth_rules_worker_declare_gone, berth_rules_broker_status_get,
     berth_rules_broker_status;
 
+extern const struct berth_rules berth_rules_schedule_set, berth_rules_schedule_pause,
+    berth_rules_schedule_remove, berth_rules_schedule_list, berth_rules_schedules;
+
 /* The rules of the message that an Envelope holds under this number, or NULL. */
 const struct berth_rules *berth_rules_find(uint32_t message_case);
 

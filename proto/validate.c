@@ -71,6 +71,11 @@ static const struct message_row message_rows[] = {
     ASKED(WORKER_DECLARE_GONE, worker_declare_gone),
     ASKED(BROKER_STATUS_GET, broker_status_get),
     ANSWERED(BROKER_STATUS, broker_status),
+    ASKED(SCHEDULE_SET, schedule_set),
+    ASKED(SCHEDULE_PAUSE, schedule_pause),
+    ASKED(SCHEDULE_REMOVE, schedule_remove),
+    ASKED(SCHEDULE_LIST, schedule_list),
+    ANSWERED(SCHEDULES, schedules),
 };
 
 static const struct message_row *row_find(uint32_t message_case)

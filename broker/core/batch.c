@@ -7,6 +7,7 @@
 #include "hold.h"
 #include "out.h"
 #include "query.h"
+#include "recur.h"
 #include "session.h"
 #include "submit.h"
 #include "wait.h"
@@ -233,6 +234,7 @@ void pending_answer(struct berth_core *core, struct pending *pending)
         out_add(core, BERTH_DO_GONE_OK, pending->peer, 0)->fenced = pending->gone;
         break;
     case PENDING_DECLARED_GONE: answer_declared_gone(core, pending); break;
+    case PENDING_SCHEDULES: recur_answer(core, pending); break;
     }
     pending_free(pending);
 }
@@ -274,6 +276,9 @@ static void apply_stored(struct berth_core *core, const struct berth_record *rec
     case BERTH_RECORD_REVIVE:
     case BERTH_RECORD_DISCARD:
     case BERTH_RECORD_DISPATCHER_END: return; /* nothing waits for them yet */
+    case BERTH_RECORD_SCHEDULE: recur_on_stored(core, &record->schedule); return;
+    case BERTH_RECORD_SCHEDULE_END: recur_on_end_stored(core); return;
+    case BERTH_RECORD_SCHEDULE_DONE: recur_on_done_stored(core, &record->schedule_done); return;
     }
     BERTH_UNREACHABLE();
 }
@@ -291,14 +296,15 @@ static void on_success(struct berth_core *core, struct berth_batch *batch)
 
 /* ---- full ---- */
 
-/* Takes the arrivals out of a batch, and forgets their jobs. */
+/* Takes the arrivals out of a batch, and forgets their jobs; and with them, the instants of
+ * schedules, whose jobs are among them. */
 static void drop_arrivals(struct berth_core *core, struct berth_batch *batch)
 {
     size_t kept = 0;
     for (size_t i = 0; batch && i < batch->count; i++) {
         if (batch->records[i].type == BERTH_RECORD_JOB)
             submit_on_refused(core, &batch->records[i].job);
-        else
+        else if (batch->records[i].type != BERTH_RECORD_SCHEDULE_DONE)
             batch->records[kept++] = batch->records[i];
     }
     if (batch)
@@ -329,6 +335,7 @@ static void on_full(struct berth_core *core, struct berth_batch *batch)
     core->store_again_ms = core->now_ms + STORE_FULL_AGAIN_MS;
     drop_arrivals(core, batch);
     drop_arrivals(core, core->open);
+    recur_on_full(core);
     refuse_submits(core, &core->pending_away);
     refuse_submits(core, &core->pending_open);
     if (!batch_has_records(core))

@@ -6,6 +6,7 @@
 #include "limit.h"
 #include "live.h"
 #include "park.h"
+#include "recur.h"
 #include "state.h"
 
 static bool is_below(const struct dispatcher *dispatcher, const struct dispatcher *top)
@@ -177,4 +178,5 @@ void core_check(const struct berth_core *core)
     live_check(core);
     check_sessions(core);
     check_waiting(core);
+    recur_check(core);
 }

@@ -18,6 +18,7 @@
 #include "park.h"
 #include "query.h"
 #include "recovery.h"
+#include "recur.h"
 #include "session.h"
 #include "submit.h"
 #include "view.h"
@@ -91,6 +92,7 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     core->next_job_id = all.next_job_id ? all.next_job_id : 1;
     core->first_new_job = UINT64_MAX; /* until it is started */
     core->next_dispatcher_id = all.next_dispatcher_id ? all.next_dispatcher_id : 1;
+    core->next_schedule_id = all.next_schedule_id ? all.next_schedule_id : 1;
     berth_rng_init(&core->rng, all.seed);
     slab_init(&core->jobs, sizeof(struct job), (uint32_t)all.jobs_max);
     slab_init(&core->gates, sizeof(struct gate *), LANES_MAX);
@@ -130,6 +132,7 @@ void berth_core_free(struct berth_core *core)
     wait_free_all(core);
     query_free_all(core);
     pending_free_all(core);
+    recur_free_all(core);
     session_free_all(core);
     free_jobs(core);
     dispatcher_free_all(core);
@@ -161,6 +164,12 @@ int berth_core_load_dispatcher(struct berth_core *core,
 int berth_core_load_session(struct berth_core *core, const struct berth_session_record *record)
 {
     return session_load(core, record);
+}
+
+int berth_core_load_schedule(struct berth_core *core, const struct berth_schedule_record *record,
+                             const struct berth_schedule_done_record *done)
+{
+    return recur_load(core, record, done);
 }
 
 int berth_core_load_job(struct berth_core *core, const struct berth_job_record *record)
@@ -216,6 +225,7 @@ static void wake_due(struct berth_core *core)
 static void on_turn(struct berth_core *core)
 {
     wake_due(core);
+    recur_on_turn(core);
     session_on_turn(core);
     wait_on_turn(core);
     keys_expire(core);
@@ -244,6 +254,11 @@ static void dispatch(struct berth_core *core, const struct berth_event *ev)
     case BERTH_EV_WORKER_LIST: view_workers(core, ev->query.peer, ev->query.request); return;
     case BERTH_EV_WORKER_DECLARE_GONE: session_on_declared_gone(core, &ev->query); return;
     case BERTH_EV_STATUS: query_on_status(core, &ev->query); return;
+    case BERTH_EV_SCHEDULE_SET: recur_on_set(core, &ev->schedule_set); return;
+    case BERTH_EV_SCHEDULE_PAUSE: recur_on_pause(core, &ev->schedule_name); return;
+    case BERTH_EV_SCHEDULE_REMOVE: recur_on_remove(core, &ev->schedule_name); return;
+    case BERTH_EV_SCHEDULE_LIST: recur_on_list(core, &ev->schedule_list); return;
+    case BERTH_EV_ZONE: recur_on_zone(core, &ev->zone); return;
     case BERTH_EV_HELLO: session_on_hello(core, &ev->hello); return;
     case BERTH_EV_JOIN: session_on_join(core, &ev->join); return;
     case BERTH_EV_RENEW: session_on_renew(core, &ev->renew); return;
@@ -277,7 +292,8 @@ int64_t berth_core_next_deadline_ms(const struct berth_core *core, int64_t now_m
         if (due_ms < deadline)
             deadline = due_ms;
     }
-    int64_t others_ms[] = { park_next_deadline_ms(core), batch_next_deadline_ms(core) };
+    int64_t others_ms[] = { park_next_deadline_ms(core), batch_next_deadline_ms(core),
+                            recur_next_deadline_ms(core, now_ms, wall_us) };
     for (size_t i = 0; i < sizeof others_ms / sizeof *others_ms; i++)
         if (others_ms[i] < deadline)
             deadline = others_ms[i];

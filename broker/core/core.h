@@ -35,7 +35,7 @@ struct berth_core;
 struct berth_core_opts {
     uint64_t epoch, lineage;
     uint64_t next_job_id;
-    uint32_t next_dispatcher_id;
+    uint32_t next_dispatcher_id, next_schedule_id;
     uint64_t seed;                                /* of the back-off's jitter */
     uint32_t lease_ms, worker_lease_ms, renew_ms; /* 0: the defaults above */
     uint64_t jobs_max;                            /* live jobs; 0: 10 million */
@@ -50,11 +50,13 @@ struct berth_core_opts {
 struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct berth_error *err);
 void berth_core_free(struct berth_core *core);
 
-/* What the store had, before the first step: dispatchers, sessions, jobs in order of id, keys of
- * ended jobs. 0 or -ENOMEM, BERTH_ESTORE. */
+/* What the store had, before the first step: dispatchers, sessions, schedules, jobs in order of id,
+ * keys of ended jobs. 0 or -ENOMEM, BERTH_ESTORE. */
 int berth_core_load_dispatcher(struct berth_core *core,
                                const struct berth_dispatcher_record *record);
 int berth_core_load_session(struct berth_core *core, const struct berth_session_record *record);
+int berth_core_load_schedule(struct berth_core *core, const struct berth_schedule_record *record,
+                             const struct berth_schedule_done_record *done);
 int berth_core_load_job(struct berth_core *core, const struct berth_job_record *record);
 int berth_core_load_ended_key(struct berth_core *core, const struct berth_job_record *record);
 /* The end of loading: makes `default` and `io` if they are not there, starts the leases of the

@@ -21,6 +21,7 @@ enum berth_effect_type {
     BERTH_DO_DISPATCHERS,
     BERTH_DO_WORKERS,
     BERTH_DO_STATUS,
+    BERTH_DO_SCHEDULES,
     /* To workers and keepers: `peer`. */
     BERTH_DO_WELCOME,
     BERTH_DO_JOINED,
@@ -106,6 +107,19 @@ struct berth_dispatcher_view {
 struct berth_do_dispatchers {
     const struct berth_dispatcher_view *items;
     size_t count;
+};
+
+struct berth_schedule_view {
+    struct berth_schedule_record record;
+    struct berth_slice dispatcher; /* its name */
+    struct berth_schedule_done_record done;
+    int64_t next_us; /* 0: none, or it is paused */
+};
+
+struct berth_do_schedules {
+    const struct berth_schedule_view *items;
+    size_t count;
+    uint32_t next; /* more follow behind this id; 0: no more */
 };
 
 struct berth_worker_view {
@@ -251,6 +265,7 @@ struct berth_effect {
         struct berth_do_job_output job_output;
         struct berth_do_dispatchers dispatchers;
         struct berth_do_workers workers;
+        struct berth_do_schedules schedules;
         struct berth_do_status status;
         struct berth_do_welcome welcome;
         struct berth_do_joined joined;

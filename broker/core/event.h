@@ -30,6 +30,10 @@ enum berth_event_type {
     BERTH_EV_WORKER_LIST,
     BERTH_EV_WORKER_DECLARE_GONE,
     BERTH_EV_STATUS,
+    BERTH_EV_SCHEDULE_SET,
+    BERTH_EV_SCHEDULE_PAUSE,
+    BERTH_EV_SCHEDULE_REMOVE,
+    BERTH_EV_SCHEDULE_LIST,
     /* From workers and keepers. */
     BERTH_EV_HELLO,
     BERTH_EV_JOIN,
@@ -40,6 +44,7 @@ enum berth_event_type {
     BERTH_EV_STORED, /* a batch's completion: stored, or failed as `result` says */
     BERTH_EV_READ,   /* a read's completion */
     /* From the loop. */
+    BERTH_EV_ZONE,      /* the file of a time zone was read anew */
     BERTH_EV_PEER_GONE, /* nothing can be sent to this peer any more */
     BERTH_EV_TURN, /* the end of a turn: timers that are due, matching, one message per session */
 };
@@ -129,6 +134,40 @@ struct berth_ev_dispatcher_pause {
     struct berth_slice name;
     bool is_paused;
     struct berth_slice changed_by; /* as above */
+};
+
+/* A schedule is made if it is not there, else what is given is changed. */
+struct berth_ev_schedule_set {
+    uint64_t peer, request;
+    struct berth_slice name;
+    bool has_cron, has_zone, has_overlap, has_catch_up, has_job;
+    struct berth_slice cron;
+    struct berth_slice zone; /* its name; the loop adds: */
+    struct berth_slice tzif; /* the bytes of its file; "": UTC */
+    int zone_code;           /* or why it could not be read, which is the answer then: */
+    const char *zone_message;
+    uint8_t overlap, catch_up; /* enum schedule_overlap, enum schedule_catch_up */
+    struct berth_slice dispatcher, handler;
+    struct berth_submit_item job; /* without a key, a time, and jobs to wait for; the indices of its
+                                     dispatcher and handler are not used */
+    struct berth_slice changed_by; /* at most 64 bytes; "": not known */
+};
+
+struct berth_ev_schedule_name { /* SCHEDULE_PAUSE SCHEDULE_REMOVE */
+    uint64_t peer, request;
+    struct berth_slice name;
+    bool is_paused;
+    struct berth_slice changed_by; /* as above */
+};
+
+struct berth_ev_schedule_list {
+    uint64_t peer, request;
+    struct berth_slice name; /* "": all, in order of id */
+    uint32_t after;          /* only those beyond this id */
+};
+
+struct berth_ev_zone {
+    struct berth_slice name, tzif;
 };
 
 struct berth_ev_query { /* DISPATCHER_GET (name "": all) WORKER_LIST WORKER_DECLARE_GONE STATUS */
@@ -313,6 +352,10 @@ struct berth_event {
         struct berth_ev_dispatcher_set dispatcher_set;
         struct berth_ev_dispatcher_pause dispatcher_pause;
         struct berth_ev_query query;
+        struct berth_ev_schedule_set schedule_set;
+        struct berth_ev_schedule_name schedule_name;
+        struct berth_ev_schedule_list schedule_list;
+        struct berth_ev_zone zone;
         struct berth_ev_hello hello;
         struct berth_ev_join join;
         struct berth_ev_renew renew;

@@ -6,6 +6,7 @@
 /* Seeds that keep the two kinds apart. */
 #define SEED_REQUEST     1
 #define SEED_IDEMPOTENCY 2
+#define SEED_SCHEDULE    5
 
 static struct key_entry *entry_at(const struct berth_core *core, uint32_t index);
 static uint32_t index_of(const struct berth_core *core, struct berth_hash128 key);
@@ -43,12 +44,19 @@ struct berth_hash128 keys_of_request(const struct berth_ev_submit *submit, size_
     return hash_of(&key, sizeof key, SEED_REQUEST);
 }
 
+struct berth_hash128 keys_of_schedule(struct berth_slice bytes)
+{
+    return hash_of(bytes.data, bytes.bytes, SEED_SCHEDULE);
+}
+
 /* A request's key is stored as the hash that it is. */
 struct berth_hash128 keys_of_record(const struct berth_job_record *record)
 {
     struct berth_hash128 key = { 0 };
     if (record->key.kind == BERTH_KEY_IDEMPOTENCY)
         return keys_of_user(record->dispatcher, record->key.bytes);
+    if (record->key.kind == BERTH_KEY_SCHEDULE)
+        return keys_of_schedule(record->key.bytes);
     if (record->key.bytes.bytes == sizeof key)
         memcpy(&key, record->key.bytes.data, sizeof key);
     return key;
@@ -123,7 +131,7 @@ static bool is_over(const struct berth_core *core, const struct key_entry *entry
 
 static struct key_queue *queue_of(struct berth_core *core, const struct key_entry *entry)
 {
-    return &core->key_queues[entry->kind == BERTH_KEY_IDEMPOTENCY];
+    return &core->key_queues[entry->kind != BERTH_KEY_REQUEST];
 }
 
 static void enqueue(struct berth_core *core, uint32_t index)

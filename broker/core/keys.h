@@ -16,6 +16,8 @@ uint64_t keys_index_hash(const void *core, uint32_t index);
  * place in it. */
 struct berth_hash128 keys_of_user(uint32_t dispatcher, struct berth_slice bytes);
 struct berth_hash128 keys_of_request(const struct berth_ev_submit *submit, size_t place);
+/* As made by schedule_key(). */
+struct berth_hash128 keys_of_schedule(struct berth_slice bytes);
 /* As it was stored with a job. */
 struct berth_hash128 keys_of_record(const struct berth_job_record *record);
 

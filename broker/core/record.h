@@ -78,6 +78,7 @@ enum berth_key_kind {
     BERTH_KEY_IDEMPOTENCY, /* 1..255 bytes of the user's, per dispatcher; 24 h */
     BERTH_KEY_CHILD,       /* 16 bytes: hash of the parent and the ordinal among its children;
                               7 days */
+    BERTH_KEY_SCHEDULE,    /* 16 bytes: the schedule and the instant, schedule_key(); 24 h */
 };
 
 struct berth_key {
@@ -174,6 +175,39 @@ struct berth_revive_record {
     bool is_missing;     /* said by the store: the history has no such job, and nothing was done */
 };
 
+/* A schedule: when, and what it submits then (as of a job). */
+struct berth_schedule_record {
+    uint32_t id; /* from 1, never used again */
+    char name[BERTH_NAME_BYTES];
+    struct berth_slice cron; /* the expression */
+    struct berth_slice zone; /* its name */
+    struct berth_slice tzif; /* the zone's file, as it was read last; "": UTC */
+    uint8_t overlap;         /* enum schedule_overlap */
+    uint8_t catch_up;        /* enum schedule_catch_up */
+    bool is_paused;
+    uint32_t dispatcher;
+    struct berth_slice handler, body, group, unique;
+    int32_t priority;
+    int64_t delay_ms;
+    uint32_t max_attempts;
+    int64_t timeout_ms, queue_timeout_ms, deadline_ms, backoff_ms, backoff_ms_max;
+    uint8_t on_conflict; /* enum berth_on_conflict */
+    int64_t changed_us;
+    char changed_by[BERTH_NAME_BYTES];
+    bool has_done; /* what is stored of its instants becomes `done_us`; true in a new one */
+    int64_t done_us;
+};
+
+/* How far a schedule has come. */
+struct berth_schedule_done_record {
+    uint32_t id;
+    int64_t done_us;              /* all instants until then have been dealt with */
+    uint64_t last_job;            /* that of the last instant that was fired; 0: none */
+    int64_t last_us;              /* the last instant that did not pass unseen; 0: none */
+    uint8_t last_fate;            /* of that one: enum schedule_fate */
+    struct berth_slice last_text; /* why it was refused; "": it was not */
+};
+
 enum berth_record_type {
     BERTH_RECORD_JOB = 1,        /* arrival */
     BERTH_RECORD_RETRY,          /* the job goes on */
@@ -188,6 +222,9 @@ enum berth_record_type {
     BERTH_RECORD_DISCARD,        /* a dead job goes from the history, and its key stays; id in `id`;
                                     nothing is done if it is not there, or not dead */
     BERTH_RECORD_DISPATCHER_END, /* removed: its row, its ended jobs, its counts; id in `id` */
+    BERTH_RECORD_SCHEDULE,       /* made or changed: the whole row */
+    BERTH_RECORD_SCHEDULE_DONE,  /* an instant was dealt with */
+    BERTH_RECORD_SCHEDULE_END,   /* it is removed; id in `id` */
 };
 
 struct berth_record {
@@ -201,6 +238,8 @@ struct berth_record {
         struct berth_dispatcher_record dispatcher;
         struct berth_session_record session;
         struct berth_revive_record revive;
+        struct berth_schedule_record schedule;
+        struct berth_schedule_done_record schedule_done;
     };
 };
 

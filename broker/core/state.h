@@ -10,6 +10,7 @@
 #include "broker/core/core.h"
 #include "index.h"
 #include "job.h"
+#include "schedule.h"
 #include "slab.h"
 
 /* All workers, and all dispatchers, fit into one answer (proto/limits.h). */
@@ -18,7 +19,8 @@
 #define HANDLERS_MAX    65536u
 #define KEYS_MAX        100000000u /* idempotency keys and requests that are recognised */
 #define WATCHES_MAX     1000000u   /* (job, waiting request) pairs */
-#define QUERIES_MAX     4096u      /* questions to the store that are under way */
+#define SCHEDULES_MAX   4096u
+#define QUERIES_MAX     4096u /* questions to the store that are under way */
 
 /* What a branch of a dispatcher has had of its slots. Its branches are its children, each with all
  * below it, and its own jobs: share.h. */
@@ -205,6 +207,7 @@ enum pending_type {
     PENDING_DISPATCHER,
     PENDING_GONE_OK,
     PENDING_DECLARED_GONE,
+    PENDING_SCHEDULES,
 };
 
 struct pending {
@@ -219,6 +222,8 @@ struct pending {
     uint32_t dispatcher;
     struct berth_do_fenced gone;
     struct berth_worker_view *declared_gone;
+    uint32_t schedule;       /* SCHEDULES: this one; 0: all behind `schedule_after` */
+    uint32_t schedule_after; /* UINT32_MAX: none of them */
 };
 
 struct key_entry { /* of an idempotency key or a request */
@@ -262,6 +267,13 @@ struct berth_core {
     struct berth_list gained;     /* handlers with a new room */
     struct berth_heap tokens;     /* dispatchers whose next token somebody waits for, by its time */
     struct berth_heap_node **token_nodes;
+
+    struct berth_map recurring_by_name, recurring_by_id;
+    struct schedules schedules;
+    struct berth_heap_node **schedule_nodes; /* NULL: there never was a schedule */
+    uint32_t next_schedule_id;
+    uint64_t recurring_bytes;   /* of what schedules bring */
+    uint32_t recurring_changes; /* records of schedules that are not stored yet */
 
     struct slab keys;
     struct index keys_by_hash;

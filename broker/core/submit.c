@@ -170,6 +170,27 @@ static struct berth_submitted_item submit_one(struct berth_core *core,
     return result;
 }
 
+struct berth_submitted_item submit_of_schedule(struct berth_core *core,
+                                               struct dispatcher *dispatcher,
+                                               struct berth_slice handler,
+                                               const struct berth_submit_item *item,
+                                               struct pending *answer)
+{
+    struct arrival arrival = {
+        .item = item,
+        .dispatcher = dispatcher,
+        .handler = handler,
+        .kind = BERTH_KEY_SCHEDULE,
+        .key = keys_of_schedule(item->key),
+        .body = body_hash(item, handler),
+        .until_us = core->wall_us + (int64_t)KEY_WINDOW_IDEMPOTENCY_S * 1000000,
+    };
+    const struct key_entry *entry = keys_find(core, arrival.key);
+    if (entry)
+        return (struct berth_submitted_item){ .id = entry->job, .is_existing = true };
+    return take_in(core, &arrival, answer);
+}
+
 /* The job of an earlier submit with this key; if that is not stored yet, the answer waits for it.
  */
 static struct berth_submitted_item repeat(struct berth_core *core, const struct arrival *arrival,
@@ -241,7 +262,7 @@ static bool write_arrival(struct berth_core *core, const struct arrival *arrival
         .max_attempts = item->max_attempts,
         .timeout_ms = item->timeout_ms,
         .key = { .kind = arrival->kind,
-                 .bytes = arrival->kind == BERTH_KEY_IDEMPOTENCY ? item->key : key,
+                 .bytes = arrival->kind == BERTH_KEY_REQUEST ? key : item->key,
                  .until_us = arrival->until_us },
         .body = item->body,
     };

@@ -5,6 +5,13 @@
 #include "state.h"
 
 void submit_on_event(struct berth_core *core, const struct berth_ev_submit *event);
+/* The job of an instant; `item` has the key of that. A sentence, if there is one, lies in the
+ * memory of `answer`. */
+struct berth_submitted_item submit_of_schedule(struct berth_core *core,
+                                               struct dispatcher *dispatcher,
+                                               struct berth_slice handler,
+                                               const struct berth_submit_item *item,
+                                               struct pending *answer);
 void submit_on_stored(struct berth_core *core, const struct berth_job_record *record);
 /* Its batch was not written: the job and its key are forgotten. */
 void submit_on_refused(struct berth_core *core, const struct berth_job_record *record);

@@ -460,6 +460,9 @@ static int make_message(struct berth_translate *t, const struct berth_effect *ef
     case BERTH_DO_STATUS:
         return put_status(&t->opts, &effect->status, wal_bytes,
                           TRANSLATE_BEGIN(message, envelope, broker_status, BROKER_STATUS));
+    case BERTH_DO_SCHEDULES:
+        return translate_schedules(&t->out, &effect->schedules,
+                                   TRANSLATE_BEGIN(message, envelope, schedules, SCHEDULES));
     case BERTH_DO_WELCOME:
     case BERTH_DO_JOINED:
     case BERTH_DO_RENEWED:

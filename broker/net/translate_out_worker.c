@@ -68,6 +68,7 @@ int translate_worker_effect(struct berth_arena *arena, const struct berth_effect
     case BERTH_DO_DISPATCHERS:
     case BERTH_DO_WORKERS:
     case BERTH_DO_STATUS:
+    case BERTH_DO_SCHEDULES:
     case BERTH_DO_READ: break;
     }
     BERTH_UNREACHABLE();

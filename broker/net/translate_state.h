@@ -40,6 +40,19 @@ int translate_scope_in(struct berth_arena *arena, const Berth__V1__WorkerReports
 int translate_scope_out(struct berth_arena *arena, const struct berth_do_orders *orders,
                         Berth__V1__WorkerOrders *message);
 
+/* translate_schedule.c. 0 or -ENOMEM. */
+int translate_schedule_set(struct berth_arena *arena, struct translate_from from,
+                           const Berth__V1__ScheduleSet *message,
+                           struct berth_ev_schedule_set *ret_event);
+struct berth_ev_schedule_name translate_schedule_pause(struct translate_from from,
+                                                       const Berth__V1__SchedulePause *message);
+struct berth_ev_schedule_name translate_schedule_remove(struct translate_from from,
+                                                        const Berth__V1__ScheduleRemove *message);
+struct berth_ev_schedule_list translate_schedule_list(struct translate_from from,
+                                                      const Berth__V1__ScheduleList *message);
+int translate_schedules(struct berth_arena *arena, const struct berth_do_schedules *schedules,
+                        Berth__V1__Schedules *message);
+
 /* A message of a worker or a keeper becomes an event. 0 or -ENOMEM. */
 int translate_worker_message(struct berth_arena *arena, const Berth__V1__Envelope *envelope,
                              uint64_t peer, struct berth_event *ret_event);
@@ -63,6 +76,7 @@ union translate_message {
     Berth__V1__Dispatchers dispatchers;
     Berth__V1__Workers workers;
     Berth__V1__BrokerStatus broker_status;
+    Berth__V1__Schedules schedules;
     Berth__V1__WorkerWelcome worker_welcome;
     Berth__V1__WorkerJoined worker_joined;
     Berth__V1__WorkerRenewed worker_renewed;

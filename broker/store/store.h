@@ -49,16 +49,19 @@ struct berth_store_info {
     uint8_t cluster[16];  /* random, drawn when the store was made */
     uint64_t next_job_id; /* greater than every id that was ever stored */
     uint32_t next_dispatcher_id;
+    uint32_t next_schedule_id; /* as next_job_id */
 };
 
-/* Called by load: dispatchers, then sessions, then live jobs in order of id (of `last` the id
- * alone: the rest is shown, by a read, and not decided with), then keys of ended jobs that can
- * still come again (job.id, job.dispatcher and job.key only), in order of id. What a callback
- * returns negative ends the load with that code. */
+/* Called by load: dispatchers, then sessions, then schedules, then live jobs in order of id (of
+ * `last` the id alone: the rest is shown, by a read, and not decided with), then keys of ended jobs
+ * that can still come again (job.id, job.dispatcher and job.key only), in order of id. What a
+ * callback returns negative ends the load with that code. */
 struct berth_store_visitor {
     void *arg;
     int (*dispatcher)(void *arg, const struct berth_dispatcher_record *record);
     int (*session)(void *arg, const struct berth_session_record *record);
+    int (*schedule)(void *arg, const struct berth_schedule_record *record,
+                    const struct berth_schedule_done_record *done);
     int (*job)(void *arg, const struct berth_job_record *record);
     int (*ended_key)(void *arg, const struct berth_job_record *record);
     uint64_t body_bytes_budget; /* bodies are handed over until so many bytes were; after that data

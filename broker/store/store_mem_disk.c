@@ -45,6 +45,7 @@ struct berth_mem_disk *berth_mem_disk_new(void)
     disk->counts =
         (struct mem_array){ .item_bytes = sizeof(struct berth_ended_count), .id_of = count_id };
     disk->next_job_id = disk->next_dispatcher_id = 1;
+    mem_schedules_init(disk);
     return disk;
 }
 
@@ -63,6 +64,7 @@ void berth_mem_disk_free(struct berth_mem_disk *disk)
         return;
     for (size_t i = 0; i < disk->jobs.count; i++)
         job_free(mem_job_at(disk, i));
+    mem_schedules_fini(disk);
     free(disk->jobs.items);
     free(disk->dispatchers.items);
     free(disk->sessions.items);
@@ -80,10 +82,10 @@ void mem_disk_open(struct berth_mem_disk *disk, uint64_t lineage, struct berth_s
     }
     disk->epoch++;
     disk->lineage = lineage;
-    *ret_info =
-        (struct berth_store_info){ .epoch = disk->epoch,
-                                   .next_job_id = disk->next_job_id,
-                                   .next_dispatcher_id = (uint32_t)disk->next_dispatcher_id };
+    *ret_info = (struct berth_store_info){ .epoch = disk->epoch,
+                                           .next_job_id = disk->next_job_id,
+                                           .next_dispatcher_id = (uint32_t)disk->next_dispatcher_id,
+                                           .next_schedule_id = disk->next_schedule_id };
     memcpy(ret_info->cluster, disk->cluster, sizeof disk->cluster);
 }
 
@@ -163,6 +165,8 @@ static int prepare(const struct berth_record *record, void **ret_block)
 {
     if (record->type == BERTH_RECORD_JOB)
         *ret_block = arrival_new(&record->job);
+    else if (record->type == BERTH_RECORD_SCHEDULE || record->type == BERTH_RECORD_SCHEDULE_DONE)
+        return mem_schedule_prepare(record, ret_block);
     else if (record_last(record))
         *ret_block = malloc(last_bytes(record_last(record)) + why_of(record) + 1);
     else
@@ -178,7 +182,8 @@ static int prepare_all(struct berth_mem_disk *disk, const struct berth_batch *ba
     if (mem_array_reserve(&disk->jobs, batch->count) < 0 ||
         mem_array_reserve(&disk->dispatchers, batch->count) < 0 ||
         mem_array_reserve(&disk->sessions, batch->count) < 0 ||
-        mem_array_reserve(&disk->counts, batch->count) < 0)
+        mem_array_reserve(&disk->counts, batch->count) < 0 ||
+        mem_array_reserve(&disk->schedules, batch->count) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < batch->count; i++) {
         if (prepare(&batch->records[i], &ret_blocks[i]) < 0)
@@ -386,6 +391,9 @@ static void apply(struct berth_mem_disk *disk, struct berth_record *record, void
     case BERTH_RECORD_REVIVE: apply_revive(disk, &record->revive); return;
     case BERTH_RECORD_DISCARD: apply_discard(disk, record->id); return;
     case BERTH_RECORD_DISPATCHER_END: apply_dispatcher_end(disk, record->id); return;
+    case BERTH_RECORD_SCHEDULE:
+    case BERTH_RECORD_SCHEDULE_DONE:
+    case BERTH_RECORD_SCHEDULE_END: mem_schedule_apply(disk, record, block); return;
     }
     BERTH_UNREACHABLE();
 }

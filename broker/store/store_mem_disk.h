@@ -32,7 +32,9 @@ struct berth_mem_disk {
     struct mem_array dispatchers; /* struct berth_dispatcher_record */
     struct mem_array sessions;    /* struct berth_session_record */
     struct mem_array counts;      /* struct berth_ended_count */
+    struct mem_array schedules;   /* struct mem_schedule *, store_mem_schedule.c */
     uint64_t next_job_id, next_dispatcher_id;
+    uint32_t next_schedule_id;
     int64_t now_us;      /* the latest time that anybody told */
     int64_t age_done_us; /* when it was looked last for what is too old */
 };
@@ -45,6 +47,16 @@ static inline struct mem_job *mem_job_at(const struct berth_mem_disk *disk, size
 /* 0; BERTH_EFULL: beyond `bytes_max` (0: none) and the batch has arrivals; -ENOMEM. Nothing changed
  * then. */
 int mem_disk_apply(struct berth_mem_disk *disk, struct berth_batch *batch, uint64_t bytes_max);
+
+/* store_mem_schedule.c. prepare: the memory that the record needs; 0 or -ENOMEM. apply: takes it.
+ */
+void mem_schedules_init(struct berth_mem_disk *disk);
+void mem_schedules_fini(struct berth_mem_disk *disk);
+int mem_schedule_prepare(const struct berth_record *record, void **ret_block);
+void mem_schedule_apply(struct berth_mem_disk *disk, const struct berth_record *record,
+                        void **block);
+int mem_schedules_visit(const struct berth_mem_disk *disk,
+                        const struct berth_store_visitor *visitor);
 
 /* store_mem_read.c */
 int mem_disk_visit(const struct berth_mem_disk *disk, int64_t wall_us,

@@ -51,6 +51,8 @@ int mem_disk_visit(const struct berth_mem_disk *disk, int64_t wall_us,
     for (size_t i = 0; rc >= 0 && i < disk->sessions.count; i++)
         rc = visitor->session(visitor->arg, mem_array_at(&disk->sessions, i));
     if (rc >= 0)
+        rc = mem_schedules_visit(disk, visitor);
+    if (rc >= 0)
         rc = visit_jobs(disk, visitor);
     if (rc >= 0)
         rc = visit_ended_keys(disk, wall_us, visitor);

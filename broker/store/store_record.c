@@ -40,6 +40,8 @@ const char *store_key_fault(const struct berth_key *key)
         return "its idempotency key has not 1 to 255 bytes";
     case BERTH_KEY_CHILD:
         return key->bytes.bytes == 16 ? NULL : "its key as a child has not 16 bytes";
+    case BERTH_KEY_SCHEDULE:
+        return key->bytes.bytes == 16 ? NULL : "its schedule key has not 16 bytes";
     }
     return "its key is of an unknown kind";
 }
@@ -165,6 +167,51 @@ static const char *start_fault(const struct berth_start_record *start)
     return start->attempt && start->session ? NULL : "its start is by no attempt or session";
 }
 
+static const char *schedule_job_fault(const struct berth_schedule_record *schedule)
+{
+    if (schedule->dispatcher == 0)
+        return "it has no dispatcher";
+    if (schedule->handler.bytes == 0 || !schedule->handler.data)
+        return "its handler is empty";
+    if (!slice_is_sound(schedule->body))
+        return "its body has a length without bytes";
+    if (!is_key_or_nothing(schedule->group) || !is_key_or_nothing(schedule->unique))
+        return "its group or unique key has not 1 to 255 bytes";
+    if (schedule->delay_ms < 0 || schedule->timeout_ms < 0 || schedule->queue_timeout_ms < 0 ||
+        schedule->deadline_ms < 0 || schedule->backoff_ms < 0 || schedule->backoff_ms_max < 0)
+        return "one of its durations is negative";
+    return schedule->on_conflict > 1 ? "its on_conflict is of an unknown kind" : NULL;
+}
+
+const char *store_schedule_fault(const struct berth_schedule_record *schedule)
+{
+    if (schedule->id == 0)
+        return "its id is 0";
+    size_t bytes = strnlen(schedule->name, sizeof schedule->name);
+    if (bytes == 0 || bytes == sizeof schedule->name)
+        return "its name has not 1 to 64 bytes";
+    if (schedule->cron.bytes == 0 || !schedule->cron.data)
+        return "it has no cron expression";
+    if (schedule->zone.bytes == 0 || !schedule->zone.data || !slice_is_sound(schedule->tzif))
+        return "it has no time zone";
+    if (schedule->overlap > 1 || schedule->catch_up > 2)
+        return "its overlap or catch_up is of an unknown kind";
+    if (strnlen(schedule->changed_by, sizeof schedule->changed_by) == sizeof schedule->changed_by)
+        return "who changed it has more than 64 bytes";
+    return schedule_job_fault(schedule);
+}
+
+const char *store_schedule_done_fault(const struct berth_schedule_done_record *done)
+{
+    if (done->id == 0)
+        return "its id is 0";
+    if (done->last_job > STORE_JOB_ID_MAX)
+        return "its last job is outside 0 .. 2^53 - 1";
+    if (done->last_fate > 3)
+        return "what became of its last instant is unknown";
+    return slice_is_sound(done->last_text) ? NULL : "its text has a length without bytes";
+}
+
 static const char *retry_fault(const struct berth_retry_record *retry)
 {
     if (retry->id == 0)
@@ -205,7 +252,10 @@ const char *store_record_fault(const struct berth_record *record)
     case BERTH_RECORD_START: return start_fault(&record->start);
     case BERTH_RECORD_RETRY: return retry_fault(&record->retry);
     case BERTH_RECORD_END: return end_fault(&record->end);
+    case BERTH_RECORD_SCHEDULE: return store_schedule_fault(&record->schedule);
+    case BERTH_RECORD_SCHEDULE_DONE: return store_schedule_done_fault(&record->schedule_done);
     case BERTH_RECORD_CANCEL:
+    case BERTH_RECORD_SCHEDULE_END:
     case BERTH_RECORD_SESSION_END:
     case BERTH_RECORD_SESSION_CLOSED:
     case BERTH_RECORD_DISCARD: return record->id ? NULL : "its id is 0";

@@ -22,6 +22,8 @@ const char *store_record_fault(const struct berth_record *record);
 const char *store_job_fault(const struct berth_job_record *job);
 const char *store_dispatcher_fault(const struct berth_dispatcher_record *dispatcher);
 const char *store_session_fault(const struct berth_session_record *session);
+const char *store_schedule_fault(const struct berth_schedule_record *schedule);
+const char *store_schedule_done_fault(const struct berth_schedule_done_record *done);
 const char *store_key_fault(const struct berth_key *key);
 
 bool store_state_is_live(

@@ -200,7 +200,8 @@ static int read_info(struct store_sqlite *self, struct berth_store_info *ret_inf
         self->db,
         "SELECT cluster, max(next_job, 1 + coalesce((SELECT max(id) FROM job), 0),"
         " 1 + coalesce((SELECT max(id) FROM done), 0)),"
-        " max(next_dispatcher, 1 + coalesce((SELECT max(id) FROM dispatcher), 0)) FROM meta",
+        " max(next_dispatcher, 1 + coalesce((SELECT max(id) FROM dispatcher), 0)),"
+        " 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'schedule'), 0) FROM meta",
         -1, &row, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(row);
@@ -210,6 +211,7 @@ static int read_info(struct store_sqlite *self, struct berth_store_info *ret_inf
         memcpy(info.cluster, sqlite3_column_blob(row, 0), sizeof info.cluster);
         info.next_job_id = (uint64_t)sqlite3_column_int64(row, 1);
         info.next_dispatcher_id = (uint32_t)sqlite3_column_int64(row, 2);
+        info.next_schedule_id = (uint32_t)sqlite3_column_int64(row, 3);
     }
     (void)sqlite3_finalize(row);
     if (rc != SQLITE_ROW)

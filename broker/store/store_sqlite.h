@@ -61,6 +61,11 @@ enum sqlite_statement {
     SQL_DONE_DOWN,
     SQL_DONE_AGES,
     SQL_DONE_DELETE,
+    SQL_SCHEDULE_PUT,
+    SQL_SCHEDULE_BEGIN,
+    SQL_SCHEDULE_DONE,
+    SQL_SCHEDULE_DELETE,
+    SQL_SCHEDULE_DONE_DELETE,
     SQL_KEY_KEEP,
     SQL_KEY_AGES,
     SQL_KEY_DELETE,
@@ -189,6 +194,21 @@ int sqlite_row_dispatcher(sqlite3_stmt *row, struct berth_dispatcher_record *ret
 int sqlite_row_session(sqlite3_stmt *row, struct berth_session_record *ret_session,
                        struct berth_error *err);
 int sqlite_row_key(sqlite3_stmt *row, struct berth_job_record *ret_job, struct berth_error *err);
+
+/* store_sqlite_schedule.c */
+int sqlite_write_schedule(struct store_sqlite *self, const struct berth_schedule_record *schedule);
+int sqlite_write_schedule_done(struct store_sqlite *self,
+                               const struct berth_schedule_done_record *done);
+int sqlite_write_schedule_end(struct store_sqlite *self, uint64_t id);
+/* A row of SQLITE_SCHEDULES. */
+#define SQLITE_SCHEDULES                                                                           \
+    "SELECT id, name, overlap, catch_up, is_paused, dispatcher, priority, delay_ms, max_attempts," \
+    " timeout_ms, queue_timeout_ms, deadline_ms, backoff_ms, backoff_ms_max, on_conflict,"         \
+    " changed_us, changed_by, cron, zone, handler, group_key, unique_key, tzif, body, done_us,"    \
+    " last_job, last_us, last_fate, last_text"                                                     \
+    " FROM schedule LEFT JOIN schedule_done ON of_schedule = id ORDER BY id"
+int sqlite_row_schedule(sqlite3_stmt *row, struct berth_schedule_record *ret_schedule,
+                        struct berth_schedule_done_record *ret_done, struct berth_error *err);
 
 /* Binding: empty slices become NULL; nothing is copied. */
 void sqlite_bind_u64(sqlite3_stmt *statement, int place, uint64_t value);

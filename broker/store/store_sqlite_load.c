@@ -57,6 +57,16 @@ static int visit_session(struct load *load, sqlite3_stmt *row)
     return rc < 0 ? rc : visited(load, load->visitor->session(load->visitor->arg, &session));
 }
 
+static int visit_schedule(struct load *load, sqlite3_stmt *row)
+{
+    struct berth_schedule_record schedule;
+    struct berth_schedule_done_record done;
+    int rc = sqlite_row_schedule(row, &schedule, &done, load->err);
+    if (rc < 0 || !load->visitor->schedule)
+        return rc;
+    return visited(load, load->visitor->schedule(load->visitor->arg, &schedule, &done));
+}
+
 static int visit_job_without_body(struct load *load, sqlite3_stmt *row)
 {
     struct berth_job_record job;
@@ -103,6 +113,8 @@ int sqlite_load(struct store_blocking *backend, const struct berth_store_visitor
                         "SELECT id, node, boot, nonce, child, lease_ms, name, is_closed FROM "
                         "session ORDER BY id < 0, id",
                         0, visit_session);
+    if (rc == 0)
+        rc = visit_rows(&load, SQLITE_SCHEDULES, 0, visit_schedule);
     if (rc == 0)
         rc = visit_rows(&load, "SELECT " SQLITE_LIVE_BODY SQLITE_FROM("job") " ORDER BY id", 0,
                         visit_job);

@@ -254,6 +254,64 @@ int sqlite_row_key(sqlite3_stmt *row, struct berth_job_record *ret_job, struct b
     return 0;
 }
 
+static void read_schedule_job(struct row_reader *reader, struct berth_schedule_record *schedule)
+{
+    schedule->dispatcher = next_u32(reader);
+    schedule->priority = next_i32(reader);
+    schedule->delay_ms = next_i64(reader);
+    schedule->max_attempts = next_u32(reader);
+    schedule->timeout_ms = next_i64(reader);
+    schedule->queue_timeout_ms = next_i64(reader);
+    schedule->deadline_ms = next_i64(reader);
+    schedule->backoff_ms = next_i64(reader);
+    schedule->backoff_ms_max = next_i64(reader);
+    schedule->on_conflict = next_u8(reader);
+}
+
+static void read_schedule_texts(struct row_reader *reader, struct berth_schedule_record *schedule)
+{
+    schedule->cron = next_slice(reader);
+    schedule->zone = next_slice(reader);
+    schedule->handler = next_slice(reader);
+    schedule->group = next_slice(reader);
+    schedule->unique = next_slice(reader);
+    schedule->tzif = next_slice(reader);
+    schedule->body = next_slice(reader);
+}
+
+int sqlite_row_schedule(sqlite3_stmt *row, struct berth_schedule_record *ret_schedule,
+                        struct berth_schedule_done_record *ret_done, struct berth_error *err)
+{
+    struct row_reader reader = { .row = row };
+    struct berth_schedule_record schedule = { .id = next_u32(&reader) };
+    next_name(&reader, schedule.name);
+    schedule.overlap = next_u8(&reader);
+    schedule.catch_up = next_u8(&reader);
+    schedule.is_paused = next_i64(&reader) != 0;
+    read_schedule_job(&reader, &schedule);
+    schedule.changed_us = next_i64(&reader);
+    next_name(&reader, schedule.changed_by);
+    read_schedule_texts(&reader, &schedule);
+    struct berth_schedule_done_record done = { .id = schedule.id };
+    if (sqlite3_column_type(row, reader.column) == SQLITE_NULL)
+        return fail_row(err, "schedule", schedule.id, "how far it has come is missing");
+    done.done_us = next_i64(&reader);
+    done.last_job = next_u64(&reader);
+    done.last_us = next_i64(&reader);
+    done.last_fate = next_u8(&reader);
+    done.last_text = next_slice(&reader);
+    const char *fault = reader.is_bad ? "a value is outside its range" : NULL;
+    if (!fault)
+        fault = store_schedule_fault(&schedule);
+    if (!fault)
+        fault = store_schedule_done_fault(&done);
+    if (fault)
+        return fail_row(err, "schedule", schedule.id, fault);
+    *ret_schedule = schedule;
+    *ret_done = done;
+    return 0;
+}
+
 void sqlite_bind_u64(sqlite3_stmt *statement, int place, uint64_t value)
 {
     (void)sqlite3_bind_int64(statement, place, (sqlite3_int64)value);

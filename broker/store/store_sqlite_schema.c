@@ -154,6 +154,44 @@
 
 #define MIGRATION_6 ADD("job_option", "parent_attempt INTEGER NOT NULL DEFAULT 0")
 
+/* A schedule's row is written when people change it; what changes at each instant has a table of
+ * its own, so that a body is not written again each minute. AUTOINCREMENT: an id is never used
+ * again, for it makes the keys of instants. */
+#define MIGRATION_7                                                                                \
+    "CREATE TABLE schedule ("                                                                      \
+    "id INTEGER PRIMARY KEY AUTOINCREMENT,"                                                        \
+    "name TEXT NOT NULL UNIQUE,"                                                                   \
+    "overlap INTEGER NOT NULL,"                                                                    \
+    "catch_up INTEGER NOT NULL,"                                                                   \
+    "is_paused INTEGER NOT NULL,"                                                                  \
+    "dispatcher INTEGER NOT NULL,"                                                                 \
+    "priority INTEGER NOT NULL,"                                                                   \
+    "delay_ms INTEGER NOT NULL,"                                                                   \
+    "max_attempts INTEGER NOT NULL,"                                                               \
+    "timeout_ms INTEGER NOT NULL,"                                                                 \
+    "queue_timeout_ms INTEGER NOT NULL,"                                                           \
+    "deadline_ms INTEGER NOT NULL,"                                                                \
+    "backoff_ms INTEGER NOT NULL,"                                                                 \
+    "backoff_ms_max INTEGER NOT NULL,"                                                             \
+    "on_conflict INTEGER NOT NULL,"                                                                \
+    "changed_us INTEGER NOT NULL,"                                                                 \
+    "changed_by TEXT NOT NULL,"                                                                    \
+    "cron TEXT NOT NULL,"                                                                          \
+    "zone TEXT NOT NULL,"                                                                          \
+    "handler TEXT NOT NULL,"                                                                       \
+    "group_key TEXT,"                                                                              \
+    "unique_key TEXT,"                                                                             \
+    "tzif BLOB,"                                                                                   \
+    "body BLOB) STRICT;"                                                                           \
+                                                                                                   \
+    "CREATE TABLE schedule_done ("                                                                 \
+    "of_schedule INTEGER PRIMARY KEY,"                                                             \
+    "done_us INTEGER NOT NULL,"                                                                    \
+    "last_job INTEGER NOT NULL DEFAULT 0,"                                                         \
+    "last_us INTEGER NOT NULL DEFAULT 0,"                                                          \
+    "last_fate INTEGER NOT NULL DEFAULT 0,"                                                        \
+    "last_text TEXT) STRICT;"
+
 /* Number n brings a database from version n - 1 to n. */
 static const char *const migrations[] = {
     /* 1: the first release. Ids are dense and ascending, so every table is its own index. `job` and
@@ -172,6 +210,8 @@ static const char *const migrations[] = {
     MIGRATION_5,
     /* 6: which attempt submitted a child. */
     MIGRATION_6,
+    /* 7: recurring jobs. */
+    MIGRATION_7,
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof *migrations))

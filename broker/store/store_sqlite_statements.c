@@ -72,6 +72,19 @@
     "INSERT INTO session (id, node, boot, nonce, child, lease_ms, name)"                           \
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
 
+#define SCHEDULE_PUT                                                                               \
+    "INSERT INTO schedule (id, name, overlap, catch_up, is_paused, dispatcher, priority,"          \
+    " delay_ms, max_attempts, timeout_ms, queue_timeout_ms, deadline_ms, backoff_ms,"              \
+    " backoff_ms_max, on_conflict, changed_us, changed_by, cron, zone, handler, group_key,"        \
+    " unique_key, tzif, body)"                                                                     \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"    \
+    " ?19, ?20, ?21, ?22, ?23, ?24)"                                                               \
+    " ON CONFLICT (id) DO UPDATE SET name = ?2, overlap = ?3, catch_up = ?4, is_paused = ?5,"      \
+    " dispatcher = ?6, priority = ?7, delay_ms = ?8, max_attempts = ?9, timeout_ms = ?10,"         \
+    " queue_timeout_ms = ?11, deadline_ms = ?12, backoff_ms = ?13, backoff_ms_max = ?14,"          \
+    " on_conflict = ?15, changed_us = ?16, changed_by = ?17, cron = ?18, zone = ?19,"              \
+    " handler = ?20, group_key = ?21, unique_key = ?22, tzif = ?23, body = ?24"
+
 #define COUNT_PUT                                                                                  \
     "INSERT INTO dispatcher_count (dispatcher, completed, dead, cancelled, completed_total)"       \
     " VALUES (?1, ?2, ?3, ?4, ?5)"                                                                 \
@@ -131,6 +144,13 @@ static const char *const texts[SQL_STATEMENT_COUNT] = {
     [SQL_DONE_DOWN] = "SELECT id, dispatcher, state FROM done WHERE id < ?1 ORDER BY id DESC",
     [SQL_DONE_AGES] = DONE_AGES,
     [SQL_DONE_DELETE] = "DELETE FROM done WHERE id = ?1",
+    [SQL_SCHEDULE_PUT] = SCHEDULE_PUT,
+    [SQL_SCHEDULE_BEGIN] = "INSERT INTO schedule_done (of_schedule, done_us) VALUES (?1, ?2)"
+                           " ON CONFLICT (of_schedule) DO UPDATE SET done_us = ?2",
+    [SQL_SCHEDULE_DONE] = "UPDATE schedule_done SET done_us = ?2, last_job = ?3, last_us = ?4,"
+                          " last_fate = ?5, last_text = ?6 WHERE of_schedule = ?1",
+    [SQL_SCHEDULE_DELETE] = "DELETE FROM schedule WHERE id = ?1",
+    [SQL_SCHEDULE_DONE_DELETE] = "DELETE FROM schedule_done WHERE of_schedule = ?1",
     [SQL_KEY_KEEP] = KEY_KEEP,
     [SQL_KEY_AGES] = "SELECT id, key_until_us FROM idempotency WHERE id >= ?1 ORDER BY id LIMIT ?2",
     [SQL_KEY_DELETE] = "DELETE FROM idempotency WHERE id = ?1",

@@ -319,6 +319,10 @@ static int write_record(struct store_sqlite *self, struct berth_record *record)
     case BERTH_RECORD_REVIVE: return write_revive(self, &record->revive);
     case BERTH_RECORD_DISCARD: return write_discard(self, record->id);
     case BERTH_RECORD_DISPATCHER_END: return write_dispatcher_end(self, record->id);
+    case BERTH_RECORD_SCHEDULE: return sqlite_write_schedule(self, &record->schedule);
+    case BERTH_RECORD_SCHEDULE_DONE:
+        return sqlite_write_schedule_done(self, &record->schedule_done);
+    case BERTH_RECORD_SCHEDULE_END: return sqlite_write_schedule_end(self, record->id);
     }
     BERTH_UNREACHABLE();
 }

@@ -432,6 +432,12 @@ static int load_session(void *core, const struct berth_session_record *record)
     return berth_core_load_session(core, record);
 }
 
+static int load_schedule(void *core, const struct berth_schedule_record *record,
+                         const struct berth_schedule_done_record *done)
+{
+    return berth_core_load_schedule(core, record, done);
+}
+
 static int load_job(void *core, const struct berth_job_record *record)
 {
     return berth_core_load_job(core, record);
@@ -492,6 +498,7 @@ void broker_start(struct sim *sim)
                                          .lineage = opts.lineage,
                                          .next_job_id = info.next_job_id,
                                          .next_dispatcher_id = info.next_dispatcher_id,
+                                         .next_schedule_id = info.next_schedule_id,
                                          .seed = berth_rng_next(&sim->rng),
                                          .body_bytes_max = sim_chance(sim, 30) ? 256 : 0 };
     broker->core = berth_core_new(&core_opts, &err);
@@ -500,6 +507,7 @@ void broker_start(struct sim *sim)
     struct berth_store_visitor visitor = { .arg = broker->core,
                                            .dispatcher = load_dispatcher,
                                            .session = load_session,
+                                           .schedule = load_schedule,
                                            .job = load_job,
                                            .ended_key = load_key,
                                            .body_bytes_budget = 1 << 20 };

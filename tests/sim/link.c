@@ -97,11 +97,16 @@ static void set_peer(struct note *note, uint64_t peer)
     case BERTH_EV_WORKER_LIST:
     case BERTH_EV_WORKER_DECLARE_GONE:
     case BERTH_EV_STATUS: event->query.peer = peer; return;
+    case BERTH_EV_SCHEDULE_SET: event->schedule_set.peer = peer; return;
+    case BERTH_EV_SCHEDULE_PAUSE:
+    case BERTH_EV_SCHEDULE_REMOVE: event->schedule_name.peer = peer; return;
+    case BERTH_EV_SCHEDULE_LIST: event->schedule_list.peer = peer; return;
     case BERTH_EV_HELLO: event->hello.peer = peer; return;
     case BERTH_EV_JOIN: event->join.peer = peer; return;
     case BERTH_EV_RENEW: event->renew.peer = peer; return;
     case BERTH_EV_REPORTS: event->reports.peer = peer; return;
     case BERTH_EV_GONE: event->gone.peer = peer; return;
+    case BERTH_EV_ZONE:
     case BERTH_EV_STORED:
     case BERTH_EV_READ:
     case BERTH_EV_PEER_GONE:

@@ -28,6 +28,9 @@ static void note_record(struct sim *sim, const struct berth_record *record)
         return;
     case BERTH_RECORD_CANCEL: check_job_of(sim, record->id)->is_cancel_stored = true; return;
     case BERTH_RECORD_DISPATCHER:
+    case BERTH_RECORD_SCHEDULE:
+    case BERTH_RECORD_SCHEDULE_DONE:
+    case BERTH_RECORD_SCHEDULE_END:
     case BERTH_RECORD_START:
     case BERTH_RECORD_SESSION_CLOSED: return;
     case BERTH_RECORD_SESSION: session_of(sim, record->session.id)->is_stored = true; return;
@@ -121,6 +124,7 @@ void check_effect(struct sim *sim, const struct berth_effect *effect)
     case BERTH_DO_DISPATCHERS:
     case BERTH_DO_WORKERS:
     case BERTH_DO_STATUS:
+    case BERTH_DO_SCHEDULES:
     case BERTH_DO_JOINED:
     case BERTH_DO_RENEWED:
     case BERTH_DO_EPOCH:

@@ -121,6 +121,16 @@ void kit_add(struct berth_batch *batch, const struct berth_record *record)
         own_last(batch, &copy->retry.last);
     } else if (copy->type == BERTH_RECORD_END) {
         own_last(batch, &copy->end.last);
+    } else if (copy->type == BERTH_RECORD_SCHEDULE) {
+        own(batch, &copy->schedule.cron);
+        own(batch, &copy->schedule.zone);
+        own(batch, &copy->schedule.tzif);
+        own(batch, &copy->schedule.handler);
+        own(batch, &copy->schedule.body);
+        own(batch, &copy->schedule.group);
+        own(batch, &copy->schedule.unique);
+    } else if (copy->type == BERTH_RECORD_SCHEDULE_DONE) {
+        own(batch, &copy->schedule_done.last_text);
     }
 }
 

@@ -152,6 +152,9 @@ void model_apply(struct model *model, const struct berth_record *record)
     case BERTH_RECORD_DISPATCHER: apply_dispatcher(model, &record->dispatcher); return;
     case BERTH_RECORD_SESSION: model->sessions[model->session_count++] = record->session; return;
     case BERTH_RECORD_SESSION_END: remove_session(model, record->id); return;
+    case BERTH_RECORD_SCHEDULE: /* test_store_schedule.c looks at these */
+    case BERTH_RECORD_SCHEDULE_DONE:
+    case BERTH_RECORD_SCHEDULE_END: return;
     case BERTH_RECORD_SESSION_CLOSED: find_session(model, record->id)->is_closed = true; return;
     case BERTH_RECORD_REVIVE: apply_revive(model, &record->revive); return;
     case BERTH_RECORD_DISCARD:

@@ -116,6 +116,10 @@ struct berth_effect said_copy(struct fixture *f, const struct berth_effect *effe
     case BERTH_DO_READ:
         kept.read.ids = copy(f, kept.read.ids, kept.read.id_count, sizeof *kept.read.ids);
         return kept;
+    case BERTH_DO_SCHEDULES:
+        kept.schedules.items =
+            copy(f, kept.schedules.items, kept.schedules.count, sizeof *kept.schedules.items);
+        return kept;
     case BERTH_DO_STATUS:
     case BERTH_DO_WELCOME:
     case BERTH_DO_JOINED:
