@@ -157,20 +157,10 @@ static int read_message(struct berth_translate *t, const Berth__V1__Envelope *en
         event->query = read_query(from, envelope->worker_declare_gone->name);
         return 0;
     case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_SET:
-        event->type = BERTH_EV_SCHEDULE_SET;
-        return translate_schedule_set(&t->in, from, envelope->schedule_set, &event->schedule_set);
     case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_PAUSE:
-        event->type = BERTH_EV_SCHEDULE_PAUSE;
-        event->schedule_name = translate_schedule_pause(from, envelope->schedule_pause);
-        return 0;
     case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_REMOVE:
-        event->type = BERTH_EV_SCHEDULE_REMOVE;
-        event->schedule_name = translate_schedule_remove(from, envelope->schedule_remove);
-        return 0;
     case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_LIST:
-        event->type = BERTH_EV_SCHEDULE_LIST;
-        event->schedule_list = translate_schedule_list(from, envelope->schedule_list);
-        return 0;
+        return translate_schedule_in(&t->in, envelope, from, event);
     case BERTH__V1__ENVELOPE__MESSAGE_BROKER_STATUS_GET:
         event->type = BERTH_EV_STATUS;
         event->query = read_query(from, (ProtobufCBinaryData){ 0 });

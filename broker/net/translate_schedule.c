@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "base/assert.h"
 #include "base/text.h"
 #include "proto/columns.h"
 #include "proto/limits.h"
@@ -13,9 +14,8 @@ _Static_assert((int)BERTH_CHANGED_BY_MAX < BERTH_NAME_BYTES, "who changed it fit
 #define SET       TRANSLATE_SET
 #define SET_BYTES TRANSLATE_SET_BYTES
 
-int translate_schedule_set(struct berth_arena *arena, struct translate_from from,
-                           const Berth__V1__ScheduleSet *message,
-                           struct berth_ev_schedule_set *ret_event)
+static int read_set(struct berth_arena *arena, struct translate_from from,
+                    const Berth__V1__ScheduleSet *message, struct berth_ev_schedule_set *ret_event)
 {
     const Berth__V1__ScheduleSet *m = message;
     struct berth_ev_schedule_set event = {
@@ -46,8 +46,8 @@ int translate_schedule_set(struct berth_arena *arena, struct translate_from from
     return 0;
 }
 
-struct berth_ev_schedule_name translate_schedule_pause(struct translate_from from,
-                                                       const Berth__V1__SchedulePause *message)
+static struct berth_ev_schedule_name read_pause(struct translate_from from,
+                                                const Berth__V1__SchedulePause *message)
 {
     return (struct berth_ev_schedule_name){
         .peer = from.peer,
@@ -58,21 +58,44 @@ struct berth_ev_schedule_name translate_schedule_pause(struct translate_from fro
     };
 }
 
-struct berth_ev_schedule_name translate_schedule_remove(struct translate_from from,
-                                                        const Berth__V1__ScheduleRemove *message)
+static struct berth_ev_schedule_name read_remove(struct translate_from from,
+                                                 const Berth__V1__ScheduleRemove *message)
 {
     return (struct berth_ev_schedule_name){ .peer = from.peer,
                                             .request = from.request,
                                             .name = berth_slice_from(message->name) };
 }
 
-struct berth_ev_schedule_list translate_schedule_list(struct translate_from from,
-                                                      const Berth__V1__ScheduleList *message)
+static struct berth_ev_schedule_list read_list(struct translate_from from,
+                                               const Berth__V1__ScheduleList *message)
 {
     return (struct berth_ev_schedule_list){ .peer = from.peer,
                                             .request = from.request,
                                             .name = berth_slice_from(message->name),
                                             .after = message->after };
+}
+
+int translate_schedule_in(struct berth_arena *arena, const Berth__V1__Envelope *envelope,
+                          struct translate_from from, struct berth_event *ret_event)
+{
+    switch (envelope->message_case) {
+    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_SET:
+        ret_event->type = BERTH_EV_SCHEDULE_SET;
+        return read_set(arena, from, envelope->schedule_set, &ret_event->schedule_set);
+    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_PAUSE:
+        ret_event->type = BERTH_EV_SCHEDULE_PAUSE;
+        ret_event->schedule_name = read_pause(from, envelope->schedule_pause);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_REMOVE:
+        ret_event->type = BERTH_EV_SCHEDULE_REMOVE;
+        ret_event->schedule_name = read_remove(from, envelope->schedule_remove);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_LIST:
+        ret_event->type = BERTH_EV_SCHEDULE_LIST;
+        ret_event->schedule_list = read_list(from, envelope->schedule_list);
+        return 0;
+    default: BERTH_UNREACHABLE(); /* whoever asks has looked */
+    }
 }
 
 /* ---- out ---- */

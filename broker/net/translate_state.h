@@ -40,16 +40,9 @@ int translate_scope_in(struct berth_arena *arena, const Berth__V1__WorkerReports
 int translate_scope_out(struct berth_arena *arena, const struct berth_do_orders *orders,
                         Berth__V1__WorkerOrders *message);
 
-/* translate_schedule.c. 0 or -ENOMEM. */
-int translate_schedule_set(struct berth_arena *arena, struct translate_from from,
-                           const Berth__V1__ScheduleSet *message,
-                           struct berth_ev_schedule_set *ret_event);
-struct berth_ev_schedule_name translate_schedule_pause(struct translate_from from,
-                                                       const Berth__V1__SchedulePause *message);
-struct berth_ev_schedule_name translate_schedule_remove(struct translate_from from,
-                                                        const Berth__V1__ScheduleRemove *message);
-struct berth_ev_schedule_list translate_schedule_list(struct translate_from from,
-                                                      const Berth__V1__ScheduleList *message);
+/* Messages of schedules, both ways: translate_schedule.c. 0 or -ENOMEM. */
+int translate_schedule_in(struct berth_arena *arena, const Berth__V1__Envelope *envelope,
+                          struct translate_from from, struct berth_event *ret_event);
 int translate_schedules(struct berth_arena *arena, const struct berth_do_schedules *schedules,
                         Berth__V1__Schedules *message);
 

@@ -7,24 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-
-#define BYTES(text)                                                                                \
-    {                                                                                              \
-        sizeof(text) - 1, (uint8_t[])                                                              \
-        {                                                                                          \
-            text                                                                                   \
-        }                                                                                          \
-    }
-#define SET(name, value)       .has_##name = 1, .name = (value)
-#define SET_BYTES(name, value) .has_##name = 1, .name = BYTES(value)
-#define COLUMN(name, type, ...)                                                                    \
-    .n_##name = sizeof((type[]){ __VA_ARGS__ }) / sizeof(type), .name = (type[])                   \
-    {                                                                                              \
-        __VA_ARGS__                                                                                \
-    }
-#define NAMES(name, ...)      COLUMN(name, ProtobufCBinaryData, __VA_ARGS__)
-#define MESSAGE(type)         .base = PROTOBUF_C_MESSAGE_INIT(&berth__v1__##type##__descriptor)
-#define ATTEMPT(epoch, count) ((UINT64_C(epoch) << 40) | (count))
+#include "samples_schedule.h"
 
 #define CLIENT "0123456789abcdef"
 #define NODE   "node............"
@@ -809,6 +792,16 @@ const struct sample samples[] = {
     SAMPLE(WORKER_DECLARE_GONE, worker_declare_gone, BROKER, 77),
     SAMPLE(BROKER_STATUS_GET, broker_status_get, BROKER, 77),
     SAMPLE(BROKER_STATUS, broker_status, CLIENT, UINT64_MAX),
+    SAMPLE_OF("schedule_set", BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_SET, schedule_set,
+              sample_schedule_set, BERTH_SIDE_BROKER, 77),
+    SAMPLE_OF("schedule_pause", BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_PAUSE, schedule_pause,
+              sample_schedule_pause, BERTH_SIDE_BROKER, 77),
+    SAMPLE_OF("schedule_remove", BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_REMOVE, schedule_remove,
+              sample_schedule_remove, BERTH_SIDE_BROKER, 77),
+    SAMPLE_OF("schedule_list", BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_LIST, schedule_list,
+              sample_schedule_list, BERTH_SIDE_BROKER, 77),
+    SAMPLE_OF("schedules", BERTH__V1__ENVELOPE__MESSAGE_SCHEDULES, schedules, sample_schedules,
+              BERTH_SIDE_CLIENT, 77),
 };
 const size_t sample_count = sizeof samples / sizeof *samples;
 
