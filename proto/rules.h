@@ -90,7 +90,8 @@ int berth_rules_check_unique(struct berth_checker *checker, const char *field,
 extern const struct berth_rules berth_rules_error, berth_rules_client_hello,
     berth_rules_client_welcome, berth_rules_submit, berth_rules_submitted, berth_rules_job_wait,
     berth_rules_job_waited, berth_rules_job_cancel, berth_rules_job_cancelled, berth_rules_job_get,
-    berth_rules_job_list, berth_rules_jobs, berth_rules_job_output_get, berth_rules_job_output;
+    berth_rules_job_retry, berth_rules_job_discard, berth_rules_job_changed, berth_rules_job_list,
+    berth_rules_jobs, berth_rules_job_output_get, berth_rules_job_output;
 extern const struct berth_rules berth_rules_worker_hello, berth_rules_worker_welcome,
     berth_rules_worker_join, berth_rules_worker_joined, berth_rules_worker_renew,
     berth_rules_worker_renewed, berth_rules_worker_epoch, berth_rules_worker_fenced,
@@ -100,9 +101,10 @@ extern const struct berth_rules berth_rules_worker_hello, berth_rules_worker_wel
 extern const struct berth_rules berth_rules_child_jobs, berth_rules_child_submit,
     berth_rules_child_submitted;
 extern const struct berth_rules berth_rules_dispatcher_set, berth_rules_dispatcher_pause,
-    berth_rules_dispatcher_get, berth_rules_dispatchers, berth_rules_worker_list,
-    berth_rules_workers, berth_rules_worker_declare_gone, berth_rules_broker_status_get,
-    berth_rules_broker_status;
+    berth_rules_dispatcher_get, berth_rules_dispatcher_purge, berth_rules_dispatcher_purged,
+    berth_rules_dispatcher_remove, berth_rules_dispatcher_removed, berth_rules_dispatchers,
+    berth_rules_worker_list, berth_rules_workers, berth_rules_worker_declare_gone,
+    berth_rules_broker_status_get, berth_rules_broker_status;
 
 extern const struct berth_rules berth_rules_schedule_set, berth_rules_schedule_pause,
     berth_rules_schedule_remove, berth_rules_schedule_list, berth_rules_schedules;

@@ -163,6 +163,30 @@ static const struct berth_rule workers_rules[] = {
 };
 const struct berth_rules berth_rules_workers = RULES(berth__v1__workers__descriptor, workers_rules);
 
+static const struct berth_rule dispatcher_purge_rules[] = {
+    NAME(1, RULE_NEEDED),
+    RULE(2, below, NUMBER, .max = BERTH_JOB_ID_MAX + 1),
+    RULE(3, cursor, ANY),
+};
+const struct berth_rules berth_rules_dispatcher_purge =
+    RULES(berth__v1__dispatcher_purge__descriptor, dispatcher_purge_rules);
+
+static const struct berth_rule dispatcher_purged_rules[] = {
+    RULE(1, count, ANY),
+    RULE(2, below, NUMBER, .max = BERTH_JOB_ID_MAX + 1),
+    RULE(3, cursor, ANY),
+};
+const struct berth_rules berth_rules_dispatcher_purged =
+    RULES(berth__v1__dispatcher_purged__descriptor, dispatcher_purged_rules);
+
+static const struct berth_rule dispatcher_remove_rules[] = { NAME(1, RULE_NEEDED) };
+const struct berth_rules berth_rules_dispatcher_remove =
+    RULES(berth__v1__dispatcher_remove__descriptor, dispatcher_remove_rules);
+
+const struct berth_rules berth_rules_dispatcher_removed = {
+    .descriptor = &berth__v1__dispatcher_removed__descriptor
+};
+
 static const struct berth_rule worker_declare_gone_rules[] = { NAME(1, RULE_NEEDED) };
 const struct berth_rules berth_rules_worker_declare_gone =
     RULES(berth__v1__worker_declare_gone__descriptor, worker_declare_gone_rules);

@@ -228,6 +228,23 @@ static const struct berth_rule job_cancelled_rules[] = {
 const struct berth_rules berth_rules_job_cancelled =
     RULES(berth__v1__job_cancelled__descriptor, job_cancelled_rules);
 
+static const struct berth_rule job_retry_rules[] = { JOB_IDS(1, 1) };
+const struct berth_rules berth_rules_job_retry =
+    RULES(berth__v1__job_retry__descriptor, job_retry_rules);
+
+static const struct berth_rule job_discard_rules[] = { JOB_IDS(1, 1) };
+const struct berth_rules berth_rules_job_discard =
+    RULES(berth__v1__job_discard__descriptor, job_discard_rules);
+
+static const struct berth_rule job_changed_rules[] = {
+    JOB_IDS(1, 1),
+    RULE(2, code, NUMBER, .max = INT32_MAX, .leader = 1),
+    RULE(3, state, NUMBER, .max = BERTH__V1__JOB_STATE__JOB_STATE_CANCELLED, .leader = 1),
+    RULE(4, other, NUMBER, .max = BERTH_JOB_ID_MAX, .leader = 1),
+};
+const struct berth_rules berth_rules_job_changed =
+    RULES(berth__v1__job_changed__descriptor, job_changed_rules);
+
 static const struct berth_rule job_get_rules[] = { JOB_IDS(1, 1) };
 const struct berth_rules berth_rules_job_get = RULES(berth__v1__job_get__descriptor, job_get_rules);
 

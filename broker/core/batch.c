@@ -3,11 +3,13 @@
 
 #include "attempt.h"
 #include "base/cleanup.h"
+#include "dead.h"
 #include "dispatcher.h"
 #include "hold.h"
 #include "out.h"
 #include "query.h"
 #include "recur.h"
+#include "removal.h"
 #include "session.h"
 #include "submit.h"
 #include "wait.h"
@@ -235,6 +237,11 @@ void pending_answer(struct berth_core *core, struct pending *pending)
         break;
     case PENDING_DECLARED_GONE: answer_declared_gone(core, pending); break;
     case PENDING_SCHEDULES: recur_answer(core, pending); break;
+    case PENDING_CHANGED: dead_answer(core, pending); break;
+    case PENDING_PURGED:
+        out_add(core, BERTH_DO_PURGED, pending->peer, pending->request)->purged = pending->purged;
+        break;
+    case PENDING_REMOVED: out_add(core, BERTH_DO_REMOVED, pending->peer, pending->request); break;
     }
     pending_free(pending);
 }
@@ -273,12 +280,12 @@ static void apply_stored(struct berth_core *core, const struct berth_record *rec
     case BERTH_RECORD_SESSION_END: session_on_end_stored(core, record->id); return;
     case BERTH_RECORD_START: hold_on_start_stored(core, &record->start); return;
     case BERTH_RECORD_SESSION_CLOSED: return; /* it was over at once */
-    case BERTH_RECORD_REVIVE:
-    case BERTH_RECORD_DISCARD:
-    case BERTH_RECORD_DISPATCHER_END: return; /* nothing waits for them yet */
     case BERTH_RECORD_SCHEDULE: recur_on_stored(core, &record->schedule); return;
     case BERTH_RECORD_SCHEDULE_END: recur_on_end_stored(core); return;
     case BERTH_RECORD_SCHEDULE_DONE: recur_on_done_stored(core, &record->schedule_done); return;
+    case BERTH_RECORD_REVIVE: submit_on_revived(core, &record->revive); return;
+    case BERTH_RECORD_DISCARD: dead_on_discard_stored(core, record->id); return;
+    case BERTH_RECORD_DISPATCHER_END: removal_on_stored(core, (uint32_t)record->id); return;
     }
     BERTH_UNREACHABLE();
 }

@@ -8,9 +8,6 @@
 #include "out.h"
 #include "outbox.h"
 
-static struct berth_job_state cancel_one(struct berth_core *core, uint32_t index, bool is_forced,
-                                         bool *ret_waits);
-
 void cancel_jobs(struct berth_core *core, const struct berth_ev_ids *ids,
                  const enum berth_state *ended)
 {
@@ -29,7 +26,7 @@ void cancel_jobs(struct berth_core *core, const struct berth_ev_ids *ids,
     for (size_t i = 0; i < ids->count; i++) {
         uint32_t job = job_find_known(core, ids->ids[i]);
         if (job)
-            items[i] = cancel_one(core, job, ids->is_forced, &must_wait);
+            items[i] = cancel_job(core, job, ids->is_forced, &must_wait);
         else
             items[i] = (struct berth_job_state){ .id = ids->ids[i],
                                                  .state = ended[i],
@@ -49,10 +46,8 @@ static void force(struct berth_core *core, const struct job *job)
         outbox_cancel(core, job->attempt);
 }
 
-/* A queued job ends at once, but not while somebody is missing who may run it. Whatever is said is
- * said when it is stored. */
-static struct berth_job_state cancel_one(struct berth_core *core, uint32_t index, bool is_forced,
-                                         bool *ret_waits)
+struct berth_job_state cancel_job(struct berth_core *core, uint32_t index, bool is_forced,
+                                  bool *ret_waits)
 {
     struct job *job = job_at(&core->jobs, index);
     struct berth_job_state item = { .id = job->id, .state = BERTH_CANCELLING };

@@ -6,6 +6,7 @@
 #include "attempt.h"
 #include "batch.h"
 #include "check.h"
+#include "dead.h"
 #include "dispatcher.h"
 #include "handler.h"
 #include "hold.h"
@@ -16,9 +17,11 @@
 #include "out.h"
 #include "outbox.h"
 #include "park.h"
+#include "purge.h"
 #include "query.h"
 #include "recovery.h"
 #include "recur.h"
+#include "removal.h"
 #include "session.h"
 #include "submit.h"
 #include "view.h"
@@ -131,6 +134,7 @@ void berth_core_free(struct berth_core *core)
         return;
     wait_free_all(core);
     query_free_all(core);
+    dead_free_all(core);
     pending_free_all(core);
     recur_free_all(core);
     session_free_all(core);
@@ -245,12 +249,16 @@ static void dispatch(struct berth_core *core, const struct berth_event *ev)
     case BERTH_EV_SUBMIT: submit_on_event(core, &ev->submit); return;
     case BERTH_EV_WAIT: query_on_wait(core, &ev->ids); return;
     case BERTH_EV_CANCEL: query_on_cancel(core, &ev->ids); return;
+    case BERTH_EV_RETRY: query_on_retry(core, &ev->ids); return;
+    case BERTH_EV_DISCARD: query_on_discard(core, &ev->ids); return;
     case BERTH_EV_JOB_GET: query_on_get(core, &ev->ids); return;
     case BERTH_EV_JOB_LIST: query_on_list(core, &ev->job_list); return;
     case BERTH_EV_JOB_OUTPUT: live_on_output(core, &ev->job_output); return;
     case BERTH_EV_DISPATCHER_SET: dispatcher_on_set(core, &ev->dispatcher_set); return;
     case BERTH_EV_DISPATCHER_PAUSE: dispatcher_on_pause(core, &ev->dispatcher_pause); return;
     case BERTH_EV_DISPATCHER_GET: query_on_dispatchers(core, &ev->query); return;
+    case BERTH_EV_DISPATCHER_PURGE: purge_on_event(core, &ev->purge); return;
+    case BERTH_EV_DISPATCHER_REMOVE: removal_on_event(core, &ev->query); return;
     case BERTH_EV_WORKER_LIST: view_workers(core, ev->query.peer, ev->query.request); return;
     case BERTH_EV_WORKER_DECLARE_GONE: session_on_declared_gone(core, &ev->query); return;
     case BERTH_EV_STATUS: query_on_status(core, &ev->query); return;

@@ -72,11 +72,27 @@ free_dispatcher:
     return NULL;
 }
 
+void dispatcher_free(struct berth_core *core, struct dispatcher *dispatcher)
+{
+    BERTH_ASSERT(!dispatcher->running);
+    BERTH_ASSERT(berth_list_is_empty(&dispatcher->gates));
+    BERTH_ASSERT(berth_list_is_empty(&dispatcher->waiting));
+    park_take(dispatcher);
+    if (berth_list_is_linked(&dispatcher->hand_node))
+        berth_list_remove(&dispatcher->hand_node);
+    if (berth_heap_is_linked(&dispatcher->token_node))
+        berth_heap_remove(&core->tokens, &dispatcher->token_node);
+    berth_map_remove(&core->dispatchers_by_id, &dispatcher->by_id);
+    group_free_all(dispatcher);
+    block_free(dispatcher);
+}
+
 void dispatcher_free_all(struct berth_core *core)
 {
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
         struct dispatcher *dispatcher = berth_container_of(node, struct dispatcher, by_id);
-        berth_map_remove(&core->dispatchers_by_name, &dispatcher->by_name);
+        if (!dispatcher->is_ending)
+            berth_map_remove(&core->dispatchers_by_name, &dispatcher->by_name);
         berth_map_remove(&core->dispatchers_by_id, &dispatcher->by_id);
         lane_free_all(dispatcher);
         group_free_all(dispatcher);

@@ -9,6 +9,8 @@ struct dispatcher *dispatcher_find_id(const struct berth_core *core, uint32_t id
 /* A copy of the record; NULL: no memory or too many. */
 struct dispatcher *dispatcher_new(struct berth_core *core,
                                   const struct berth_dispatcher_record *record);
+/* It is removed, and nothing of it is used any more. Of a name it has none already. */
+void dispatcher_free(struct berth_core *core, struct dispatcher *dispatcher);
 void dispatcher_free_all(struct berth_core *core);
 /* The values that a new dispatcher has unless told otherwise (limit: none yet). */
 void dispatcher_defaults(struct berth_dispatcher_record *ret_record);

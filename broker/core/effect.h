@@ -16,9 +16,12 @@ enum berth_effect_type {
     BERTH_DO_SUBMITTED,
     BERTH_DO_WAITED,
     BERTH_DO_CANCELLED,
+    BERTH_DO_CHANGED,
     BERTH_DO_JOBS,
     BERTH_DO_JOB_OUTPUT,
     BERTH_DO_DISPATCHERS,
+    BERTH_DO_PURGED,
+    BERTH_DO_REMOVED,
     BERTH_DO_WORKERS,
     BERTH_DO_STATUS,
     BERTH_DO_SCHEDULES,
@@ -67,6 +70,26 @@ struct berth_do_waited {
 struct berth_do_cancelled {
     const struct berth_job_state *items;
     size_t count;
+};
+
+/* What became of a job that was to live again, or to be discarded. */
+struct berth_changed_item {
+    uint64_t id;
+    enum berth_state state; /* as it stood before */
+    int code;       /* 0: done; -EALREADY: it lives; BERTH_ENOTFOUND; BERTH_ECONFLICT: not in this
+                       state, or `other`; BERTH_EFULL */
+    bool is_retry;  /* else a discard */
+    uint64_t other; /* the live job that has its unique key; 0: none */
+};
+
+struct berth_do_changed {
+    const struct berth_changed_item *items;
+    size_t count;
+};
+
+struct berth_do_purged {
+    uint32_t count;         /* jobs that were cancelled */
+    uint64_t below, cursor; /* for the next part; cursor 0: that was all */
 };
 
 /* A job as it is shown: the record, with what the core knows laid over it. */
@@ -261,6 +284,8 @@ struct berth_effect {
         struct berth_do_submitted submitted;
         struct berth_do_waited waited;
         struct berth_do_cancelled cancelled;
+        struct berth_do_changed changed;
+        struct berth_do_purged purged;
         struct berth_do_jobs jobs;
         struct berth_do_job_output job_output;
         struct berth_do_dispatchers dispatchers;

@@ -21,12 +21,16 @@ enum berth_event_type {
     BERTH_EV_SUBMIT = 1,
     BERTH_EV_WAIT,
     BERTH_EV_CANCEL,
+    BERTH_EV_RETRY,
+    BERTH_EV_DISCARD,
     BERTH_EV_JOB_GET,
     BERTH_EV_JOB_LIST,
     BERTH_EV_JOB_OUTPUT,
     BERTH_EV_DISPATCHER_SET,
     BERTH_EV_DISPATCHER_PAUSE,
     BERTH_EV_DISPATCHER_GET,
+    BERTH_EV_DISPATCHER_PURGE,
+    BERTH_EV_DISPATCHER_REMOVE,
     BERTH_EV_WORKER_LIST,
     BERTH_EV_WORKER_DECLARE_GONE,
     BERTH_EV_STATUS,
@@ -84,7 +88,7 @@ struct berth_ev_submit {
     size_t count; /* 1 .. BERTH_SUBMIT_JOBS_MAX */
 };
 
-struct berth_ev_ids { /* WAIT CANCEL JOB_GET */
+struct berth_ev_ids { /* WAIT CANCEL JOB_GET RETRY DISCARD */
     uint64_t peer, request;
     const uint64_t *ids;
     size_t count;   /* 1 .. */
@@ -170,7 +174,16 @@ struct berth_ev_zone {
     struct berth_slice name, tzif;
 };
 
-struct berth_ev_query { /* DISPATCHER_GET (name "": all) WORKER_LIST WORKER_DECLARE_GONE STATUS */
+/* Of a purge the part that is taken at once; the next one says where this one ended. */
+struct berth_ev_purge {
+    uint64_t peer, request;
+    struct berth_slice name;
+    uint64_t below;  /* jobs with smaller ids; 0: all that there are now */
+    uint64_t cursor; /* as it was answered; 0: from the start */
+};
+
+/* DISPATCHER_GET (name "": all) DISPATCHER_REMOVE WORKER_LIST WORKER_DECLARE_GONE STATUS */
+struct berth_ev_query {
     uint64_t peer, request;
     struct berth_slice name;
 };
@@ -351,6 +364,7 @@ struct berth_event {
         struct berth_ev_job_output job_output;
         struct berth_ev_dispatcher_set dispatcher_set;
         struct berth_ev_dispatcher_pause dispatcher_pause;
+        struct berth_ev_purge purge;
         struct berth_ev_query query;
         struct berth_ev_schedule_set schedule_set;
         struct berth_ev_schedule_name schedule_name;

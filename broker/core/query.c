@@ -2,6 +2,7 @@
 #include "query.h"
 
 #include "cancel.h"
+#include "dead.h"
 #include "dispatcher.h"
 #include "match.h"
 #include "out.h"
@@ -17,6 +18,8 @@ enum query_type {
     QUERY_LIST,
     QUERY_WAIT,
     QUERY_CANCEL,
+    QUERY_RETRY,
+    QUERY_DISCARD,
     QUERY_DISPATCHERS,
     QUERY_STATUS,
     QUERY_BODY,
@@ -50,21 +53,35 @@ static bool is_outdated(const struct berth_core *core, const struct berth_job_re
 
 /* ---- one job, or several ---- */
 
-/* What does not fit into one answer is asked for again. */
-void query_on_get(struct berth_core *core, const struct berth_ev_ids *ids)
+static void start_rows(struct berth_core *core, enum query_type type,
+                       const struct berth_ev_ids *ids, size_t count)
 {
-    struct query *query = query_new(core, QUERY_GET, ids->peer, ids->request, ids->ids,
-                                    ids->count < ROWS_MAX ? ids->count : ROWS_MAX);
+    struct query *query = query_new(core, type, ids->peer, ids->request, ids->ids, count);
     if (query)
         ask_jobs(core, query, query->ids, query->count);
     else
         too_many(core, ids->peer, ids->request);
 }
 
-/* Rows come in the order of the question, those that are not there left out. An id that is asked
- * for twice in a row may have one row. */
-static const struct berth_job_record *next_row(const struct berth_ev_read *read, size_t *row,
-                                               uint64_t id)
+/* What does not fit into one answer is asked for again. */
+void query_on_get(struct berth_core *core, const struct berth_ev_ids *ids)
+{
+    start_rows(core, QUERY_GET, ids, ids->count < ROWS_MAX ? ids->count : ROWS_MAX);
+}
+
+void query_on_retry(struct berth_core *core, const struct berth_ev_ids *ids)
+{
+    start_rows(core, QUERY_RETRY, ids, ids->count);
+}
+
+void query_on_discard(struct berth_core *core, const struct berth_ev_ids *ids)
+{
+    start_rows(core, QUERY_DISCARD, ids, ids->count);
+}
+
+/* An id that is asked for twice in a row may have one row. */
+const struct berth_job_record *query_next_row(const struct berth_ev_read *read, size_t *row,
+                                              uint64_t id)
 {
     if (*row < read->job_count && read->jobs[*row].id == id)
         return &read->jobs[(*row)++];
@@ -86,7 +103,7 @@ static void answer_get(struct berth_core *core, const struct query *query,
     struct berth_do_jobs jobs = { .items = views, .unknown = unknown };
     size_t row = 0;
     for (size_t i = 0; i < query->count; i++) {
-        const struct berth_job_record *found = next_row(read, &row, query->ids[i]);
+        const struct berth_job_record *found = query_next_row(read, &row, query->ids[i]);
         if (!found)
             unknown[jobs.unknown_count++] = query->ids[i];
         else if (jobs.count && is_cut(found))
@@ -173,7 +190,7 @@ static bool take_ended(const struct berth_core *core, struct query *query,
     bool is_further = false;
     for (size_t i = 0; i < query->asked_count; i++) {
         uint32_t place = query->asked[i];
-        const struct berth_job_record *found = next_row(read, &row, query->ids[place]);
+        const struct berth_job_record *found = query_next_row(read, &row, query->ids[place]);
         if (job_find_known(core, query->ids[place]) || (found && is_outdated(core, found)))
             continue;
         query->ended[place] = found ? found->state : NOT_THERE;
@@ -393,6 +410,8 @@ static bool ask_on(struct berth_core *core, struct query *query, const struct be
     switch (query->type) {
     case QUERY_GET:
     case QUERY_LIST:
+    case QUERY_RETRY:
+    case QUERY_DISCARD:
         if (!has_outdated(core, read))
             return false;
         if (query->count)
@@ -412,6 +431,18 @@ static bool ask_on(struct berth_core *core, struct query *query, const struct be
     BERTH_UNREACHABLE();
 }
 
+static void change_ended(struct berth_core *core, const struct query *query,
+                         const struct berth_ev_read *read)
+{
+    const struct berth_ev_ids ids = {
+        .peer = query->peer, .request = query->request, .ids = query->ids, .count = query->count
+    };
+    if (query->type == QUERY_RETRY)
+        dead_retry(core, &ids, read);
+    else
+        dead_discard(core, &ids, read);
+}
+
 static void answer(struct berth_core *core, const struct query *query,
                    const struct berth_ev_read *read)
 {
@@ -420,6 +451,8 @@ static void answer(struct berth_core *core, const struct query *query,
     case QUERY_LIST: answer_list(core, query, read); return;
     case QUERY_WAIT:
     case QUERY_CANCEL: finish_many(core, query); return;
+    case QUERY_RETRY:
+    case QUERY_DISCARD: change_ended(core, query, read); return;
     case QUERY_DISPATCHERS:
         view_dispatchers(core, query->peer, query->request, query->dispatcher, read);
         return;

@@ -12,6 +12,12 @@
 void query_on_get(struct berth_core *core, const struct berth_ev_ids *ids);
 void query_on_list(struct berth_core *core, const struct berth_ev_job_list *list);
 void query_on_wait(struct berth_core *core, const struct berth_ev_ids *ids);
+void query_on_retry(struct berth_core *core, const struct berth_ev_ids *ids);
+void query_on_discard(struct berth_core *core, const struct berth_ev_ids *ids);
+/* Rows come in the order of the question, those that are not there left out. The one of this id,
+ * which is the next one asked for, or NULL. `row`: from 0, where the rows stand. */
+const struct berth_job_record *query_next_row(const struct berth_ev_read *read, size_t *row,
+                                              uint64_t id);
 void query_on_cancel(struct berth_core *core, const struct berth_ev_ids *ids);
 void query_on_dispatchers(struct berth_core *core, const struct berth_ev_query *query);
 /* One, by id. */

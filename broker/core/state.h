@@ -45,10 +45,11 @@ struct dispatcher {
     struct berth_dispatcher_record record; /* as stored */
     struct berth_dispatcher_record wanted; /* the newest that was asked for: lowers at once */
     uint32_t changes;                      /* records of it that are not stored yet */
-    bool is_held;                          /* what it counts is counted for certain: hold.h */
-    struct dispatcher *parent;             /* as stored; NULL: independent */
-    uint64_t running;                      /* slots in use: by its own jobs and by all below it */
-    uint64_t own_running;                  /* by its own jobs alone */
+    bool is_ending;            /* removed, which is not stored yet: it has no name any more */
+    bool is_held;              /* what it counts is counted for certain: hold.h */
+    struct dispatcher *parent; /* as stored; NULL: independent */
+    uint64_t running;          /* slots in use: by its own jobs and by all below it */
+    uint64_t own_running;      /* by its own jobs alone */
     uint64_t count[JOB_STATE_COUNT];
     struct share branch;  /* of its parent's slots */
     struct share own;     /* of its own slots: what its own jobs have had */
@@ -208,6 +209,9 @@ enum pending_type {
     PENDING_GONE_OK,
     PENDING_DECLARED_GONE,
     PENDING_SCHEDULES,
+    PENDING_CHANGED,
+    PENDING_PURGED,
+    PENDING_REMOVED,
 };
 
 struct pending {
@@ -219,6 +223,8 @@ struct pending {
     struct berth_submitted_item *submitted;
     bool *is_arriving; /* SUBMITTED: this item stands or falls with a batch */
     struct berth_job_state *cancelled;
+    struct berth_changed_item *changed;
+    struct berth_do_purged purged;
     uint32_t dispatcher;
     struct berth_do_fenced gone;
     struct berth_worker_view *declared_gone;
@@ -297,6 +303,8 @@ struct berth_core {
     struct berth_list wait_order; /* by when they were last heard of, oldest first */
     uint64_t watch_count;
     struct berth_list news; /* waits with ends to tell of in this step */
+
+    struct berth_map discards; /* jobs whose discard is not stored yet, by id */
 
     struct berth_map queries;
     uint64_t query_counter;

@@ -426,13 +426,18 @@ static void place_loaded(struct berth_core *core, uint32_t index,
     }
 }
 
-int submit_load(struct berth_core *core, const struct berth_job_record *record)
+/* An ARRIVING job with all that the record says of it, in memory. 0: ret_index; BERTH_ESTORE: there
+ * is no such dispatcher, or there is such a job; -ENOMEM. */
+static int make_of_record(struct berth_core *core, const struct berth_job_record *record,
+                          uint32_t *ret_index)
 {
     struct dispatcher *dispatcher = dispatcher_find_id(core, record->dispatcher);
     if (!dispatcher || job_find(core, record->id))
         return BERTH_ESTORE;
     struct lane *lane = lane_get(core, dispatcher, record->handler, record->group);
     uint32_t index = lane ? job_new(core, record->id, lane, record->priority) : 0;
+    if (lane && !index)
+        lane_release(core, lane);
     if (!index)
         return -ENOMEM;
     struct job *job = job_at(&core->jobs, index);
@@ -445,11 +450,51 @@ int submit_load(struct berth_core *core, const struct berth_job_record *record)
         core->has_queued_cancels = true;
     }
     bool has_body = record->body.data || !record->body.bytes;
-    if (has_body && job_keep_body(core, job, record->body, record->timeout_ms, false) < 0)
+    if (has_body && job_keep_body(core, job, record->body, record->timeout_ms, false) < 0) {
+        job_free(core, index);
         return -ENOMEM;
+    }
+    *ret_index = index;
+    return 0;
+}
+
+int submit_load(struct berth_core *core, const struct berth_job_record *record)
+{
+    uint32_t index;
+    int rc = make_of_record(core, record, &index);
+    if (rc < 0)
+        return rc;
     if (record->id >= core->next_job_id)
         core->next_job_id = record->id + 1;
     place_loaded(core, index, record);
     int rc = hold_load(core, index, record);
     return rc < 0 ? rc : submit_load_key(core, record);
+}
+
+/* ---- jobs that live again ---- */
+
+int submit_revive(struct berth_core *core, const struct berth_job_record *record)
+{
+    uint32_t index;
+    int rc = make_of_record(core, record, &index);
+    if (rc < 0)
+        return rc;
+    struct berth_record *revive = batch_try_add(core, BERTH_RECORD_REVIVE);
+    if (!revive) {
+        job_free(core, index);
+        return -ENOMEM;
+    }
+    revive->revive.id = record->id;
+    revive->revive.deadline_us = record->deadline_us;
+    return 0;
+}
+
+void submit_on_revived(struct berth_core *core, const struct berth_revive_record *revive)
+{
+    uint32_t index = job_find(core, revive->id);
+    BERTH_ASSERT(index != 0);
+    if (revive->is_missing)
+        job_free(core, index);
+    else
+        job_move(core, index, JOB_READY, JOB_AT_TAIL);
 }

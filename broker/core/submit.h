@@ -20,3 +20,8 @@ struct berth_submitted_item submit_refusal_full(void);
 /* 0, -ENOMEM, or BERTH_ESTORE: what cannot be. */
 int submit_load(struct berth_core *core, const struct berth_job_record *record);
 int submit_load_key(struct berth_core *core, const struct berth_job_record *record);
+
+/* An ended job comes to life as the record says: ARRIVING, until that is stored. 0, -ENOMEM, or
+ * what keeps it from living. */
+int submit_revive(struct berth_core *core, const struct berth_job_record *record);
+void submit_on_revived(struct berth_core *core, const struct berth_revive_record *revive);

@@ -266,7 +266,7 @@ void view_dispatchers(struct berth_core *core, uint64_t peer, uint64_t request, 
     struct berth_dispatcher_view *items = out_alloc(core, room, sizeof *items);
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
         const struct dispatcher *dispatcher = berth_container_of(node, struct dispatcher, by_id);
-        if (!id || dispatcher->record.id == id)
+        if (!dispatcher->is_ending && (!id || dispatcher->record.id == id))
             view_dispatcher(core, dispatcher, counts, &items[count++]);
     }
     out_add(core, BERTH_DO_DISPATCHERS, peer, request)->dispatchers =

@@ -118,6 +118,27 @@ static int read_message(struct berth_translate *t, const Berth__V1__Envelope *en
         event->ids = read_ids(from, envelope->job_cancel->id, envelope->job_cancel->n_id);
         event->ids.is_forced = envelope->job_cancel->is_forced;
         return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_RETRY:
+        event->type = BERTH_EV_RETRY;
+        event->ids = read_ids(from, envelope->job_retry->id, envelope->job_retry->n_id);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_DISCARD:
+        event->type = BERTH_EV_DISCARD;
+        event->ids = read_ids(from, envelope->job_discard->id, envelope->job_discard->n_id);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PURGE:
+        event->type = BERTH_EV_DISPATCHER_PURGE;
+        event->purge =
+            (struct berth_ev_purge){ .peer = peer,
+                                     .request = from.request,
+                                     .name = berth_slice_from(envelope->dispatcher_purge->name),
+                                     .below = envelope->dispatcher_purge->below,
+                                     .cursor = envelope->dispatcher_purge->cursor };
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_REMOVE:
+        event->type = BERTH_EV_DISPATCHER_REMOVE;
+        event->query = read_query(from, envelope->dispatcher_remove->name);
+        return 0;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_GET:
         event->type = BERTH_EV_JOB_GET;
         event->ids = read_ids(from, envelope->job_get->id, envelope->job_get->n_id);

@@ -171,6 +171,35 @@ static int put_cancelled(struct berth_arena *arena, const struct berth_do_cancel
     return 0;
 }
 
+static int put_changed(struct berth_arena *arena, const struct berth_do_changed *from,
+                       Berth__V1__JobChanged *m)
+{
+    m->id = berth_arena_alloc_array(arena, from->count, sizeof *m->id);
+    m->code = berth_arena_alloc_array(arena, from->count, sizeof *m->code);
+    m->state = berth_arena_alloc_array(arena, from->count, sizeof *m->state);
+    m->other = berth_arena_alloc_array(arena, from->count, sizeof *m->other);
+    if (!m->id || !m->code || !m->state || !m->other)
+        return -ENOMEM;
+    for (size_t i = 0; i < from->count; i++) {
+        m->id[i] = from->items[i].id;
+        m->code[i] = berth_wire_code(from->items[i].code);
+        m->state[i] = from->items[i].state;
+        m->other[i] = from->items[i].other;
+    }
+    m->n_id = m->n_state = from->count;
+    m->n_code = berth_column_trim_u32(m->code, from->count);
+    m->n_other = berth_column_trim_u64(m->other, from->count);
+    return 0;
+}
+
+static void put_purged(const struct berth_do_purged *from, Berth__V1__DispatcherPurged *m)
+{
+    SET(m, count, from->count);
+    SET(m, below, from->below);
+    if (from->cursor)
+        SET(m, cursor, from->cursor);
+}
+
 /* The record has them packed, for wherever they lie. */
 static int put_after(struct berth_arena *arena, struct berth_slice after, Berth__V1__Job *m)
 {
@@ -445,6 +474,16 @@ static int make_message(struct berth_translate *t, const struct berth_effect *ef
     case BERTH_DO_CANCELLED:
         return put_cancelled(&t->out, &effect->cancelled,
                              TRANSLATE_BEGIN(message, envelope, job_cancelled, JOB_CANCELLED));
+    case BERTH_DO_CHANGED:
+        return put_changed(&t->out, &effect->changed,
+                           TRANSLATE_BEGIN(message, envelope, job_changed, JOB_CHANGED));
+    case BERTH_DO_PURGED:
+        put_purged(&effect->purged,
+                   TRANSLATE_BEGIN(message, envelope, dispatcher_purged, DISPATCHER_PURGED));
+        return 0;
+    case BERTH_DO_REMOVED:
+        (void)TRANSLATE_BEGIN(message, envelope, dispatcher_removed, DISPATCHER_REMOVED);
+        return 0;
     case BERTH_DO_JOBS:
         return put_jobs(&t->out, &effect->jobs, TRANSLATE_BEGIN(message, envelope, jobs, JOBS));
     case BERTH_DO_JOB_OUTPUT:

@@ -64,6 +64,9 @@ union translate_message {
     Berth__V1__Submitted submitted;
     Berth__V1__JobWaited job_waited;
     Berth__V1__JobCancelled job_cancelled;
+    Berth__V1__JobChanged job_changed;
+    Berth__V1__DispatcherPurged dispatcher_purged;
+    Berth__V1__DispatcherRemoved dispatcher_removed;
     Berth__V1__Jobs jobs;
     Berth__V1__JobOutput job_output;
     Berth__V1__Dispatchers dispatchers;

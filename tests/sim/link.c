@@ -93,6 +93,10 @@ static void set_peer(struct note *note, uint64_t peer)
     case BERTH_EV_JOB_OUTPUT: event->job_output.peer = peer; return;
     case BERTH_EV_DISPATCHER_SET: event->dispatcher_set.peer = peer; return;
     case BERTH_EV_DISPATCHER_PAUSE: event->dispatcher_pause.peer = peer; return;
+    case BERTH_EV_RETRY:
+    case BERTH_EV_DISCARD: event->ids.peer = peer; return;
+    case BERTH_EV_DISPATCHER_PURGE: event->purge.peer = peer; return;
+    case BERTH_EV_DISPATCHER_REMOVE:
     case BERTH_EV_DISPATCHER_GET:
     case BERTH_EV_WORKER_LIST:
     case BERTH_EV_WORKER_DECLARE_GONE:

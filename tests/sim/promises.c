@@ -121,6 +121,9 @@ void check_effect(struct sim *sim, const struct berth_effect *effect)
     case BERTH_DO_ERROR:
     case BERTH_DO_JOBS:
     case BERTH_DO_JOB_OUTPUT:
+    case BERTH_DO_CHANGED:
+    case BERTH_DO_PURGED:
+    case BERTH_DO_REMOVED:
     case BERTH_DO_DISPATCHERS:
     case BERTH_DO_WORKERS:
     case BERTH_DO_STATUS:

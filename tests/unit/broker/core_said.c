@@ -101,6 +101,10 @@ struct berth_effect said_copy(struct fixture *f, const struct berth_effect *effe
         kept.cancelled.items =
             copy(f, kept.cancelled.items, kept.cancelled.count, sizeof *kept.cancelled.items);
         return kept;
+    case BERTH_DO_CHANGED:
+        kept.changed.items =
+            copy(f, kept.changed.items, kept.changed.count, sizeof *kept.changed.items);
+        return kept;
     case BERTH_DO_JOBS: keep_jobs(f, &kept.jobs); return kept;
     case BERTH_DO_JOB_OUTPUT:
         keep(f, &kept.job_output.out);
@@ -120,6 +124,8 @@ struct berth_effect said_copy(struct fixture *f, const struct berth_effect *effe
         kept.schedules.items =
             copy(f, kept.schedules.items, kept.schedules.count, sizeof *kept.schedules.items);
         return kept;
+    case BERTH_DO_PURGED:
+    case BERTH_DO_REMOVED:
     case BERTH_DO_STATUS:
     case BERTH_DO_WELCOME:
     case BERTH_DO_JOINED:

@@ -105,6 +105,39 @@ static Berth__V1__JobCancel job_cancel_forced = {
     SET(is_forced, 1),
 };
 
+static Berth__V1__JobRetry job_retry = { MESSAGE(job_retry), COLUMN(id, uint64_t, 5, 300) };
+static Berth__V1__JobDiscard job_discard = { MESSAGE(job_discard), COLUMN(id, uint64_t, 6) };
+
+static Berth__V1__JobChanged job_changed = {
+    MESSAGE(job_changed),
+    COLUMN(id, uint64_t, 5, 300),
+    COLUMN(code, uint32_t, 0, BERTH__V1__ERROR_CODE__ERROR_CONFLICT),
+    COLUMN(state, uint32_t, BERTH__V1__JOB_STATE__JOB_STATE_DEAD,
+           BERTH__V1__JOB_STATE__JOB_STATE_CANCELLED),
+    COLUMN(other, uint64_t, 0, 301),
+};
+
+static Berth__V1__DispatcherPurge dispatcher_purge = {
+    MESSAGE(dispatcher_purge),
+    SET_BYTES(name, "newsletter"),
+    SET(below, 70000),
+    SET(cursor, UINT64_C(7) << 32 | 10000),
+};
+
+static Berth__V1__DispatcherPurged dispatcher_purged = {
+    MESSAGE(dispatcher_purged),
+    SET(count, 10000),
+    SET(below, 70000),
+    SET(cursor, UINT64_C(7) << 32 | 10000),
+};
+
+static Berth__V1__DispatcherRemove dispatcher_remove = {
+    MESSAGE(dispatcher_remove),
+    SET_BYTES(name, "newsletter"),
+};
+
+static Berth__V1__DispatcherRemoved dispatcher_removed = { MESSAGE(dispatcher_removed) };
+
 static Berth__V1__JobCancelled job_cancelled = {
     MESSAGE(job_cancelled),
     COLUMN(id, uint64_t, 5, 6, 7),
@@ -736,6 +769,13 @@ const struct sample samples[] = {
     SAMPLE_OF("job_cancel_forced", BERTH__V1__ENVELOPE__MESSAGE_JOB_CANCEL, job_cancel,
               job_cancel_forced, BERTH_SIDE_BROKER, 77),
     SAMPLE(JOB_CANCELLED, job_cancelled, CLIENT, 77),
+    SAMPLE(JOB_RETRY, job_retry, BROKER, 77),
+    SAMPLE(JOB_DISCARD, job_discard, BROKER, 77),
+    SAMPLE(JOB_CHANGED, job_changed, CLIENT, 77),
+    SAMPLE(DISPATCHER_PURGE, dispatcher_purge, BROKER, 77),
+    SAMPLE(DISPATCHER_PURGED, dispatcher_purged, CLIENT, 77),
+    SAMPLE(DISPATCHER_REMOVE, dispatcher_remove, BROKER, 77),
+    SAMPLE(DISPATCHER_REMOVED, dispatcher_removed, CLIENT, 77),
     SAMPLE(JOB_GET, job_get, BROKER, 77),
     SAMPLE(JOB_LIST, job_list, BROKER, 77),
     SAMPLE_OF("job_list_with_bodies", BERTH__V1__ENVELOPE__MESSAGE_JOB_LIST, job_list,

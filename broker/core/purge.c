@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+#include "purge.h"
+
+#include "batch.h"
+#include "cancel.h"
+#include "dispatcher.h"
+#include "out.h"
+
+/* A place among the jobs in memory, which do not move; in another epoch they lie elsewhere. */
+#define CURSOR(epoch, index) ((uint64_t)(epoch) << 32 | (index))
+
+static uint32_t start_of(const struct berth_core *core, uint64_t cursor)
+{
+    return cursor >> 32 == core->opts.epoch ? (uint32_t)cursor : 0;
+}
+
+static bool is_wanted(const struct berth_core *core, const struct job *job,
+                      const struct dispatcher *dispatcher, uint64_t below)
+{
+    return job->state && job_is_queued(job) && job->id < below &&
+           !(job->flags & JOB_CANCEL_ASKED) && job_dispatcher(core, job) == dispatcher;
+}
+
+static struct berth_do_purged purge(struct berth_core *core, const struct dispatcher *dispatcher,
+                                    uint64_t below, uint32_t start)
+{
+    struct berth_do_purged purged = { .below = below };
+    uint32_t index = start;
+    bool waits;
+    while (index < core->jobs.top && index - start < PURGE_LOOKED_AT_MAX &&
+           purged.count < PURGE_JOBS_MAX) {
+        index++;
+        if (!is_wanted(core, job_at(&core->jobs, index), dispatcher, below))
+            continue;
+        (void)cancel_job(core, index, false, &waits);
+        purged.count++;
+    }
+    purged.cursor = index < core->jobs.top ? CURSOR(core->opts.epoch, index) : 0;
+    return purged;
+}
+
+void purge_on_event(struct berth_core *core, const struct berth_ev_purge *ev)
+{
+    const struct dispatcher *dispatcher = dispatcher_find(core, ev->name);
+    if (!dispatcher) {
+        out_error(core, ev->peer, ev->request, BERTH_ENOTFOUND, "name",
+                  out_text(core, "dispatcher '%.*s' does not exist", (int)ev->name.bytes,
+                           (const char *)ev->name.data));
+        return;
+    }
+    struct pending *answer = pending_new(PENDING_PURGED, ev->peer, ev->request);
+    if (!answer) {
+        out_error(core, ev->peer, ev->request, BERTH_EFULL, "",
+                  "the broker has no memory for this request");
+        return;
+    }
+    answer->purged = purge(core, dispatcher, ev->below ? ev->below : core->next_job_id,
+                           start_of(core, ev->cursor));
+    if (answer->purged.count)
+        pending_put(core, answer);
+    else
+        pending_answer(core, answer);
+}
