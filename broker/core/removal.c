@@ -6,6 +6,7 @@
 #include "batch.h"
 #include "dispatcher.h"
 #include "out.h"
+#include "recur.h"
 
 static const char *const built_in[] = { "default", "io" };
 
@@ -70,11 +71,19 @@ static const char *why_children(struct berth_core *core, const struct dispatcher
                                  name, child, count - 1);
 }
 
+static const char *why_schedules(struct berth_core *core, const struct dispatcher *dispatcher)
+{
+    const struct recurring *recurring = recur_find_of(core, dispatcher);
+    return recurring ? out_text(core, "dispatcher '%s' is where schedule '%s' submits to",
+                                dispatcher->record.name, recurring->record.name)
+                     : NULL;
+}
+
 static const char *why_not(struct berth_core *core, const struct dispatcher *dispatcher)
 {
-    const char *(*const reasons[])(struct berth_core *,
-                                   const struct dispatcher *) = { why_built_in, why_jobs,
-                                                                  why_attempts, why_children };
+    const char *(*const reasons[])(struct berth_core *, const struct dispatcher *) = {
+        why_built_in, why_jobs, why_attempts, why_children, why_schedules
+    };
     const char *why = NULL;
     for (size_t i = 0; !why && i < sizeof reasons / sizeof *reasons; i++)
         why = reasons[i](core, dispatcher);

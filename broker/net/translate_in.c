@@ -99,6 +99,63 @@ static struct berth_ev_job_output read_job_output(struct translate_from from,
                                          .err_from = message->err_from };
 }
 
+/* Operators' messages. */
+static int read_admin_message(struct berth_translate *t, const Berth__V1__Envelope *envelope,
+                              struct translate_from from, struct berth_event *event)
+{
+    switch (envelope->message_case) {
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_SET:
+        event->type = BERTH_EV_DISPATCHER_SET;
+        event->dispatcher_set = read_dispatcher_set(from, envelope->dispatcher_set);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PAUSE:
+        event->type = BERTH_EV_DISPATCHER_PAUSE;
+        event->dispatcher_pause = (struct berth_ev_dispatcher_pause){
+            .peer = from.peer,
+            .request = from.request,
+            .name = berth_slice_from(envelope->dispatcher_pause->name),
+            .is_paused = envelope->dispatcher_pause->is_paused,
+            .changed_by = berth_slice_from(envelope->dispatcher_pause->changed_by),
+        };
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_GET:
+        event->type = BERTH_EV_DISPATCHER_GET;
+        event->query = read_query(from, envelope->dispatcher_get->name);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_LIST:
+        event->type = BERTH_EV_WORKER_LIST;
+        event->query = read_query(from, (ProtobufCBinaryData){ 0 });
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_DECLARE_GONE:
+        event->type = BERTH_EV_WORKER_DECLARE_GONE;
+        event->query = read_query(from, envelope->worker_declare_gone->name);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_BROKER_STATUS_GET:
+        event->type = BERTH_EV_STATUS;
+        event->query = read_query(from, (ProtobufCBinaryData){ 0 });
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PURGE:
+        event->type = BERTH_EV_DISPATCHER_PURGE;
+        event->purge =
+            (struct berth_ev_purge){ .peer = from.peer,
+                                     .request = from.request,
+                                     .name = berth_slice_from(envelope->dispatcher_purge->name),
+                                     .below = envelope->dispatcher_purge->below,
+                                     .cursor = envelope->dispatcher_purge->cursor };
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_REMOVE:
+        event->type = BERTH_EV_DISPATCHER_REMOVE;
+        event->query = read_query(from, envelope->dispatcher_remove->name);
+        return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_SET:
+    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_PAUSE:
+    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_REMOVE:
+    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_LIST:
+        return translate_schedule_in(&t->in, envelope, from, event);
+    default: return translate_worker_message(&t->in, envelope, from.peer, event);
+    }
+}
+
 static int read_message(struct berth_translate *t, const Berth__V1__Envelope *envelope,
                         uint64_t peer, struct berth_event *ret_event)
 {
@@ -126,19 +183,6 @@ static int read_message(struct berth_translate *t, const Berth__V1__Envelope *en
         event->type = BERTH_EV_DISCARD;
         event->ids = read_ids(from, envelope->job_discard->id, envelope->job_discard->n_id);
         return 0;
-    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PURGE:
-        event->type = BERTH_EV_DISPATCHER_PURGE;
-        event->purge =
-            (struct berth_ev_purge){ .peer = peer,
-                                     .request = from.request,
-                                     .name = berth_slice_from(envelope->dispatcher_purge->name),
-                                     .below = envelope->dispatcher_purge->below,
-                                     .cursor = envelope->dispatcher_purge->cursor };
-        return 0;
-    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_REMOVE:
-        event->type = BERTH_EV_DISPATCHER_REMOVE;
-        event->query = read_query(from, envelope->dispatcher_remove->name);
-        return 0;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_GET:
         event->type = BERTH_EV_JOB_GET;
         event->ids = read_ids(from, envelope->job_get->id, envelope->job_get->n_id);
@@ -151,42 +195,7 @@ static int read_message(struct berth_translate *t, const Berth__V1__Envelope *en
         event->type = BERTH_EV_JOB_OUTPUT;
         event->job_output = read_job_output(from, envelope->job_output_get);
         return 0;
-    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_SET:
-        event->type = BERTH_EV_DISPATCHER_SET;
-        event->dispatcher_set = read_dispatcher_set(from, envelope->dispatcher_set);
-        return 0;
-    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PAUSE:
-        event->type = BERTH_EV_DISPATCHER_PAUSE;
-        event->dispatcher_pause = (struct berth_ev_dispatcher_pause){
-            .peer = peer,
-            .request = from.request,
-            .name = berth_slice_from(envelope->dispatcher_pause->name),
-            .is_paused = envelope->dispatcher_pause->is_paused,
-            .changed_by = berth_slice_from(envelope->dispatcher_pause->changed_by),
-        };
-        return 0;
-    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_GET:
-        event->type = BERTH_EV_DISPATCHER_GET;
-        event->query = read_query(from, envelope->dispatcher_get->name);
-        return 0;
-    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_LIST:
-        event->type = BERTH_EV_WORKER_LIST;
-        event->query = read_query(from, (ProtobufCBinaryData){ 0 });
-        return 0;
-    case BERTH__V1__ENVELOPE__MESSAGE_WORKER_DECLARE_GONE:
-        event->type = BERTH_EV_WORKER_DECLARE_GONE;
-        event->query = read_query(from, envelope->worker_declare_gone->name);
-        return 0;
-    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_SET:
-    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_PAUSE:
-    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_REMOVE:
-    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_LIST:
-        return translate_schedule_in(&t->in, envelope, from, event);
-    case BERTH__V1__ENVELOPE__MESSAGE_BROKER_STATUS_GET:
-        event->type = BERTH_EV_STATUS;
-        event->query = read_query(from, (ProtobufCBinaryData){ 0 });
-        return 0;
-    default: return translate_worker_message(&t->in, envelope, peer, event);
+    default: return read_admin_message(t, envelope, from, event);
     }
 }
 
