@@ -467,7 +467,7 @@ int submit_load(struct berth_core *core, const struct berth_job_record *record)
     if (record->id >= core->next_job_id)
         core->next_job_id = record->id + 1;
     place_loaded(core, index, record);
-    int rc = hold_load(core, index, record);
+    rc = hold_load(core, index, record);
     return rc < 0 ? rc : submit_load_key(core, record);
 }
 

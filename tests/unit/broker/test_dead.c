@@ -307,11 +307,14 @@ static void while_a_worker_is_missing_a_purge_asks_and_ends_nothing(void **state
 {
     struct fixture *f = *state;
     core_replace(f, (struct berth_core_opts){ 0 });
-    assert_int_equal(berth_core_load_dispatcher(
-                         f->core,
-                         &(struct berth_dispatcher_record){
-                             .id = 1, .name = "default", .max_attempts = 5, .weight = 1 }),
-                     0);
+    assert_int_equal(
+        berth_core_load_dispatcher(
+            f->core, &(struct berth_dispatcher_record){ .id = 1,
+                                                        .name = "default",
+                                                        .limit = { BERTH_LIMIT_NUMBER, 5 },
+                                                        .max_attempts = 5,
+                                                        .weight = 1 }),
+        0);
     assert_int_equal(berth_core_load_session(
                          f->core,
                          &(struct berth_session_record){
