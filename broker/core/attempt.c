@@ -225,21 +225,30 @@ void attempt_report(struct berth_core *core, struct attempt *attempt,
 static void put_back(struct berth_core *core, uint32_t index)
 {
     struct job *job = job_at(&core->jobs, index);
-    BERTH_ASSERT(job->attempt_number > 0);
-    job->attempt_number--;
     hold_forget_start(core, job);
     job_move(core, index, JOB_READY, JOB_AT_OLD_PLACE);
     if (job->flags & JOB_CANCEL_STORED)
         job_end_cancelled(core, index);
 }
 
-void attempt_release(struct berth_core *core, struct attempt *attempt)
+/* Without a record. What had begun keeps its number, so that nobody takes the next attempt, and
+ * what it writes, for this one. */
+static void hand_back(struct berth_core *core, struct attempt *attempt)
 {
-    uint32_t job = attempt->job;
-    if (job)
-        put_back(core, job);
+    if (attempt->job)
+        put_back(core, attempt->job);
     attempt->job = 0;
     attempt_free(core, attempt);
+}
+
+void attempt_release(struct berth_core *core, struct attempt *attempt)
+{
+    if (attempt->job) {
+        struct job *job = job_at(&core->jobs, attempt->job);
+        BERTH_ASSERT(job->attempt_number > 0);
+        job->attempt_number--;
+    }
+    hand_back(core, attempt);
 }
 
 static void write_loss(struct berth_core *core, struct attempt *attempt, enum attempt_loss how)
@@ -267,7 +276,7 @@ void attempt_lost(struct berth_core *core, struct attempt *attempt, enum attempt
     case ATTEMPT_RUNNING:
     case ATTEMPT_HELD:
         if (how == ATTEMPT_DRAINED) {
-            attempt_release(core, attempt);
+            hand_back(core, attempt);
             return;
         }
         write_loss(core, attempt, how);

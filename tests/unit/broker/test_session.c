@@ -632,7 +632,7 @@ static void gone_by_the_end_of_the_lease_counts_no_death(void **state)
     assert_int_equal(job_of(f, job)->attempt_number, 1);
 }
 
-static void gone_by_drain_counts_no_attempt_and_no_death(void **state)
+static void gone_by_drain_uses_up_no_attempt_and_is_no_death(void **state)
 {
     struct fixture *f = *state;
     struct worker *w = given_worker(f, 4);
@@ -641,7 +641,8 @@ static void gone_by_drain_counts_no_attempt_and_no_death(void **state)
     gone(f, w, BERTH_GONE_DRAIN);
 
     assert_int_equal(job_of(f, job)->state, JOB_READY);
-    assert_int_equal(job_of(f, job)->attempt_number, 0);
+    assert_int_equal(job_of(f, job)->attempt_number, 1); /* it had begun */
+    assert_int_equal(job_of(f, job)->failures, 0);
     assert_int_equal(job_of(f, job)->deaths, 0);
     assert_true(close_batch(f));
     assert_int_equal(f->away->count, 1); /* the session's end, and no retry */
@@ -766,7 +767,7 @@ int main(void)
         TEST(a_join_that_was_overtaken_by_gone_changes_nothing),
         TEST(only_the_keeper_of_a_session_can_end_it),
         TEST(gone_by_the_end_of_the_lease_counts_no_death),
-        TEST(gone_by_drain_counts_no_attempt_and_no_death),
+        TEST(gone_by_drain_uses_up_no_attempt_and_is_no_death),
         TEST(what_ended_before_its_worker_died_stays_ended),
         TEST(a_silent_worker_that_is_declared_gone_ends_at_once),
         TEST(who_is_connected_is_not_gone),
