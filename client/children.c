@@ -85,11 +85,6 @@ int berth_child_pack(const struct berth_job_spec *specs, size_t count,
     return rc;
 }
 
-int berth_child_ask(uint64_t number, berth_job_id id, struct berth_buf *frame)
-{
-    return berth_pack_get(number, id, frame);
-}
-
 int berth_child_read(struct berth_slice frame, berth_job_id id, struct berth_job **ret_job,
                      struct berth_error *err)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* All that a worker needs of the client: how an attempt's children are described to the broker, and
- * how a job is asked for and shown. Knows no socket.
+ * how a job is shown. Knows no socket.
  */
 #pragma once
 
@@ -22,10 +22,7 @@ int berth_child_pack(const struct berth_job_spec *specs, size_t count,
                      const struct berth_field *context, size_t context_count,
                      struct berth_buf *submit, struct berth_error *err);
 
-/* Appends the frame that asks for a job; `number` comes back with the answer. */
-int berth_child_ask(uint64_t number, berth_job_id id, struct berth_buf *frame);
-
-/* Reads the answer. 0; BERTH_ENOTFOUND; BERTH_EPROTO and the like: it is none; -ENOMEM; or the
- * broker's refusal. The job is the caller's. */
+/* Reads the answer to a JobGet of one id. 0; BERTH_ENOTFOUND; BERTH_EPROTO and the like: it is
+ * none; -ENOMEM; or the broker's refusal. The job is the caller's. */
 int berth_child_read(struct berth_slice frame, berth_job_id id, struct berth_job **ret_job,
                      struct berth_error *err);

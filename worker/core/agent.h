@@ -140,10 +140,9 @@ struct agent_submit {
 struct agent_submitted {
     uint64_t attempt; /* the parent's */
     uint32_t ordinal;
-    const uint64_t *ids;     /* of all, in order; */
-    const bool *is_existing; /* found from an earlier attempt, or from a repeat; */
-    size_t count;            /* or 0: refused, */
-    int code;                /* negative then, */
+    const uint64_t *ids; /* of all, in order; also those found from an earlier attempt */
+    size_t count;        /* 0: refused, and: */
+    int code;            /* negative */
     struct berth_slice message;
 };
 

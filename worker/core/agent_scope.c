@@ -21,6 +21,7 @@ struct submit {
     struct agent_attempt *parent;
     uint32_t ordinal;
     bool is_supervisor;
+    bool is_repeated; /* it was told in an earlier join, too */
     size_t bytes;
     char data[];
 };
@@ -159,7 +160,7 @@ static struct submit *submit_find(const struct agent_attempt *attempt, uint32_t 
 
 /* One that is there already is no news: a broker that names it twice. */
 static int child_add(struct agent_table *table, struct agent_attempt *attempt, uint64_t job,
-                     bool is_existing)
+                     bool may_exist)
 {
     struct child *child = calloc(1, sizeof *child);
     if (!child)
@@ -171,8 +172,7 @@ static int child_add(struct agent_table *table, struct agent_attempt *attempt, u
     }
     child->parent = attempt;
     berth_list_push_back(&attempt->scope.children, &child->in_scope);
-    /* It may have ended before we knew that it is ours. */
-    if (is_existing)
+    if (may_exist)
         berth_list_push_back(&table->asks, &child->in_asks);
     return 0;
 }
@@ -183,11 +183,12 @@ int agent_scope_submitted(struct agent_table *table, struct agent_attempt *attem
     struct submit *submit = submit_find(attempt, answer->ordinal);
     if (!submit)
         return 0;
+    /* Then a child may have ended before we knew that it is ours. */
+    bool may_exist = submit->is_repeated || attempt->number > 1;
     submit_free(submit);
     int rc = 0;
     for (size_t i = 0; rc >= 0 && i < answer->count; i++)
-        rc = child_add(table, attempt, answer->ids[i],
-                       answer->is_existing && answer->is_existing[i]);
+        rc = child_add(table, attempt, answer->ids[i], may_exist);
     if (attempt->scope.ends_children)
         agent_scope_end_children(table, attempt);
     return rc < 0 ? rc : 1;
@@ -255,8 +256,10 @@ void agent_scope_freeze(struct agent_table *table)
         call(table, scope);
         BERTH_LIST_FOREACH (of_scope, &scope->submits) {
             struct submit *submit = berth_container_of(of_scope, struct submit, in_scope);
-            if (!berth_list_is_linked(&submit->in_untold))
-                berth_list_push_back(&table->submits, &submit->in_untold);
+            if (berth_list_is_linked(&submit->in_untold))
+                continue;
+            submit->is_repeated = true;
+            berth_list_push_back(&table->submits, &submit->in_untold);
         }
         BERTH_LIST_FOREACH (of_scope, &scope->children) {
             struct child *child = berth_container_of(of_scope, struct child, in_scope);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What other threads tell the link thread: how attempts ended, and what to do with the worker.
+/* What other threads tell the link thread: how attempts ended, what they ask for, and what to do
+ * with the worker.
  *
  * Items are the teller's: each attempt brings the one it needs with it, so telling never fails and
  * the queue is as long as there are attempts.
@@ -17,14 +18,25 @@
 
 struct inbox;
 
+enum inbox_kind {
+    INBOX_OVER, /* the attempt's one end, or release */
+    /* Of an attempt that goes on: the item is the teller's again as soon as there is an answer. */
+    INBOX_SUSPEND,
+    INBOX_RESUME_ME,
+    INBOX_CHILDREN,
+};
+
 struct inbox_item {
     struct berth_list_node node;
+    enum inbox_kind kind;
     uint64_t attempt;
     enum agent_release_reason release_reason; /* not 0: it was not started and never will be */
     struct agent_end end;                     /* else; its bytes are the teller's */
+    struct agent_submit children;             /* its bytes are the teller's, too */
 };
 
-enum inbox_command { INBOX_DRAIN = 1, INBOX_STOP = 2, INBOX_NEWS = 4 /* the host has some */ };
+/* NEWS, ASKS: the host has some. */
+enum inbox_command { INBOX_DRAIN = 1, INBOX_STOP = 2, INBOX_NEWS = 4, INBOX_ASKS = 8 };
 
 int inbox_open(struct inbox **ret_inbox, struct berth_error *err);
 /* NULL is fine. */

@@ -87,14 +87,42 @@ int link_run(struct link *link, struct link_exit *ret_exit, struct berth_error *
 
 static int take_item(struct link *link, const struct inbox_item *item, struct berth_error *err)
 {
-    struct agent_event event;
-    if (item->release_reason != 0)
-        event = (struct agent_event){ .type = AGENT_EV_RELEASED,
-                                      .released = { item->attempt, item->release_reason } };
-    else
-        event =
-            (struct agent_event){ .type = AGENT_EV_ENDED, .ended = { item->attempt, item->end } };
+    struct agent_event event = { .type = AGENT_EV_ENDED };
+    switch (item->kind) {
+    case INBOX_OVER:
+        event.ended.attempt = item->attempt;
+        event.ended.end = item->end;
+        if (item->release_reason != 0)
+            event = (struct agent_event){ .type = AGENT_EV_RELEASED,
+                                          .released = { item->attempt, item->release_reason } };
+        break;
+    case INBOX_SUSPEND:
+        event = (struct agent_event){ .type = AGENT_EV_SUSPEND, .suspend = { item->attempt } };
+        break;
+    case INBOX_RESUME_ME:
+        event = (struct agent_event){ .type = AGENT_EV_RESUME_ME, .resume_me = { item->attempt } };
+        break;
+    case INBOX_CHILDREN:
+        event = (struct agent_event){ .type = AGENT_EV_CHILDREN, .children = item->children };
+        break;
+    }
     return step(link, &event, err);
+}
+
+/* Jobs that the host asks for: what cannot be sent now, it asks for again. */
+static void send_asks(struct link *link)
+{
+    const struct link_host *host = &link->opts.host;
+    uint64_t number;
+    berth_job_id id;
+    while (host->ask && host->ask(host->arg, &number, &id)) {
+        berth_buf_clear(&link->frame);
+        int rc = translate_ask(number, id, &link->frame);
+        if (rc >= 0)
+            rc = worker_socket_send(link->socket, berth_buf_slice(&link->frame));
+        if (rc < 0 && rc != -EAGAIN)
+            berth_log(BERTH_LOG_ERROR, "not_sent", BERTH_LOG_TEXT("error", berth_strerror(rc)));
+    }
 }
 
 static int take_news(struct link *link, struct berth_error *err)
@@ -116,10 +144,14 @@ static int take_inbox(struct link *link, struct berth_error *err)
     struct berth_list_node *node;
     while ((node = berth_list_pop_front(&items)) != NULL) {
         struct inbox_item *item = berth_container_of(node, struct inbox_item, node);
+        bool is_over = item->kind == INBOX_OVER; /* else its teller may be gone with the answer */
         if (rc >= 0)
             rc = take_item(link, item, err);
-        link->opts.host.finish(link->opts.host.arg, item);
+        if (is_over)
+            link->opts.host.finish(link->opts.host.arg, item);
     }
+    if (commands & INBOX_ASKS)
+        send_asks(link);
     if (rc >= 0 && (commands & INBOX_NEWS))
         rc = take_news(link, err);
     if (rc >= 0 && (commands & INBOX_DRAIN)) {
@@ -158,6 +190,10 @@ static int take_frame(struct link *link, struct berth_slice frame, struct berth_
     switch (heard.kind) {
     case HEARD_EVENT: return step(link, &heard.event, err);
     case HEARD_GONE_OK: link->is_gone_ok |= heard.session == link->session; return 0;
+    case HEARD_ANSWER:
+        if (link->opts.host.answer)
+            link->opts.host.answer(link->opts.host.arg, heard.number, frame);
+        return 0;
     case HEARD_REFUSAL:
         berth_log(BERTH_LOG_WARN, "broker_refused", BERTH_LOG_TEXT("error", heard.sentence));
         return 0;
@@ -313,8 +349,17 @@ static int carry_out(struct link *link, const struct agent_effect *effect, struc
         berth_log(BERTH_LOG_INFO, "broker_silent", BERTH_LOG_TEXT("broker", link->opts.url));
         return worker_socket_reopen(link->socket, err);
     case AGENT_DO_RESUME:
+        if (host->resume)
+            host->resume(host->arg, effect->resume.attempt);
+        return 0;
     case AGENT_DO_CHILDREN:
-    case AGENT_DO_CHILD_ENDED: return 0; /* the wire does not bring what they answer */
+        if (host->children)
+            host->children(host->arg, &effect->children);
+        return 0;
+    case AGENT_DO_CHILD_ENDED:
+        if (host->child_ended)
+            host->child_ended(host->arg, &effect->child_ended);
+        return 0;
     case AGENT_DO_EXIT: note_exit(link, effect); return 0;
     }
     BERTH_UNREACHABLE();

@@ -39,6 +39,16 @@ struct link_host {
     bool (*news)(void *arg, uint64_t *ret_attempt);
     bool (*show)(void *arg, uint64_t attempt, uint32_t epoch, uint32_t join, size_t bytes_max,
                  struct berth_arena *arena, struct agent_show *ret_show);
+    /* What attempts asked for: they may go on; these are their children, or why not; one of them
+     * has ended. Each borrows for the call. NULL: nobody asks. */
+    void (*resume)(void *arg, uint64_t attempt);
+    void (*children)(void *arg, const struct agent_submitted *answer);
+    void (*child_ended)(void *arg, const struct agent_child_end *end);
+    /* After INBOX_ASKS: the next job to be asked for, under a number of the host's own, not 0;
+     * false: there is none. answer: what came for that number, as it came; the host asks again for
+     * what does not come. NULL: nobody asks. */
+    bool (*ask)(void *arg, uint64_t *ret_number, berth_job_id *ret_id);
+    void (*answer)(void *arg, uint64_t number, struct berth_slice frame);
     /* For the fence. session 0: only the epoch was seen. NULL: nobody keeps it. */
     void (*session)(void *arg, uint64_t session, uint32_t epoch, uint64_t lineage,
                     int64_t worker_lease_ms);

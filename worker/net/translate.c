@@ -14,6 +14,7 @@
 #include "proto/errors.h"
 #include "proto/validate.h"
 #include "proto/wire.h"
+#include "worker/net/translate_scope.h"
 
 #define SOFTWARE "berth-worker " BERTH_VERSION
 
@@ -29,6 +30,14 @@ static int take_message(const Berth__V1__Envelope *envelope, struct berth_arena 
 
 /* ---- in ---- */
 
+/* To a question of the host's, who knows how to read it. */
+static bool is_answer(const Berth__V1__Envelope *envelope)
+{
+    bool can_be = envelope->message_case == BERTH__V1__ENVELOPE__MESSAGE_JOBS ||
+                  envelope->message_case == BERTH__V1__ENVELOPE__MESSAGE_ERROR;
+    return can_be && envelope->request != 0;
+}
+
 int translate_in(struct berth_slice frame, struct berth_arena *arena, struct heard *ret_heard,
                  struct berth_error *err)
 {
@@ -36,6 +45,10 @@ int translate_in(struct berth_slice frame, struct berth_arena *arena, struct hea
     int rc = berth_wire_unpack(frame, arena, &envelope, err);
     if (rc < 0)
         return rc;
+    if (is_answer(envelope)) {
+        *ret_heard = (struct heard){ .kind = HEARD_ANSWER, .number = envelope->request };
+        return 0;
+    }
     rc = berth_validate(envelope, BERTH_SIDE_WORKER, err, NULL);
     if (rc < 0)
         return berth_fail_wrap(err, rc, "%s", berth_wire_name(envelope));
@@ -178,7 +191,9 @@ static int take_orders(const Berth__V1__WorkerOrders *m, struct berth_arena *are
     event->orders.ack_is_stale = is_stale;
     event->orders.ack_count = m->n_ack_attempt;
     int rc = take_grants(m, arena, event);
-    return rc < 0 ? rc : take_cancels(m, arena, event);
+    if (rc >= 0)
+        rc = take_cancels(m, arena, event);
+    return rc < 0 ? rc : translate_scope_in(m, arena, event);
 }
 
 static void take_error(const Berth__V1__Error *error, struct heard *heard)
@@ -391,7 +406,7 @@ static int fill_join(const struct agent_line *lines, size_t count, Berth__V1__Wo
     m->n_is_cancelled = berth_column_trim_u32(m->is_cancelled, count);
     m->n_dispatchers = dispatchers.count;
     m->dispatchers = dispatchers.items;
-    return 0;
+    return translate_suspensions(lines, count, arena, m);
 }
 
 static int out_join(const struct agent_effect *effect, const struct agent_opts *opts,
@@ -482,6 +497,8 @@ static int out_reports(const struct agent_effect *effect, struct berth_arena *ar
     PUT(&message, number, effect->reports.number);
     PUT(&message, is_draining, effect->reports.is_draining);
     int rc = fill_reports(effect, &message, arena);
+    if (rc >= 0)
+        rc = translate_scope_out(effect, arena, &message);
     if (rc < 0)
         return rc;
     rc = fill_ends(effect->reports.lines, effect->reports.count, &ends, arena);
@@ -617,6 +634,19 @@ int translate_out(const struct agent_effect *effect, const struct agent_opts *op
     case AGENT_DO_EXIT: BERTH_UNREACHABLE();
     }
     return rc < 0 ? berth_fail(err, rc, "pack a message for the broker") : 0;
+}
+
+int translate_ask(uint64_t number, berth_job_id id, struct berth_buf *buf)
+{
+    Berth__V1__JobGet message = BERTH__V1__JOB_GET__INIT;
+    message.n_id = 1;
+    message.id = &id.v;
+
+    Berth__V1__Envelope envelope;
+    berth_wire_init(&envelope, number);
+    envelope.message_case = BERTH__V1__ENVELOPE__MESSAGE_JOB_GET;
+    envelope.job_get = &message;
+    return pack(&envelope, buf);
 }
 
 int translate_gone(uint64_t session, const struct agent_opts *opts, struct berth_buf *buf)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Frames of the broker into events of the agent, and effects of the agent into frames. The only
- * file of worker/ that sees generated names, but for the keeper's one message.
+ * files of worker/ that see generated names are this one, its part for scopes, and the keeper's
+ * one message.
  *
  * Pure: knows no socket. What comes in is validated here; what goes out is ours.
  */
@@ -19,13 +20,14 @@
 enum heard_kind {
     HEARD_EVENT = 1, /* `event`; now_ms is the caller's to set */
     HEARD_GONE_OK,   /* `session`, or nonce and child */
+    HEARD_ANSWER,    /* to the question with this number, whatever it says: not yet looked at */
     HEARD_REFUSAL,   /* the broker could not take something; `sentence` says what */
 };
 
 struct heard {
     enum heard_kind kind;
     struct agent_event event; /* its slices and arrays live in the arena */
-    uint64_t session;
+    uint64_t session, number;
     char sentence[TRANSLATE_SENTENCE_BYTES_MAX];
 };
 
@@ -43,6 +45,9 @@ int translate_out(const struct agent_effect *effect, const struct agent_opts *op
 /* The same of a SHOW, with what the attempts had to show. */
 int translate_show(const struct agent_effect *effect, const struct agent_show *shows, size_t count,
                    struct berth_arena *arena, struct berth_buf *buf, struct berth_error *err);
+
+/* Appends the frame that asks for a job. */
+int translate_ask(uint64_t number, berth_job_id id, struct berth_buf *buf);
 
 /* Appends the frame by which a worker without a keeper says that its session is over, and that
  * nothing of it runs any more. */

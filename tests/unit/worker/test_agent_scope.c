@@ -293,26 +293,35 @@ static void after_a_join_those_that_live_are_asked_for(void **state)
     assert_int_equal(effect->reports.asks[1].job, 203);
 }
 
-static void those_found_from_an_earlier_attempt_are_asked_for_at_once(void **state)
+static void those_that_an_earlier_attempt_may_have_made_are_asked_for_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct agent_grant grant = grant_of(1);
+    given_joined(f);
+    grant.number = 2;
+    say_grant(f, grant);
+    submit(f, 1, 1);
+    tick(f, 0);
+
+    say_submitted(f, 1, 1, 201, 2);
+
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.ask_count, 2);
+    assert_int_equal(effect->reports.asks[1].job, 202);
+}
+
+static void those_of_a_submit_that_was_repeated_are_asked_for_at_once(void **state)
 {
     struct fixture *f = *state;
     given_running(f, 1);
     submit(f, 1, 1);
     tick(f, 0);
-    const uint64_t ids[] = { 201, 202 };
-    const bool is_existing[] = { false, true };
-    struct agent_submitted answer = {
-        .attempt = 1, .ordinal = 1, .ids = ids, .is_existing = is_existing, .count = 2
-    };
-    struct agent_event event = orders_next(f);
-    event.orders.submitted = &answer;
-    event.orders.submitted_count = 1;
+    join_again(f);
+    say_joined(f);
 
-    step(f, event);
+    say_submitted(f, 1, 1, 201, 1);
 
-    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
-    assert_int_equal(effect->reports.ask_count, 1);
-    assert_int_equal(effect->reports.asks[0].job, 202);
+    assert_int_equal(effect_get(f, AGENT_DO_REPORTS)->reports.ask_count, 1);
 }
 
 static void a_dead_child_ends_the_body_and_the_siblings_and_fails_the_attempt(void **state)
@@ -653,7 +662,8 @@ int main(void)
         AGENT_TEST(submits_beyond_what_a_message_holds_go_into_the_next),
         AGENT_TEST(the_end_of_a_child_is_passed_on_once),
         AGENT_TEST(after_a_join_those_that_live_are_asked_for),
-        AGENT_TEST(those_found_from_an_earlier_attempt_are_asked_for_at_once),
+        AGENT_TEST(those_that_an_earlier_attempt_may_have_made_are_asked_for_at_once),
+        AGENT_TEST(those_of_a_submit_that_was_repeated_are_asked_for_at_once),
         AGENT_TEST(a_dead_child_ends_the_body_and_the_siblings_and_fails_the_attempt),
         AGENT_TEST(a_handler_whose_child_is_dead_may_say_its_own_verdict),
         AGENT_TEST(the_child_of_a_supervisor_dies_alone),
