@@ -43,11 +43,13 @@ int attempt_init(struct berth_attempt *attempt, const struct agent_grant *grant,
         return rc;
     }
     BERTH_ASSERT(pthread_mutex_init(&attempt->lock, NULL) == 0);
+    family_init(&attempt->family, attempt->id, NULL, NULL);
     return 0;
 }
 
 void attempt_fini(struct berth_attempt *attempt)
 {
+    family_fini(&attempt->family);
     (void)pthread_mutex_destroy(&attempt->lock);
     berth_arena_fini(&attempt->arena);
     free(attempt->result);
@@ -227,6 +229,33 @@ int berth_attempt_snooze(struct berth_attempt *attempt, int64_t delay_ms)
     attempt->retry_ms = clamp_retry(delay_ms);
     (void)pthread_mutex_unlock(&attempt->lock);
     return ATTEMPT_VERDICT_SNOOZE;
+}
+
+/* ---- children ---- */
+
+void berth_attempt_supervise(struct berth_attempt *attempt)
+{
+    family_supervise(&attempt->family);
+}
+
+int berth_child_submit(struct berth_attempt *attempt, const struct berth_job_spec *specs,
+                       size_t count, berth_job_id *ret_ids)
+{
+    struct berth_error err;
+    int rc = family_submit(&attempt->family, specs, count, ret_ids, &err);
+    if (rc < 0 && rc != -ECANCELED)
+        berth_attempt_log(attempt, "children were not submitted: %s", err.message);
+    return rc;
+}
+
+int berth_child_await(struct berth_attempt *attempt, berth_job_id id, struct berth_job **ret_job)
+{
+    return family_await(&attempt->family, id, ret_job);
+}
+
+int berth_attempt_sleep_ms(struct berth_attempt *attempt, int64_t ms)
+{
+    return family_sleep(&attempt->family, ms);
 }
 
 /* ---- how it ended ---- */

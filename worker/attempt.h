@@ -13,6 +13,7 @@
 #include "proto/body.h"
 
 #include "worker/core/agent.h"
+#include "worker/family.h"
 #include "worker/registry.h"
 
 /* What the verdict functions return; between the codes of weft (-2001) and nothing else. */
@@ -37,6 +38,7 @@ struct berth_attempt {
     atomic_int cancel; /* enum agent_cancel_reason; 0: none */
     /* It has something to show. Any thread; NULL: nobody asks. */
     void (*on_news)(struct berth_attempt *attempt);
+    struct family family;
 
     pthread_mutex_t lock; /* of what follows: child coroutines may write it, too */
     bool has_progress;

@@ -51,6 +51,7 @@ struct slot {
 struct slots {
     struct slots_opts opts;
     struct exec *exec;
+    struct asks asks;
     struct slot *all;
     struct berth_list free, closing; /* the link thread's own */
     atomic_size_t running_count;
@@ -73,6 +74,7 @@ int slots_open(const struct slots_opts *opts, struct slots **ret_slots, struct b
     if (!slots)
         return berth_fail(err, -ENOMEM, "open %u slots", opts->capacity);
     slots->opts = *opts;
+    asks_init(&slots->asks, opts->inbox);
     berth_list_init(&slots->free);
     berth_list_init(&slots->closing);
     berth_list_init(&slots->news);
@@ -116,6 +118,7 @@ void slots_close(struct slots *slots)
     while ((closing = berth_list_pop_front(&slots->closing)) != NULL)
         root_close(berth_container_of(closing, struct slot, node));
     berth_map_fini(&slots->by_attempt);
+    asks_fini(&slots->asks);
     (void)pthread_mutex_destroy(&slots->lock);
     free(slots->all);
     free(slots);
@@ -243,6 +246,8 @@ void slots_start(struct slots *slots, const struct agent_grant *grant)
     int rc = attempt_init(&slot->attempt, grant, handler, &err);
     slot->has_attempt = rc >= 0;
     slot->attempt.on_news = on_attempt_news;
+    slot->attempt.family.inbox = slots->opts.inbox;
+    slot->attempt.family.asks = &slots->asks;
     if (rc == -ENOMEM)
         slot_release(slot, AGENT_RELEASE_NO_MEMORY);
     else if (rc < 0)
@@ -277,6 +282,41 @@ void slots_cancel(struct slots *slots, uint64_t attempt, enum agent_cancel_reaso
         (void)exec_cancel(slots->exec, attempt, grace_ms);
     else if (is_first)
         cancel_handler(slot);
+}
+
+/* ---- what they asked for ---- */
+
+/* NULL: it is over. */
+static struct family *family_find(struct slots *slots, uint64_t attempt)
+{
+    struct slot *slot = slot_find(slots, attempt);
+    return slot && slot->has_attempt ? &slot->attempt.family : NULL;
+}
+
+void slots_resume(struct slots *slots, uint64_t attempt)
+{
+    struct family *family = family_find(slots, attempt);
+    if (family)
+        family_resume(family);
+}
+
+void slots_submitted(struct slots *slots, const struct agent_submitted *answer)
+{
+    struct family *family = family_find(slots, answer->attempt);
+    if (family)
+        family_submitted(family, answer);
+}
+
+void slots_child_ended(struct slots *slots, const struct agent_child_end *end)
+{
+    struct family *family = family_find(slots, end->attempt);
+    if (family)
+        family_child_ended(family, end);
+}
+
+struct asks *slots_asks(struct slots *slots)
+{
+    return &slots->asks;
 }
 
 /* ---- what they show ---- */
@@ -388,7 +428,9 @@ static int handler_run(void *arg)
 {
     struct slot *slot = arg;
     const struct registry_entry *handler = slot->attempt.handler;
+    family_enter(&slot->attempt.family);
     slot->rc = handler->fn(&slot->attempt, handler->arg);
+    family_leave(&slot->attempt.family);
     slot->did_run = true;
     return 0;
 }

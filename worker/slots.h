@@ -10,8 +10,8 @@
  * 1. The memory that an attempt needs to be told of is there before anything runs: slots and their
  *    items are made at open.
  * 2. An attempt stands in the fence from before it starts until nothing of it runs.
- * 3. start, cancel, finish, tidy and what concerns news belong to one thread, the link's, and do
- *    not block.
+ * 3. start, cancel, finish, tidy, answers and what concerns news belong to one thread, the link's,
+ * and do not block.
  * 4. Nobody who runs waits for what he shows to be looked at: the last of it is kept, and what is
  *    not looked at in time is gone.
  */
@@ -23,6 +23,7 @@
 #include <berth/error.h>
 
 #include "base/arena.h"
+#include "worker/asks.h"
 #include "worker/core/agent.h"
 #include "worker/fence.h"
 #include "worker/net/inbox.h"
@@ -52,6 +53,14 @@ void slots_start(struct slots *slots, const struct agent_grant *grant);
 /* An attempt that is not there (any more) is no error. */
 void slots_cancel(struct slots *slots, uint64_t attempt, enum agent_cancel_reason reason,
                   int64_t grace_ms);
+
+/* What an attempt asked for, see family.h. One that is not there (any more) is no error. */
+void slots_resume(struct slots *slots, uint64_t attempt);
+void slots_submitted(struct slots *slots, const struct agent_submitted *answer);
+void slots_child_ended(struct slots *slots, const struct agent_child_end *end);
+
+/* The jobs that attempts ask for, see asks.h. */
+struct asks *slots_asks(struct slots *slots);
 
 /* The link has taken the item. */
 void slots_finish(struct slots *slots, struct inbox_item *item);

@@ -279,6 +279,36 @@ static bool host_show(void *arg, uint64_t attempt, uint32_t epoch, uint32_t join
     return slots_show(worker->slots, attempt, epoch, join, bytes_max, arena, ret_show);
 }
 
+static void host_resume(void *arg, uint64_t attempt)
+{
+    struct berth_worker *worker = arg;
+    slots_resume(worker->slots, attempt);
+}
+
+static void host_children(void *arg, const struct agent_submitted *answer)
+{
+    struct berth_worker *worker = arg;
+    slots_submitted(worker->slots, answer);
+}
+
+static void host_child_ended(void *arg, const struct agent_child_end *end)
+{
+    struct berth_worker *worker = arg;
+    slots_child_ended(worker->slots, end);
+}
+
+static bool host_ask(void *arg, uint64_t *ret_number, berth_job_id *ret_id)
+{
+    struct berth_worker *worker = arg;
+    return asks_next(slots_asks(worker->slots), ret_number, ret_id);
+}
+
+static void host_answer(void *arg, uint64_t number, struct berth_slice frame)
+{
+    struct berth_worker *worker = arg;
+    asks_answer(slots_asks(worker->slots), number, frame);
+}
+
 static void host_session(void *arg, uint64_t session, uint32_t epoch, uint64_t lineage,
                          int64_t worker_lease_ms)
 {
@@ -358,6 +388,11 @@ static int session_open(struct berth_worker *worker, struct link **ret_link,
                   .tidy = host_tidy,
                   .news = host_news,
                   .show = host_show,
+                  .resume = host_resume,
+                  .children = host_children,
+                  .child_ended = host_child_ended,
+                  .ask = host_ask,
+                  .answer = host_answer,
                   .session = host_session,
                   .lease = host_lease },
         .stop_grace_ms = worker->grace_ms,

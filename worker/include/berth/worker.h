@@ -17,12 +17,13 @@
  *         BERTH_PLUGIN_ABI, sizeof berth_plugin, "mail", "1.0", mail_open, NULL
  *     };
  *
- * Still to come: child jobs, suspending sleep, a deadline over all attempts, key files.
+ * Still to come: key files.
  *
  * Invariants
  * 1. A handler runs once for each attempt, and not after its worker's lease is over: the process is
  *    ended before the broker may give the attempt's slot away.
- * 2. An attempt is over when its handler has returned and all its coroutines have ended.
+ * 2. An attempt is over when its handler has returned, all its coroutines have ended, and all its
+ *    children, which are jobs, have.
  */
 #pragma once
 
@@ -30,6 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <berth/client.h>
 #include <berth/error.h>
 #include <berth/types.h>
 #include <weft/weft.h>
@@ -94,6 +96,62 @@ int berth_attempt_fail_forever(struct berth_attempt *attempt, const char *format
 int berth_attempt_retry_at(struct berth_attempt *attempt, int64_t unix_ms, const char *format, ...)
     BERTH_PRINTF(3, 4);
 int berth_attempt_snooze(struct berth_attempt *attempt, int64_t delay_ms);
+
+/* ---- children ---- */
+
+/* A handler may submit jobs inside its own: its children, which run wherever there is room, on any
+ * host. They are a scope, as coroutines are inside one:
+ *
+ *   - the job completes when its handler and all its children have ended; what a handler does not
+ *     await is awaited when it has returned;
+ *   - a child that is dead (out of attempts, or refused for ever) cancels its siblings and this
+ *     attempt, which has failed then ("child 17 is dead: ...") and is tried again by the job's
+ *     rules, unless the handler returns fail_forever or snooze; one that was cancelled fails
+ * nobody;
+ *   - a handler that fails, snoozes or is cancelled takes its children with it;
+ *   - an attempt that is lost with its worker takes them with it, too, before the next one starts.
+ *
+ * The n-th child of a job has the number n as its key, in each attempt: a later attempt that
+ * submits the same in the same order finds those that completed, and those that failed are made
+ * anew. What it submits in that place must be the same job, else it is BERTH_ECONFLICT.
+ *
+ * Children inherit the context of the coroutine that submits them, and a deadline that is not later
+ * than their parent's. */
+
+/* Before the first child, else it changes nothing: children that are dead fail alone. The attempt
+ * and their siblings go on, and the handler says what it means. */
+void berth_attempt_supervise(struct berth_attempt *attempt);
+
+/* Waits until `count` jobs (1 .. BERTH_SUBMIT_JOBS_MAX, 4 MiB in all) are durable as children: all
+ * of them, or none. Not to be interrupted: a cancel waits for the answer.
+ *
+ * 0; -ECANCELED: the attempt was cancelled before; BERTH_EVALUE, -EMSGSIZE, -E2BIG: one is
+ * malformed, or has an idempotency key; BERTH_ENOTFOUND: no such dispatcher; BERTH_ECONFLICT: an
+ * earlier attempt had another job in that place; BERTH_EFULL; -EDEADLK: they could never start, for
+ * this job and its like hold all the slots that they need while they wait; -EPERM: not in a
+ * coroutine; -ENOMEM. The worker's log has the reason. */
+int berth_child_submit(struct berth_attempt *attempt, const struct berth_job_spec *specs,
+                       size_t count, berth_job_id *ret_ids);
+
+/* Waits, suspended, until the child has ended. 0: it has completed; WEFT_ECHILD: it was cancelled;
+ * -EREMOTEIO: it is dead (unless the attempt is supervised, it is being cancelled then, and this is
+ * -ECANCELED). In these three cases the job goes out, with its result, if `ret_job` is not NULL:
+ * give it back with berth_job_free(). -ECANCELED; BERTH_ENOTFOUND: not a child that this attempt
+ * has submitted, or it was asked for, and retention has removed it; -EPERM: not in a coroutine. */
+int berth_child_await(struct berth_attempt *attempt, berth_job_id id, struct berth_job **ret_job);
+
+/* Waits, suspended, for so long. 0 or -ECANCELED.
+ *
+ * Suspended: nothing of the handler runs, and if its dispatcher has hold = running, its slots are
+ * given back meanwhile, in the dispatcher and all above it. It goes on when it has all of them
+ * again, ahead of jobs that have not begun; a cancel is felt then, too, and not before. So both
+ * take longer than what they wait for: a round trip to the broker at least. The clocks of the
+ * attempt and of the job go on.
+ *
+ * Only the handler's own coroutine is suspended. In one that it has launched these calls just wait,
+ * for others may run beside it. What the handler has launched and not awaited runs on while the
+ * handler is suspended, without a slot: await it first. */
+int berth_attempt_sleep_ms(struct berth_attempt *attempt, int64_t ms);
 
 struct berth_handler_opts {
     struct weft_dispatcher *on; /* NULL: weft_io(). weft_virtual(): if it hardly calculates */
