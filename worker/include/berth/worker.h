@@ -69,7 +69,8 @@ const char *berth_attempt_context_find(const struct berth_attempt *attempt, cons
 /* When the attempt is out of time, on weft_now_ns(); WEFT_NEVER: never. */
 int64_t berth_attempt_deadline_ns(const struct berth_attempt *attempt);
 
-/* Why the attempt is to end: "cancel", "timeout" or "drain"; "" while it is not. Static text. */
+/* Why the attempt is to end: "cancel", "timeout", "deadline", "drain", or "child": a child of it is
+ * dead; "" while it is not. Static text. */
 const char *berth_attempt_cancel_reason(const struct berth_attempt *attempt);
 
 /* One line to the worker's log, which carries job, attempt, dispatcher, handler and context. Never
