@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "attempt.h"
 
+#include "after.h"
 #include "batch.h"
+#include "clock.h"
 #include "dispatcher.h"
 #include "hold.h"
 #include "limit.h"
@@ -92,6 +94,8 @@ static void settle(struct berth_core *core, uint32_t index)
     if (record->type == BERTH_RECORD_END) {
         job->flags |= JOB_ENDING;
         job->end_state = record->end.state;
+        if (job->end_state != BERTH_COMPLETED)
+            after_on_failed(core, index);
     }
 }
 
@@ -144,6 +148,16 @@ void job_end_cancelled(struct berth_core *core, uint32_t index)
     settle(core, index);
 }
 
+void job_end_queued(struct berth_core *core, uint32_t index, enum berth_state state,
+                    const char *kind, const char *message)
+{
+    write_end(core, job_at(&core->jobs, index), state, &(struct berth_attempt_record){ 0 });
+    struct berth_end_record *end = &core->open->records[core->open->count - 1].end;
+    end->error_kind = batch_copy(core, slice_of(kind));
+    end->error_message = batch_copy(core, slice_of(message));
+    settle(core, index);
+}
+
 /* ---- reports ---- */
 
 static uint32_t attempts_allowed(const struct berth_core *core, const struct job *job)
@@ -154,10 +168,13 @@ static uint32_t attempts_allowed(const struct berth_core *core, const struct job
 static int64_t delay_ms(struct berth_core *core, const struct job *job, int64_t asked_ms)
 {
     const struct berth_dispatcher_record *settings = &job_dispatcher(core, job)->record;
+    const struct rare *rare = rare_of(core, job);
     if (asked_ms > 0)
         return asked_ms;
     struct berth_rng *rng = settings->no_jitter ? NULL : &core->rng;
-    return retry_delay_ms(rng, job->failures, settings->backoff_ms, settings->backoff_ms_max);
+    bool has_own = rare && rare->backoff_ms, has_own_max = rare && rare->backoff_ms_max;
+    return retry_delay_ms(rng, job->failures, has_own ? rare->backoff_ms : settings->backoff_ms,
+                          has_own_max ? rare->backoff_ms_max : settings->backoff_ms_max);
 }
 
 /* A delay of 0 means at once, which is also what run_at 0 says. */
@@ -179,12 +196,32 @@ static void write_failure(struct berth_core *core, struct job *job,
         write_retry(core, job, after_ms(core, delay_ms(core, job, end->retry_ms)), last);
 }
 
+/* It was not done in time, however it ended. */
+static void write_late(struct berth_core *core, const struct job *job,
+                       const struct berth_attempt_record *last)
+{
+    struct berth_attempt_record late = *last;
+    late.error_kind = batch_copy(core, slice_of("deadline"));
+    late.error_message = batch_copy(core, slice_of("its deadline passed while it ran"));
+    write_end(core, job, BERTH_DEAD, &late);
+}
+
+/* Also if it was told so, and the wall clock has jumped back since. */
+static bool is_late(const struct berth_core *core, const struct attempt *attempt)
+{
+    return attempt->is_late || clock_is_late(core, job_at(&core->jobs, attempt->job));
+}
+
 static void write_outcome(struct berth_core *core, struct job *job,
                           const struct berth_attempt_end *end,
                           const struct berth_attempt_record *last)
 {
     if (job->flags & JOB_CANCEL_ASKED) {
         write_end(core, job, BERTH_CANCELLED, last);
+        return;
+    }
+    if (end->outcome != BERTH_OUTCOME_COMPLETED && is_late(core, job->attempt)) {
+        write_late(core, job, last);
         return;
     }
     switch (end->outcome) {
@@ -263,6 +300,8 @@ static void write_loss(struct berth_core *core, struct attempt *attempt, enum at
         (struct berth_slice){ 0 });
     if (job->flags & JOB_CANCEL_ASKED)
         write_end(core, job, BERTH_CANCELLED, &last);
+    else if (is_late(core, attempt))
+        write_late(core, job, &last);
     else
         write_retry(core, job, 0, &last);
     attempt_settle(core, attempt);
@@ -328,6 +367,8 @@ void job_on_end_stored(struct berth_core *core, const struct berth_end_record *e
     uint32_t index = job_find(core, end->id);
     BERTH_ASSERT(index != 0);
     bool is_watched = job_at(&core->jobs, index)->flags & JOB_WATCHED;
+    if (end->state == BERTH_COMPLETED)
+        after_on_completed(core, index);
     job_free(core, index);
     acknowledge(core, end->last.id);
     if (is_watched)

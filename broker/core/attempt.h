@@ -33,6 +33,9 @@ void attempt_lost(struct berth_core *core, struct attempt *attempt, enum attempt
 
 /* A queued job ends cancelled, unstarted. */
 void job_end_cancelled(struct berth_core *core, uint32_t job);
+/* A queued or arriving job ends without an attempt, and this is why. */
+void job_end_queued(struct berth_core *core, uint32_t job, enum berth_state state, const char *kind,
+                    const char *message);
 /* What a stored CANCEL sets free: the worker is told, or the job ends if it waits. END, RETRY: the
  * acknowledgement, waiting clients, the job's next turn. */
 void job_on_cancel_stored(struct berth_core *core, uint64_t id);

@@ -303,6 +303,12 @@ static void on_success(struct berth_core *core, struct berth_batch *batch)
 
 /* ---- full ---- */
 
+/* The end of a job that was refused: it had ended before it was stored. */
+static bool is_of_nobody(const struct berth_core *core, const struct berth_record *record)
+{
+    return record->type == BERTH_RECORD_END && !job_find(core, record->end.id);
+}
+
 /* Takes the arrivals out of a batch, and forgets their jobs; and with them, the instants of
  * schedules, whose jobs are among them. */
 static void drop_arrivals(struct berth_core *core, struct berth_batch *batch)
@@ -311,7 +317,8 @@ static void drop_arrivals(struct berth_core *core, struct berth_batch *batch)
     for (size_t i = 0; batch && i < batch->count; i++) {
         if (batch->records[i].type == BERTH_RECORD_JOB)
             submit_on_refused(core, &batch->records[i].job);
-        else if (batch->records[i].type != BERTH_RECORD_SCHEDULE_DONE)
+        else if (batch->records[i].type != BERTH_RECORD_SCHEDULE_DONE &&
+                 !is_of_nobody(core, &batch->records[i]))
             batch->records[kept++] = batch->records[i];
     }
     if (batch)

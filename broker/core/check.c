@@ -6,6 +6,7 @@
 #include "limit.h"
 #include "live.h"
 #include "park.h"
+#include "rare.h"
 #include "recur.h"
 #include "state.h"
 
@@ -176,6 +177,7 @@ void core_check(const struct berth_core *core)
 {
     check_attempts(core);
     live_check(core);
+    rare_check(core);
     check_sessions(core);
     check_waiting(core);
     recur_check(core);

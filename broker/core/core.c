@@ -3,9 +3,11 @@
 
 #include <errno.h>
 
+#include "after.h"
 #include "attempt.h"
 #include "batch.h"
 #include "check.h"
+#include "clock.h"
 #include "dead.h"
 #include "dispatcher.h"
 #include "handler.h"
@@ -19,6 +21,7 @@
 #include "park.h"
 #include "purge.h"
 #include "query.h"
+#include "rare.h"
 #include "recovery.h"
 #include "recur.h"
 #include "removal.h"
@@ -98,17 +101,20 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     core->next_schedule_id = all.next_schedule_id ? all.next_schedule_id : 1;
     berth_rng_init(&core->rng, all.seed);
     slab_init(&core->jobs, sizeof(struct job), (uint32_t)all.jobs_max);
+    slab_init(&core->rares, sizeof(struct rare), (uint32_t)all.jobs_max);
     slab_init(&core->gates, sizeof(struct gate *), LANES_MAX);
     slab_init(&core->lanes, sizeof(struct lane *), LANES_MAX);
     slab_init(&core->keys, sizeof(struct key_entry), KEYS_MAX);
     index_init(&core->jobs_by_id, job_index_hash, core);
+    index_init(&core->rares_by_job, rare_index_hash, core);
     index_init(&core->gates_by_key, gate_index_hash, core);
     index_init(&core->lanes_by_key, lane_index_hash, core);
     index_init(&core->keys_by_hash, keys_index_hash, core);
     struct berth_list *lists[] = { &core->runnable,   &core->stalled,      &core->handing,
                                    &core->recovering, &core->gained,       &core->outboxes,
                                    &core->wait_order, &core->pending_open, &core->pending_away,
-                                   &core->heard,      &core->news,         &core->lives };
+                                   &core->heard,      &core->news,         &core->lives,
+                                   &core->felled };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         berth_list_init(lists[i]);
     return core;
@@ -121,6 +127,7 @@ static void free_jobs(struct berth_core *core)
         if (job->state)
             block_free(job->body);
     }
+    rare_free_all(core);
     BERTH_MAP_FOREACH (node, &core->handlers) {
         struct handler *handler = berth_container_of(node, struct handler, by_name);
         berth_map_remove(&core->handlers, node);
@@ -144,14 +151,17 @@ void berth_core_free(struct berth_core *core)
     batch_free(core->again);
     batch_free(core->spare);
     slab_fini(&core->jobs);
+    slab_fini(&core->rares);
     slab_fini(&core->gates);
     slab_fini(&core->lanes);
     slab_fini(&core->keys);
     index_fini(&core->jobs_by_id);
+    index_fini(&core->rares_by_job);
     index_fini(&core->gates_by_key);
     index_fini(&core->lanes_by_key);
     index_fini(&core->keys_by_hash);
     block_free(core->token_nodes);
+    block_free(core->clock_nodes);
     block_free(core->due);
     out_fini(core);
     block_free(core);
@@ -231,6 +241,7 @@ static void on_turn(struct berth_core *core)
     wake_due(core);
     recur_on_turn(core);
     session_on_turn(core);
+    clock_on_turn(core);
     wait_on_turn(core);
     keys_expire(core);
     match_turn(core);
@@ -294,14 +305,15 @@ const struct berth_effects *berth_core_step(struct berth_core *core,
 int64_t berth_core_next_deadline_ms(const struct berth_core *core, int64_t now_ms, int64_t wall_us)
 {
     int64_t deadline = session_next_deadline_ms(core);
-    if (core->due_count) {
+    if (core->due_count && job_at(&core->jobs, core->due[0])->due_us != AFTER_NEVER) {
         int64_t wait_us = job_at(&core->jobs, core->due[0])->due_us - wall_us;
         int64_t due_ms = now_ms + (wait_us > 0 ? (wait_us + 999) / 1000 : 0);
         if (due_ms < deadline)
             deadline = due_ms;
     }
     int64_t others_ms[] = { park_next_deadline_ms(core), batch_next_deadline_ms(core),
-                            recur_next_deadline_ms(core, now_ms, wall_us) };
+                            recur_next_deadline_ms(core, now_ms, wall_us),
+                            clock_next_deadline_ms(core, now_ms, wall_us) };
     for (size_t i = 0; i < sizeof others_ms / sizeof *others_ms; i++)
         if (others_ms[i] < deadline)
             deadline = others_ms[i];

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "batch.h"
+#include "clock.h"
 #include "group.h"
 #include "hold.h"
 #include "limit.h"
@@ -202,6 +203,12 @@ void dispatcher_on_set(struct berth_core *core, const struct berth_ev_dispatcher
                out_text(core, "no room for another dispatcher: there may be %u", DISPATCHERS_MAX));
         return;
     }
+    bool is_watched = set->has_queue_timeout && record.queue_timeout_ms;
+    if (is_watched && rare_reserve(core, dispatcher) < 0) {
+        refuse(core, set, BERTH_EFULL, "queue_timeout",
+               "queue_timeout: the broker has no memory to watch the jobs of this dispatcher");
+        return;
+    }
     sign(core, &record, set->changed_by);
     change(core, dispatcher, &record, set->peer, set->request);
 }
@@ -227,7 +234,10 @@ void dispatcher_on_stored(struct berth_core *core, const struct berth_dispatcher
     BERTH_ASSERT(dispatcher != NULL);
     BERTH_ASSERT(dispatcher->changes > 0);
     bool had_rate = limit_settle(core, dispatcher);
+    bool is_new_timeout = dispatcher->record.queue_timeout_ms != record->queue_timeout_ms;
     dispatcher->record = *record;
+    if (is_new_timeout)
+        clock_on_setting(core, dispatcher);
     dispatcher->changes--;
     dispatcher_follow_parent(core, dispatcher);
     hold_refresh(core);

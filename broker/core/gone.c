@@ -3,6 +3,7 @@
  * so. */
 #include "attempt.h"
 #include "batch.h"
+#include "clock.h"
 #include "hold.h"
 #include "offer.h"
 #include "out.h"
@@ -28,8 +29,10 @@ void session_close(struct berth_core *core, struct session *session, enum attemp
     BERTH_LIST_FOREACH_SAFE (node, &session->attempts)
         attempt_lost(core, berth_container_of(node, struct attempt, session_node), how);
     batch_add(core, BERTH_RECORD_SESSION_END)->id = session->by_id.id;
-    if (was_recovering)
+    if (was_recovering) {
+        clock_on_unknown_loss(core);
         recovery_resolve(core);
+    }
 }
 
 void session_expire(struct berth_core *core, struct session *session)
@@ -48,8 +51,10 @@ void session_expire(struct berth_core *core, struct session *session)
         session->state = SESSION_LOST;
     batch_add(core, is_held ? BERTH_RECORD_SESSION_CLOSED : BERTH_RECORD_SESSION_END)->id =
         session->by_id.id;
-    if (was_recovering)
+    if (was_recovering) {
+        clock_on_unknown_loss(core);
         recovery_resolve(core);
+    }
 }
 
 void session_on_end_stored(struct berth_core *core, uint64_t id)

@@ -5,6 +5,7 @@
 
 #include "attempt.h"
 #include "batch.h"
+#include "clock.h"
 #include "dispatcher.h"
 #include "outbox.h"
 #include "session.h"
@@ -109,7 +110,8 @@ void hold_on_start_stored(struct berth_core *core, const struct berth_start_reco
     struct attempt *attempt = start->attempt ? attempt_find(core, start->attempt) : NULL;
     if (!attempt || attempt->state != ATTEMPT_STARTING)
         return;
-    if (job_at(&core->jobs, attempt->job)->flags & JOB_CANCEL_STORED) {
+    const struct job *job = job_at(&core->jobs, attempt->job);
+    if (job->flags & JOB_CANCEL_STORED || clock_is_late(core, job)) {
         attempt_release(core, attempt);
         return;
     }

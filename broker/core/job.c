@@ -3,14 +3,16 @@
 
 #include <errno.h>
 
+#include "clock.h"
 #include "lane.h"
+#include "rare.h"
 #include "state.h"
 
 #define ARROW(state) (1u << (state))
 
 static const uint8_t job_next[JOB_STATE_COUNT] = {
     [JOB_ARRIVING] = ARROW(JOB_SCHEDULED) | ARROW(JOB_READY) | ARROW(JOB_SETTLING),
-    [JOB_SCHEDULED] = ARROW(JOB_READY) | ARROW(JOB_SETTLING),
+    [JOB_SCHEDULED] = ARROW(JOB_SCHEDULED) | ARROW(JOB_READY) | ARROW(JOB_SETTLING),
     [JOB_READY] = ARROW(JOB_RUNNING) | ARROW(JOB_SETTLING),
     [JOB_RUNNING] = ARROW(JOB_READY) | ARROW(JOB_SETTLING),
     [JOB_RETRYING] = ARROW(JOB_READY) | ARROW(JOB_SETTLING),
@@ -23,7 +25,7 @@ static bool job_has_id(const void *arg, uint32_t record, const void *key)
     return job_at(&core->jobs, record)->id == *(const uint64_t *)key;
 }
 
-static uint64_t id_hash(uint64_t id)
+uint64_t job_id_hash(uint64_t id)
 {
     return id * 0x9E3779B97F4A7C15u >> 20; /* Fibonacci hashing: Knuth 3, 6.4 */
 }
@@ -31,18 +33,26 @@ static uint64_t id_hash(uint64_t id)
 uint64_t job_index_hash(const void *arg, uint32_t record)
 {
     const struct berth_core *core = arg;
-    return id_hash(job_at(&core->jobs, record)->id);
+    return job_id_hash(job_at(&core->jobs, record)->id);
 }
 
 uint32_t job_find(const struct berth_core *core, uint64_t id)
 {
-    return index_find(&core->jobs_by_id, id_hash(id), job_has_id, &id);
+    return index_find(&core->jobs_by_id, job_id_hash(id), job_has_id, &id);
 }
 
 uint32_t job_find_known(const struct berth_core *core, uint64_t id)
 {
     uint32_t index = job_find(core, id);
-    return index && job_at(&core->jobs, index)->state != JOB_ARRIVING ? index : 0;
+    return index && !job_is_arriving(core, job_at(&core->jobs, index)) ? index : 0;
+}
+
+bool job_is_arriving(const struct berth_core *core, const struct job *job)
+{
+    if (job->state == JOB_ARRIVING)
+        return true;
+    const struct ties *ties = job->state == JOB_SETTLING ? rare_ties(core, job) : NULL;
+    return ties && !ties->is_stored; /* it ended before it was stored */
 }
 
 /* The heap of due times always has room for every live job. */
@@ -72,7 +82,7 @@ uint32_t job_new(struct berth_core *core, uint64_t id, struct lane *lane, int32_
     job->lane = lane->index;
     job->priority = (int8_t)priority;
     job->state = JOB_ARRIVING;
-    index_insert(&core->jobs_by_id, id_hash(id), index);
+    index_insert(&core->jobs_by_id, job_id_hash(id), index);
     lane->job_count++;
     lane->gate->dispatcher->count[JOB_ARRIVING]++;
     return index;
@@ -93,7 +103,8 @@ void job_free(struct berth_core *core, uint32_t index)
     BERTH_ASSERT(job->state == JOB_ARRIVING || job->state == JOB_SETTLING);
     struct lane *lane = job_lane(core, job);
     lane->gate->dispatcher->count[job->state]--;
-    index_remove(&core->jobs_by_id, id_hash(job->id), index);
+    rare_free(core, index);
+    index_remove(&core->jobs_by_id, job_id_hash(job->id), index);
     drop_body(core, job);
     slab_give(&core->jobs, index);
     lane->job_count--;
@@ -199,11 +210,19 @@ static void set_state(struct berth_core *core, struct job *job, enum job_state t
     job->state = (uint8_t)to;
 }
 
+/* When the time came that it waited for, if it waited for one. */
+static int64_t time_came_us(const struct berth_core *core, const struct job *job)
+{
+    bool has_time = job->state == JOB_SCHEDULED || job->state == JOB_RETRYING;
+    return has_time && job->due_us < core->wall_us ? job->due_us : core->wall_us;
+}
+
 void job_move(struct berth_core *core, uint32_t index, enum job_state to, enum job_place place)
 {
     struct job *job = job_at(&core->jobs, index);
     BERTH_ASSERT(to == JOB_READY || to == JOB_RUNNING || to == JOB_SETTLING);
     bool was_running = job->state == JOB_RUNNING; /* and never began: it has waited all the time */
+    int64_t since_us = was_running ? 0 : time_came_us(core, job);
     leave(core, index, job);
     set_state(core, job, to);
     job->attempt = NULL;
@@ -212,6 +231,7 @@ void job_move(struct berth_core *core, uint32_t index, enum job_state to, enum j
             job->ready_s = (uint32_t)(core->now_ms / 1000);
         lane_push(core, job_lane(core, job), index, place);
     }
+    clock_on_move(core, index, since_us);
 }
 
 void job_move_due(struct berth_core *core, uint32_t index, enum job_state to, int64_t due_us)
@@ -222,6 +242,7 @@ void job_move_due(struct berth_core *core, uint32_t index, enum job_state to, in
     set_state(core, job, to);
     job->due_us = due_us;
     due_push(core, index);
+    clock_on_move(core, index, 0);
 }
 
 /* ---- check ---- */

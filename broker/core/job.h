@@ -43,6 +43,7 @@ enum job_flag {
     JOB_WATCHED = 4,        /* somebody waits for its end */
     JOB_START_STORED = 128, /* its row has a start: hold.h */
     JOB_ENDING = 8,         /* SETTLING, and what is being stored is its end: `end_state` */
+    JOB_HAS_RARE = 16,      /* what few jobs have: rare.h */
 };
 
 struct body {
@@ -87,7 +88,7 @@ static inline struct job *job_at(const struct slab *jobs, uint32_t index)
 
 /* 0: no live job has this id. */
 uint32_t job_find(const struct berth_core *core, uint64_t id);
-/* The same for whoever asks: an ARRIVING job is nobody's yet. */
+/* The same for whoever asks: one whose arrival is not stored is nobody's yet. */
 uint32_t job_find_known(const struct berth_core *core, uint64_t id);
 
 /* It waits for its time or for room. */
@@ -111,6 +112,9 @@ void job_move_due(struct berth_core *core, uint32_t index, enum job_state to, in
 int job_keep_body(struct berth_core *core, struct job *job, struct berth_slice bytes,
                   int64_t timeout_ms, bool is_needed);
 uint64_t job_index_hash(const void *core, uint32_t job);
+uint64_t job_id_hash(uint64_t id);
+/* Its arrival is not stored: nobody has heard of it. */
+bool job_is_arriving(const struct berth_core *core, const struct job *job);
 
 /* Asserts the slab, index, heap and lanes against each other. */
 void job_check(const struct berth_core *core);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What workers say of their attempts: join lists and reports. */
+#include "after.h"
 #include "attempt.h"
 #include "dispatcher.h"
 #include "live.h"
@@ -43,9 +44,10 @@ static void release_unlisted(struct berth_core *core, struct session *session,
 }
 
 /* Whether this attempt, unknown here, is the newest one of a job that waits. */
-static bool can_adopt(const struct job *job, const struct berth_join_line *line)
+static bool can_adopt(const struct berth_core *core, const struct job *job,
+                      const struct berth_join_line *line)
 {
-    return job_is_queued(job) && line->number > job->attempt_number;
+    return job_is_queued(job) && line->number > job->attempt_number && !after_waits(core, job);
 }
 
 /* A job can only be granted when it is ready, so one that was granted is taken for ready. */
@@ -97,7 +99,7 @@ static void take_line(struct berth_core *core, struct session *session,
         return;
     }
     uint32_t index = job_find(core, line->job);
-    if (!attempt && index && can_adopt(job_at(&core->jobs, index), line))
+    if (!attempt && index && can_adopt(core, job_at(&core->jobs, index), line))
         attempt = adopt(core, session, index, line);
     if (line->state == BERTH_ATTEMPT_ENDED) {
         if (attempt)
@@ -112,7 +114,7 @@ static void take_line(struct berth_core *core, struct session *session,
     }
     bool is_cancelled =
         attempt->job && job_at(&core->jobs, attempt->job)->flags & JOB_CANCEL_STORED;
-    if (is_cancelled || attempt->state == ATTEMPT_DOOMED)
+    if (is_cancelled || attempt->is_late || attempt->state == ATTEMPT_DOOMED)
         outbox_cancel(core, attempt);
 }
 

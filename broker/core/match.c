@@ -2,6 +2,7 @@
 #include "match.h"
 
 #include "attempt.h"
+#include "clock.h"
 #include "handler.h"
 #include "hold.h"
 #include "lane.h"
@@ -68,7 +69,7 @@ static void serve(struct berth_core *core, struct dispatcher *dispatcher, struct
         park_recover(core, dispatcher);
     if (!job)
         return;
-    if (!grant(core, job))
+    if (!clock_end_before_start(core, job) && !grant(core, job))
         park_stall(core, dispatcher);
     else if (park_is_asking(dispatcher) && giver)
         park_wait(core, dispatcher, giver, giver);
@@ -137,8 +138,9 @@ void match_on_body(struct berth_core *core, uint64_t id, const struct berth_job_
     struct job *job = job_at(&core->jobs, attempt->job);
     bool is_there = record && (job->body || job_keep_body(core, job, record->body,
                                                           record->timeout_ms, true) == 0);
-    /* Without its body it takes its old place and is tried again; cancelled, it ends unstarted. */
-    if (!is_there || job->flags & JOB_CANCEL_STORED) {
+    /* Without its body it takes its old place and is tried again; cancelled, it ends unstarted;
+     * late, in the next turn. */
+    if (!is_there || job->flags & JOB_CANCEL_STORED || clock_is_late(core, job)) {
         attempt_release(core, attempt);
         return;
     }

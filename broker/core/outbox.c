@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "outbox.h"
 
+#include "clock.h"
 #include "out.h"
 
 /* One message of orders: a frame has 16 MiB, a table of names 4096 rows (proto/limits.h). */
@@ -80,6 +81,7 @@ static struct berth_order_grant order_grant(const struct berth_core *core,
         .number = attempt->number,
         .timeout_ms = job->body->timeout_ms ? job->body->timeout_ms : dispatcher->record.timeout_ms,
         .grace_ms = dispatcher->record.grace_ms,
+        .deadline_ms = clock_left_ms(core, job),
     };
 }
 
@@ -104,6 +106,14 @@ static void take_grants(struct berth_core *core, struct session *session,
     orders->grants = grants;
 }
 
+/* A cancel says more than a deadline. */
+static enum berth_cancel_reason cancel_reason(const struct berth_core *core,
+                                              const struct attempt *attempt)
+{
+    bool is_asked = attempt->job && job_at(&core->jobs, attempt->job)->flags & JOB_CANCEL_STORED;
+    return attempt->is_late && !is_asked ? BERTH_CANCEL_DEADLINE : BERTH_CANCEL_ASKED;
+}
+
 static void take_cancels(struct berth_core *core, struct session *session,
                          struct berth_do_orders *orders)
 {
@@ -117,7 +127,7 @@ static void take_cancels(struct berth_core *core, struct session *session,
         cancels[orders->cancel_count++] =
             (struct berth_order_cancel){ .attempt = attempt->by_id.id,
                                          .grace_ms = grace_ms(attempt),
-                                         .reason = BERTH_CANCEL_ASKED,
+                                         .reason = cancel_reason(core, attempt),
                                          .is_forced = attempt->is_forced };
     }
     orders->cancels = cancels;

@@ -4,6 +4,7 @@
 #include "cancel.h"
 #include "dead.h"
 #include "dispatcher.h"
+#include "held.h"
 #include "match.h"
 #include "out.h"
 #include "view.h"
@@ -20,6 +21,7 @@ enum query_type {
     QUERY_CANCEL,
     QUERY_RETRY,
     QUERY_DISCARD,
+    QUERY_SUBMIT,
     QUERY_DISPATCHERS,
     QUERY_STATUS,
     QUERY_BODY,
@@ -32,7 +34,7 @@ struct query {
     uint32_t tries; /* since it last got further */
     uint64_t *ids;
     size_t count;
-    /* WAIT, CANCEL: the store is asked about the ids that are not live. */
+    /* WAIT, CANCEL, SUBMIT: the store is asked about the ids that are not live. */
     enum berth_state *ended; /* for each id: how it ended, NOT_THERE, or 0: live or not asked yet */
     uint32_t *asked;         /* what is under way: indices into ids */
     size_t asked_count;
@@ -41,6 +43,7 @@ struct query {
     uint32_t dispatcher; /* LIST, DISPATCHERS; 0: all */
     uint64_t attempt;    /* BODY */
     bool is_forced;      /* CANCEL */
+    struct held *held;   /* SUBMIT */
 };
 
 static struct query *query_new(struct berth_core *core, enum query_type type, uint64_t peer,
@@ -136,11 +139,13 @@ static void answer_body(struct berth_core *core, const struct query *query,
 static bool ask_ended(struct berth_core *core, struct query *query);
 static void finish_many(struct berth_core *core, const struct query *query);
 
+/* `held` is the query's then. */
 static void start_many(struct berth_core *core, enum query_type type,
-                       const struct berth_ev_ids *ids)
+                       const struct berth_ev_ids *ids, struct held *held)
 {
     struct query *query = query_new(core, type, ids->peer, ids->request, ids->ids, ids->count);
     if (query) {
+        query->held = held;
         query->is_forced = ids->is_forced;
         query->ended = block_new(ids->count * sizeof *query->ended);
         query->asked = block_new(ids->count * sizeof *query->asked);
@@ -154,16 +159,27 @@ static void start_many(struct berth_core *core, enum query_type type,
     }
     if (query)
         query_free(core, query);
+    else
+        held_free(core, held);
 }
 
 void query_on_wait(struct berth_core *core, const struct berth_ev_ids *ids)
 {
-    start_many(core, QUERY_WAIT, ids);
+    start_many(core, QUERY_WAIT, ids, NULL);
 }
 
 void query_on_cancel(struct berth_core *core, const struct berth_ev_ids *ids)
 {
-    start_many(core, QUERY_CANCEL, ids);
+    start_many(core, QUERY_CANCEL, ids, NULL);
+}
+
+void query_on_held(struct berth_core *core, struct held *held, uint64_t peer, uint64_t request,
+                   const uint64_t *ids, size_t count)
+{
+    start_many(
+        core, QUERY_SUBMIT,
+        &(struct berth_ev_ids){ .peer = peer, .request = request, .ids = ids, .count = count },
+        held);
 }
 
 /* False: there is nothing left to ask. */
@@ -204,7 +220,11 @@ static void finish_many(struct berth_core *core, const struct query *query)
     enum berth_state *ended = out_alloc(core, query->count, sizeof *ended);
     for (size_t i = 0; i < query->count; i++)
         ended[i] = query->ended[i] == NOT_THERE ? 0 : query->ended[i];
-    if (query->type == QUERY_WAIT)
+    if (query->type == QUERY_SUBMIT)
+        held_take(
+            core, query->held,
+            &(struct submit_known){ .ids = query->ids, .ended = ended, .count = query->count });
+    else if (query->type == QUERY_WAIT)
         wait_begin(core, query->peer, query->request, query->ids, query->count, ended);
     else
         cancel_jobs(core,
@@ -421,6 +441,7 @@ static bool ask_on(struct berth_core *core, struct query *query, const struct be
         return true;
     case QUERY_WAIT:
     case QUERY_CANCEL:
+    case QUERY_SUBMIT:
         if (take_ended(core, query, read))
             query->tries = 0;
         return ask_ended(core, query);
@@ -450,7 +471,8 @@ static void answer(struct berth_core *core, const struct query *query,
     case QUERY_GET: answer_get(core, query, read); return;
     case QUERY_LIST: answer_list(core, query, read); return;
     case QUERY_WAIT:
-    case QUERY_CANCEL: finish_many(core, query); return;
+    case QUERY_CANCEL:
+    case QUERY_SUBMIT: finish_many(core, query); return;
     case QUERY_RETRY:
     case QUERY_DISCARD: change_ended(core, query, read); return;
     case QUERY_DISPATCHERS:
@@ -513,6 +535,7 @@ static void query_free(struct berth_core *core, struct query *query)
     block_free(query->ids);
     block_free(query->ended);
     block_free(query->asked);
+    held_free(core, query->held);
     block_free(query);
 }
 

@@ -158,6 +158,7 @@ struct attempt {
     struct live *live; /* what it shows; NULL: nothing yet */
     int64_t told_ms;   /* when it was first told to end; 0: it was not */
     bool is_forced;    /* and will be told that it must */
+    bool is_late;      /* its job's deadline has passed: it is told to end */
     struct berth_list_node session_node;
     struct berth_list_node grant_node, cancel_node; /* in the session's outbox */
 };
@@ -259,6 +260,14 @@ struct berth_core {
     uint64_t body_bytes;
     bool has_queued_cancels; /* jobs with JOB_CANCEL_STORED wait in a queue for the end of recovery
                               */
+
+    struct slab rares; /* rare.h */
+    struct index rares_by_job;
+    struct berth_heap clocks; /* rare records, by the next of their clocks that is over */
+    struct berth_heap_node **clock_nodes;
+    struct berth_map uniques; /* ties, by dispatcher and unique key */
+    struct berth_list felled; /* ties whose job has failed while others wait for it */
+    uint64_t held_bytes;      /* of submits that wait for the store's word */
 
     struct slab gates, lanes;
     struct index gates_by_key, lanes_by_key;

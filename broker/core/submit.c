@@ -5,12 +5,16 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "after.h"
 #include "batch.h"
+#include "clock.h"
 #include "dispatcher.h"
+#include "held.h"
 #include "hold.h"
 #include "keys.h"
 #include "lane.h"
 #include "out.h"
+#include "unique.h"
 
 #define SEED_BODY      3
 #define SEED_RARE      4
@@ -19,6 +23,7 @@
 /* A submit that is being taken. */
 struct submission {
     const struct berth_ev_submit *event;
+    const struct submit_known *known;
     struct dispatcher **dispatchers; /* of its table; NULL: there is none of that name */
     struct pending *answer;
 };
@@ -31,15 +36,25 @@ struct arrival {
     enum berth_key_kind kind;
     struct berth_hash128 key, body;
     int64_t until_us;
+    uint64_t
+        failed; /* a job that it is to wait for, and that has ended dead or cancelled; 0: none */
+    enum berth_state failed_state;
 };
 
+static bool are_live(const struct berth_core *core, const struct berth_submit_item *item);
 static bool begin(struct berth_core *core, const struct berth_ev_submit *event,
-                  struct submission *ret_submission);
+                  const struct submit_known *known, struct submission *ret_submission);
 static struct berth_submitted_item submit_one(struct berth_core *core,
                                               const struct submission *submission, size_t place);
 static struct berth_submitted_item repeat(struct berth_core *core, const struct arrival *arrival,
                                           const struct key_entry *entry, struct pending *answer,
                                           size_t place);
+static uint32_t holder_of(const struct berth_core *core, const struct arrival *arrival);
+static struct berth_submitted_item same(const struct berth_core *core,
+                                        const struct arrival *arrival, uint32_t holder,
+                                        struct pending *answer);
+static uint64_t find_failed(const struct berth_core *core, const struct submission *submission,
+                            struct arrival *arrival);
 static struct berth_submitted_item take_in(struct berth_core *core, const struct arrival *arrival,
                                            struct pending *answer);
 static struct berth_submitted_item refusal(int code, const char *field, const char *message);
@@ -47,11 +62,33 @@ static const char *say(struct pending *answer, const char *format, ...) BERTH_PR
 
 /* ---- a submit ---- */
 
-/* Answers at once if nothing of it waits for the store. */
+/* What has ended of the jobs that its jobs are to wait for, the store knows. */
 void submit_on_event(struct berth_core *core, const struct berth_ev_submit *event)
 {
+    for (size_t i = 0; i < event->count; i++) {
+        if (!are_live(core, &event->items[i])) {
+            held_submit(core, event);
+            return;
+        }
+    }
+    submit_take(core, event, &(struct submit_known){ 0 });
+}
+
+/* All that it is to wait for. */
+static bool are_live(const struct berth_core *core, const struct berth_submit_item *item)
+{
+    size_t count = 0;
+    while (count < item->after_count && job_find_known(core, item->after[count]))
+        count++;
+    return count == item->after_count;
+}
+
+/* Answers at once if nothing of it waits for the store. */
+void submit_take(struct berth_core *core, const struct berth_ev_submit *event,
+                 const struct submit_known *known)
+{
     struct submission submission;
-    if (!begin(core, event, &submission)) {
+    if (!begin(core, event, known, &submission)) {
         out_error(core, event->peer, event->request, BERTH_EFULL, "",
                   "the broker has no memory for this request");
         return;
@@ -70,7 +107,7 @@ void submit_on_event(struct berth_core *core, const struct berth_ev_submit *even
 
 /* The memory of the answer. False: there is none. */
 static bool begin(struct berth_core *core, const struct berth_ev_submit *event,
-                  struct submission *ret_submission)
+                  const struct submit_known *known, struct submission *ret_submission)
 {
     struct pending *answer = pending_new(PENDING_SUBMITTED, event->peer, event->request);
     if (!answer)
@@ -86,7 +123,7 @@ static bool begin(struct berth_core *core, const struct berth_ev_submit *event,
     }
     for (size_t i = 0; i < event->dispatcher_count; i++)
         dispatchers[i] = dispatcher_find(core, event->dispatchers[i]);
-    *ret_submission = (struct submission){ event, dispatchers, answer };
+    *ret_submission = (struct submission){ event, known, dispatchers, answer };
     return true;
 }
 
@@ -165,6 +202,17 @@ static struct berth_submitted_item submit_one(struct berth_core *core,
     const struct key_entry *entry = keys_find(core, arrival.key);
     if (entry)
         return repeat(core, &arrival, entry, answer, place);
+    uint32_t holder = holder_of(core, &arrival);
+    if (holder) { /* an answer that names it waits until it is stored */
+        struct berth_submitted_item named = same(core, &arrival, holder, answer);
+        bool is_arriving = job_is_arriving(core, job_at(&core->jobs, holder));
+        answer->is_arriving[place] = named.id && is_arriving;
+        return named;
+    }
+    uint64_t unknown = find_failed(core, submission, &arrival);
+    if (unknown)
+        return refusal(BERTH_ENOTFOUND, "after",
+                       say(answer, "after: job %llu is not known", (unsigned long long)unknown));
     struct berth_submitted_item result = take_in(core, &arrival, answer);
     answer->is_arriving[place] = result.id != 0;
     return result;
@@ -188,7 +236,8 @@ struct berth_submitted_item submit_of_schedule(struct berth_core *core,
     const struct key_entry *entry = keys_find(core, arrival.key);
     if (entry)
         return (struct berth_submitted_item){ .id = entry->job, .is_existing = true };
-    return take_in(core, &arrival, answer);
+    uint32_t holder = holder_of(core, &arrival);
+    return holder ? same(core, &arrival, holder, answer) : take_in(core, &arrival, answer);
 }
 
 /* The job of an earlier submit with this key; if that is not stored yet, the answer waits for it.
@@ -204,9 +253,67 @@ static struct berth_submitted_item repeat(struct berth_core *core, const struct 
                            "repeat must be the same",
                            (unsigned long long)entry->job));
     uint32_t index = job_find(core, entry->job);
-    answer->is_arriving[place] = index && job_at(&core->jobs, index)->state == JOB_ARRIVING;
+    answer->is_arriving[place] = index && job_is_arriving(core, job_at(&core->jobs, index));
     return (struct berth_submitted_item){ .id = entry->job,
                                           .is_existing = arrival->kind == BERTH_KEY_IDEMPOTENCY };
+}
+
+/* The live job that has the unique key of this one, or 0. */
+static uint32_t holder_of(const struct berth_core *core, const struct arrival *arrival)
+{
+    struct berth_slice key = arrival->item->unique;
+    return key.bytes ? unique_find(core, arrival->dispatcher->record.id, key) : 0;
+}
+
+static struct berth_submitted_item same(const struct berth_core *core,
+                                        const struct arrival *arrival, uint32_t holder,
+                                        struct pending *answer)
+{
+    const struct job *job = job_at(&core->jobs, holder);
+    if (arrival->item->on_conflict == BERTH_ON_CONFLICT_EXISTING)
+        return (struct berth_submitted_item){ .id = job->id, .is_existing = true };
+    return refusal(BERTH_ECONFLICT, "unique",
+                   say(answer, "unique: job %llu of dispatcher %s has this key, and has not ended",
+                       (unsigned long long)job->id, arrival->dispatcher->record.name));
+}
+
+/* ---- what it waits for ---- */
+
+/* How it has ended; READY: it lives; 0: there is no such job. */
+static enum berth_state state_of(const struct berth_core *core, const struct submit_known *known,
+                                 uint64_t id)
+{
+    uint32_t index = job_find_known(core, id);
+    if (index) {
+        const struct job *job = job_at(&core->jobs, index);
+        return job->flags & JOB_ENDING ? job->end_state : BERTH_READY;
+    }
+    size_t low = 0, high = known->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (known->ids[middle] < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < known->count && known->ids[low] == id ? known->ended[low] : 0;
+}
+
+/* The first one that is not known, or 0: then the first that has failed is noted, if one has. */
+static uint64_t find_failed(const struct berth_core *core, const struct submission *submission,
+                            struct arrival *arrival)
+{
+    const struct berth_submit_item *item = arrival->item;
+    for (size_t i = 0; i < item->after_count; i++) {
+        enum berth_state state = state_of(core, submission->known, item->after[i]);
+        if (!state)
+            return item->after[i];
+        if (arrival->failed || (state != BERTH_DEAD && state != BERTH_CANCELLED))
+            continue;
+        arrival->failed = item->after[i];
+        arrival->failed_state = state;
+    }
+    return 0;
 }
 
 /* ---- a new job ---- */
@@ -287,6 +394,21 @@ static uint32_t make_job(struct berth_core *core, const struct arrival *arrival,
     return index;
 }
 
+/* As it was written just now. One that is to be cancelled at once waits for nobody. */
+static bool take_rare(struct berth_core *core, uint32_t index, const struct arrival *arrival)
+{
+    const struct berth_job_record *record = &core->open->records[core->open->count - 1].job;
+    if (rare_take(core, index, record) < 0)
+        return false;
+    if (!record->after.bytes)
+        return true;
+    struct ties *ties = rare_get_ties(core, index);
+    if (!ties)
+        return false;
+    ties->run_at_us = record->run_at_us;
+    return arrival->failed || after_take(core, index, record->after) == 0;
+}
+
 /* All that the job's life needs, or nothing. */
 static bool make_all(struct berth_core *core, const struct arrival *arrival, uint64_t id)
 {
@@ -298,7 +420,8 @@ static bool make_all(struct berth_core *core, const struct arrival *arrival, uin
     job->max_attempts = item->max_attempts;
     if (job_keep_body(core, job, item->body, item->timeout_ms, false) == 0 &&
         write_arrival(core, arrival, id)) {
-        if (keys_remember(core, arrival->kind, arrival->key, arrival->body, id,
+        if (take_rare(core, index, arrival) &&
+            keys_remember(core, arrival->kind, arrival->key, arrival->body, id,
                           arrival->until_us) == 0)
             return true;
         batch_undo(core);
@@ -352,6 +475,8 @@ static struct berth_submitted_item take_in(struct berth_core *core, const struct
     if (!make_all(core, arrival, id))
         return refusal(BERTH_EFULL, "", "the broker has no memory for another job");
     core->next_job_id++;
+    if (arrival->failed)
+        after_end(core, job_find(core, id), arrival->failed, arrival->failed_state);
     return (struct berth_submitted_item){ .id = id };
 }
 
@@ -378,123 +503,4 @@ static const char *say(struct pending *answer, const char *format, ...)
     va_end(args);
     const char *copy = berth_arena_strdup(&answer->memory, text);
     return copy ? copy : "the broker has no memory to say why";
-}
-
-/* ---- stored, refused, loaded ---- */
-
-void submit_on_stored(struct berth_core *core, const struct berth_job_record *record)
-{
-    uint32_t index = job_find(core, record->id);
-    BERTH_ASSERT(index != 0);
-    if (record->run_at_us > core->wall_us)
-        job_move_due(core, index, JOB_SCHEDULED, record->run_at_us);
-    else
-        job_move(core, index, JOB_READY, JOB_AT_TAIL);
-}
-
-void submit_on_refused(struct berth_core *core, const struct berth_job_record *record)
-{
-    keys_forget(core, keys_of_record(record));
-    uint32_t index = job_find(core, record->id);
-    BERTH_ASSERT(index != 0);
-    job_free(core, index);
-}
-
-/* Of two jobs with one key the newer one counts: the window of the older one was over. */
-int submit_load_key(struct berth_core *core, const struct berth_job_record *record)
-{
-    if (record->key.kind == BERTH_KEY_NONE)
-        return 0;
-    struct berth_hash128 key = keys_of_record(record), body;
-    const struct key_entry *known = keys_find(core, key);
-    if (known && known->job > record->id)
-        return 0;
-    memcpy(&body, record->key.body_hash, sizeof body);
-    return keys_remember(core, record->key.kind, key, body, record->id, record->key.until_us);
-}
-
-static void place_loaded(struct berth_core *core, uint32_t index,
-                         const struct berth_job_record *record)
-{
-    if (record->run_at_us <= core->wall_us || record->state == BERTH_READY) {
-        job_move(core, index, JOB_READY, JOB_AT_TAIL);
-    } else if (record->attempt) {
-        job_move(core, index, JOB_SETTLING, JOB_AT_TAIL);
-        job_move_due(core, index, JOB_RETRYING, record->run_at_us);
-    } else {
-        job_move_due(core, index, JOB_SCHEDULED, record->run_at_us);
-    }
-}
-
-/* An ARRIVING job with all that the record says of it, in memory. 0: ret_index; BERTH_ESTORE: there
- * is no such dispatcher, or there is such a job; -ENOMEM. */
-static int make_of_record(struct berth_core *core, const struct berth_job_record *record,
-                          uint32_t *ret_index)
-{
-    struct dispatcher *dispatcher = dispatcher_find_id(core, record->dispatcher);
-    if (!dispatcher || job_find(core, record->id))
-        return BERTH_ESTORE;
-    struct lane *lane = lane_get(core, dispatcher, record->handler, record->group);
-    uint32_t index = lane ? job_new(core, record->id, lane, record->priority) : 0;
-    if (lane && !index)
-        lane_release(core, lane);
-    if (!index)
-        return -ENOMEM;
-    struct job *job = job_at(&core->jobs, index);
-    job->max_attempts = record->max_attempts;
-    job->attempt_number = record->attempt;
-    job->failures = record->failures;
-    job->deaths = (uint8_t)(record->deaths < UINT8_MAX ? record->deaths : UINT8_MAX);
-    if (record->is_cancelled) {
-        job->flags |= JOB_CANCEL_ASKED | JOB_CANCEL_STORED;
-        core->has_queued_cancels = true;
-    }
-    bool has_body = record->body.data || !record->body.bytes;
-    if (has_body && job_keep_body(core, job, record->body, record->timeout_ms, false) < 0) {
-        job_free(core, index);
-        return -ENOMEM;
-    }
-    *ret_index = index;
-    return 0;
-}
-
-int submit_load(struct berth_core *core, const struct berth_job_record *record)
-{
-    uint32_t index;
-    int rc = make_of_record(core, record, &index);
-    if (rc < 0)
-        return rc;
-    if (record->id >= core->next_job_id)
-        core->next_job_id = record->id + 1;
-    place_loaded(core, index, record);
-    rc = hold_load(core, index, record);
-    return rc < 0 ? rc : submit_load_key(core, record);
-}
-
-/* ---- jobs that live again ---- */
-
-int submit_revive(struct berth_core *core, const struct berth_job_record *record)
-{
-    uint32_t index;
-    int rc = make_of_record(core, record, &index);
-    if (rc < 0)
-        return rc;
-    struct berth_record *revive = batch_try_add(core, BERTH_RECORD_REVIVE);
-    if (!revive) {
-        job_free(core, index);
-        return -ENOMEM;
-    }
-    revive->revive.id = record->id;
-    revive->revive.deadline_us = record->deadline_us;
-    return 0;
-}
-
-void submit_on_revived(struct berth_core *core, const struct berth_revive_record *revive)
-{
-    uint32_t index = job_find(core, revive->id);
-    BERTH_ASSERT(index != 0);
-    if (revive->is_missing)
-        job_free(core, index);
-    else
-        job_move(core, index, JOB_READY, JOB_AT_TAIL);
 }

@@ -4,6 +4,14 @@
 
 #include "state.h"
 
+/* How those jobs have ended that the store was asked about, by id, each once; 0: there is no such
+ * job. */
+struct submit_known {
+    const uint64_t *ids;
+    const enum berth_state *ended;
+    size_t count;
+};
+
 void submit_on_event(struct berth_core *core, const struct berth_ev_submit *event);
 /* The job of an instant; `item` has the key of that. A sentence, if there is one, lies in the
  * memory of `answer`. */
@@ -12,6 +20,9 @@ struct berth_submitted_item submit_of_schedule(struct berth_core *core,
                                                struct berth_slice handler,
                                                const struct berth_submit_item *item,
                                                struct pending *answer);
+/* The same, once all is known of the jobs that its jobs are to wait for. */
+void submit_take(struct berth_core *core, const struct berth_ev_submit *event,
+                 const struct submit_known *known);
 void submit_on_stored(struct berth_core *core, const struct berth_job_record *record);
 /* Its batch was not written: the job and its key are forgotten. */
 void submit_on_refused(struct berth_core *core, const struct berth_job_record *record);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "after.h"
 #include "dispatcher.h"
 #include "limit.h"
 #include "live.h"
@@ -156,11 +157,23 @@ static const char *reason_cancelling(struct berth_core *core, const struct job *
     return job->state == JOB_RUNNING ? reason_told(core, job->attempt) : "was told to stop";
 }
 
+static const char *reason_scheduled(struct berth_core *core, const struct job *job)
+{
+    uint64_t count = after_waits(core, job);
+    if (!count)
+        return "waits for its time";
+    uint64_t first = after_first(core, job);
+    if (count == 1)
+        return out_text(core, "waits for job %" PRIu64 " to complete", first);
+    return out_text(core, "waits for %" PRIu64 " jobs to complete, the first of them is %" PRIu64,
+                    count, first);
+}
+
 static const char *reason(struct berth_core *core, const struct job *job)
 {
     switch (view_state(job)) {
     case BERTH_READY: return reason_ready(core, job);
-    case BERTH_SCHEDULED: return "waits for its time";
+    case BERTH_SCHEDULED: return reason_scheduled(core, job);
     case BERTH_RETRYING: return "waits for its next attempt";
     case BERTH_CANCELLING: return reason_cancelling(core, job);
     case BERTH_RUNNING: return is_held(job) ? reason_held(core, job) : "";
@@ -196,7 +209,8 @@ void view_job(struct berth_core *core, const struct berth_job_record *row,
     ret_view->record.failures = job->failures;
     ret_view->record.deaths = job->deaths;
     ret_view->record.is_cancelled = job->flags & JOB_CANCEL_ASKED;
-    if (job->state == JOB_SCHEDULED || job->state == JOB_RETRYING)
+    bool has_time = job->state == JOB_SCHEDULED || job->state == JOB_RETRYING;
+    if (has_time && job->due_us != AFTER_NEVER)
         ret_view->record.run_at_us = job->due_us;
     ret_view->reason = slice_of(reason(core, job));
     overlay_attempt(job, &ret_view->record);

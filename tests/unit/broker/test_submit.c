@@ -57,7 +57,8 @@ static void the_record_holds_all_that_came_with_the_job(void **state)
 static void the_record_holds_the_options_that_few_jobs_bring(void **state)
 {
     struct fixture *f = *state;
-    const uint64_t after[] = { 7, UINT64_C(1) << 52 };
+    const uint64_t after[] = { given_job(f, (struct submit){ 0 }),
+                               given_job(f, (struct submit){ 0 }) };
     submit(f, (struct submit){ .group = "tenant",
                                .unique = "alice",
                                .run_at_us = f->wall_us + 5 * SECOND_US,
@@ -78,7 +79,7 @@ static void the_record_holds_the_options_that_few_jobs_bring(void **state)
     assert_int_equal(job->deadline_us, f->wall_us + 60 * SECOND_US);
     assert_int_equal(job->backoff_ms, 250);
     assert_int_equal(job->backoff_ms_max, 1000);
-    static const uint8_t packed[] = { 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 16, 0 };
+    static const uint8_t packed[] = { 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0 };
     assert_int_equal(job->after.bytes, sizeof packed);
     assert_memory_equal(job->after.data, packed, sizeof packed);
     assert_int_equal(job->parent + job->parent_ordinal, 0);
@@ -291,12 +292,13 @@ static void a_key_of_the_users_is_one_job_per_dispatcher(void **state)
 static void options_under_a_key_are_each_one_of_their_own(void **state)
 {
     struct fixture *f = *state;
-    const uint64_t after[] = { 1, 2 };
+    const uint64_t after[] = { given_job(f, (struct submit){ 0 }),
+                               given_job(f, (struct submit){ 0 }) };
     const struct submit items[] = {
         { .body = "b" },
         { .body = "b", .group = "g" },
         { .body = "b", .unique = "g" },
-        { .body = "b", .unique = "g", .on_conflict = BERTH_ON_CONFLICT_EXISTING },
+        { .body = "b", .unique = "h", .on_conflict = BERTH_ON_CONFLICT_EXISTING },
         { .body = "b", .queue_timeout_ms = 5 },
         { .body = "b", .deadline_ms = 5 },
         { .body = "b", .backoff_ms = 5 },
@@ -328,7 +330,7 @@ static void a_key_with_anything_else_in_it_is_a_conflict(void **state)
     struct fixture *f = *state;
     const struct submit same = { .key = "k", .body = "b", .priority = 1, .max_attempts = 2 };
     given_job(f, same);
-    const uint64_t after[] = { 1, 2 };
+    const uint64_t after[] = { 1, given_job(f, (struct submit){ 0 }) };
     struct submit others[OTHERS];
     for (size_t i = 0; i < OTHERS; i++)
         others[i] = same;
@@ -591,6 +593,44 @@ static void without_memory_a_job_is_refused_and_nothing_of_it_is_left(void **sta
     assert_in_range(rounds, 15, 40);
 }
 
+/* Of a job with all that few jobs bring; how many allocations it takes until it is taken. */
+static void without_memory_nothing_is_left_of_what_few_jobs_bring(void **state)
+{
+    struct fixture *f = *state;
+    const struct berth_slice names[2] = { text("default"), text("mail") };
+    bool has_failed = true;
+    unsigned rounds = 0;
+    while (has_failed) {
+        core_replace(f, (struct berth_core_opts){ 0 });
+        core_start(f);
+        const uint64_t after = given_job(f, (struct submit){ 0 });
+        const struct berth_submit_item item = { .body = text("b"),
+                                                .unique = text("u"),
+                                                .deadline_ms = 1000,
+                                                .queue_timeout_ms = 1000,
+                                                .after = &after,
+                                                .after_count = 1 };
+        struct berth_event event = { .type = BERTH_EV_SUBMIT,
+                                     .now_ms = f->now_ms,
+                                     .wall_us = f->wall_us,
+                                     .submit = { .peer = CLIENT,
+                                                 .request = 77,
+                                                 .dispatchers = names,
+                                                 .handlers = names + 1,
+                                                 .dispatcher_count = 1,
+                                                 .handler_count = 1,
+                                                 .items = &item,
+                                                 .count = 1 } };
+        faulty_fail_at(++rounds);
+        (void)berth_core_step(f->core, &event);
+        has_failed = faulty_stop();
+        berth_core_check(f->core);
+        assert_int_equal(f->core->jobs.used, has_failed ? 1 : 2);
+        assert_int_equal(berth_map_count(&f->core->uniques), has_failed ? 0 : 1);
+    }
+    assert_in_range(rounds, 10, 40);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
 
 int main(void)
@@ -622,6 +662,7 @@ int main(void)
         TEST(of_two_loaded_jobs_with_one_key_the_newer_counts),
         TEST(a_row_that_cannot_be_ends_the_load_with_an_error),
         TEST(without_memory_a_job_is_refused_and_nothing_of_it_is_left),
+        TEST(without_memory_nothing_is_left_of_what_few_jobs_bring),
     };
     return berth_test_main(tests, NULL, NULL);
 }

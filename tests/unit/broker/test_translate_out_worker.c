@@ -106,6 +106,27 @@ static void fenced_and_gone_ok_say_who_by_session_or_by_child(void **state)
     assert_false(ok->has_nonce);
 }
 
+static void assert_grants(const Berth__V1__WorkerOrders *m, const struct berth_order_grant *grants)
+{
+    assert_int_equal(m->n_grant_attempt, 3);
+    assert_int_equal(m->grant_attempt[2], SESSION(3));
+    assert_int_equal(m->grant_job[1], 2);
+    assert_int_equal(m->n_dispatchers, 2);
+    assert_int_equal(m->n_handlers, 2);
+    for (size_t i = 0; i < 3; i++) {
+        assert_bytes(m->dispatchers[m->grant_dispatcher[i]], grants[i].dispatcher.data);
+        assert_bytes(m->handlers[m->grant_handler[i]], grants[i].handler.data);
+        assert_int_equal(m->grant_number[i], grants[i].number);
+        assert_int_equal(m->grant_timeout_ms[i], grants[i].timeout_ms);
+        if (i < m->n_grant_deadline_ms)
+            assert_int_equal(m->grant_deadline_ms[i], grants[i].deadline_ms);
+        assert_int_equal(m->grant_grace_ms[i], grants[i].grace_ms);
+        assert_int_equal(m->grant_body_bytes[i], grants[i].body.bytes);
+    }
+    assert_true(m->n_grant_deadline_ms >= 2);
+    assert_bytes(m->grant_bodies, "firstthird");
+}
+
 static void orders_carry_grants_cancels_and_acknowledgements(void **state)
 {
     struct fixture *f = *state;
@@ -157,23 +178,7 @@ static void orders_carry_grants_cancels_and_acknowledgements(void **state)
     assert_int_equal(m->epoch, 3);
     assert_int_equal(m->join, 2);
     assert_int_equal(m->number, 5);
-    assert_int_equal(m->n_grant_attempt, 3);
-    assert_int_equal(m->grant_attempt[2], SESSION(3));
-    assert_int_equal(m->grant_job[1], 2);
-    assert_int_equal(m->n_dispatchers, 2);
-    assert_int_equal(m->n_handlers, 2);
-    for (size_t i = 0; i < 3; i++) {
-        assert_bytes(m->dispatchers[m->grant_dispatcher[i]], grants[i].dispatcher.data);
-        assert_bytes(m->handlers[m->grant_handler[i]], grants[i].handler.data);
-        assert_int_equal(m->grant_number[i], grants[i].number);
-        assert_int_equal(m->grant_timeout_ms[i], grants[i].timeout_ms);
-        if (i < m->n_grant_deadline_ms)
-            assert_int_equal(m->grant_deadline_ms[i], grants[i].deadline_ms);
-        assert_int_equal(m->grant_grace_ms[i], grants[i].grace_ms);
-        assert_int_equal(m->grant_body_bytes[i], grants[i].body.bytes);
-    }
-    assert_true(m->n_grant_deadline_ms >= 2);
-    assert_bytes(m->grant_bodies, "firstthird");
+    assert_grants(m, grants);
     assert_int_equal(m->n_cancel_attempt, 1);
     assert_int_equal(m->cancel_attempt[0], SESSION(8));
     assert_int_equal(m->cancel_grace_ms[0], 100);
