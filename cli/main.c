@@ -50,11 +50,15 @@ static const struct berth_command *const commands[] = {
     &cmd_wait,
     &cmd_logs,
     &cmd_cancel,
+    &cmd_retry,
+    &cmd_discard,
     &cmd_dispatcher_ls,
     &cmd_dispatcher_show,
     &cmd_dispatcher_set,
     &cmd_dispatcher_pause,
     &cmd_dispatcher_resume,
+    &cmd_dispatcher_purge,
+    &cmd_dispatcher_rm,
     &cmd_worker_ls,
     &cmd_worker_gone,
     &cmd_broker_status,
@@ -63,11 +67,9 @@ static const struct berth_command *const commands[] = {
 
 /* Known by name, so that nobody takes them for a typing error. */
 static const char *const later[] = {
-    "retry",         "discard",      "explain",      "dispatcher purge",
-    "dispatcher rm", "schedule ls",  "schedule set", "schedule pause",
-    "schedule rm",   "worker drain", "key new",      "key ls",
-    "key revoke",    "top",          "trace",        "broker backup",
-    "broker check",
+    "explain",      "schedule ls",   "schedule set", "schedule pause", "schedule rm",
+    "worker drain", "key new",       "key ls",       "key revoke",     "top",
+    "trace",        "broker backup", "broker check",
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))

@@ -251,6 +251,57 @@ int berth_dispatcher_resume(struct berth_client *client, const char *name, int64
     return set_paused(client, name, false, timeout_ms, err);
 }
 
+struct purge_args {
+    const char *name;
+    uint64_t below, cursor;
+};
+
+static int pack_purge(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
+{
+    const struct purge_args *args = call->args;
+    return berth_pack_purge(number, args->name, args->below, args->cursor, frame);
+}
+
+int berth_dispatcher_purge(struct berth_client *client, const char *name, uint64_t *ret_count,
+                           int64_t timeout_ms, struct berth_error *err)
+{
+    int64_t deadline_ms = berth_deadline_ms(timeout_ms);
+    struct purge_args args = { .name = name };
+    uint64_t count = 0;
+    int rc = berth_name_check("dispatcher", name, err);
+    do {
+        struct berth_call call = { .kind = REQUEST_CANCEL, .pack = pack_purge, .args = &args };
+        BERTH_AUTO(berth_answer) answer = NULL;
+        if (rc == 0)
+            rc = berth_call_run(client, &call, deadline_ms, BERTH_ANSWER_PURGED, &answer, err);
+        if (rc < 0)
+            break;
+        count += answer->purged.count;
+        args.below = answer->purged.below;
+        args.cursor = answer->purged.cursor;
+    } while (args.cursor);
+    if (ret_count)
+        *ret_count = count;
+    return rc;
+}
+
+static int pack_remove(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
+{
+    return berth_pack_remove(number, call->args, frame);
+}
+
+int berth_dispatcher_remove(struct berth_client *client, const char *name, int64_t timeout_ms,
+                            struct berth_error *err)
+{
+    int64_t deadline_ms = berth_deadline_ms(timeout_ms);
+    int rc = berth_name_check("dispatcher", name, err);
+    if (rc < 0)
+        return rc;
+    struct berth_call call = { .kind = REQUEST_CANCEL, .pack = pack_remove, .args = name };
+    BERTH_AUTO(berth_answer) answer = NULL;
+    return berth_call_run(client, &call, deadline_ms, BERTH_ANSWER_REMOVED, &answer, err);
+}
+
 static int pack_workers(const struct berth_call *call, uint64_t number, struct berth_buf *frame)
 {
     (void)call;

@@ -24,6 +24,9 @@ enum berth_answer_type {
     BERTH_ANSWER_SUBMITTED,
     BERTH_ANSWER_WAITED,
     BERTH_ANSWER_CANCELLED,
+    BERTH_ANSWER_CHANGED,
+    BERTH_ANSWER_PURGED,
+    BERTH_ANSWER_REMOVED,
     BERTH_ANSWER_JOBS,
     BERTH_ANSWER_OUTPUT,
     BERTH_ANSWER_DISPATCHERS,
@@ -40,6 +43,14 @@ struct berth_refusal {
 struct berth_job_end {
     berth_job_id id;
     enum berth_state state;
+};
+
+/* What came of retrying or discarding a job. */
+struct berth_job_change {
+    berth_job_id id;
+    int rc;
+    enum berth_state state; /* before that; 0: not known */
+    berth_job_id other;     /* the live job that has its unique key */
 };
 
 /* One answer. Everything in it lives in its arena. */
@@ -67,6 +78,14 @@ struct berth_answer {
             int rc; /* of the only one that was asked for; 0, -EALREADY, BERTH_ENOTFOUND */
             enum berth_state state;
         } cancelled;
+        struct {
+            const struct berth_job_change *items;
+            size_t count;
+        } changed;
+        struct {
+            uint32_t count;
+            uint64_t below, cursor; /* for the next part; cursor 0: that was all */
+        } purged;
         struct {
             const struct berth_job *items;
             size_t count, unknown_count;
@@ -136,6 +155,12 @@ int berth_pack_wait(uint64_t number, const berth_job_id *ids, size_t count,
                     struct berth_buf *frame);
 int berth_pack_cancel(uint64_t number, berth_job_id id, bool is_forced, struct berth_buf *frame);
 int berth_pack_get(uint64_t number, berth_job_id id, struct berth_buf *frame);
+/* translate_dead.c */
+int berth_pack_retry(uint64_t number, const uint64_t *ids, size_t count, struct berth_buf *frame);
+int berth_pack_discard(uint64_t number, const uint64_t *ids, size_t count, struct berth_buf *frame);
+int berth_pack_purge(uint64_t number, const char *name, uint64_t below, uint64_t cursor,
+                     struct berth_buf *frame);
+int berth_pack_remove(uint64_t number, const char *name, struct berth_buf *frame);
 /* What is known already of the output of a job. */
 struct berth_output_place {
     berth_job_id id;

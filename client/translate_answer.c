@@ -210,6 +210,34 @@ static int translate_after(const Berth__V1__Job *row, struct berth_arena *arena,
     return 0;
 }
 
+static int translate_changed(const Berth__V1__JobChanged *changed, struct berth_answer *answer)
+{
+    struct berth_job_change *items =
+        berth_arena_alloc_array(&answer->arena, changed->n_id, sizeof *items);
+    if (!items)
+        return -ENOMEM;
+    for (size_t i = 0; i < changed->n_id; i++)
+        items[i] = (struct berth_job_change){
+            .id = { changed->id[i] },
+            .rc = berth_wire_rc(berth_column_u32(changed->code, changed->n_code, i)),
+            .state = (enum berth_state)berth_column_u32(changed->state, changed->n_state, i),
+            .other = { berth_column_u64(changed->other, changed->n_other, i) },
+        };
+    answer->type = BERTH_ANSWER_CHANGED;
+    answer->changed.items = items;
+    answer->changed.count = changed->n_id;
+    return 0;
+}
+
+static int translate_purged(const Berth__V1__DispatcherPurged *purged, struct berth_answer *answer)
+{
+    answer->type = BERTH_ANSWER_PURGED;
+    answer->purged.count = purged->count;
+    answer->purged.below = purged->below;
+    answer->purged.cursor = purged->cursor;
+    return 0;
+}
+
 static int translate_job(const Berth__V1__Job *row, struct berth_arena *arena,
                          struct berth_job *ret_job)
 {
@@ -430,6 +458,13 @@ static int translate(const Berth__V1__Envelope *envelope, struct berth_answer *a
         return translate_waited(envelope->job_waited, answer);
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_CANCELLED:
         return translate_cancelled(envelope->job_cancelled, answer);
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_CHANGED:
+        return translate_changed(envelope->job_changed, answer);
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PURGED:
+        return translate_purged(envelope->dispatcher_purged, answer);
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_REMOVED:
+        answer->type = BERTH_ANSWER_REMOVED;
+        return 0;
     case BERTH__V1__ENVELOPE__MESSAGE_JOBS: return translate_jobs(envelope->jobs, answer);
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_OUTPUT:
         translate_output(envelope->job_output, answer);

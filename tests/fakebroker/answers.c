@@ -30,6 +30,10 @@ enum fake_message fake_message_of(const Berth__V1__Envelope *envelope)
     case BERTH__V1__ENVELOPE__MESSAGE_SUBMIT: return FAKE_SUBMIT;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_WAIT: return FAKE_WAIT;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_CANCEL: return FAKE_CANCEL;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_RETRY: return FAKE_RETRY;
+    case BERTH__V1__ENVELOPE__MESSAGE_JOB_DISCARD: return FAKE_DISCARD;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PURGE: return FAKE_PURGE;
+    case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_REMOVE: return FAKE_REMOVE;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_GET: return FAKE_GET;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_LIST: return FAKE_LIST;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_OUTPUT_GET: return FAKE_OUTPUT;
@@ -681,6 +685,10 @@ void fake_answer(struct fake_broker *broker, const Berth__V1__Envelope *envelope
     case FAKE_SUBMIT: submit(broker, envelope, answer, arena); return;
     case FAKE_WAIT: wait_for(broker, envelope, peer, answer, arena); return;
     case FAKE_CANCEL: cancel(broker, envelope, answer, arena); return;
+    case FAKE_RETRY:
+    case FAKE_DISCARD:
+    case FAKE_PURGE:
+    case FAKE_REMOVE: fake_answer_dead(broker, envelope, answer, arena); return;
     case FAKE_GET: get_jobs(broker, envelope, answer, arena); return;
     case FAKE_LIST: list_jobs(broker, envelope, answer, arena); return;
     case FAKE_OUTPUT: output(broker, envelope->job_output_get, answer, arena); return;

@@ -100,6 +100,19 @@ int berth_dispatcher_pause(struct berth_client *client, const char *name, int64_
 int berth_dispatcher_resume(struct berth_client *client, const char *name, int64_t timeout_ms,
                             struct berth_error *err);
 
+/* Cancels all its jobs that wait (scheduled, ready, retrying), as berth_job_cancel does, those that
+ * come meanwhile left out. Goes on until all is done; if it ends before, what was cancelled stays
+ * so. `ret_count` (NULL allowed), written in any case: how many. BERTH_ENOTFOUND: no such
+ * dispatcher. */
+int berth_dispatcher_purge(struct berth_client *client, const char *name, uint64_t *ret_count,
+                           int64_t timeout_ms, struct berth_error *err);
+
+/* Removes it, with its ended jobs. A new one may have its name. BERTH_ENOTFOUND: no such
+ * dispatcher; BERTH_ECONFLICT: it has live jobs, or children, or a schedule submits to it, or it is
+ * built in. */
+int berth_dispatcher_remove(struct berth_client *client, const char *name, int64_t timeout_ms,
+                            struct berth_error *err);
+
 /* A worker, as the broker knows it. */
 struct berth_worker_info {
     uint64_t session;

@@ -211,6 +211,36 @@ int berth_job_cancel(struct berth_client *client, berth_job_id id, int64_t timeo
 int berth_job_cancel_force(struct berth_client *client, berth_job_id id, int64_t timeout_ms,
                            struct berth_error *err);
 
+/* 0: a dead or cancelled job lives again, durably: under its own id, ready at once, with as many
+ * tries as it came with. What it waited for counts no longer, a deadline begins anew, and it is
+ * nobody's child. -EALREADY: it lives; BERTH_ECONFLICT: it has completed, or another live job has
+ * its unique key; BERTH_ENOTFOUND; BERTH_EFULL. */
+int berth_job_retry(struct berth_client *client, berth_job_id id, int64_t timeout_ms,
+                    struct berth_error *err);
+
+/* 0: a dead job is forgotten, durably. A repeat of its submit under the same key is still known.
+ * BERTH_ECONFLICT: it is not dead; BERTH_ENOTFOUND. */
+int berth_job_discard(struct berth_client *client, berth_job_id id, int64_t timeout_ms,
+                      struct berth_error *err);
+
+/* The same for all dead jobs of a dispatcher, those that die meanwhile left out. `each` (NULL
+ * allowed) is called for each of them with what came of it: 0, or why not, with a sentence; one
+ * that somebody else was faster with is left out. It is called from inside this call and may itself
+ * use the client; a negative from it ends the call and is its result. Returns 0, or what ended it;
+ * `ret_count` (NULL allowed), written in any case: how many were done. */
+struct berth_job_outcome {
+    berth_job_id id;
+    int rc;
+    const char *message; /* "" if rc is 0 */
+};
+int berth_job_retry_dead(struct berth_client *client, const char *dispatcher,
+                         int (*each)(void *arg, const struct berth_job_outcome *outcome), void *arg,
+                         uint64_t *ret_count, int64_t timeout_ms, struct berth_error *err);
+int berth_job_discard_dead(struct berth_client *client, const char *dispatcher,
+                           int (*each)(void *arg, const struct berth_job_outcome *outcome),
+                           void *arg, uint64_t *ret_count, int64_t timeout_ms,
+                           struct berth_error *err);
+
 struct berth_job_filter {
     const char *dispatcher; /* NULL: all */
     berth_job_id after;     /* only those beyond it, in the direction of the order */
