@@ -27,6 +27,7 @@
 #include "removal.h"
 #include "session.h"
 #include "submit.h"
+#include "tombstone.h"
 #include "view.h"
 #include "wait.h"
 
@@ -110,11 +111,11 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     index_init(&core->gates_by_key, gate_index_hash, core);
     index_init(&core->lanes_by_key, lane_index_hash, core);
     index_init(&core->keys_by_hash, keys_index_hash, core);
-    struct berth_list *lists[] = { &core->runnable,   &core->stalled,      &core->handing,
-                                   &core->recovering, &core->gained,       &core->outboxes,
-                                   &core->wait_order, &core->pending_open, &core->pending_away,
-                                   &core->heard,      &core->news,         &core->lives,
-                                   &core->felled };
+    struct berth_list *lists[] = { &core->runnable,   &core->stalled,        &core->handing,
+                                   &core->recovering, &core->gained,         &core->outboxes,
+                                   &core->wait_order, &core->pending_open,   &core->pending_away,
+                                   &core->heard,      &core->news,           &core->lives,
+                                   &core->felled,     &core->tombstone_order };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         berth_list_init(lists[i]);
     return core;
@@ -145,6 +146,7 @@ void berth_core_free(struct berth_core *core)
     pending_free_all(core);
     recur_free_all(core);
     session_free_all(core);
+    tombstone_free_all(core);
     free_jobs(core);
     dispatcher_free_all(core);
     batch_free(core->open);

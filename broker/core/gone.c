@@ -9,6 +9,7 @@
 #include "out.h"
 #include "recovery.h"
 #include "session.h"
+#include "tombstone.h"
 
 /* It has no lease any more, and nothing new. */
 static void retire(struct berth_core *core, struct session *session)
@@ -98,11 +99,19 @@ static void count_unseen_deaths(struct berth_core *core, const struct berth_ev_g
     }
 }
 
+/* A late hello may have made its child another one. */
+static struct session *find_gone(const struct berth_core *core, const struct berth_ev_gone *gone)
+{
+    struct session *session = gone->session ? session_find(core, gone->session) : NULL;
+    return session ? session : session_find_child(core, gone->nonce, gone->child);
+}
+
 void session_on_gone(struct berth_core *core, const struct berth_ev_gone *gone)
 {
-    struct session *session = gone->session ? session_find(core, gone->session)
-                                            : session_find_child(core, gone->nonce, gone->child);
+    struct session *session = find_gone(core, gone);
     if (!session) {
+        if (gone->child)
+            tombstone_put(core, gone->nonce, gone->child);
         send_gone_ok(core, gone);
         return;
     }
@@ -111,6 +120,7 @@ void session_on_gone(struct berth_core *core, const struct berth_ev_gone *gone)
                   "nonce: only the keeper that began a session can end it");
         return;
     }
+    tombstone_put(core, session->record.nonce, session->record.child);
     if (session->state != SESSION_CLOSING) {
         if (session->state == SESSION_RECOVERING)
             count_unseen_deaths(core, gone);

@@ -7,6 +7,7 @@
 #include "offer.h"
 #include "out.h"
 #include "session.h"
+#include "tombstone.h"
 
 static void welcome(struct berth_core *core, const struct session *session)
 {
@@ -83,7 +84,10 @@ static int begin(struct berth_core *core, const struct berth_ev_hello *hello)
 
 static void take_new(struct berth_core *core, const struct berth_ev_hello *hello)
 {
-    if (has_newer_child(core, hello))
+    if (tombstone_is_there(core, hello->nonce, hello->child))
+        session_send_fenced(core, hello->peer, 0, hello->nonce, hello->child,
+                            "its keeper says that this child is dead");
+    else if (has_newer_child(core, hello))
         session_send_fenced(core, hello->peer, 0, hello->nonce, hello->child,
                             "a newer child of this worker is known");
     else if (berth_map_count(&core->sessions) >= SESSIONS_MAX || begin(core, hello) < 0)
@@ -134,7 +138,10 @@ void session_on_hello(struct berth_core *core, const struct berth_ev_hello *hell
         session_renew(core, session, hello->peer);
         welcome(core, session);
         return;
-    case SESSION_LOST:
+    case SESSION_LOST: /* it may never have heard of its session: it is addressed as a child */
+        session_send_fenced(core, hello->peer, 0, hello->nonce, hello->child,
+                            "the session of this child is over");
+        return;
     case SESSION_CLOSING: send_over(core, session, hello->peer); return;
     }
     BERTH_UNREACHABLE();

@@ -240,7 +240,7 @@ void live_check(const struct berth_core *core)
         const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
         if (!attempt->live)
             continue;
-        BERTH_ASSERT(attempt->state == ATTEMPT_RUNNING);
+        BERTH_ASSERT(attempt->state == ATTEMPT_RUNNING || attempt->state == ATTEMPT_HELD);
         uint64_t room = 0;
         for (size_t i = 0; i < STREAM_COUNT; i++)
             room += tail_check(&attempt->live->tails[i]);

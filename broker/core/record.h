@@ -138,7 +138,8 @@ struct berth_job_record {
     struct berth_attempt_record last;
 };
 
-/* An attempt is about to be granted: stored first, where on_lost = hold asks for it. */
+/* An attempt is about to be granted: stored first, where on_lost = hold asks for it. attempt 0: it
+ * was not started after all. */
 struct berth_start_record {
     uint64_t id;
     uint64_t attempt, session;

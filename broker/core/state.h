@@ -295,6 +295,8 @@ struct berth_core {
     struct key_queue key_queues[2];
 
     struct berth_map sessions, sessions_by_child;
+    struct berth_map tombstones; /* of dead children */
+    struct berth_list tombstone_order;
     struct berth_heap expiries;
     struct berth_heap_node **expiry_nodes;
     struct berth_list heard; /* LIVE sessions with a peer, by when they were last heard of */

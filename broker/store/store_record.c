@@ -164,7 +164,8 @@ static const char *start_fault(const struct berth_start_record *start)
 {
     if (start->id == 0)
         return "its id is 0";
-    return start->attempt && start->session ? NULL : "its start is by no attempt or session";
+    bool is_sound = (start->attempt == 0) == (start->session == 0);
+    return is_sound ? NULL : "its start has an attempt or a session alone";
 }
 
 static const char *schedule_job_fault(const struct berth_schedule_record *schedule)

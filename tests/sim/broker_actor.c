@@ -461,7 +461,10 @@ static void seed_dispatchers(struct sim *sim)
         event.dispatcher_set = (struct berth_ev_dispatcher_set){
             .name = slice_of(rule->name),
             .has_limit = rule->limit > 0,
-            .limit = { .kind = BERTH_LIMIT_NUMBER, .value = rule->limit },
+            .limit = { .kind = rule->is_unlimited ? BERTH_LIMIT_UNLIMITED : BERTH_LIMIT_NUMBER,
+                       .value = rule->is_unlimited ? 0 : rule->limit },
+            .has_on_lost = true,
+            .on_lost = rule->is_held ? BERTH_ON_LOST_HOLD : BERTH_ON_LOST_RECLAIM,
             .has_parent = rule->parent >= 0,
             .parent = slice_of(rule->parent >= 0 ? sim_rules[rule->parent].name : ""),
             .has_weight = rule->weight > 0,
@@ -554,4 +557,27 @@ void broker_kill(struct sim *sim)
 uint64_t broker_live_jobs(struct sim *sim)
 {
     return sim->broker.core->jobs.used;
+}
+
+#define SHOWN_MAX 8
+
+void broker_note_live(struct sim *sim)
+{
+    const struct berth_core *core = sim->broker.core;
+    if (!sim->broker.is_up)
+        return;
+    sim_note(sim, "%llu sessions are missing", (unsigned long long)core->unresolved);
+    for (uint32_t i = 1, shown = 0; i <= core->jobs.top && shown < SHOWN_MAX; i++) {
+        const struct job *job = job_at(&core->jobs, i);
+        if (!job->state)
+            continue;
+        shown++;
+        const struct attempt *attempt = job->state == JOB_RUNNING ? job->attempt : NULL;
+        sim_note(sim, "job %llu of %s: state %u, flags %x, attempt %llx in state %d of %llx (%s)",
+                 (unsigned long long)job->id, job_dispatcher(core, job)->record.name, job->state,
+                 job->flags, attempt ? (unsigned long long)attempt->by_id.id : 0,
+                 attempt ? (int)attempt->state : 0,
+                 attempt ? (unsigned long long)attempt->session->by_id.id : 0,
+                 attempt ? attempt->session->record.name : "");
+    }
 }

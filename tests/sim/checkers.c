@@ -20,6 +20,7 @@
  * between them. (limits.c)
  * 12. A job that waits says for one thing, and what it says of a limit is so. (limits.c)
  * 13. What is shown of a running attempt is what that attempt has written, each byte at its place.
+ * 14. Where on_lost = hold all this holds for whole hosts that stand still, too. (hold.c)
  */
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,8 @@ static bool completed_and_lives(const struct sim *sim, const struct check_job *j
     if (!job->completed_by)
         return false;
     const struct worker *worker = &sim->workers[job->completed_by - 1];
+    if (worker->stops != job->completed_stops && !check_is_held((int)job->completed_in))
+        return false; /* it stood still before it could tell, perhaps */
     return worker->has_child && worker->life == job->completed_life;
 }
 
@@ -125,6 +128,8 @@ void check_start(struct sim *sim, const struct run *run, int64_t granted_us)
 
 void check_killed(struct sim *sim, const struct run *run)
 {
+    if (run->is_ghost)
+        return;
     struct check_job *job = check_job_of(sim, run->job);
     BERTH_ASSERT(job->alive == run->attempt);
     job->alive = 0;
@@ -140,8 +145,12 @@ void check_finish(struct sim *sim, const struct run *run)
     if (run->end.outcome != AGENT_COMPLETED)
         return;
     job->is_completed_somewhere = true;
+    if (run->is_ghost)
+        return; /* what it says may be refused */
     job->completed_by = run->worker->index + 1;
     job->completed_life = run->worker->life;
+    job->completed_stops = run->worker->stops;
+    job->completed_in = run->dispatcher;
 }
 
 /* ---- what clients are told ---- */

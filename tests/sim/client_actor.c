@@ -20,7 +20,8 @@ enum ask_type {
     ASK_STATUS,
     ASK_LIMIT,
     ASK_PAUSE,
-    ASK_MOVE
+    ASK_MOVE,
+    ASK_ON_LOST
 };
 
 /* A request: what it says, so that it can be said again. */
@@ -33,7 +34,7 @@ struct ask {
     unsigned dispatcher[BATCH_MAX], handler[BATCH_MAX];
     uint64_t tag[BATCH_MAX], key[BATCH_MAX]; /* key 0: none */
     int64_t delay_ms[BATCH_MAX];
-    uint32_t limit; /* PAUSE: 1 pauses. MOVE: 1 goes home */
+    uint32_t limit; /* PAUSE: 1 pauses. MOVE: 1 goes home. ON_LOST: 1 holds */
 };
 
 static void feed(struct client *client, struct request_event *event);
@@ -101,6 +102,16 @@ static void say_change(const struct ask *ask, uint64_t number, struct note *note
         return;
     }
     note->broker.type = BERTH_EV_DISPATCHER_SET;
+    if (ask->type == ASK_ON_LOST) {
+        note->broker.dispatcher_set =
+            (struct berth_ev_dispatcher_set){ .peer = ask->client->link.peer,
+                                              .request = number,
+                                              .name = name,
+                                              .has_on_lost = true,
+                                              .on_lost = ask->limit ? BERTH_ON_LOST_HOLD
+                                                                    : BERTH_ON_LOST_RECLAIM };
+        return;
+    }
     if (ask->type == ASK_MOVE) {
         int home = sim_rules[SIM_MOVER].parent;
         const char *parent = sim_rules[ask->limit ? home : sim_rules[home].parent].name;
@@ -153,7 +164,8 @@ static void say(const struct ask *ask, uint64_t number)
         break;
     case ASK_LIMIT:
     case ASK_PAUSE:
-    case ASK_MOVE: say_change(ask, number, note); break;
+    case ASK_MOVE:
+    case ASK_ON_LOST: say_change(ask, number, note); break;
     }
     link_send_up(&ask->client->link, note);
 }
@@ -223,6 +235,10 @@ static void change_something(struct client *client)
     static const uint32_t limits[] = { 0, 1, 2, 3, 5, 8 };
     struct sim *sim = client->sim;
     if (sim_chance(sim, 20)) {
+        change(client, ASK_ON_LOST, SIM_TURNCOAT, sim_chance(sim, 60));
+        return;
+    }
+    if (sim_chance(sim, 20)) {
         change(client, ASK_MOVE, SIM_MOVER, sim_chance(sim, 50));
         return;
     }
@@ -267,7 +283,8 @@ static void change(struct client *client, enum ask_type type, unsigned dispatche
     sim_note(client->sim, "%s of %s to %u asked for",
              type == ASK_LIMIT   ? "limit"
              : type == ASK_PAUSE ? "pause"
-                                 : "move",
+             : type == ASK_MOVE  ? "move"
+                                 : "on_lost",
              sim_rules[dispatcher].name, limit);
     client->is_admin_busy = true;
     add(client, ask, REQUEST_CANCEL, INT64_MAX);
@@ -369,7 +386,8 @@ static bool take(struct client *client, struct ask *ask, const struct berth_effe
             check_limit(client->sim, ask->dispatcher[0], ask->limit);
         if (ask->type == ASK_MOVE && ask->limit)
             check_move(client->sim, true);
-        if (ask->type == ASK_LIMIT || ask->type == ASK_PAUSE || ask->type == ASK_MOVE) {
+        if (ask->type == ASK_LIMIT || ask->type == ASK_PAUSE || ask->type == ASK_MOVE ||
+            ask->type == ASK_ON_LOST) {
             sim_note(client->sim, "changed");
             client->is_admin_busy = false;
         }
@@ -379,6 +397,11 @@ static bool take(struct client *client, struct ask *ask, const struct berth_effe
     default:
         if (effect->type == BERTH_DO_ERROR && ask->type == ASK_OUTPUT)
             return true; /* it has ended */
+        if (effect->type == BERTH_DO_ERROR && effect->error.code == BERTH_ECONFLICT &&
+            ask->type == ASK_ON_LOST) {
+            client->is_admin_busy = false; /* workers are missing */
+            return true;
+        }
         sim_fail(client->sim, "client %u got an answer of type %d", client->index,
                  (int)effect->type);
     }

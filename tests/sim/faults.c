@@ -7,6 +7,7 @@
 #define OUTAGE_US_MAX      (4 * SECOND)
 #define LONG_OUTAGE_US_MAX (25 * SECOND)
 #define PARTITION_US_MAX   (30 * SECOND)
+#define STOP_US_MAX        (30 * SECOND)
 #define SLOW_DISK_US_MAX   (3 * SECOND)
 #define STALL_US_MAX       (6 * SECOND)
 #define LONG_STALL_US_MAX  (15 * SECOND)
@@ -106,6 +107,8 @@ static unsigned choose(struct sim *sim)
 static void happen(struct sim *sim, enum fault fault)
 {
     struct worker *worker = &sim->workers[berth_rng_below(&sim->rng, sim->opts.workers)];
+    if (worker_is_stopped(worker) && fault & (FAULT_CHILD | FAULT_FREEZE | FAULT_DRAIN))
+        return; /* nothing happens in it */
     switch (fault) {
     case FAULT_BROKER: break_broker(sim); return;
     case FAULT_CHILD:
@@ -124,6 +127,9 @@ static void happen(struct sim *sim, enum fault fault)
     case FAULT_DRAIN: worker_drain(worker); return;
     case FAULT_STALL: stall(sim); return;
     case FAULT_CLOCK: sim->wall_skew_us += sim_random_us(sim, -JUMP_US_MAX, JUMP_US_MAX); return;
+    case FAULT_STOP:
+        worker_stop(worker, sim->now_us + sim_random_us(sim, 100 * MS, STOP_US_MAX));
+        return;
     case FAULT_LIMITS:
     case FAULT_LATE:
     case FAULT_ALL: return;

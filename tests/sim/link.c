@@ -183,6 +183,10 @@ static void arrive(struct sim *sim, void *arg)
 {
     struct flight *flight = arg;
     struct link *link = flight->link;
+    if (sim->now_us < link->stopped_until_us && flight->note->to != TO_BROKER) {
+        arrive_at(sim, link->stopped_until_us, flight);
+        return;
+    }
     bool is_connected = link->is_up && link->generation == flight->generation;
     if (!flight->is_late && !is_connected)
         flight->is_late = is_kept(sim, flight);
@@ -291,7 +295,7 @@ static void connect_again(struct sim *sim, void *arg)
     struct link *link = arg;
     if (!link->is_wanted || link->is_up)
         return;
-    if (!sim->broker.is_up || link->is_partitioned) {
+    if (!sim->broker.is_up || link->is_partitioned || sim->now_us < link->stopped_until_us) {
         schedule_connect(link);
         return;
     }

@@ -28,6 +28,7 @@ static const struct {
                     { "late", FAULT_LATE },
                     { "stall", FAULT_STALL },
                     { "clock", FAULT_CLOCK },
+                    { "stop", FAULT_STOP },
                     { "all", FAULT_ALL } };
 
 static const char usage[] =
@@ -39,7 +40,8 @@ static const char usage[] =
     "  --no-promises   without the checker that knows the disk: what is promised too early is "
     "found\n"
     "                  only by what follows from it\n"
-    "faults: none broker child host cut partition freeze full drain limits late stall clock all\n";
+    "faults: none broker child host cut partition freeze full drain limits late stall clock stop "
+    "all\n";
 
 static int usage_error(const char *what, const char *value)
 {

@@ -27,11 +27,13 @@ static void note_record(struct sim *sim, const struct berth_record *record)
         check_attempt_of(sim, record->end.last.id)->is_end_stored = true;
         return;
     case BERTH_RECORD_CANCEL: check_job_of(sim, record->id)->is_cancel_stored = true; return;
+    case BERTH_RECORD_START:
+        check_attempt_of(sim, record->start.attempt)->is_start_stored = true;
+        return;
     case BERTH_RECORD_DISPATCHER:
     case BERTH_RECORD_SCHEDULE:
     case BERTH_RECORD_SCHEDULE_DONE:
     case BERTH_RECORD_SCHEDULE_END:
-    case BERTH_RECORD_START:
     case BERTH_RECORD_SESSION_CLOSED: return;
     case BERTH_RECORD_SESSION: session_of(sim, record->session.id)->is_stored = true; return;
     case BERTH_RECORD_SESSION_END: session_of(sim, record->id)->is_stored = false; return;
@@ -84,8 +86,10 @@ static void check_orders(struct sim *sim, const struct berth_do_orders *orders)
     if (!session_of(sim, orders->session)->is_stored)
         sim_fail(sim, "session %llx gets orders and is not stored",
                  (unsigned long long)orders->session);
-    for (size_t i = 0; i < orders->grant_count; i++)
+    for (size_t i = 0; i < orders->grant_count; i++) {
         check_attempt_of(sim, orders->grants[i].attempt)->job = orders->grants[i].job;
+        check_start_stored(sim, &orders->grants[i]);
+    }
     for (size_t i = 0; i < orders->cancel_count; i++) {
         uint64_t job = check_attempt_of(sim, orders->cancels[i].attempt)->job;
         if (!check_job_of(sim, job)->is_cancel_stored)

@@ -23,9 +23,11 @@
 #include "client/core/request.h"
 #include "worker/core/agent.h"
 
-#define SIM_DISPATCHERS  9
-#define SIM_GROUPS       4 /* jobs without one are the first of them */
-#define SIM_MOVER        7 /* the dispatcher that is moved between its parent and that one's */
+#define SIM_DISPATCHERS  13
+#define SIM_GROUPS       4  /* jobs without one are the first of them */
+#define SIM_MOVER        7  /* the dispatcher that is moved between its parent and that one's */
+#define SIM_TURNCOAT     11 /* the dispatcher whose on_lost changes */
+#define SIM_NAME_BYTES   16
 #define SIM_HANDLERS     3
 #define SIM_WORKERS_MAX  6
 #define SIM_CLIENTS_MAX  4
@@ -44,6 +46,8 @@ struct sim_rule {
     uint32_t weight, group_limit;
     uint32_t rate_count, burst; /* starts in each second */
     uint32_t max_queued;
+    bool is_held;      /* on_lost = hold */
+    bool is_unlimited; /* instead of a limit */
 };
 
 typedef void (*sim_fn)(struct sim *sim, void *arg);
@@ -72,7 +76,8 @@ enum fault {
     FAULT_LATE = 512, /* messages come late, come twice, survive the connection they were sent on */
     FAULT_STALL = 1024, /* the broker stands still for a while */
     FAULT_CLOCK = 2048, /* the wall clock jumps */
-    FAULT_ALL = 4095
+    FAULT_STOP = 4096,  /* a whole host stands still, and goes on later */
+    FAULT_ALL = 8191
 };
 
 /* ---- messages: an event of the receiver, with all that it points to ---- */
@@ -117,6 +122,7 @@ struct link {
     unsigned life;       /* of its owner's socket: a new child has a new one */
     int64_t last_up_us, last_down_us; /* when the last message in each direction arrives */
     int64_t late_us;                  /* so late is what comes from the broker */
+    int64_t stopped_until_us;         /* its owner stands still: nothing is taken */
     struct berth_list kept;           /* messages that wait for the next connection */
     struct berth_list_node node;
 };
@@ -157,6 +163,7 @@ struct broker {
 void broker_start(struct sim *sim);
 void broker_kill(struct sim *sim);
 uint64_t broker_live_jobs(struct sim *sim); /* as it believes */
+void broker_note_live(struct sim *sim);     /* the first few, with what they hang on */
 void broker_deliver(struct sim *sim, struct note *note);
 void broker_peer_gone(struct sim *sim, uint64_t peer);
 
@@ -170,6 +177,7 @@ struct run {
     unsigned life;       /* of the child */
     bool is_cancelled;
     bool ignores_cancel;
+    bool is_ghost; /* in a host that stood still: the broker owes it nothing */
     int64_t started_us, ends_us;
     uint32_t number;
     uint64_t written, shown; /* what it has written to stdout, and shown of it in: */
@@ -194,7 +202,9 @@ struct worker {
     bool is_draining;
     unsigned life; /* of the child; events of older lives are nobody's */
     unsigned keeper_life;
+    unsigned stops; /* how often it stood still */
     uint8_t nonce[16];
+    char name[SIM_NAME_BYTES]; /* of this life of the keeper */
     uint32_t child;
     uint32_t capacity, cores;
     int drift_ppm;
@@ -213,6 +223,8 @@ void worker_kill_child(struct worker *worker, enum berth_gone_cause cause);
 void worker_kill_host(struct worker *worker);
 void worker_freeze(struct worker *worker);
 void worker_drain(struct worker *worker);
+void worker_stop(struct worker *worker, int64_t until_us); /* keeper and child */
+bool worker_is_stopped(const struct worker *worker);
 void worker_deliver(struct worker *worker, struct note *note);
 void worker_keeper_deliver(struct worker *worker, struct note *note);
 void worker_connected(struct worker *worker);
@@ -250,7 +262,7 @@ struct check_job {
     bool is_stored, is_cancel_stored; /* on the disk */
     enum berth_state stored_end;      /* on the disk; 0: it lives */
     uint64_t completed_by;            /* worker index + 1, while that child lives */
-    unsigned completed_life;
+    unsigned completed_life, completed_stops, completed_in; /* in this dispatcher */
     enum berth_state told; /* the end that a client was told of; 0: none */
     uint64_t alive;        /* the attempt that runs; 0: none */
 };
@@ -264,7 +276,7 @@ struct check_attempt {
     struct berth_map_node by_id;
     uint64_t job; /* as it was granted */
     int64_t granted_ms;
-    bool is_started, is_end_stored;
+    bool is_started, is_start_stored, is_end_stored;
 };
 
 struct check_session {
@@ -310,6 +322,12 @@ void check_limits_start(struct sim *sim, const struct run *run, int64_t granted_
 void check_limits_end(struct sim *sim, const struct run *run);
 void check_granted(struct sim *sim, const struct berth_do_orders *orders);
 void check_shown(struct sim *sim, const struct berth_do_jobs *jobs);
+/* hold.c: whether this dispatcher holds what is lost; a worker stands still from now on; a grant
+ * leaves; the host of a worker is dead, and somebody will say so. */
+bool check_is_held(int dispatcher);
+void check_stopped(struct sim *sim, struct worker *worker);
+void check_start_stored(struct sim *sim, const struct berth_order_grant *grant);
+void operator_mourn(struct sim *sim, const struct worker *worker);
 void check_rates(struct sim *sim);
 /* A submit was answered. `key`: of the user's, with its dispatcher; 0: none. `tag` is in the body:
  * what was submitted. */

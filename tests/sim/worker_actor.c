@@ -40,6 +40,22 @@ static void appoint(struct worker *worker, int64_t at_us, sim_fn fn, unsigned li
 
 static void feed(struct worker *worker, struct agent_event *event);
 
+bool worker_is_stopped(const struct worker *worker)
+{
+    return worker->sim->now_us < worker->link.stopped_until_us;
+}
+
+/* What falls due in a host that stands still is done when it goes on, each thing in its own time.
+ */
+static bool postpone(struct sim *sim, const struct appointment *appointment, sim_fn fn, void *arg)
+{
+    const struct worker *worker = appointment->worker;
+    if (!worker_is_stopped(worker))
+        return false;
+    sim_at(sim, worker->link.stopped_until_us + sim_random_us(sim, 0, KILL_US_MAX / 2), fn, arg);
+    return true;
+}
+
 /* ---- attempts ---- */
 
 static struct run *find_run(struct worker *worker, uint64_t attempt)
@@ -70,6 +86,8 @@ static void end_run(struct sim *sim, void *arg)
     const struct appointment *appointment = arg;
     struct worker *worker = appointment->worker;
     struct run *run = find_run(worker, appointment->attempt);
+    if (postpone(sim, appointment, end_run, arg))
+        return;
     if (!run || run->life != worker->life || run->ends_us > sim->now_us || worker->is_frozen)
         return;
     run->end.run_us = sim->now_us - run->started_us;
@@ -88,6 +106,8 @@ static void write_output(struct sim *sim, void *arg)
     const struct appointment *appointment = arg;
     struct worker *worker = appointment->worker;
     struct run *run = find_run(worker, appointment->attempt);
+    if (postpone(sim, appointment, write_output, arg))
+        return;
     if (!run || run->life != appointment->life || worker->is_frozen)
         return;
     run->written += berth_rng_below(&sim->rng, WRITE_BYTES_MAX);
@@ -99,9 +119,10 @@ static void write_output(struct sim *sim, void *arg)
 /* It could not be started: the worker's own doing. */
 static void release(struct sim *sim, void *arg)
 {
-    (void)sim;
     const struct appointment *appointment = arg;
     struct worker *worker = appointment->worker;
+    if (postpone(sim, appointment, release, arg))
+        return;
     if (!worker->has_child || worker->life != appointment->life)
         return;
     struct agent_event event = { .type = AGENT_EV_RELEASED };
@@ -191,7 +212,8 @@ static struct berth_offer offer_of(const struct worker *worker, struct note *not
     struct berth_slice *handlers = berth_arena_alloc_array(&note->arena, 3, sizeof *handlers);
     for (size_t i = 0; i < 3; i++)
         handlers[i] = (struct berth_slice){ sim_handlers[i], strlen(sim_handlers[i]) };
-    return (struct berth_offer){ .name = { &"w0\0w1\0w2\0w3\0w4\0w5"[3 * worker->index], 2 },
+    return (struct berth_offer){ .name = { note_copy(note, worker->name, strlen(worker->name)),
+                                           strlen(worker->name) },
                                  .handlers = handlers,
                                  .handler_count = count,
                                  .capacity = worker->capacity,
@@ -352,6 +374,8 @@ static void keeper_looks(struct sim *sim, void *arg)
 {
     const struct appointment *appointment = arg;
     struct worker *worker = appointment->worker;
+    if (postpone(sim, appointment, keeper_looks, arg))
+        return;
     if (!worker->has_child || worker->life != appointment->life)
         return;
     if (child_ms(worker) < worker->lease_end_ms)
@@ -408,9 +432,10 @@ static void carry_out(struct worker *worker, const struct agent_effects *effects
 
 static void tick(struct sim *sim, void *arg)
 {
-    (void)sim;
     const struct appointment *appointment = arg;
     struct worker *worker = appointment->worker;
+    if (postpone(sim, appointment, tick, arg))
+        return;
     if (!worker->has_child || worker->life != appointment->life || worker->is_frozen)
         return;
     if (agent_next_deadline_ms(worker->agent) > child_ms(worker))
@@ -486,6 +511,8 @@ static void repeat_gone(struct sim *sim, void *arg)
 {
     const struct appointment *appointment = arg;
     struct worker *worker = appointment->worker;
+    if (postpone(sim, appointment, repeat_gone, arg))
+        return;
     if (!worker->is_up || worker->keeper_life != appointment->life || !worker->gone_count)
         return;
     for (size_t i = 0; i < worker->gone_count; i++)
@@ -546,6 +573,8 @@ static void start_child(struct sim *sim, void *arg)
 {
     const struct appointment *appointment = arg;
     struct worker *worker = appointment->worker;
+    if (postpone(sim, appointment, start_child, arg))
+        return;
     if (!worker->is_up || worker->has_child || worker->keeper_life != appointment->life)
         return;
     worker->child++;
@@ -585,6 +614,7 @@ void worker_start(struct worker *worker)
         return;
     worker->is_up = true;
     worker->keeper_life++;
+    (void)snprintf(worker->name, sizeof worker->name, "w%u.%u", worker->index, worker->keeper_life);
     worker->child = 0;
     worker->gone_count = 0;
     worker->epoch_seen = 0;
@@ -604,6 +634,8 @@ void worker_kill_host(struct worker *worker)
     if (!worker->is_up)
         return;
     sim_note(worker->sim, "worker %u: its host is lost", worker->index);
+    operator_mourn(worker->sim, worker);
+    worker->link.stopped_until_us = worker->keeper_link.stopped_until_us = 0;
     if (worker->has_child)
         end_child(worker);
     worker->is_up = false;
@@ -614,8 +646,21 @@ void worker_kill_host(struct worker *worker)
 void worker_freeze(struct worker *worker)
 {
     /* Before it has a lease nothing would end it, as nothing runs in it. */
-    if (worker->has_child && worker->session)
-        worker->is_frozen = true;
+    if (!worker->has_child || !worker->session)
+        return;
+    sim_note(worker->sim, "worker %u freezes", worker->index);
+    worker->is_frozen = true;
+}
+
+void worker_stop(struct worker *worker, int64_t until_us)
+{
+    if (!worker->is_up || worker_is_stopped(worker))
+        return;
+    sim_note(worker->sim, "worker %u: its host stands still", worker->index);
+    worker->link.stopped_until_us = worker->keeper_link.stopped_until_us = until_us;
+    check_outage(worker->sim, &worker->link, worker->sim->now_us, until_us);
+    check_stopped(worker->sim, worker);
+    worker->stops++;
 }
 
 void worker_drain(struct worker *worker)

@@ -298,8 +298,9 @@ static void a_lost_worker_that_speaks_again_is_fenced(void **state)
     join(f, lost, &(struct berth_join_line[]){ line(attempt, job, 1) }[0], 1);
     assert_non_null(find_to(f, BERTH_DO_FENCED, lost->peer));
     forget(f);
-    hello(f, lost);
-    assert_non_null(find_to(f, BERTH_DO_FENCED, lost->peer));
+    hello(f, lost); /* perhaps it never took the welcome */
+    assert_int_equal(get_to(f, BERTH_DO_FENCED, lost->peer)->fenced.session, 0);
+    assert_int_equal(get(f, BERTH_DO_FENCED)->fenced.child, 1);
     assert_int_equal(session_of(f, lost)->state, SESSION_LOST);
 }
 
