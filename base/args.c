@@ -305,8 +305,12 @@ static int second_word_missing(const struct walk *walk)
             used += (size_t)snprintf(words + used, sizeof words - used, "%s%s",
                                      used > 0 ? ", " : "", second);
     }
+    if (used == 0)
+        return berth_fail(walk->err, BERTH_EUSAGE,
+                          "'%s %s' is not there yet: it comes with a later release", program->name,
+                          walk->group);
     return berth_fail(walk->err, BERTH_EUSAGE, "'%s %s' needs one more word: %s", program->name,
-                      walk->group, used > 0 ? words : "see --help");
+                      walk->group, words);
 }
 
 static int walk_word(struct walk *walk, const char *word)

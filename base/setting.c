@@ -4,7 +4,6 @@
  */
 #include "base/setting.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +34,17 @@ static int apply_i64(const struct berth_setting *setting, const char *what, cons
                            is_unbounded ? INT64_MAX : setting->max, value, err);
 }
 
+static int apply_i64_or_none(const struct berth_setting *setting, const char *what,
+                             const char *text, int64_t *value, struct berth_error *err)
+{
+    if (setting->has_none && strcmp(text, "none") == 0) {
+        *value = 0;
+        return 0;
+    }
+    int rc = apply_i64(setting, what, text, value, err);
+    return setting->has_none ? berth_or_none(rc, err) : rc;
+}
+
 static const char *choice_of(const void *arg, size_t index)
 {
     const struct berth_setting *setting = arg;
@@ -59,8 +69,9 @@ static int apply_choice(const struct berth_setting *setting, const char *what, c
     }
     const char *near = berth_suggest(text, (size_t)count, choice_of, setting);
     if (near)
-        return berth_fail(err, BERTH_EVALUE, "%s: '%.*s' is not allowed; did you mean '%s'?", what,
-                          SHOWN_MAX, text, near);
+        return berth_fail(err, BERTH_EVALUE,
+                          "%s: '%.*s' is not allowed; one of %s is wanted; did you mean '%s'?",
+                          what, SHOWN_MAX, text, words, near);
     return berth_fail(err, BERTH_EVALUE, "%s: '%.*s' is not allowed; one of %s is wanted", what,
                       SHOWN_MAX, text, words);
 }
@@ -110,7 +121,7 @@ int berth_setting_apply(const struct berth_setting *setting, const char *what, c
     case BERTH_SETTING_U64:
     case BERTH_SETTING_BYTES: return apply_u64(setting, what, text, member, err);
     case BERTH_SETTING_I64:
-    case BERTH_SETTING_DURATION: return apply_i64(setting, what, text, member, err);
+    case BERTH_SETTING_DURATION: return apply_i64_or_none(setting, what, text, member, err);
     case BERTH_SETTING_CHOICE: return apply_choice(setting, what, text, member, err);
     }
     BERTH_UNREACHABLE();

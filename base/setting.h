@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -54,6 +55,7 @@ struct berth_setting {
     enum berth_setting_type type;
     size_t offset;
     int64_t min, max;           /* for numbers; max 0: no maximum but the type's */
+    bool has_none;              /* for I64 and DURATION: "none" says 0 */
     const char *const *choices; /* for CHOICE: words, ended by NULL */
     const char *value;          /* what the help calls the value: "N", "URL" */
     const char *help;           /* a phrase without a full stop; NULL: not shown in the help */

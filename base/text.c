@@ -243,6 +243,15 @@ int berth_bool_parse(const char *what, const char *text, bool *ret_value, struct
                       VALUE_SHOWN_MAX, text);
 }
 
+int berth_or_none(int rc, struct berth_error *err)
+{
+    if (rc != BERTH_EVALUE || !err)
+        return rc;
+    size_t used = strlen(err->message);
+    (void)snprintf(err->message + used, sizeof err->message - used, ", or none");
+    return rc;
+}
+
 /* Days since 1970 to a date. Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
  * https://howardhinnant.github.io/date_algorithms.html#civil_from_days */
 static void civil_from_days(int64_t days, int64_t *ret_year, int *ret_month, int *ret_day)

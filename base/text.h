@@ -50,6 +50,10 @@ int berth_bytes_parse(const char *what, const char *text, uint64_t min_bytes, ui
 /* yes no true false on off. */
 int berth_bool_parse(const char *what, const char *text, bool *ret_value, struct berth_error *err);
 
+/* For a value that may also be the word "none": adds that to the sentence of a refusal. Returns
+ * `rc`. */
+int berth_or_none(int rc, struct berth_error *err);
+
 /* Unix time in microseconds as RFC 3339 in UTC: "2026-11-21T09:30:00.000250Z". Outside the years
  * 0000 to 9999 the nearest time within. Returns `text`. */
 const char *berth_time_format(int64_t unix_us, char text[static BERTH_TIME_TEXT_MAX]);

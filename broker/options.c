@@ -9,6 +9,7 @@
 #include "base/endpoint.h"
 #include "base/log.h"
 
+static int check_data(const char *what, const char *text, struct berth_error *err);
 static int check_http(const char *what, const char *text, struct berth_error *err);
 
 /* The first SETTINGS_IN_FILE rows are the section [broker] of the file, too. */
@@ -18,6 +19,7 @@ static const struct berth_setting settings[] = {
       .offset = offsetof(struct options, data),
       .value = "DIR",
       .env = "BERTH_DATA",
+      .check = check_data,
       .help = "keep the database in DIR (default: $STATE_DIRECTORY, $XDG_STATE_HOME/berth or "
               "~/.local/state/berth)" },
     { .name = "listen",
@@ -103,6 +105,14 @@ static int check_listen(struct options *options, struct berth_error *err)
                           "listen on loopback or ipc, or give --insecure",
                           options->listen);
     return 0;
+}
+
+static int check_data(const char *what, const char *text, struct berth_error *err)
+{
+    if (text[0] != '\0')
+        return 0;
+    return berth_fail(err, BERTH_EVALUE, "%s: '' is not allowed; the path of a directory is wanted",
+                      what);
 }
 
 static int check_http(const char *what, const char *text, struct berth_error *err)

@@ -32,12 +32,13 @@ static const char *const jitters[] = { "on", "off", NULL };
 #define DURATION(name_, member_, min_, max_)                                                       \
     {                                                                                              \
         .name = (name_), .type = BERTH_SETTING_DURATION,                                           \
-        .offset = offsetof(struct berth_seed, member_), .min = (min_), .max = (max_)               \
+        .offset = offsetof(struct berth_seed, member_), .min = (min_), .max = (max_),              \
+        .has_none = (min_) == 0                                                                    \
     }
 #define COUNT(name_, max_)                                                                         \
     {                                                                                              \
         .name = #name_, .type = BERTH_SETTING_I64, .offset = offsetof(struct berth_seed, name_),   \
-        .max = (max_)                                                                              \
+        .max = (max_), .has_none = true                                                            \
     }
 #define CHOICE(name_, member_, choices_)                                                           \
     {                                                                                              \

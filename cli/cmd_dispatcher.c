@@ -51,7 +51,7 @@ static int parse_duration(const char *what, const char *text, int64_t max_ms, in
     int rc = berth_duration_parse(what, text, 0, max_ms, ret_ms, err);
     if (rc == 0 && *ret_ms == 0)
         *ret_ms = BERTH_NONE;
-    return rc;
+    return berth_or_none(rc, err);
 }
 
 static int check_duration(const char *what, const char *text, struct berth_error *err)
@@ -75,7 +75,7 @@ static int check_rate(const char *what, const char *text, struct berth_error *er
 
 static int check_parent(const char *what, const char *text, struct berth_error *err)
 {
-    return berth_name_check(what, text, err); /* "none" is one, too */
+    return berth_or_none(berth_name_check(what, text, err), err); /* "none" is a name, too */
 }
 
 /* A count for the settings of a dispatcher, where 0 would leave it as it is. */
@@ -86,7 +86,7 @@ static int parse_count(const char *what, const char *text, uint64_t max, int64_t
     int rc = strcmp(text, "none") == 0 ? 0 : berth_u64_parse(what, text, 0, max, &count, err);
     if (rc == 0)
         *ret_count = count > 0 ? (int64_t)count : BERTH_NONE;
-    return rc;
+    return berth_or_none(rc, err);
 }
 
 static int check_count(const char *what, const char *text, struct berth_error *err)
@@ -484,6 +484,10 @@ static int run_set(void *context)
     if (rc != 0)
         return cli_fail(cli, rc);
     struct berth_dispatcher_settings settings = settings_of(&opts);
+    if (settings.backoff_ms > 0 && settings.backoff_ms_max && opts.backoff_max &&
+        settings.backoff_ms > settings.backoff_ms_max)
+        return cli_usage("--backoff: '%s' is longer than --backoff-max, which is %s", opts.backoff,
+                         opts.backoff_max);
     struct berth_dispatcher *dispatcher;
     rc = berth_dispatcher_set(cli->client, name, &settings, &dispatcher,
                               cli->opts.connect_timeout_ms, &cli->err);

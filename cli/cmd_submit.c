@@ -19,6 +19,7 @@
 #include "cli/wait.h"
 
 #define ID_TEXT_MAX 24
+#define TIME_US_MAX INT64_C(253402300799999999) /* the end of the year 9999 */
 
 struct submit_opts {
     const char *dispatcher, *handler, *payload, *payload_file, *key;
@@ -61,7 +62,9 @@ static int parse_after(const char *what, const char *text, berth_job_id *ids, si
         if (count == BERTH_JOB_AFTER_MAX)
             return berth_fail(err, BERTH_EVALUE, "%s has more than %d ids", what,
                               BERTH_JOB_AFTER_MAX);
-        (void)snprintf(id, sizeof id, "%.*s", (int)(bytes < sizeof id ? bytes : sizeof id - 1), at);
+        /* What does not fit is longer than any id, and must not become a shorter one. */
+        (void)snprintf(id, sizeof id, "%s%.*s", bytes < sizeof id ? "" : "...",
+                       (int)(bytes < sizeof id ? bytes : sizeof id - 4), at);
         int rc = berth_u64_parse(what, id, 1, CLI_JOB_ID_MAX, &ids[count].v, err);
         if (rc < 0)
             return rc;
@@ -82,8 +85,11 @@ static int check_time(const char *what, const char *text, struct berth_error *er
 {
     int64_t unix_us;
     int rc = berth_time_parse(what, text, &unix_us, err);
-    if (rc == 0 && unix_us <= 0)
-        rc = berth_fail(err, BERTH_EVALUE, "%s: '%.60s' is before 1970", what, text);
+    if (rc == 0 && (unix_us <= 0 || unix_us > TIME_US_MAX))
+        rc = berth_fail(err, BERTH_EVALUE,
+                        "%s: '%.60s' is not allowed; a time after 1970-01-01T00:00:00Z and up to "
+                        "9999-12-31T23:59:59Z is wanted",
+                        what, text);
     return rc;
 }
 
@@ -204,6 +210,13 @@ static int check_many(const struct submit_opts *opts)
     return CLI_OK;
 }
 
+static int say_backoff(int64_t ms, int64_t ms_max)
+{
+    char text[BERTH_DURATION_TEXT_MAX], text_max[BERTH_DURATION_TEXT_MAX];
+    return cli_usage("--backoff: '%s' is longer than --backoff-max, which is %s",
+                     berth_duration_format(ms, text), berth_duration_format(ms_max, text_max));
+}
+
 static int check_usage(const struct berth_args *args, const struct submit_opts *opts)
 {
     size_t command_words = args->operands_count - args->rest_index;
@@ -226,7 +239,7 @@ static int check_usage(const struct berth_args *args, const struct submit_opts *
     if (opts->on_conflict && !opts->unique)
         return cli_usage("--on-conflict is for a job with --unique");
     if (opts->backoff_ms_max && opts->backoff_ms > opts->backoff_ms_max)
-        return cli_usage("--backoff is longer than --backoff-max");
+        return say_backoff(opts->backoff_ms, opts->backoff_ms_max);
     return check_many(opts);
 }
 

@@ -11,6 +11,8 @@
 #include "cli/json.h"
 #include "cli/wait.h"
 
+#define LOOK_MS_MAX 1000
+
 struct wait_opts {
     int64_t timeout_ms;
 };
@@ -47,6 +49,19 @@ static void say_end(void *arg, berth_job_id id, enum berth_state state)
     (void)fflush(stdout);
 }
 
+/* A short time may be over before the broker has said which jobs had ended already, and those
+ * count. The answer to that may take as long as that of any command. */
+static int wait_or_look(struct cli *cli, struct wait *wait, int64_t timeout_ms)
+{
+    int rc = wait_run(wait, cli->client, cli_wants_bar(cli, wait->count), timeout_ms, &cli->err);
+    if (rc != -ETIMEDOUT || timeout_ms >= LOOK_MS_MAX)
+        return rc;
+    int look_rc = wait_look(wait, cli->client, cli->opts.connect_timeout_ms, &cli->err);
+    if (look_rc == BERTH_ENOTFOUND)
+        return look_rc;
+    return wait->ended == wait->count ? 0 : rc;
+}
+
 static int wait_for(struct cli *cli, struct wait *wait, int64_t timeout_ms)
 {
     struct told told = { .opts = &cli->opts };
@@ -57,7 +72,7 @@ static int wait_for(struct cli *cli, struct wait *wait, int64_t timeout_ms)
         json_document_begin(&told.json, "berth.waited/1");
         json_array_begin(&told.json, "items");
     }
-    int rc = wait_run(wait, cli->client, cli_wants_bar(cli, wait->count), timeout_ms, &cli->err);
+    int rc = wait_or_look(cli, wait, timeout_ms);
     if (cli->opts.is_json) {
         json_array_end(&told.json);
         json_null(&told.json, "next");

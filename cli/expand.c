@@ -37,10 +37,10 @@ int expand_array_parse(const char *what, const char *text, struct expand_array *
         berth_u64_parse(what, copy, 0, EXPAND_INDEX_MAX, &first, NULL) < 0 ||
         berth_u64_parse(what, last_text, 0, EXPAND_INDEX_MAX, &last, NULL) < 0 ||
         (step_text && berth_u64_parse(what, step_text, 1, EXPAND_INDEX_MAX, &step, NULL) < 0))
-        return berth_fail(
-            err, BERTH_EVALUE,
-            "%s: '%.60s' is no range of indices; wanted is A-B or A-B:STEP, like 1-100", what,
-            text);
+        return berth_fail(err, BERTH_EVALUE,
+                          "%s: '%.60s' is no range of indices; wanted is A-B or A-B:STEP, like "
+                          "1-100, with numbers up to %" PRIu64,
+                          what, text, EXPAND_INDEX_MAX);
     if (last < first)
         return berth_fail(err, BERTH_EVALUE, "%s: '%s' ends before it begins", what, text);
     uint64_t count = (last - first) / step + 1;

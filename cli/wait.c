@@ -118,3 +118,26 @@ int wait_run(struct wait *wait, struct berth_client *client, bool has_bar, int64
     wait->bar = NULL;
     return rc;
 }
+
+static bool has_ended(enum berth_state state)
+{
+    return state == BERTH_COMPLETED || state == BERTH_DEAD || state == BERTH_CANCELLED;
+}
+
+int wait_look(struct wait *wait, struct berth_client *client, int64_t timeout_ms,
+              struct berth_error *err)
+{
+    int64_t deadline_ms = berth_clock_monotonic_ms() + timeout_ms;
+    for (size_t i = 0; i < wait->count; i++) {
+        struct berth_job *job;
+        if (wait->states[i] != 0)
+            continue;
+        int rc = berth_job_get(client, wait->ids[i], &job, left_ms(deadline_ms), err);
+        if (rc < 0)
+            return rc;
+        if (has_ended(job->state))
+            (void)on_end(wait, wait->ids[i], job->state);
+        berth_job_free(job);
+    }
+    return 0;
+}

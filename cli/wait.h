@@ -41,6 +41,10 @@ void wait_fini(struct wait *wait);
 int wait_run(struct wait *wait, struct berth_client *client, bool has_bar, int64_t timeout_ms,
              struct berth_error *err);
 
+/* Looks once at those whose end is not known, without waiting for any. 0, or as berth_job_get. */
+int wait_look(struct wait *wait, struct berth_client *client, int64_t timeout_ms,
+              struct berth_error *err);
+
 /* What became of one of them; 0: it has not ended, or is none of them. */
 enum berth_state wait_state(const struct wait *wait, berth_job_id id);
 

@@ -94,6 +94,10 @@ int berth_spec_check(const struct berth_job_spec *spec, struct berth_error *err)
         rc = berth_name_check("handler", spec->handler, err);
     if (rc == 0 && !spec->handler == !spec->command)
         rc = berth_fail(err, BERTH_EVALUE, "a job has either a handler or a command");
+    if (rc == 0 && spec->handler && strcmp(spec->handler, "exec") == 0)
+        rc = berth_fail(err, BERTH_EVALUE,
+                        "handler: 'exec' is how commands run; allowed is another name, or a "
+                        "command without a handler");
     if (rc == 0 && spec->idempotency_key)
         rc = berth_key_check("key", berth_slice_of(spec->idempotency_key), err);
     if (rc == 0 && spec->payload.bytes > BERTH_PAYLOAD_BYTES_MAX)

@@ -57,11 +57,14 @@ static int context_field_check(const struct berth_body *body, size_t index, int 
 {
     const struct berth_field *field = &body->context[index];
     struct berth_slice key = berth_slice_of(field->key), value = berth_slice_of(field->value);
+    if (!berth_utf8_is_valid(key))
+        return berth_fail(err, code, "context: the key of field %zu is not valid UTF-8", index);
     if (key.bytes < 1 || key.bytes > BERTH_KEY_BYTES_MAX)
-        return berth_fail(err, code, "context: key %zu has %zu bytes; allowed are 1 to %d", index,
-                          key.bytes, BERTH_KEY_BYTES_MAX);
-    if (!berth_utf8_is_valid(key) || !berth_utf8_is_valid(value))
-        return berth_fail(err, code, "context: field %zu is not valid UTF-8", index);
+        return berth_fail(err, code, "context: key '%.30s' has %zu bytes; allowed are 1 to %d",
+                          key.bytes > 0 ? field->key : "", key.bytes, BERTH_KEY_BYTES_MAX);
+    if (!berth_utf8_is_valid(value))
+        return berth_fail(err, code, "context: the value of '%.60s' is not valid UTF-8",
+                          field->key);
     if (context_has_before(body, index))
         return berth_fail(err, code, "context: '%.60s' stands twice", field->key);
     return 0;
@@ -72,7 +75,8 @@ static int context_check(const struct berth_body *body, int code, struct berth_e
     int rc = count_check("context", body->context_count, BERTH_CONTEXT_COUNT_MAX, err);
     size_t bytes = 0;
     for (size_t i = 0; rc == 0 && i < body->context_count; i++) {
-        bytes += strlen(body->context[i].key) + strlen(body->context[i].value);
+        bytes += berth_slice_of(body->context[i].key).bytes +
+                 berth_slice_of(body->context[i].value).bytes;
         rc = context_field_check(body, i, code, err);
     }
     return rc < 0 ? rc : size_check("context", bytes, BERTH_CONTEXT_BYTES_MAX, err);

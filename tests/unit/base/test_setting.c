@@ -118,6 +118,25 @@ static void durations_sizes_and_flags_have_their_own_words(void **state)
     assert_rc(apply(&flag, "maybe", &target, NULL), BERTH_EVALUE);
 }
 
+static void none_is_0_for_a_setting_that_has_it(void **state)
+{
+    (void)state;
+    static const struct berth_setting with =
+        ROW(BERTH_SETTING_DURATION, i64, .max = 1000, .has_none = true);
+    static const struct berth_setting without = ROW(BERTH_SETTING_DURATION, i64, .max = 1000);
+    struct target target = { .i64 = 7 };
+    struct berth_error err;
+
+    assert_rc(apply(&without, "none", &target, &err), BERTH_EVALUE);
+    assert_int_equal(target.i64, 7);
+    assert_rc(apply(&with, "none", &target, &err), 0);
+    assert_int_equal(target.i64, 0);
+    assert_rc(apply(&with, "5", &target, &err), BERTH_EVALUE);
+    assert_string_equal(err.message, "--max-attempts: '5' is not allowed; a number with a unit "
+                                     "(ms s m h d), from 0ms to 1s, is wanted, or none");
+    assert_rc(apply(&with, "5", &target, NULL), BERTH_EVALUE);
+}
+
 static void a_choice_is_one_of_its_words(void **state)
 {
     (void)state;
@@ -132,8 +151,8 @@ static void a_choice_is_one_of_its_words(void **state)
     assert_string_equal(
         err.message, "--max-attempts: 'replace' is not allowed; one of reject, existing is wanted");
     assert_rc(apply(&setting, "exisitng", &target, &err), BERTH_EVALUE);
-    assert_string_equal(err.message,
-                        "--max-attempts: 'exisitng' is not allowed; did you mean 'existing'?");
+    assert_string_equal(err.message, "--max-attempts: 'exisitng' is not allowed; one of reject, "
+                                     "existing is wanted; did you mean 'existing'?");
     assert_int_equal(target.choice, 1);
 }
 
@@ -172,6 +191,7 @@ int main(void)
         cmocka_unit_test(a_list_collects_up_to_its_maximum),
         cmocka_unit_test(numbers_keep_to_their_row_or_their_type),
         cmocka_unit_test(durations_sizes_and_flags_have_their_own_words),
+        cmocka_unit_test(none_is_0_for_a_setting_that_has_it),
         cmocka_unit_test(a_choice_is_one_of_its_words),
         cmocka_unit_test(a_row_can_check_further),
         cmocka_unit_test(a_name_has_dashes_on_the_command_line),

@@ -141,6 +141,7 @@ static void bad_values_are_refused_by_name(void **state)
     assert_refused(READ(f, "--listen", "tcp://127.0.0.1:99999"), BERTH_EUSAGE, "--listen");
     assert_refused(READ(f, "--http", "nonsense"), BERTH_EUSAGE, "--http");
     assert_refused(READ(f, "--log-level", "loud"), BERTH_EUSAGE, "--log-level");
+    assert_refused(READ(f, "--data", ""), BERTH_EUSAGE, "--data: ''");
     assert_refused(READ(f, "operand"), BERTH_EUSAGE, "operand");
     assert_refused(READ(f, "--config", "/nowhere/berthd.conf"), -ENOENT, "/nowhere/berthd.conf");
     assert_ok(READ(f, "--http", "127.0.0.1:80"));

@@ -139,6 +139,28 @@ static void none_is_no_parent_and_no_rate(void **state)
     assert_false(set->no_jitter);
 }
 
+static void none_is_0_where_the_command_line_says_so(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(read_text(f, "[dispatcher \"a\"]\nlimit = 5\nbackoff = none\ntimeout = none\n"
+                                  "grace = none\nqueue_timeout = none\ndeadline = none\n"
+                                  "group_limit = none\nburst = none\nmax_queued = none\n"
+                                  "retention_count = none\n"),
+                     0);
+
+    const struct berth_seed *seed = first(f);
+
+    assert_int_equal(seed->backoff_ms, 0);
+    assert_int_equal(seed->timeout_ms, 0);
+    assert_int_equal(seed->grace_ms, 0);
+    assert_int_equal(seed->queue_timeout_ms, 0);
+    assert_int_equal(seed->deadline_ms, 0);
+    assert_int_equal(seed->group_limit, 0);
+    assert_int_equal(seed->burst, 0);
+    assert_int_equal(seed->max_queued, 0);
+    assert_int_equal(seed->retention_count, 0);
+}
+
 static void parents_are_made_before_their_children(void **state)
 {
     struct fixture *f = *state;
@@ -295,6 +317,7 @@ int main(void)
         TEST(each_bad_line_is_named),
         TEST(limits_stand_in_the_file_under_their_names),
         TEST(none_is_no_parent_and_no_rate),
+        TEST(none_is_0_where_the_command_line_says_so),
         TEST(parents_are_made_before_their_children),
         TEST(differences_name_what_is_in_force_and_what_is_written),
         TEST(differences_of_limits_are_named_as_well),

@@ -98,6 +98,7 @@ static void what_is_malformed_is_refused_before_anything_is_sent(void **state)
         { "submit -- @", "", "empty" },
         { "submit date", "", "behind '--'" },
         { "submit --handler a -- date", "", "one of the two" },
+        { "submit --handler exec", "", "handler: 'exec' is how commands run" },
         { "submit --handler a/b", "", "--handler: 'a/b' is not a name" },
         { "submit --handler @", "", "--handler: '' is not a name" },
         { "submit -d @ -- date", "a b", "--dispatcher: 'a b' is not a name" },
@@ -134,6 +135,7 @@ static void what_is_malformed_is_refused_before_anything_is_sent(void **state)
         { "sumbit -- date", "", "did you mean 'submit'?" },
         { "", "", "a command is wanted" },
         { "dispatcher", "", "needs one more word: ls, show, set, pause, resume, purge, rm" },
+        { "key", "", "'berth key' is not there yet" },
     };
     assert_refused(f, cases, sizeof cases / sizeof cases[0]);
     free(big);
@@ -390,6 +392,11 @@ static void waiting_ends_with_what_became_of_the_jobs(void **state)
     assert_json(f, "d == {'schema': 'berth.waited/1', 'items': [{'id': 2, 'state': 'dead'}], "
                    "'next': None}");
     assert_int_equal(run(f, "wait 4 --timeout 0s"), 124);
+    assert_int_equal(run(f, "wait 1 --timeout 0s"), 0);
+    assert_string_equal(out(f), "1 completed\n");
+    assert_int_equal(run(f, "wait 2 4 --timeout 0s"), 124);
+    assert_string_equal(out(f), "2 dead\n");
+    assert_int_equal(run(f, "wait 99 --timeout 0s"), 5);
 }
 
 static void each_end_is_printed_when_it_comes(void **state)

@@ -256,13 +256,17 @@ static void context_is_bounded_text_with_keys_of_its_own(void **state)
                       "context of 4097 bytes; allowed are 4096: Message too long");
     key[BERTH_KEY_BYTES_MAX] = 'k';
     key[BERTH_KEY_BYTES_MAX + 1] = '\0';
-    assert_not_packed(f, &body, BERTH_EVALUE, "context: key 0 has 256 bytes; allowed are 1 to 255");
+    assert_not_packed(
+        f, &body, BERTH_EVALUE,
+        "context: key 'kkkkkkkkkkkkkkkkkkkkkkkkkkkkkk' has 256 bytes; allowed are 1 to 255");
     field = (struct berth_field){ "", "v" };
-    assert_not_packed(f, &body, BERTH_EVALUE, "context: key 0 has 0 bytes; allowed are 1 to 255");
+    assert_not_packed(f, &body, BERTH_EVALUE, "context: key '' has 0 bytes; allowed are 1 to 255");
     field = (struct berth_field){ "k", "\xff" };
-    assert_not_packed(f, &body, BERTH_EVALUE, "context: field 0 is not valid UTF-8");
+    assert_not_packed(f, &body, BERTH_EVALUE, "context: the value of 'k' is not valid UTF-8");
     field = (struct berth_field){ "\xff", "v" };
-    assert_not_packed(f, &body, BERTH_EVALUE, "context: field 0 is not valid UTF-8");
+    assert_not_packed(f, &body, BERTH_EVALUE, "context: the key of field 0 is not valid UTF-8");
+    field = (struct berth_field){ NULL, NULL };
+    assert_not_packed(f, &body, BERTH_EVALUE, "context: key '' has 0 bytes; allowed are 1 to 255");
     struct berth_field twice[] = { { "k", "1" }, { "l", "2" }, { "k", "3" } };
     body = (struct berth_body){ .context = twice, .context_count = 3 };
     assert_not_packed(f, &body, BERTH_EVALUE, "context: 'k' stands twice");
@@ -305,7 +309,7 @@ static void body_of_another_client_is_checked_as_ours(void **state)
     assert_not_opened(f, given_packed(f, &message), BERTH_EPROTO, "context: a NUL is not allowed");
     items[0] = (ProtobufCBinaryData){ 1, (uint8_t[]){ "\xff" } };
     assert_not_opened(f, given_packed(f, &message), BERTH_EPROTO,
-                      "context: field 0 is not valid UTF-8");
+                      "context: the key of field 0 is not valid UTF-8");
 }
 
 static void bytes_that_are_no_body_are_refused(void **state)
