@@ -8,6 +8,7 @@
 #include "out.h"
 #include "query.h"
 #include "submit.h"
+#include "unique.h"
 #include "view.h"
 
 /* A job whose discard is gathered and not stored. */
@@ -105,6 +106,12 @@ static struct berth_job_record revived(const struct berth_core *core,
     return record;
 }
 
+static uint64_t unique_holder(const struct berth_core *core, const struct berth_job_record *row)
+{
+    uint32_t holder = unique_find(core, row->dispatcher, row->unique);
+    return holder ? job_at(&core->jobs, holder)->id : 0;
+}
+
 static struct berth_changed_item retry_one(struct berth_core *core,
                                            const struct berth_job_record *row, bool *ret_waits)
 {
@@ -120,6 +127,8 @@ static struct berth_changed_item retry_one(struct berth_core *core,
         struct berth_job_record record = revived(core, row);
         int rc = submit_revive(core, &record);
         item.code = rc == -ENOMEM ? BERTH_EFULL : rc;
+        if (rc == BERTH_ECONFLICT)
+            item.other = unique_holder(core, row);
         *ret_waits |= rc == 0;
     }
     return item;

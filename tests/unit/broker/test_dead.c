@@ -118,6 +118,27 @@ static void what_lives_or_has_completed_is_not_retried(void **state)
     assert_false(close_batch(f));
 }
 
+static void a_unique_key_that_a_live_job_has_keeps_it_dead(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t holder = given_job(f, (struct submit){ .unique = "alice" });
+    struct berth_job_record record = ended(f, ENDED, BERTH_DEAD);
+    record.dispatcher = dispatcher(f, "default")->record.id;
+    record.unique = text("alice");
+    uint64_t request = retry(f, record);
+    assert_int_equal(changed(f, request)->code, BERTH_ECONFLICT);
+    assert_int_equal(changed(f, request)->other, holder);
+    assert_null(job_of(f, ENDED));
+
+    cancel(f, holder);
+    store_all(f);
+    retry(f, record); /* and now it has the key itself */
+    uint64_t refused = submit(f, (struct submit){ .unique = "alice" });
+    assert_int_equal(answer(f, refused, BERTH_DO_SUBMITTED)->submitted.items[0].refusal.code,
+                     BERTH_ECONFLICT);
+    store_all(f);
+}
+
 static void two_who_retry_it_at_once_wait_for_the_same_batch(void **state)
 {
     struct fixture *f = *state;
@@ -453,6 +474,7 @@ int main(void)
         TEST(its_fresh_tries_are_as_many_as_it_came_with),
         TEST(its_deadline_begins_anew),
         TEST(what_lives_or_has_completed_is_not_retried),
+        TEST(a_unique_key_that_a_live_job_has_keeps_it_dead),
         TEST(two_who_retry_it_at_once_wait_for_the_same_batch),
         TEST(one_that_the_store_has_forgotten_meanwhile_is_not_found),
         TEST(a_full_disk_takes_what_was_asked_and_refuses_more),
