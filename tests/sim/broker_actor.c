@@ -185,6 +185,9 @@ static void fill_client(struct note *note, const struct berth_effect *effect)
         copy->cancelled.items =
             note_copy(note, effect->cancelled.items,
                       effect->cancelled.count * sizeof *effect->cancelled.items);
+    if (effect->type == BERTH_DO_CHANGED)
+        copy->changed.items = note_copy(note, effect->changed.items,
+                                        effect->changed.count * sizeof *effect->changed.items);
     if (effect->type == BERTH_DO_JOB_OUTPUT)
         copy->job_output.out = note_slice(note, effect->job_output.out);
     if (effect->type == BERTH_DO_JOBS)

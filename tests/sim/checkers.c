@@ -21,6 +21,8 @@
  * 12. A job that waits says for one thing, and what it says of a limit is so. (limits.c)
  * 13. What is shown of a running attempt is what that attempt has written, each byte at its place.
  * 14. Where on_lost = hold all this holds for whole hosts that stand still, too. (hold.c)
+ * 15. A job that ended lives again only if it was retried, and never after it completed; what was
+ * discarded is gone. (dead.c)
  */
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +119,9 @@ void check_start(struct sim *sim, const struct run *run, int64_t granted_us)
                  (unsigned long long)run->job);
     if (job->told)
         sim_fail(sim, "job %llu is started after its end was told", (unsigned long long)run->job);
+    if (job->lives && job->stored_end)
+        sim_fail(sim, "job %llu is started and has ended on the disk",
+                 (unsigned long long)run->job);
     struct check_attempt *attempt = check_attempt_of(sim, run->attempt);
     if (attempt->is_started)
         sim_fail(sim, "attempt %llx is started again", (unsigned long long)run->attempt);
@@ -161,6 +166,10 @@ void check_told_end(struct sim *sim, uint64_t id, enum berth_state state)
     if (state < BERTH_COMPLETED)
         sim_fail(sim, "job %llu has ended, it is said, in state %d", (unsigned long long)id,
                  (int)state);
+    if (job->lives) {
+        check_told_some_end(sim, id, state);
+        return;
+    }
     if (job->told && job->told != state)
         sim_fail(sim, "job %llu ended in state %d, and then in state %d", (unsigned long long)id,
                  (int)job->told, (int)state);
@@ -181,12 +190,12 @@ void check_told_end(struct sim *sim, uint64_t id, enum berth_state state)
 void check_told_cancel(struct sim *sim, uint64_t id, enum berth_state state, int code)
 {
     struct check_job *job = check_job_of(sim, id);
-    if (code == BERTH_ENOTFOUND)
+    if (code == BERTH_ENOTFOUND && !job->may_be_gone)
         sim_fail(sim, "job %llu was acknowledged and cannot be cancelled: not found",
                  (unsigned long long)id);
     if (code == 0) {
         sim->checkers.cancelled++;
-        job->is_cancelled = true;
+        job->is_cancelled = !job->lives;
         if (job->told && job->told != BERTH_CANCELLED)
             sim_fail(sim, "the cancel of job %llu was accepted after its end was told",
                      (unsigned long long)id);
@@ -291,6 +300,10 @@ static void check_row(struct sim *sim, struct disk_view *view, const struct bert
 {
     struct check_job *job = check_job_of(sim, row->id);
     check_told_end(sim, row->id, row->state);
+    if (row->state != job->stored_end || job->is_discarded)
+        sim_fail(sim, "job %llu is on the disk in state %d, and should be in %d%s",
+                 (unsigned long long)row->id, (int)row->state, (int)job->stored_end,
+                 job->is_discarded ? ", discarded" : "");
     job->is_acknowledged = false; /* seen */
     uint64_t tag = 0;
     if (row->body.bytes == sizeof tag)
@@ -365,7 +378,7 @@ void check_disk(struct sim *sim)
         berth_map_remove(&view.tags, node);
     BERTH_MAP_FOREACH (node, &sim->checkers.jobs) {
         const struct check_job *job = berth_container_of(node, struct check_job, by_id);
-        if (job->is_acknowledged)
+        if (job->is_acknowledged && !job->is_discarded)
             sim_fail(sim, "job %llu was acknowledged and is lost", (unsigned long long)node->id);
     }
     berth_store_close(store);

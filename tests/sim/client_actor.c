@@ -14,6 +14,9 @@ enum ask_type {
     ASK_SUBMIT = 1,
     ASK_WAIT,
     ASK_CANCEL,
+    ASK_RETRY,
+    ASK_DISCARD,
+    ASK_PURGE,
     ASK_GET,
     ASK_OUTPUT,
     ASK_LIST,
@@ -143,6 +146,18 @@ static void say(const struct ask *ask, uint64_t number)
         say_ids(ask, number, BERTH_EV_CANCEL, note);
         note->broker.ids.is_forced = ask->ids[0] % 3 == 0;
         break;
+    case ASK_RETRY: say_ids(ask, number, BERTH_EV_RETRY, note); break;
+    case ASK_DISCARD: say_ids(ask, number, BERTH_EV_DISCARD, note); break;
+    case ASK_PURGE:
+        note->broker.type = BERTH_EV_DISPATCHER_PURGE;
+        note->broker.purge =
+            (struct berth_ev_purge){ .peer = peer,
+                                     .request = number,
+                                     .name = { sim_rules[ask->dispatcher[0]].name,
+                                               strlen(sim_rules[ask->dispatcher[0]].name) },
+                                     .below = ask->ids[0],
+                                     .cursor = ask->ids[1] };
+        break;
     case ASK_GET: say_ids(ask, number, BERTH_EV_JOB_GET, note); break;
     case ASK_OUTPUT:
         note->broker.type = BERTH_EV_JOB_OUTPUT;
@@ -230,10 +245,38 @@ static void change(struct client *client, enum ask_type type, unsigned dispatche
 static const unsigned changed[] = { 0, 1, 4, 5 };
 #define CHANGED (sizeof changed / sizeof *changed)
 
+/* All that waits, part by part. */
+static void purge(struct client *client, unsigned dispatcher, uint64_t below, uint64_t cursor)
+{
+    struct ask *ask = new_ask(ASK_PURGE);
+    ask->dispatcher[0] = dispatcher;
+    ask->ids[0] = below;
+    ask->ids[1] = cursor;
+    add(client, ask, REQUEST_CANCEL, INT64_MAX);
+}
+
+/* Now and then what is dead or cancelled lives again, or is discarded. */
+static void change_ended(struct client *client, uint64_t id, enum berth_state state)
+{
+    struct sim *sim = client->sim;
+    if (sim->is_calm)
+        return;
+    if ((state == BERTH_DEAD || sim_chance(sim, 3)) && sim_chance(sim, 20)) {
+        check_job_of(sim, id)->may_be_gone = true;
+        ask_about(client, ASK_DISCARD, REQUEST_CANCEL, &id, 1);
+    }
+    if ((state != BERTH_COMPLETED || sim_chance(sim, 3)) && sim_chance(sim, 40))
+        ask_about(client, ASK_RETRY, REQUEST_CANCEL, &id, 1);
+}
+
 static void change_something(struct client *client)
 {
     static const uint32_t limits[] = { 0, 1, 2, 3, 5, 8 };
     struct sim *sim = client->sim;
+    if (sim_chance(sim, 4)) {
+        purge(client, (unsigned)berth_rng_below(&sim->rng, SIM_DISPATCHERS), 0, 0);
+        return;
+    }
     if (sim_chance(sim, 20)) {
         change(client, ASK_ON_LOST, SIM_TURNCOAT, sim_chance(sim, 60));
         return;
@@ -343,11 +386,14 @@ static void take_submitted(struct client *client, const struct ask *ask,
 
 static void take_waited(struct client *client, const struct berth_do_waited *waited)
 {
-    if (waited->unknown_count)
-        sim_fail(client->sim, "job %llu was acknowledged and is not known",
-                 (unsigned long long)waited->unknown[0]);
-    for (size_t i = 0; i < waited->count; i++)
+    for (size_t i = 0; i < waited->unknown_count; i++)
+        if (!check_job_of(client->sim, waited->unknown[i])->may_be_gone)
+            sim_fail(client->sim, "job %llu was acknowledged and is not known",
+                     (unsigned long long)waited->unknown[i]);
+    for (size_t i = 0; i < waited->count; i++) {
         check_told_end(client->sim, waited->ended[i].id, waited->ended[i].state);
+        change_ended(client, waited->ended[i].id, waited->ended[i].state);
+    }
 }
 
 static void take_cancelled(struct client *client, const struct berth_do_cancelled *cancelled)
@@ -360,7 +406,10 @@ static void take_cancelled(struct client *client, const struct berth_do_cancelle
 static void take_jobs(struct client *client, const struct ask *ask,
                       const struct berth_do_jobs *jobs)
 {
-    if (ask->type == ASK_GET && jobs->count != ask->count)
+    bool may_be_gone = false;
+    for (size_t i = 0; ask->type == ASK_GET && i < ask->count; i++)
+        may_be_gone |= check_job_of(client->sim, ask->ids[i])->may_be_gone;
+    if (ask->type == ASK_GET && jobs->count != ask->count && !may_be_gone)
         sim_fail(client->sim, "asked for %zu acknowledged jobs, %zu are known", ask->count,
                  jobs->count);
     for (size_t i = 0; i < jobs->count; i++) {
@@ -381,6 +430,11 @@ static bool take(struct client *client, struct ask *ask, const struct berth_effe
     case BERTH_DO_WAITED: take_waited(client, &effect->waited); return effect->waited.pending == 0;
     case BERTH_DO_CANCELLED: take_cancelled(client, &effect->cancelled); return true;
     case BERTH_DO_JOBS: take_jobs(client, ask, &effect->jobs); return true;
+    case BERTH_DO_CHANGED: return true; /* checked when it was sent */
+    case BERTH_DO_PURGED:
+        if (effect->purged.cursor)
+            purge(client, ask->dispatcher[0], effect->purged.below, effect->purged.cursor);
+        return true;
     case BERTH_DO_DISPATCHERS:
         if (ask->type == ASK_LIMIT)
             check_limit(client->sim, ask->dispatcher[0], ask->limit);

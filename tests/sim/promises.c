@@ -23,7 +23,7 @@ static void note_record(struct sim *sim, const struct berth_record *record)
         check_attempt_of(sim, record->retry.last.id)->is_end_stored = true;
         return;
     case BERTH_RECORD_END:
-        check_job_of(sim, record->end.id)->stored_end = record->end.state;
+        check_ended(sim, &record->end);
         check_attempt_of(sim, record->end.last.id)->is_end_stored = true;
         return;
     case BERTH_RECORD_CANCEL: check_job_of(sim, record->id)->is_cancel_stored = true; return;
@@ -37,8 +37,8 @@ static void note_record(struct sim *sim, const struct berth_record *record)
     case BERTH_RECORD_SESSION_CLOSED: return;
     case BERTH_RECORD_SESSION: session_of(sim, record->session.id)->is_stored = true; return;
     case BERTH_RECORD_SESSION_END: session_of(sim, record->id)->is_stored = false; return;
-    case BERTH_RECORD_REVIVE:
-    case BERTH_RECORD_DISCARD:
+    case BERTH_RECORD_REVIVE: check_revived(sim, record->revive.id); return;
+    case BERTH_RECORD_DISCARD: check_discarded(sim, record->id); return;
     case BERTH_RECORD_DISPATCHER_END: return;
     }
 }
@@ -62,7 +62,9 @@ static void check_submitted(struct sim *sim, const struct berth_do_submitted *su
 static void check_waited(struct sim *sim, const struct berth_do_waited *waited)
 {
     for (size_t i = 0; i < waited->count; i++)
-        if (check_job_of(sim, waited->ended[i].id)->stored_end != waited->ended[i].state)
+        if (check_job_of(sim, waited->ended[i].id)->lives)
+            check_told_some_end(sim, waited->ended[i].id, waited->ended[i].state);
+        else if (check_job_of(sim, waited->ended[i].id)->stored_end != waited->ended[i].state)
             sim_fail(sim, "the end of job %llu is told and not stored",
                      (unsigned long long)waited->ended[i].id);
 }
@@ -75,7 +77,7 @@ static void check_cancelled(struct sim *sim, const struct berth_do_cancelled *ca
         bool is_stored = item->state == BERTH_CANCELLING
                              ? job->is_cancel_stored || job->stored_end == BERTH_CANCELLED
                              : job->stored_end == item->state;
-        if (item->code != BERTH_ENOTFOUND && !is_stored)
+        if (item->code != BERTH_ENOTFOUND && !is_stored && !job->lives)
             sim_fail(sim, "the cancel of job %llu is answered and not stored",
                      (unsigned long long)item->id);
     }
@@ -122,10 +124,10 @@ void check_effect(struct sim *sim, const struct berth_effect *effect)
             sim_fail(sim, "the end of session %llx is confirmed and not stored",
                      (unsigned long long)effect->fenced.session);
         return;
+    case BERTH_DO_CHANGED: check_changed(sim, &effect->changed); return;
     case BERTH_DO_ERROR:
     case BERTH_DO_JOBS:
     case BERTH_DO_JOB_OUTPUT:
-    case BERTH_DO_CHANGED:
     case BERTH_DO_PURGED:
     case BERTH_DO_REMOVED:
     case BERTH_DO_DISPATCHERS:

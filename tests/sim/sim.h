@@ -264,6 +264,10 @@ struct check_job {
     uint64_t completed_by;            /* worker index + 1, while that child lives */
     unsigned completed_life, completed_stops, completed_in; /* in this dispatcher */
     enum berth_state told; /* the end that a client was told of; 0: none */
+    unsigned lives;        /* how often it came to life again: dead.c */
+    unsigned ends;         /* a bit for each state in which it ever ended, on the disk */
+    bool may_be_gone;      /* somebody asked to discard it */
+    bool is_discarded;     /* on the disk */
     uint64_t alive;        /* the attempt that runs; 0: none */
 };
 
@@ -337,7 +341,15 @@ void check_finish(struct sim *sim, const struct run *run); /* it ended by itself
 void check_killed(struct sim *sim, const struct run *run); /* its process died */
 void check_told_end(struct sim *sim, uint64_t job, enum berth_state state);
 void check_told_cancel(struct sim *sim, uint64_t job, enum berth_state state, int code);
-void check_stored(struct sim *sim, const struct berth_batch *batch);   /* it is on the disk */
+void check_stored(struct sim *sim, const struct berth_batch *batch); /* it is on the disk */
+/* dead.c */
+void check_ended(struct sim *sim, const struct berth_end_record *end);
+void check_revived(struct sim *sim, uint64_t job);
+void check_discarded(struct sim *sim, uint64_t job);
+void check_changed(struct sim *sim, const struct berth_do_changed *changed);
+/* Whether the end that is told is one that it had; of a job that came to life again no more can be
+ * said, since messages are late. */
+void check_told_some_end(struct sim *sim, uint64_t job, enum berth_state state);
 void check_effect(struct sim *sim, const struct berth_effect *effect); /* it is being sent */
 void check_outage(struct sim *sim, const struct link *link, int64_t from_us, int64_t to_us);
 void check_child_lost_lease(struct sim *sim, const struct worker *worker);
@@ -396,6 +408,7 @@ unsigned sim_dispatcher_index(struct sim *sim, struct berth_slice name);
 struct sim_stats {
     uint64_t runs, steps, acknowledged, starts, cancelled, broker_starts, children;
     int64_t virtual_us;
+    uint64_t revived, discarded;
 };
 extern struct sim_stats sim_total;
 

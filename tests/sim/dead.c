@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* The checkers of ended jobs that live again or are discarded: rule 15 of checkers.c. What a client
+ * is told may be from before, so it is compared with all that ever was on the disk; what starts is
+ * compared with what is there now. */
+#include "sim.h"
+
+static struct check_job *ended_job(struct sim *sim, uint64_t id)
+{
+    struct check_job *job = check_job_of(sim, id);
+    return job->stored_end && !job->is_discarded ? job : NULL;
+}
+
+void check_ended(struct sim *sim, const struct berth_end_record *end)
+{
+    struct check_job *job = check_job_of(sim, end->id);
+    job->stored_end = end->state;
+    job->ends |= 1u << end->state;
+    if (job->lives && end->state == BERTH_DEAD && !job->has_failed_forever &&
+        end->failures != job->failures)
+        sim_fail(sim, "job %llu is dead after %u failures in this life, it is said, of %u",
+                 (unsigned long long)end->id, end->failures, job->failures);
+}
+
+void check_revived(struct sim *sim, uint64_t id)
+{
+    struct check_job *job = ended_job(sim, id);
+    if (!job)
+        return; /* and the store says so */
+    if (job->stored_end == BERTH_COMPLETED)
+        sim_fail(sim, "job %llu has completed and lives again", (unsigned long long)id);
+    if (job->alive)
+        sim_fail(sim, "job %llu lives again while attempt %llx of it is alive",
+                 (unsigned long long)id, (unsigned long long)job->alive);
+    job->lives++;
+    sim_total.revived++;
+    job->told = job->stored_end = (enum berth_state)0;
+    job->is_cancelled = job->is_cancel_stored = false;
+    job->failures = 0;
+    job->has_failed_forever = false;
+    job->completed_by = 0;
+}
+
+void check_discarded(struct sim *sim, uint64_t id)
+{
+    struct check_job *job = ended_job(sim, id);
+    if (job && job->stored_end == BERTH_DEAD)
+        job->is_discarded = true;
+    sim_total.discarded += job && job->is_discarded;
+}
+
+void check_changed(struct sim *sim, const struct berth_do_changed *changed)
+{
+    for (size_t i = 0; i < changed->count; i++) {
+        const struct berth_changed_item *item = &changed->items[i];
+        const struct check_job *job = check_job_of(sim, item->id);
+        if (item->code == 0 && !(item->is_retry ? job->lives > 0 : job->is_discarded))
+            sim_fail(sim, "the %s of job %llu is answered and not stored",
+                     item->is_retry ? "retry" : "discard", (unsigned long long)item->id);
+        if (item->code == BERTH_ENOTFOUND && !job->may_be_gone)
+            sim_fail(sim, "job %llu was acknowledged and cannot be changed: not found",
+                     (unsigned long long)item->id);
+    }
+}
+
+void check_told_some_end(struct sim *sim, uint64_t id, enum berth_state state)
+{
+    const struct check_job *job = check_job_of(sim, id);
+    if (!(job->ends & 1u << state))
+        sim_fail(sim, "job %llu ended in state %d, it is said, and never did",
+                 (unsigned long long)id, (int)state);
+}
