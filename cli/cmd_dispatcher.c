@@ -202,6 +202,7 @@ static void limits_json(struct json *json, const struct berth_dispatcher *dispat
     json_u64(json, "retention_count", dispatcher->retention_count);
     json_time(json, "changed_at", dispatcher->changed_unix_us);
     json_text_or_null(json, "changed_by", dispatcher->changed_by);
+    json_text_or_null(json, "remark", dispatcher->remark);
 }
 
 static void dispatcher_json(struct json *json, const struct berth_dispatcher *dispatcher)
@@ -277,6 +278,8 @@ static void print_limits(const struct berth_dispatcher *dispatcher)
     print_duration("deadline", dispatcher->deadline_ms);
     print_duration("retention", dispatcher->retention_ms);
     print_count("retention count", dispatcher->retention_count);
+    if (dispatcher->remark[0] != '\0')
+        (void)printf("%-16s%s\n", "remark", dispatcher->remark);
     if (dispatcher->changed_unix_us == 0)
         return;
     (void)printf("%-16s%s", "changed", berth_time_format(dispatcher->changed_unix_us, time));
@@ -495,6 +498,8 @@ static int run_set(void *context)
         return cli_fail(cli, rc);
     if (cli->opts.is_json)
         print_json(dispatcher);
+    else if (dispatcher->remark[0] != '\0')
+        cli_remark(cli, dispatcher->remark);
     berth_dispatcher_free(dispatcher);
     return CLI_OK;
 }

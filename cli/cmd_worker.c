@@ -35,6 +35,7 @@ static void worker_json(struct json *json, const struct berth_worker_info *worke
     json_text_or_null(json, "software", worker->software);
     json_i64(json, "silent_ms", worker->silent_ms);
     json_i64(json, "lease_left_ms", worker->lease_left_ms);
+    json_u64(json, "held", worker->held);
     json_object_end(json);
 }
 
@@ -47,7 +48,10 @@ static int add_row(struct print_table *table, const struct berth_worker_info *wo
     for (size_t i = 0; rc == 0 && i < worker->handlers_count; i++)
         rc = berth_buf_printf(&handlers, "%s%s", i > 0 ? "," : "", worker->handlers[i]);
     print_cell(table, "%s", worker->name);
-    print_cell(table, "%s", worker->state);
+    if (worker->held > 0)
+        print_cell(table, "%s, holds %" PRIu32, worker->state, worker->held);
+    else
+        print_cell(table, "%s", worker->state);
     print_cell(table, "%" PRIu32, worker->running);
     print_cell(table, "%" PRIu32, worker->capacity);
     print_cell(table, "%" PRIu32, worker->cores);

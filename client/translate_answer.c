@@ -347,6 +347,7 @@ static int translate_dispatcher(const Berth__V1__Dispatcher *row, struct berth_a
         .retention_count = row->retention_count,
         .changed_unix_us = row->changed_us,
         .changed_by = take_text(&texts, row->changed_by),
+        .remark = take_text(&texts, row->remark),
     };
     return texts.has_failed ? -ENOMEM : 0;
 }
@@ -391,6 +392,7 @@ static int translate_worker(const Berth__V1__Worker *row, struct berth_arena *ar
         .cores = row->cores,
         .silent_ms = row->silent_ms,
         .lease_left_ms = row->lease_left_ms,
+        .held = row->held,
     };
     return texts.has_failed ? -ENOMEM : 0;
 }

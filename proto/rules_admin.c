@@ -129,6 +129,7 @@ static const struct berth_rule dispatcher_rules[] = {
     RULE(31, retention_count, NUMBER, .max = BERTH_RETENTION_MAX),
     RULE(32, changed_us, ANY),
     RULE(33, changed_by, TEXT, .max = BERTH_CHANGED_BY_MAX),
+    RULE(34, remark, TEXT, .max = BERTH_SENTENCE_BYTES_MAX),
 };
 static const struct berth_rules rules_dispatcher =
     RULES(berth__v1__dispatcher__descriptor, dispatcher_rules);
@@ -154,6 +155,7 @@ static const struct berth_rule worker_rules[] = {
     RULE(8, software, TEXT, .max = BERTH_SOFTWARE_BYTES_MAX),
     RULE(9, silent_ms, ANY),
     RULE(10, lease_left_ms, ANY),
+    RULE(11, held, ANY),
 };
 static const struct berth_rules rules_worker = RULES(berth__v1__worker__descriptor, worker_rules);
 

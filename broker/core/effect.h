@@ -122,6 +122,7 @@ struct berth_do_job_output {
 struct berth_dispatcher_view {
     struct berth_dispatcher_record record;
     struct berth_slice parent; /* its name; "": none */
+    struct berth_slice remark; /* a sentence; "": there is nothing to say */
     int64_t effective_limit;   /* -1: none */
     uint64_t running, ready, scheduled, retrying, dead, completed_total;
     int64_t oldest_ready_us; /* 0: none */

@@ -7,6 +7,7 @@
 #include "batch.h"
 #include "clock.h"
 #include "dispatcher.h"
+#include "out.h"
 #include "outbox.h"
 #include "session.h"
 
@@ -89,6 +90,24 @@ bool hold_may_change(const struct berth_core *core, const struct dispatcher *dis
 {
     bool will_be_held = wanted->on_lost == BERTH_ON_LOST_HOLD || is_held_by(core, wanted->parent);
     return !core->unresolved || dispatcher->is_held || !will_be_held;
+}
+
+const char *hold_remark(struct berth_core *core, const struct dispatcher *dispatcher)
+{
+    if (!dispatcher->is_held)
+        return "";
+    for (const struct dispatcher *at = dispatcher->parent; at; at = at->parent)
+        if (!is_told_to_hold(dispatcher) && is_told_to_hold(at))
+            return out_text(core, "what is lost is held here, because it is in '%s' above it",
+                            at->record.name);
+    for (const struct dispatcher *at = dispatcher->parent; at; at = at->parent)
+        if (!at->is_held && dispatcher_limit(core, at) != UINT64_MAX)
+            return out_text(core,
+                            "'%s' above it does not hold what is lost: its limit is kept by leases "
+                            "alone, and after a restart of the broker nothing begins here before "
+                            "every worker is back or has run out",
+                            at->record.name);
+    return "";
 }
 
 /* ---- starts ---- */

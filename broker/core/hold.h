@@ -21,6 +21,11 @@ void hold_refresh(struct berth_core *core);
 bool hold_may_change(const struct berth_core *core, const struct dispatcher *dispatcher,
                      const struct berth_dispatcher_record *wanted);
 
+/* What on_lost does not say by itself: it is held from above, or a limit above it is not. "":
+ * nothing.
+ */
+const char *hold_remark(struct berth_core *core, const struct dispatcher *dispatcher);
+
 /* The attempt has all it needs: its worker hears of it, at once or when its start is stored. */
 void hold_begin(struct berth_core *core, struct attempt *attempt);
 void hold_on_start_stored(struct berth_core *core, const struct berth_start_record *start);

@@ -5,6 +5,7 @@
 
 #include "after.h"
 #include "dispatcher.h"
+#include "hold.h"
 #include "limit.h"
 #include "live.h"
 #include "out.h"
@@ -249,7 +250,7 @@ static int64_t oldest_ready_us(const struct berth_core *core, const struct dispa
     return (core->wall_us / 1000000 - (core->now_ms / 1000 - oldest_s)) * 1000000;
 }
 
-static void view_dispatcher(const struct berth_core *core, const struct dispatcher *dispatcher,
+static void view_dispatcher(struct berth_core *core, const struct dispatcher *dispatcher,
                             const struct berth_ev_read *counts,
                             struct berth_dispatcher_view *ret_view)
 {
@@ -258,6 +259,7 @@ static void view_dispatcher(const struct berth_core *core, const struct dispatch
     *ret_view = (struct berth_dispatcher_view){
         .record = dispatcher->record,
         .parent = slice_of(parent ? parent->record.name : ""),
+        .remark = slice_of(hold_remark(core, dispatcher)),
         .effective_limit = limit > INT64_MAX ? -1 : (int64_t)limit,
         .running = dispatcher->running,
         .ready = dispatcher->count[JOB_READY],

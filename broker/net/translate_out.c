@@ -332,6 +332,8 @@ static void put_limits(const struct berth_dispatcher_view *view, Berth__V1__Disp
         SET(m, changed_us, record->changed_us);
     if (record->changed_by[0] != '\0')
         SET_BYTES(m, changed_by, berth_slice_of(record->changed_by));
+    if (view->remark.bytes > 0)
+        SET_BYTES(m, remark, view->remark);
 }
 
 static void put_job_output(const struct berth_do_job_output *from, Berth__V1__JobOutput *m)
@@ -415,6 +417,8 @@ static int put_worker(struct berth_arena *arena, const struct berth_worker_view 
     SET_BYTES(m, software, view->software);
     SET(m, silent_ms, shown_ms(view->silent_ms));
     SET(m, lease_left_ms, shown_ms(view->lease_left_ms));
+    if (view->held)
+        SET(m, held, view->held);
     return 0;
 }
 

@@ -460,6 +460,8 @@ static void put_limits(const struct fake_dispatcher *dispatcher, Berth__V1__Disp
     row->retention_ms = dispatcher->retention_ms;
     row->retention_count = dispatcher->retention_count;
     row->changed_us = SUBMITTED_US;
+    row->has_remark = dispatcher->on_lost == 1 && dispatcher->parent[0] != '\0';
+    row->remark = berth_bytes_of(berth_slice_of("what is above it does not hold what is lost"));
     row->has_changed_by = dispatcher->changed_by[0] != '\0';
     row->changed_by = berth_bytes_of(berth_slice_of(dispatcher->changed_by));
 }

@@ -50,6 +50,7 @@ struct berth_dispatcher {
     uint64_t retention_count;
     int64_t changed_unix_us; /* when it was made or changed last; 0: not known */
     const char *changed_by;  /* "USER@HOST", "config", "broker"; "": not known */
+    const char *remark;      /* a sentence on what its settings do not show; "": nothing */
 };
 
 void berth_dispatcher_free(struct berth_dispatcher *dispatcher); /* NULL is fine */
@@ -117,13 +118,14 @@ int berth_dispatcher_remove(struct berth_client *client, const char *name, int64
 struct berth_worker_info {
     uint64_t session;
     const char *name;
-    const char *state;           /* joined draining silent recovering gone */
+    const char *state;           /* joined draining silent recovering lost gone */
     const char *software;        /* "berth-worker 0.1.0" */
     const char *const *handlers; /* ended by NULL; "exec" if it allows commands */
     size_t handlers_count;
     uint32_t capacity, running, cores;
     int64_t silent_ms;     /* since it was last heard */
     int64_t lease_left_ms; /* until it is taken for lost */
+    uint32_t held;         /* lost: attempts that it may still run, which keep their slots */
 };
 
 /* As berth_dispatcher_list. */

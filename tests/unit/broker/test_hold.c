@@ -5,7 +5,7 @@
  */
 #include "core_fixture.h"
 
-#include <errno.h>
+#include "broker/core/hold.h"
 
 #define VAULT 7u /* the id of the held dispatcher, where one is loaded */
 
@@ -237,6 +237,27 @@ static void a_dispatcher_stops_to_hold_when_that_is_stored(void **state)
 
     assert_false(dispatcher(f, "vault")->is_held);
     assert_false(dispatcher(f, "coins")->is_held);
+}
+
+static const char *remark_of(struct fixture *f, const char *name)
+{
+    return hold_remark(f->core, dispatcher(f, name));
+}
+
+static void what_on_lost_does_not_show_by_itself_is_said(void **state)
+{
+    struct fixture *f = *state;
+    given_dispatcher(f, "all", 5);
+    given_held(f, "vault", 2, "all");
+    given_child(f, "coins", 2, "vault");
+    given_held(f, "safe", 2, NULL);
+    given_child(f, "notes", 2, "safe");
+
+    assert_string_equal(remark_of(f, "all"), "");
+    assert_string_equal(remark_of(f, "safe"), "");
+    assert_non_null(strstr(remark_of(f, "vault"), "'all' above it does not hold what is lost"));
+    assert_non_null(strstr(remark_of(f, "coins"), "because it is in 'vault' above it"));
+    assert_non_null(strstr(remark_of(f, "notes"), "because it is in 'safe' above it"));
 }
 
 /* ---- lost ---- */
@@ -587,6 +608,7 @@ int main(void)
         TEST(what_is_handed_back_takes_its_start_out),
         TEST(what_runs_when_a_dispatcher_comes_to_hold_has_its_start_stored_with_it),
         TEST(a_dispatcher_stops_to_hold_when_that_is_stored),
+        TEST(what_on_lost_does_not_show_by_itself_is_said),
         TEST(what_a_lost_worker_may_still_run_keeps_its_slot_until_it_is_proven_gone),
         TEST(a_lost_worker_that_speaks_again_is_fenced),
         TEST(the_word_of_an_operator_ends_what_is_held),

@@ -592,7 +592,7 @@ static void workers_and_the_broker_are_shown(void **state)
     assert_json(f, "d == {'schema': 'berth.workers/1', 'items': [{'name': 'host-1', 'state': "
                    "'joined', 'capacity': 256, 'running': 3, 'cores': 4, 'handlers': ['exec', "
                    "'mail'], 'software': 'berth-worker 0.1.0', 'silent_ms': 800, 'lease_left_ms': "
-                   "9200}], 'next': None}");
+                   "9200, 'held': 0}], 'next': None}");
     assert_int_equal(run(f, "broker status"), 0);
     assert_non_null(strstr(out(f), "recovery        waits for 1 worker to come back, at most 7s"));
     assert_int_equal(run(f, "broker status -q"), 0);

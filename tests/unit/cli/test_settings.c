@@ -121,8 +121,11 @@ static void limits_of_a_dispatcher_are_set_and_shown(void **state)
                    "d['hold'] == 'running' and d['on_lost'] == 'hold' and d['jitter'] is False and "
                    "d['queue_timeout_ms'] == 300000 and d['deadline_ms'] == 3600000 and "
                    "d['retention_ms'] == 86400000 and d['retention_count'] == 0");
-    assert_json(f, "d['changed_at'] == '2026-01-01T00:00:00.000250Z' and '@' in d['changed_by']");
+    assert_json(f,
+                "d['changed_at'] == '2026-01-01T00:00:00.000250Z' and '@' in d['changed_by'] and "
+                "d['remark'].startswith('what is above it')");
     assert_int_equal(run(f, "dispatcher show mail"), 0);
+    assert_non_null(strstr(out(f), "remark          what is above it does not hold"));
     static const char *const lines[] = {
         "parent          io\n",      "weight          3\n",        "group limit     2\n",
         "rate            100/m\n",   "burst           10\n",       "max queued      1000\n",
@@ -140,7 +143,9 @@ static void limits_of_a_dispatcher_are_set_and_shown(void **state)
                      0);
     assert_json(f, "all(d[k] is None for k in 'parent group_limit rate burst max_queued'.split()) "
                    "and d['queue_timeout_ms'] == 0 and d['deadline_ms'] == 0 and "
-                   "d['weight'] == 3");
+                   "d['weight'] == 3 and d['remark'] is None");
+    assert_int_equal(run(f, "dispatcher set mail --parent io"), 0);
+    assert_says(f, "what is above it does not hold what is lost");
 }
 
 int main(void)

@@ -692,6 +692,21 @@ static Berth__V1__Dispatchers dispatchers_with_limits = {
     .dispatcher = (Berth__V1__Dispatcher *[]){ &dispatcher_with_limits },
 };
 
+static Berth__V1__Dispatcher dispatcher_with_remark = {
+    MESSAGE(dispatcher),
+    SET_BYTES(name, "mail"),
+    SET(limit_kind, BERTH__V1__LIMIT_KIND__LIMIT_NUMBER),
+    SET(limit_value, 5),
+    SET(max_attempts, 5),
+    SET_BYTES(remark, "what is lost is held here, because it is in 'all' above it"),
+};
+
+static Berth__V1__Dispatchers dispatchers_with_remark = {
+    MESSAGE(dispatchers),
+    .n_dispatcher = 1,
+    .dispatcher = (Berth__V1__Dispatcher *[]){ &dispatcher_with_remark },
+};
+
 static Berth__V1__WorkerList worker_list = { MESSAGE(worker_list) };
 
 static Berth__V1__Worker worker = {
@@ -712,6 +727,22 @@ static Berth__V1__Workers workers = {
     MESSAGE(workers),
     .n_worker = 1,
     .worker = (Berth__V1__Worker *[]){ &worker },
+};
+
+static Berth__V1__Worker worker_lost = {
+    MESSAGE(worker),
+    SET(session, ATTEMPT(7, 1)),
+    SET_BYTES(name, "host-42"),
+    SET_BYTES(state, "lost"),
+    SET(running, 2),
+    SET(silent_ms, 72000),
+    SET(held, 2),
+};
+
+static Berth__V1__Workers workers_lost = {
+    MESSAGE(workers),
+    .n_worker = 1,
+    .worker = (Berth__V1__Worker *[]){ &worker_lost },
 };
 
 static Berth__V1__WorkerDeclareGone worker_declare_gone = {
@@ -827,8 +858,12 @@ const struct sample samples[] = {
     SAMPLE(DISPATCHERS, dispatchers, CLIENT, 77),
     SAMPLE_OF("dispatchers_with_limits", BERTH__V1__ENVELOPE__MESSAGE_DISPATCHERS, dispatchers,
               dispatchers_with_limits, BERTH_SIDE_CLIENT, 77),
+    SAMPLE_OF("dispatchers_with_remark", BERTH__V1__ENVELOPE__MESSAGE_DISPATCHERS, dispatchers,
+              dispatchers_with_remark, BERTH_SIDE_CLIENT, 77),
     SAMPLE(WORKER_LIST, worker_list, BROKER, 77),
     SAMPLE(WORKERS, workers, CLIENT, 77),
+    SAMPLE_OF("workers_lost", BERTH__V1__ENVELOPE__MESSAGE_WORKERS, workers, workers_lost,
+              BERTH_SIDE_CLIENT, 77),
     SAMPLE(WORKER_DECLARE_GONE, worker_declare_gone, BROKER, 77),
     SAMPLE(BROKER_STATUS_GET, broker_status_get, BROKER, 77),
     SAMPLE(BROKER_STATUS, broker_status, CLIENT, UINT64_MAX),
