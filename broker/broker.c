@@ -13,12 +13,14 @@
 #include "base/text.h"
 #include "broker/net/peers.h"
 #include "reads.h"
+#include "zones.h"
 
 #define DIFFERENCES_BYTES_MAX 4096
 
 struct broker {
     struct broker_opts opts;
     struct reads *reads;
+    struct zones *zones;
     struct berth_seeds *seeds; /* borrowed; NULL: none */
     bool are_seeds_asked;      /* the core was asked which dispatchers there are */
     bool are_seeds_due;        /* it has answered: those that are missing are to be made */
@@ -41,6 +43,7 @@ static void receive(struct broker *broker);
 static void submit(struct broker *broker);
 static void settle(struct broker *broker);
 static void make_seeds(struct broker *broker);
+static void read_zones(struct broker *broker);
 static int64_t tick(struct broker *broker);
 static int64_t wait_ms(const struct broker *broker, int64_t now_ms);
 
@@ -48,7 +51,9 @@ struct broker *broker_new(const struct broker_opts *opts, struct berth_error *er
 {
     struct broker *broker = calloc(1, sizeof *broker);
     struct reads *reads = reads_new(opts->store, BROKER_READS_MAX);
-    if (!broker || !reads) {
+    struct zones *zones = zones_new();
+    if (!broker || !reads || !zones) {
+        zones_free(zones);
         reads_free(reads);
         free(broker);
         (void)berth_fail(err, -ENOMEM, "make the main loop");
@@ -56,6 +61,7 @@ struct broker *broker_new(const struct broker_opts *opts, struct berth_error *er
     }
     broker->opts = *opts;
     broker->reads = reads;
+    broker->zones = zones;
     broker->seen_ms = berth_clock_monotonic_ms();
     broker->watchdog_ms = berth_notify_watchdog_ms();
     broker->alive_ms = broker->watchdog_ms == INT64_MAX ? INT64_MAX : broker->seen_ms;
@@ -66,6 +72,7 @@ void broker_free(struct broker *broker)
 {
     if (!broker)
         return;
+    zones_free(broker->zones);
     reads_free(broker->reads);
     free(broker);
 }
@@ -103,6 +110,7 @@ static void turn(struct broker *broker)
         return;
     receive(broker);
     make_seeds(broker);
+    read_zones(broker);
 
     int64_t now_ms = tick(broker);
     if (now_ms >= broker->timers_from_ms)
@@ -244,6 +252,10 @@ static void compare_seeds(struct broker *broker, const struct berth_do_dispatche
 /* The answer to a question of our own. */
 static void take_answer(struct broker *broker, const struct berth_effect *effect)
 {
+    if (effect->type == BERTH_DO_SCHEDULES) {
+        zones_take(broker->zones, &effect->schedules);
+        return;
+    }
     if (effect->type == BERTH_DO_DISPATCHERS)
         compare_seeds(broker, &effect->dispatchers);
     else if (effect->type == BERTH_DO_ERROR)
@@ -296,6 +308,18 @@ static void make_seeds(struct broker *broker)
         berth_log(BERTH_LOG_INFO, "dispatcher made", BERTH_LOG_TEXT("dispatcher", seed->name),
                   BERTH_LOG_TEXT("limit", berth_limit_format(&seed->limit, limit)));
     }
+}
+
+void broker_renew_zones(struct broker *broker)
+{
+    zones_renew(broker->zones);
+}
+
+static void read_zones(struct broker *broker)
+{
+    struct berth_event event;
+    while (zones_next(broker->zones, BERTH_PEER_SELF, &event))
+        step(broker, &event);
 }
 
 static void take_signals(struct broker *broker)
@@ -354,7 +378,11 @@ static void take_message(struct broker *broker, const struct berth_incoming *inc
     struct berth_slice answer;
     switch (berth_translate_in(broker->opts.translate, incoming, &event, &answer)) {
     case BERTH_TRANSLATED_NOTHING: break;
-    case BERTH_TRANSLATED_EVENT: step(broker, &event); break;
+    case BERTH_TRANSLATED_EVENT:
+        if (event.type == BERTH_EV_SCHEDULE_SET)
+            zones_fill(broker->zones, &event.schedule_set);
+        step(broker, &event);
+        break;
     case BERTH_TRANSLATED_ANSWER: send_frame(broker, incoming->peer, answer); break;
     }
 }
@@ -405,6 +433,7 @@ static void settle(struct broker *broker)
 {
     while (!broker->is_stopping && !broker->is_store_lost && !broker->is_store_full) {
         make_seeds(broker);
+        read_zones(broker);
         submit(broker);
         if (berth_store_is_idle(broker->opts.store) && !broker->are_seeds_asked)
             return;

@@ -52,6 +52,9 @@ void broker_free(struct broker *broker);
  * broker_free. */
 void broker_seed(struct broker *broker, struct berth_seeds *seeds);
 
+/* Reads the files of all time zones that schedules name again, in broker_settle or broker_run. */
+void broker_renew_zones(struct broker *broker);
+
 /* Blocks until all that the core wants stored is stored, or the store is full. false: a signal, or
  * a store that is lost, ended that; broker_run then ends at once and says so. */
 bool broker_settle(struct broker *broker);

@@ -225,6 +225,7 @@ static void reload(void *arg)
     daemon->options = fresh;
     berth_log_init("berthd", (enum berth_log_level)fresh->log_level);
     broker_seed(daemon->broker, &fresh->seeds);
+    broker_renew_zones(daemon->broker);
     options_fini(old);
     berth_log(BERTH_LOG_INFO, "reloaded");
 }
@@ -286,6 +287,7 @@ static int start(struct daemon *daemon, struct berth_error *err)
         return rc;
 
     broker_seed(daemon->broker, &daemon->options->seeds);
+    broker_renew_zones(daemon->broker);
     if (!broker_settle(daemon->broker))
         return 0;
     rc = berth_net_bind(daemon->net, daemon->options->listen, err);

@@ -51,7 +51,7 @@ static int run_purge(void *context)
 {
     struct cli *cli = context;
     struct purge_opts opts = { .is_sure = false };
-    const char *name;
+    const char *name = NULL; /* gcc 12 does not see that it is written */
     int rc = begin(cli, &opts, &name);
     if (rc < 0)
         return cli_fail(cli, rc);
@@ -72,7 +72,7 @@ static int run_purge(void *context)
 static int run_rm(void *context)
 {
     struct cli *cli = context;
-    const char *name;
+    const char *name = NULL; /* gcc 12 does not see that it is written */
     int rc = begin(cli, NULL, &name);
     if (rc == 0)
         rc = cli_connect(cli, 0);

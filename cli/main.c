@@ -59,6 +59,11 @@ static const struct berth_command *const commands[] = {
     &cmd_dispatcher_resume,
     &cmd_dispatcher_purge,
     &cmd_dispatcher_rm,
+    &cmd_schedule_ls,
+    &cmd_schedule_set,
+    &cmd_schedule_pause,
+    &cmd_schedule_resume,
+    &cmd_schedule_rm,
     &cmd_worker_ls,
     &cmd_worker_gone,
     &cmd_broker_status,
@@ -67,9 +72,8 @@ static const struct berth_command *const commands[] = {
 
 /* Known by name, so that nobody takes them for a typing error. */
 static const char *const later[] = {
-    "explain",      "schedule ls",   "schedule set", "schedule pause", "schedule rm",
-    "worker drain", "key new",       "key ls",       "key revoke",     "top",
-    "trace",        "broker backup", "broker check",
+    "explain", "worker drain", "key new",       "key ls",       "key revoke",
+    "top",     "trace",        "broker backup", "broker check",
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))

@@ -313,6 +313,49 @@ int berth_pack_children(const struct berth_pack_jobs *jobs, struct berth_buf *bu
     return rc;
 }
 
+static void put_schedule(const struct berth_pack_schedule *set, Berth__V1__ScheduleSet *message)
+{
+    static const uint32_t catch_ups[] = {
+        [BERTH_CATCH_UP_ONE] = 0, [BERTH_CATCH_UP_NONE] = 1, [BERTH_CATCH_UP_ALL] = 2
+    };
+    const struct berth_schedule_settings *settings = set->settings;
+    message->has_name = 1;
+    message->name = berth_bytes_of(berth_slice_of(set->name));
+    message->has_cron = settings->cron != NULL;
+    message->cron = berth_bytes_of(berth_slice_of(settings->cron));
+    message->has_tz = settings->tz != NULL;
+    message->tz = berth_bytes_of(berth_slice_of(settings->tz));
+    message->has_overlap = settings->overlap != 0;
+    message->overlap = settings->overlap == BERTH_OVERLAP_QUEUE;
+    message->has_catch_up = settings->catch_up != 0;
+    message->catch_up = catch_ups[settings->catch_up];
+    message->has_changed_by = set->changed_by[0] != '\0';
+    message->changed_by = berth_bytes_of(berth_slice_of(set->changed_by));
+}
+
+int berth_pack_schedule_set(uint64_t number, const struct berth_pack_schedule *set,
+                            struct berth_buf *frame)
+{
+    struct berth_arena arena;
+    struct columns columns;
+    Berth__V1__Submit submit = BERTH__V1__SUBMIT__INIT;
+    Berth__V1__ScheduleSet message = BERTH__V1__SCHEDULE_SET__INIT;
+    put_schedule(set, &message);
+    int rc = columns_fill(&columns, &set->job, 1, &arena);
+    if (rc == 0 && set->job.count) {
+        columns_put(&columns, &submit);
+        message.job = &submit;
+    }
+    Berth__V1__Envelope envelope;
+    berth_wire_init(&envelope, number);
+    envelope.message_case = BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_SET;
+    envelope.schedule_set = &message;
+    if (rc == 0)
+        rc = berth_wire_pack(&envelope, frame);
+    berth_arena_fini(&arena);
+    return rc;
+}
+
 /* Ids are structs of one number, so that they can stand as they are. */
 _Static_assert(sizeof(berth_job_id) == sizeof(uint64_t), "an id is its number");
 

@@ -10,6 +10,7 @@
 
 #include <berth/admin.h>
 #include <berth/client.h>
+#include <berth/schedule.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -32,6 +33,7 @@ enum berth_answer_type {
     BERTH_ANSWER_DISPATCHERS,
     BERTH_ANSWER_WORKERS,
     BERTH_ANSWER_STATUS,
+    BERTH_ANSWER_SCHEDULES,
 };
 
 struct berth_refusal {
@@ -107,6 +109,11 @@ struct berth_answer {
             size_t count;
         } workers;
         struct berth_broker_status status;
+        struct {
+            const struct berth_schedule *items;
+            size_t count;
+            uint32_t next; /* `after` of the next page; 0: this was the last */
+        } schedules;
     };
 };
 
@@ -181,3 +188,17 @@ int berth_pack_dispatcher_pause(uint64_t number, const char *name, bool is_pause
 int berth_pack_workers(uint64_t number, struct berth_buf *frame);
 int berth_pack_worker_gone(uint64_t number, const char *name, struct berth_buf *frame);
 int berth_pack_status(uint64_t number, struct berth_buf *frame);
+
+/* translate_schedule.c, but for the first, which needs the columns of a submit. */
+struct berth_pack_schedule {
+    const char *name, *changed_by;
+    const struct berth_schedule_settings *settings;
+    struct berth_pack_jobs job; /* of count 0: none */
+};
+int berth_pack_schedule_set(uint64_t number, const struct berth_pack_schedule *set,
+                            struct berth_buf *frame);
+int berth_pack_schedule_pause(uint64_t number, const char *name, bool is_paused,
+                              const char *changed_by, struct berth_buf *frame);
+int berth_pack_schedule_remove(uint64_t number, const char *name, struct berth_buf *frame);
+int berth_pack_schedules(uint64_t number, const char *name, uint32_t after,
+                         struct berth_buf *frame); /* NULL: all */

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "client/translate.h"
+#include "client/translate_schedule.h"
 #include "proto/body.h"
 #include "proto/columns.h"
 #include "proto/errors.h"
@@ -476,6 +477,8 @@ static int translate(const Berth__V1__Envelope *envelope, struct berth_answer *a
     case BERTH__V1__ENVELOPE__MESSAGE_WORKERS: return translate_workers(envelope->workers, answer);
     case BERTH__V1__ENVELOPE__MESSAGE_BROKER_STATUS:
         return translate_status(envelope->broker_status, answer);
+    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULES:
+        return berth_translate_schedules(envelope->schedules, answer);
     default: BERTH_UNREACHABLE(); /* validated: a client gets no other */
     }
 }

@@ -14,7 +14,7 @@
 static const struct berth_rule schedule_set_rules[] = {
     NAME(1, RULE_NEEDED),
     RULE(2, cron, TEXT, .max = BERTH_CRON_BYTES_MAX),
-    RULE(3, zone, TEXT, .max = BERTH_ZONE_NAME_BYTES_MAX),
+    RULE(3, tz, TEXT, .max = BERTH_ZONE_NAME_BYTES_MAX),
     RULE(4, overlap, NUMBER, .max = 1),
     RULE(5, catch_up, NUMBER, .max = 2),
     RULE(6, job, PART, .thing = "job", .inside = &berth_rules_child_jobs),
@@ -68,7 +68,7 @@ static const struct berth_rule schedule_rules[] = {
     RULE(1, id, NUMBER, .min = 1, .max = UINT32_MAX),
     NAME(2, RULE_NEEDED),
     RULE(3, cron, TEXT, .max = BERTH_CRON_BYTES_MAX),
-    RULE(4, zone, TEXT, .max = BERTH_ZONE_NAME_BYTES_MAX),
+    RULE(4, tz, TEXT, .max = BERTH_ZONE_NAME_BYTES_MAX),
     RULE(5, overlap, NUMBER, .max = 1),
     RULE(6, catch_up, NUMBER, .max = 2),
     RULE(7, is_paused, ANY),

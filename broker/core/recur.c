@@ -79,9 +79,9 @@ int recur_read(const struct berth_schedule_record *record, struct cron *ret_cron
     int rc = cron_parse("cron", record->cron, &cron, err);
     if (rc < 0)
         return rc;
-    *ret_field = "zone";
+    *ret_field = "tz";
     if (!record->tzif.bytes && !slice_is_equal(record->zone, slice_of("UTC")))
-        return berth_fail(err, BERTH_EVALUE, "zone '%.*s' has no table: without one it is UTC",
+        return berth_fail(err, BERTH_EVALUE, "tz '%.*s' has no table: without one it is UTC",
                           (int)record->zone.bytes, (const char *)record->zone.data);
     rc = record->tzif.bytes ? zone_parse(record->tzif, &zone, err) : 0;
     if (rc < 0)

@@ -167,7 +167,7 @@ void recur_on_set(struct berth_core *core, const struct berth_ev_schedule_set *s
     else
         memcpy(record.name, set->name.data, set->name.bytes);
     if (set->has_zone && set->zone_code) {
-        refuse(core, set->peer, set->request, set->zone_code, "zone", set->zone_message);
+        refuse(core, set->peer, set->request, set->zone_code, "tz", set->zone_message);
         return;
     }
     apply(core, &record, set, known);

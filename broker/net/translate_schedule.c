@@ -24,8 +24,8 @@ static int read_set(struct berth_arena *arena, struct translate_from from,
         .name = berth_slice_from(m->name),
         .has_cron = m->has_cron,
         .cron = berth_slice_from(m->cron),
-        .has_zone = m->has_zone,
-        .zone = berth_slice_from(m->zone),
+        .has_zone = m->has_tz,
+        .zone = berth_slice_from(m->tz),
         .has_overlap = m->has_overlap,
         .overlap = (uint8_t)m->overlap,
         .has_catch_up = m->has_catch_up,
@@ -123,7 +123,7 @@ static void put_schedule(const struct berth_schedule_view *view, Berth__V1__Sche
     SET(m, id, record->id);
     SET_BYTES(m, name, berth_slice_of(record->name));
     SET_BYTES(m, cron, record->cron);
-    SET_BYTES(m, zone, record->zone);
+    SET_BYTES(m, tz, record->zone);
     SET(m, overlap, record->overlap);
     SET(m, catch_up, record->catch_up);
     SET(m, is_paused, record->is_paused);

@@ -357,11 +357,11 @@ static void what_can_never_be_is_refused(void **state)
     set.zone = text("Europe/Nowhere");
     set.zone_code = BERTH_EVALUE;
     set.zone_message = "there is no time zone 'Europe/Nowhere'";
-    refused(f, put(f, set), BERTH_EVALUE, "zone");
+    refused(f, put(f, set), BERTH_EVALUE, "tz");
     set.zone_code = 0;
-    refused(f, put(f, set), BERTH_EVALUE, "zone");
+    refused(f, put(f, set), BERTH_EVALUE, "tz");
     set.tzif = text("no file of a zone");
-    refused(f, put(f, set), BERTH_EVALUE, "zone");
+    refused(f, put(f, set), BERTH_EVALUE, "tz");
     store_all(f);
     assert_int_equal(answer(f, list(f, "", 0), BERTH_DO_SCHEDULES)->schedules.count, 0);
 }

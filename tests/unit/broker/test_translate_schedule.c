@@ -22,10 +22,10 @@ static void a_schedule_that_is_set_becomes_an_event_with_its_job(void **state)
     job.has_bodies = 1;
     job.bodies = bytes("ls");
     Berth__V1__ScheduleSet m = BERTH__V1__SCHEDULE_SET__INIT;
-    m.has_name = m.has_cron = m.has_zone = m.has_overlap = m.has_changed_by = 1;
+    m.has_name = m.has_cron = m.has_tz = m.has_overlap = m.has_changed_by = 1;
     m.name = bytes("nightly");
     m.cron = bytes("@daily");
-    m.zone = bytes("Europe/Berlin");
+    m.tz = bytes("Europe/Berlin");
     m.overlap = 1;
     m.changed_by = bytes("ops@host");
     m.job = &job;
