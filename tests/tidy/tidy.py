@@ -316,7 +316,7 @@ def runtime_page(tree, page):
             yield f"{page}:1: {path} is not what stands here"
     tests = {os.path.basename(f).removesuffix(".c") for f in tree.c_files("tests", "runtime")}
     facts = set()
-    for path in [f for f in tree.files if re.match(r"tests/unit/\w+/test_\w+\.c$", f)]:
+    for path in [f for f in tree.files if re.match(r"tests/(unit/\w+|store|integration)/test_\w+\.c$", f)]:
         facts |= set(re.findall(r"\b[a-z]\w+", tree.text(path)))
     for number, line in enumerate(text.split("\n"), 1):
         for name in re.findall(r"`(test_\w+)(?:\.c)?`", line):
