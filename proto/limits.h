@@ -58,6 +58,8 @@
 #define BERTH_ZONE_NAME_BYTES_MAX  64
 #define BERTH_SCHEDULES_ANSWER_MAX 1000
 
+#define BERTH_EXPLAINED_ROWS_MAX 64 /* causes, holders or groups of one Explained */
+
 /* Workers. */
 #define BERTH_WORKERS_MAX         4096
 #define BERTH_WORKER_HANDLERS_MAX 256

@@ -102,9 +102,10 @@ extern const struct berth_rules berth_rules_child_jobs, berth_rules_child_submit
     berth_rules_child_submitted;
 extern const struct berth_rules berth_rules_dispatcher_set, berth_rules_dispatcher_pause,
     berth_rules_dispatcher_get, berth_rules_dispatcher_purge, berth_rules_dispatcher_purged,
-    berth_rules_dispatcher_remove, berth_rules_dispatcher_removed, berth_rules_dispatchers,
-    berth_rules_worker_list, berth_rules_workers, berth_rules_worker_declare_gone,
-    berth_rules_broker_status_get, berth_rules_broker_status;
+    berth_rules_explain, berth_rules_explained, berth_rules_dispatcher_remove,
+    berth_rules_dispatcher_removed, berth_rules_dispatchers, berth_rules_worker_list,
+    berth_rules_workers, berth_rules_worker_declare_gone, berth_rules_broker_status_get,
+    berth_rules_broker_status;
 
 extern const struct berth_rules berth_rules_schedule_set, berth_rules_schedule_pause,
     berth_rules_schedule_remove, berth_rules_schedule_list, berth_rules_schedules;

@@ -70,6 +70,8 @@ static const struct message_row message_rows[] = {
     ASKED(DISPATCHER_GET, dispatcher_get),
     ASKED(DISPATCHER_PURGE, dispatcher_purge),
     ANSWERED(DISPATCHER_PURGED, dispatcher_purged),
+    ASKED(EXPLAIN, explain),
+    ANSWERED(EXPLAINED, explained),
     ASKED(DISPATCHER_REMOVE, dispatcher_remove),
     ANSWERED(DISPATCHER_REMOVED, dispatcher_removed),
     ANSWERED(DISPATCHERS, dispatchers),

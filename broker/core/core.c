@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "dead.h"
 #include "dispatcher.h"
+#include "explain.h"
 #include "handler.h"
 #include "hold.h"
 #include "keys.h"
@@ -266,6 +267,7 @@ static void dispatch(struct berth_core *core, const struct berth_event *ev)
     case BERTH_EV_DISCARD: query_on_discard(core, &ev->ids); return;
     case BERTH_EV_JOB_GET: query_on_get(core, &ev->ids); return;
     case BERTH_EV_JOB_LIST: query_on_list(core, &ev->job_list); return;
+    case BERTH_EV_EXPLAIN: explain_on_event(core, &ev->explain); return;
     case BERTH_EV_JOB_OUTPUT: live_on_output(core, &ev->job_output); return;
     case BERTH_EV_DISPATCHER_SET: dispatcher_on_set(core, &ev->dispatcher_set); return;
     case BERTH_EV_DISPATCHER_PAUSE: dispatcher_on_pause(core, &ev->dispatcher_pause); return;

@@ -19,6 +19,7 @@ enum berth_effect_type {
     BERTH_DO_CHANGED,
     BERTH_DO_JOBS,
     BERTH_DO_JOB_OUTPUT,
+    BERTH_DO_EXPLAINED,
     BERTH_DO_DISPATCHERS,
     BERTH_DO_PURGED,
     BERTH_DO_REMOVED,
@@ -117,6 +118,61 @@ struct berth_do_job_output {
     bool is_over;     /* it has ended; nothing follows */
     uint64_t out_from, err_from;
     struct berth_slice out, err;
+};
+
+/* What jobs wait for: of one job its reason, of a dispatcher each that there is. */
+struct berth_explain_cause {
+    const char *kind; /* time retry after pause recovery group slots rate handler workers starting
+                         stopping held other */
+    struct berth_slice reason; /* the sentence, of `job` */
+    uint64_t count;            /* jobs */
+    uint64_t job;              /* one of them */
+    struct berth_slice at;     /* the dispatcher that lacks something */
+    struct berth_slice group, handler, worker;
+    uint64_t in_use, limit;    /* of slots or places */
+    int64_t since_us, next_us; /* the oldest waits since, the next one goes on; 0: not known */
+    uint64_t awaited;          /* a job */
+};
+
+struct berth_explain_limit {
+    struct berth_slice name;
+    int64_t limit; /* in force; -1: none */
+    uint64_t in_use;
+    bool is_paused;
+    uint32_t rate_count, burst; /* rate_count 0: none */
+    int64_t rate_ms, token_wait_ms;
+    uint32_t group_limit, max_queued; /* 0: none */
+    uint64_t queued;
+};
+
+struct berth_explain_holder {
+    uint64_t job;
+    uint32_t number; /* of the attempt */
+    struct berth_slice dispatcher, worker;
+    int64_t since_us;
+    bool is_held; /* its worker is lost */
+};
+
+struct berth_explain_group {
+    struct berth_slice name;
+    uint64_t in_use;
+};
+
+struct berth_do_explained {
+    uint64_t id; /* of a job; 0: of a dispatcher */
+    struct berth_slice dispatcher;
+    enum berth_state state; /* of a job */
+    const struct berth_explain_cause *causes;
+    size_t cause_count;
+    uint64_t more;                            /* jobs whose cause is not listed */
+    const struct berth_explain_limit *limits; /* its own first, then those above it */
+    size_t limit_count;
+    const struct berth_explain_holder *holders; /* the oldest first */
+    size_t holder_count;
+    uint64_t holder_sum;
+    const struct berth_explain_group *groups; /* that are full */
+    size_t group_count;
+    uint64_t group_sum;
 };
 
 struct berth_dispatcher_view {
@@ -287,6 +343,7 @@ struct berth_effect {
         struct berth_do_cancelled cancelled;
         struct berth_do_changed changed;
         struct berth_do_purged purged;
+        struct berth_do_explained explained;
         struct berth_do_jobs jobs;
         struct berth_do_job_output job_output;
         struct berth_do_dispatchers dispatchers;

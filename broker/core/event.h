@@ -26,6 +26,7 @@ enum berth_event_type {
     BERTH_EV_JOB_GET,
     BERTH_EV_JOB_LIST,
     BERTH_EV_JOB_OUTPUT,
+    BERTH_EV_EXPLAIN,
     BERTH_EV_DISPATCHER_SET,
     BERTH_EV_DISPATCHER_PAUSE,
     BERTH_EV_DISPATCHER_GET,
@@ -109,6 +110,12 @@ struct berth_ev_job_output {
     uint64_t id;
     uint32_t attempt; /* of which so much is known already; 0, or another one: nothing */
     uint64_t out_from, err_from;
+};
+
+struct berth_ev_explain {
+    uint64_t peer, request;
+    uint64_t id;                   /* of a job, or 0 and */
+    struct berth_slice dispatcher; /* its name */
 };
 
 struct berth_ev_dispatcher_set {
@@ -362,6 +369,7 @@ struct berth_event {
         struct berth_ev_ids ids;
         struct berth_ev_job_list job_list;
         struct berth_ev_job_output job_output;
+        struct berth_ev_explain explain;
         struct berth_ev_dispatcher_set dispatcher_set;
         struct berth_ev_dispatcher_pause dispatcher_pause;
         struct berth_ev_purge purge;

@@ -4,6 +4,7 @@
 #include "cancel.h"
 #include "dead.h"
 #include "dispatcher.h"
+#include "explain.h"
 #include "held.h"
 #include "match.h"
 #include "out.h"
@@ -21,6 +22,7 @@ enum query_type {
     QUERY_CANCEL,
     QUERY_RETRY,
     QUERY_DISCARD,
+    QUERY_EXPLAIN,
     QUERY_SUBMIT,
     QUERY_DISPATCHERS,
     QUERY_STATUS,
@@ -80,6 +82,11 @@ void query_on_retry(struct berth_core *core, const struct berth_ev_ids *ids)
 void query_on_discard(struct berth_core *core, const struct berth_ev_ids *ids)
 {
     start_rows(core, QUERY_DISCARD, ids, ids->count);
+}
+
+void query_explain(struct berth_core *core, const struct berth_ev_ids *ids)
+{
+    start_rows(core, QUERY_EXPLAIN, ids, 1);
 }
 
 /* An id that is asked for twice in a row may have one row. */
@@ -432,6 +439,7 @@ static bool ask_on(struct berth_core *core, struct query *query, const struct be
     case QUERY_LIST:
     case QUERY_RETRY:
     case QUERY_DISCARD:
+    case QUERY_EXPLAIN:
         if (!has_outdated(core, read))
             return false;
         if (query->count)
@@ -475,6 +483,10 @@ static void answer(struct berth_core *core, const struct query *query,
     case QUERY_SUBMIT: finish_many(core, query); return;
     case QUERY_RETRY:
     case QUERY_DISCARD: change_ended(core, query, read); return;
+    case QUERY_EXPLAIN:
+        explain_answer(core, query->peer, query->request, query->ids[0],
+                       read->job_count ? &read->jobs[0] : NULL);
+        return;
     case QUERY_DISPATCHERS:
         view_dispatchers(core, query->peer, query->request, query->dispatcher, read);
         return;

@@ -14,6 +14,8 @@ struct held;
 void query_on_get(struct berth_core *core, const struct berth_ev_ids *ids);
 void query_on_list(struct berth_core *core, const struct berth_ev_job_list *list);
 void query_on_wait(struct berth_core *core, const struct berth_ev_ids *ids);
+/* One that is not live, or unknown: explain_answer(). */
+void query_explain(struct berth_core *core, const struct berth_ev_ids *ids);
 void query_on_retry(struct berth_core *core, const struct berth_ev_ids *ids);
 void query_on_discard(struct berth_core *core, const struct berth_ev_ids *ids);
 /* Rows come in the order of the question, those that are not there left out. The one of this id,

@@ -30,7 +30,7 @@ enum berth_state view_state(const struct job *job)
 }
 
 /* The one that may take the longest. */
-static const char *reason_recovery(struct berth_core *core)
+static const char *reason_recovery(struct berth_core *core, struct why *why)
 {
     const struct session *last = NULL;
     BERTH_MAP_FOREACH (node, &core->sessions) {
@@ -41,14 +41,20 @@ static const char *reason_recovery(struct berth_core *core)
     }
     BERTH_ASSERT(last != NULL);
     int64_t left_ms = last->expires_ms - core->now_ms;
+    *why = (struct why){ .kind = WHY_RECOVERY, .session = last, .next_ms = left_ms };
     return out_text(core, "waits for worker %s to come back, at most %" PRId64 " s",
                     last->record.name, left_ms > 0 ? (left_ms + 999) / 1000 : 0);
 }
 
-static const char *reason_handler(struct berth_core *core, const struct handler *handler)
+static const char *reason_handler(struct berth_core *core, const struct handler *handler,
+                                  struct why *why)
 {
-    if (!berth_list_is_empty(&handler->free))
+    *why = (struct why){ .kind = handler->offer_count ? WHY_WORKERS : WHY_HANDLER,
+                         .handler = handler };
+    if (!berth_list_is_empty(&handler->free)) {
+        why->kind = WHY_STARTING;
         return "is about to start";
+    }
     if (handler->offer_count)
         return out_text(core, "every worker that offers '%s' is full, draining or not heard of",
                         handler->name);
@@ -65,8 +71,13 @@ static const struct dispatcher *paused_above(const struct dispatcher *dispatcher
     return dispatcher;
 }
 
-static const char *reason_group(struct berth_core *core, const struct group *group)
+static const char *reason_group(struct berth_core *core, const struct group *group, struct why *why)
 {
+    *why = (struct why){ .kind = WHY_GROUP,
+                         .at = group->dispatcher,
+                         .group = group,
+                         .in_use = group->running,
+                         .limit = dispatcher_group_limit(group->dispatcher) };
     return out_text(
         core,
         "the limit of group '%.*s' of %s is reached: %" PRIu64 " of %" PRIu64 " places in use",
@@ -74,16 +85,28 @@ static const char *reason_group(struct berth_core *core, const struct group *gro
         group->running, dispatcher_group_limit(group->dispatcher));
 }
 
+static const char *reason_pause(struct berth_core *core, const struct dispatcher *at,
+                                struct why *why)
+{
+    *why = (struct why){ .kind = WHY_PAUSE, .at = at };
+    return out_text(core, "dispatcher %s is paused", at->record.name);
+}
+
 /* What the dispatcher lacks at which it waits; NULL: it came back, the next turn gives it away. */
-static const char *reason_lack(struct berth_core *core, const struct dispatcher *at)
+static const char *reason_lack(struct berth_core *core, const struct dispatcher *at,
+                               struct why *why)
 {
     const char *name = at->record.name;
     switch (limit_lack(core, at)) {
-    case LACK_PAUSE: return out_text(core, "dispatcher %s is paused", name);
+    case LACK_PAUSE: return reason_pause(core, at, why);
     case LACK_SLOT:
+        *why = (struct why){
+            .kind = WHY_SLOTS, .at = at, .in_use = at->running, .limit = dispatcher_limit(core, at)
+        };
         return out_text(core, "the limit of %s is reached: %" PRIu64 " of %" PRIu64 " slots in use",
                         name, at->running, dispatcher_limit(core, at));
     case LACK_TOKEN:
+        *why = (struct why){ .kind = WHY_RATE, .at = at, .next_ms = limit_token_wait_ms(core, at) };
         return out_text(core, "the rate of %s allows the next start in %" PRId64 " s", name,
                         (limit_token_wait_ms(core, at) + 999) / 1000);
     case LACK_NOTHING: return NULL;
@@ -100,27 +123,29 @@ static bool is_in_doubt(const struct berth_core *core, const struct dispatcher *
 }
 
 /* Where it hangs is what it waits for; a pause says more than that. */
-static const char *reason_ready(struct berth_core *core, const struct job *job)
+static const char *reason_ready(struct berth_core *core, const struct job *job, struct why *why)
 {
     const struct lane *lane = job_lane(core, job);
     const struct dispatcher *dispatcher = lane->gate->dispatcher;
     const struct dispatcher *paused = paused_above(dispatcher);
     if (paused)
-        return out_text(core, "dispatcher %s is paused", paused->record.name);
+        return reason_pause(core, paused, why);
     if (core->unresolved && is_in_doubt(core, dispatcher, job))
-        return reason_recovery(core);
+        return reason_recovery(core, why);
     if (lane->group->is_full)
-        return reason_group(core, lane->group);
+        return reason_group(core, lane->group, why);
     bool waits_at_handler = berth_list_is_linked(&lane->gate->wait_node);
     const char *lack = NULL;
     if (dispatcher->waits_at && !waits_at_handler)
-        lack = reason_lack(core, dispatcher->waits_at);
-    return lack ? lack : reason_handler(core, lane->gate->handler);
+        lack = reason_lack(core, dispatcher->waits_at, why);
+    return lack ? lack : reason_handler(core, lane->gate->handler, why);
 }
 
 /* Since when it does not answer, once its grace is over. */
-static const char *reason_told(struct berth_core *core, const struct attempt *attempt)
+static const char *reason_told(struct berth_core *core, const struct attempt *attempt,
+                               struct why *why)
 {
+    *why = (struct why){ .kind = WHY_STOPPING, .session = attempt->session };
     int64_t grace_ms = attempt->dispatcher ? attempt->dispatcher->record.grace_ms : 0;
     int64_t silent_ms = core->now_ms - attempt->told_ms;
     if (!attempt->told_ms || silent_ms <= grace_ms)
@@ -141,43 +166,58 @@ static bool is_held(const struct job *job)
     return job->state == JOB_RUNNING && job->attempt->state == ATTEMPT_HELD;
 }
 
-static const char *reason_held(struct berth_core *core, const struct job *job)
+static const char *reason_held(struct berth_core *core, const struct job *job, struct why *why)
 {
+    *why = (struct why){ .kind = WHY_HELD, .session = job->attempt->session };
     return out_text(core,
                     "its worker %s is lost; held until it is proven gone, or berth worker gone %s "
                     "says so",
                     job->attempt->session->record.name, job->attempt->session->record.name);
 }
 
-static const char *reason_cancelling(struct berth_core *core, const struct job *job)
+static const char *reason_cancelling(struct berth_core *core, const struct job *job,
+                                     struct why *why)
 {
     if (job_is_queued(job) && core->unresolved)
-        return reason_recovery(core);
+        return reason_recovery(core, why);
     if (is_held(job))
-        return reason_held(core, job);
-    return job->state == JOB_RUNNING ? reason_told(core, job->attempt) : "was told to stop";
+        return reason_held(core, job, why);
+    if (job->state == JOB_RUNNING)
+        return reason_told(core, job->attempt, why);
+    *why = (struct why){ .kind = WHY_STOPPING };
+    return "was told to stop";
 }
 
-static const char *reason_scheduled(struct berth_core *core, const struct job *job)
+static const char *reason_scheduled(struct berth_core *core, const struct job *job, struct why *why)
 {
     uint64_t count = after_waits(core, job);
-    if (!count)
+    if (!count) {
+        *why = (struct why){ .kind = WHY_TIME, .next_us = job->due_us };
         return "waits for its time";
+    }
     uint64_t first = after_first(core, job);
+    *why = (struct why){ .kind = WHY_AFTER, .awaited = first };
     if (count == 1)
         return out_text(core, "waits for job %" PRIu64 " to complete", first);
     return out_text(core, "waits for %" PRIu64 " jobs to complete, the first of them is %" PRIu64,
                     count, first);
 }
 
-static const char *reason(struct berth_core *core, const struct job *job)
+static const char *reason_retrying(const struct job *job, struct why *why)
 {
+    *why = (struct why){ .kind = WHY_RETRY, .next_us = job->due_us };
+    return "waits for its next attempt";
+}
+
+const char *view_reason(struct berth_core *core, const struct job *job, struct why *ret_why)
+{
+    *ret_why = (struct why){ .kind = WHY_OTHER };
     switch (view_state(job)) {
-    case BERTH_READY: return reason_ready(core, job);
-    case BERTH_SCHEDULED: return reason_scheduled(core, job);
-    case BERTH_RETRYING: return "waits for its next attempt";
-    case BERTH_CANCELLING: return reason_cancelling(core, job);
-    case BERTH_RUNNING: return is_held(job) ? reason_held(core, job) : "";
+    case BERTH_READY: return reason_ready(core, job, ret_why);
+    case BERTH_SCHEDULED: return reason_scheduled(core, job, ret_why);
+    case BERTH_RETRYING: return reason_retrying(job, ret_why);
+    case BERTH_CANCELLING: return reason_cancelling(core, job, ret_why);
+    case BERTH_RUNNING: return is_held(job) ? reason_held(core, job, ret_why) : "";
     default: return "";
     }
 }
@@ -213,7 +253,8 @@ void view_job(struct berth_core *core, const struct berth_job_record *row,
     bool has_time = job->state == JOB_SCHEDULED || job->state == JOB_RETRYING;
     if (has_time && job->due_us != AFTER_NEVER)
         ret_view->record.run_at_us = job->due_us;
-    ret_view->reason = slice_of(reason(core, job));
+    struct why why;
+    ret_view->reason = slice_of(view_reason(core, job, &why));
     overlay_attempt(job, &ret_view->record);
     ret_view->has_progress =
         live_progress(job, &ret_view->progress_done, &ret_view->progress_total);

@@ -143,6 +143,15 @@ static int read_admin_message(struct berth_translate *t, const Berth__V1__Envelo
                                      .below = envelope->dispatcher_purge->below,
                                      .cursor = envelope->dispatcher_purge->cursor };
         return 0;
+    case BERTH__V1__ENVELOPE__MESSAGE_EXPLAIN:
+        event->type = BERTH_EV_EXPLAIN;
+        event->explain = (struct berth_ev_explain){
+            .peer = from.peer,
+            .request = from.request,
+            .id = envelope->explain->id,
+            .dispatcher = berth_slice_from(envelope->explain->dispatcher),
+        };
+        return 0;
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_REMOVE:
         event->type = BERTH_EV_DISPATCHER_REMOVE;
         event->query = read_query(from, envelope->dispatcher_remove->name);

@@ -485,6 +485,9 @@ static int make_message(struct berth_translate *t, const struct berth_effect *ef
         put_purged(&effect->purged,
                    TRANSLATE_BEGIN(message, envelope, dispatcher_purged, DISPATCHER_PURGED));
         return 0;
+    case BERTH_DO_EXPLAINED:
+        return translate_explained(&t->out, &effect->explained,
+                                   TRANSLATE_BEGIN(message, envelope, explained, EXPLAINED));
     case BERTH_DO_REMOVED:
         (void)TRANSLATE_BEGIN(message, envelope, dispatcher_removed, DISPATCHER_REMOVED);
         return 0;

@@ -64,6 +64,7 @@ int translate_worker_effect(struct berth_arena *arena, const struct berth_effect
     case BERTH_DO_WAITED:
     case BERTH_DO_CANCELLED:
     case BERTH_DO_CHANGED:
+    case BERTH_DO_EXPLAINED:
     case BERTH_DO_PURGED:
     case BERTH_DO_REMOVED:
     case BERTH_DO_JOBS:

@@ -40,6 +40,10 @@ int translate_scope_in(struct berth_arena *arena, const Berth__V1__WorkerReports
 int translate_scope_out(struct berth_arena *arena, const struct berth_do_orders *orders,
                         Berth__V1__WorkerOrders *message);
 
+/* Why jobs wait: translate_explain.c. 0 or -ENOMEM. */
+int translate_explained(struct berth_arena *arena, const struct berth_do_explained *explained,
+                        Berth__V1__Explained *message);
+
 /* Messages of schedules, both ways: translate_schedule.c. 0 or -ENOMEM. */
 int translate_schedule_in(struct berth_arena *arena, const Berth__V1__Envelope *envelope,
                           struct translate_from from, struct berth_event *ret_event);
@@ -65,6 +69,7 @@ union translate_message {
     Berth__V1__JobWaited job_waited;
     Berth__V1__JobCancelled job_cancelled;
     Berth__V1__JobChanged job_changed;
+    Berth__V1__Explained explained;
     Berth__V1__DispatcherPurged dispatcher_purged;
     Berth__V1__DispatcherRemoved dispatcher_removed;
     Berth__V1__Jobs jobs;

@@ -95,6 +95,7 @@ static void set_peer(struct note *note, uint64_t peer)
     case BERTH_EV_DISPATCHER_PAUSE: event->dispatcher_pause.peer = peer; return;
     case BERTH_EV_RETRY:
     case BERTH_EV_DISCARD: event->ids.peer = peer; return;
+    case BERTH_EV_EXPLAIN: event->explain.peer = peer; return;
     case BERTH_EV_DISPATCHER_PURGE: event->purge.peer = peer; return;
     case BERTH_EV_DISPATCHER_REMOVE:
     case BERTH_EV_DISPATCHER_GET:

@@ -128,6 +128,7 @@ void check_effect(struct sim *sim, const struct berth_effect *effect)
     case BERTH_DO_ERROR:
     case BERTH_DO_JOBS:
     case BERTH_DO_JOB_OUTPUT:
+    case BERTH_DO_EXPLAINED:
     case BERTH_DO_PURGED:
     case BERTH_DO_REMOVED:
     case BERTH_DO_DISPATCHERS:

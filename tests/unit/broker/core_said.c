@@ -71,6 +71,31 @@ static void keep_workers(struct fixture *f, struct berth_do_workers *workers)
     workers->items = items;
 }
 
+static void keep_explained(struct fixture *f, struct berth_do_explained *explained)
+{
+    struct berth_explain_cause *causes =
+        copy(f, explained->causes, explained->cause_count, sizeof *causes);
+    struct berth_explain_limit *limits =
+        copy(f, explained->limits, explained->limit_count, sizeof *limits);
+    struct berth_explain_holder *holders =
+        copy(f, explained->holders, explained->holder_count, sizeof *holders);
+    for (size_t i = 0; i < explained->cause_count; i++) {
+        keep(f, &causes[i].reason);
+        keep(f, &causes[i].at);
+    }
+    for (size_t i = 0; i < explained->limit_count; i++)
+        keep(f, &limits[i].name);
+    for (size_t i = 0; i < explained->holder_count; i++) {
+        keep(f, &holders[i].dispatcher);
+        keep(f, &holders[i].worker);
+    }
+    explained->causes = causes;
+    explained->limits = limits;
+    explained->holders = holders;
+    explained->groups =
+        copy(f, explained->groups, explained->group_count, sizeof *explained->groups);
+}
+
 static void keep_orders(struct fixture *f, struct berth_do_orders *orders)
 {
     struct berth_order_grant *grants = copy(f, orders->grants, orders->grant_count, sizeof *grants);
@@ -101,6 +126,7 @@ struct berth_effect said_copy(struct fixture *f, const struct berth_effect *effe
         kept.cancelled.items =
             copy(f, kept.cancelled.items, kept.cancelled.count, sizeof *kept.cancelled.items);
         return kept;
+    case BERTH_DO_EXPLAINED: keep_explained(f, &kept.explained); return kept;
     case BERTH_DO_CHANGED:
         kept.changed.items =
             copy(f, kept.changed.items, kept.changed.count, sizeof *kept.changed.items);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "samples_explain.h"
 #include "samples_schedule.h"
 
 #define CLIENT "0123456789abcdef"
@@ -807,6 +808,12 @@ const struct sample samples[] = {
     SAMPLE(DISPATCHER_PURGED, dispatcher_purged, CLIENT, 77),
     SAMPLE(DISPATCHER_REMOVE, dispatcher_remove, BROKER, 77),
     SAMPLE(DISPATCHER_REMOVED, dispatcher_removed, CLIENT, 77),
+    SAMPLE_OF("explain", BERTH__V1__ENVELOPE__MESSAGE_EXPLAIN, explain, sample_explain,
+              BERTH_SIDE_BROKER, 77),
+    SAMPLE_OF("explain_dispatcher", BERTH__V1__ENVELOPE__MESSAGE_EXPLAIN, explain,
+              sample_explain_dispatcher, BERTH_SIDE_BROKER, 77),
+    SAMPLE_OF("explained", BERTH__V1__ENVELOPE__MESSAGE_EXPLAINED, explained, sample_explained,
+              BERTH_SIDE_CLIENT, 77),
     SAMPLE(JOB_GET, job_get, BROKER, 77),
     SAMPLE(JOB_LIST, job_list, BROKER, 77),
     SAMPLE_OF("job_list_with_bodies", BERTH__V1__ENVELOPE__MESSAGE_JOB_LIST, job_list,
