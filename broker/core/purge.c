@@ -26,7 +26,7 @@ static struct berth_do_purged purge(struct berth_core *core, const struct dispat
 {
     struct berth_do_purged purged = { .below = below };
     uint32_t index = start;
-    bool waits;
+    bool waits = false;
     while (index < core->jobs.top && index - start < PURGE_LOOKED_AT_MAX &&
            purged.count < PURGE_JOBS_MAX) {
         index++;
