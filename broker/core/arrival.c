@@ -147,6 +147,7 @@ int submit_load(struct berth_core *core, const struct berth_job_record *record)
     int rc = make_of_record(core, record, &index);
     if (rc < 0)
         return rc == -ENOMEM ? rc : BERTH_ESTORE;
+    note_stored(core, index);
     if (record->id >= core->next_job_id)
         core->next_job_id = record->id + 1;
     place_loaded(core, index, record);

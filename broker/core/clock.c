@@ -71,8 +71,24 @@ void clock_on_move(struct berth_core *core, uint32_t index, int64_t since_us)
 
 void clock_set_ready(struct berth_core *core, uint32_t index, int64_t since_us)
 {
-    if (job_at(&core->jobs, index)->state == JOB_READY)
-        clock_on_move(core, index, since_us);
+    const struct job *job = job_at(&core->jobs, index);
+    struct rare *rare = rare_of(core, job);
+    if (!rare || job->state != JOB_READY)
+        return;
+    rare->ready_us = since_us;
+    update(core, job, rare);
+}
+
+/* Until now there was no clock: what became ready then has 0, and counts from now; nothing counts
+ * from what is still to come. */
+void clock_start(struct berth_core *core)
+{
+    for (uint32_t i = 1; core->rares.used && i <= core->jobs.top; i++) {
+        const struct job *job = job_at(&core->jobs, i);
+        struct rare *rare = job->state == JOB_READY ? rare_of(core, job) : NULL;
+        if (rare && (!rare->ready_us || rare->ready_us > core->wall_us))
+            clock_set_ready(core, i, core->wall_us);
+    }
 }
 
 void clock_on_setting(struct berth_core *core, const struct dispatcher *dispatcher)
@@ -86,9 +102,11 @@ void clock_on_setting(struct berth_core *core, const struct dispatcher *dispatch
 
 void clock_on_unknown_loss(struct berth_core *core)
 {
-    for (uint32_t i = 1; core->rares.used && i <= core->jobs.top; i++)
-        if (job_at(&core->jobs, i)->state == JOB_READY)
-            clock_on_move(core, i, core->wall_us);
+    for (uint32_t i = 1; core->rares.used && i <= core->jobs.top; i++) {
+        const struct job *job = job_at(&core->jobs, i);
+        if (job->state == JOB_READY && job->id < core->first_new_job)
+            clock_set_ready(core, i, core->wall_us);
+    }
 }
 
 /* ---- what is over ---- */

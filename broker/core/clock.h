@@ -23,10 +23,12 @@ int64_t clock_of(const struct berth_core *core, const struct job *job, const str
 void clock_on_move(struct berth_core *core, uint32_t job, int64_t since_us);
 /* It is READY: not since its last move but since then. */
 void clock_set_ready(struct berth_core *core, uint32_t job, int64_t since_us);
+/* All is loaded, and the time is known. */
+void clock_start(struct berth_core *core);
 /* The queue timeout of this dispatcher is another one now. */
 void clock_on_setting(struct berth_core *core, const struct dispatcher *dispatcher);
-/* Somebody is lost who may have run what was loaded, and did not say: all that is READY counts from
- * now. */
+/* Somebody is lost who may have run what was loaded, and did not say: what is READY of it counts
+ * from now. */
 void clock_on_unknown_loss(struct berth_core *core);
 
 /* A READY job is about to start, and cannot run anywhere: whether its clock is over, and it ends.

@@ -221,6 +221,7 @@ int berth_core_start(struct berth_core *core, int64_t now_ms, int64_t wall_us)
     make_built_in(core, "io",
                   (struct berth_limit){ .kind = BERTH_LIMIT_MAX_CORES, .value = IO_THREADS });
     hold_start(core);
+    clock_start(core);
     session_start_leases(core);
     if (!core->unresolved)
         recovery_end(core);

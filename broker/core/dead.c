@@ -181,10 +181,12 @@ void dead_free_all(struct berth_core *core)
 
 /* ---- the answer ---- */
 
-/* One that came to life and was not there any more: the store's housekeeping was before us. */
+/* One that came to life and was not there any more: the store's housekeeping was before us.
+ * Who asked when it was coming to life already may be answered later, when it has ended again. */
 static bool has_vanished(const struct berth_core *core, const struct berth_changed_item *item)
 {
-    return item->code == 0 && item->is_retry && !job_find(core, item->id);
+    bool is_first = item->state >= BERTH_COMPLETED;
+    return item->code == 0 && item->is_retry && is_first && !job_find(core, item->id);
 }
 
 void dead_answer(struct berth_core *core, const struct pending *pending)

@@ -56,6 +56,11 @@ static void ask_jobs(struct berth_core *core, const struct query *query, const u
                      size_t count);
 static bool is_outdated(const struct berth_core *core, const struct berth_job_record *row);
 
+static bool is_live_state(enum berth_state state)
+{
+    return state != 0 && state < BERTH_COMPLETED;
+}
+
 /* ---- one job, or several ---- */
 
 static void start_rows(struct berth_core *core, enum query_type type,
@@ -214,8 +219,8 @@ static bool take_ended(const struct berth_core *core, struct query *query,
     for (size_t i = 0; i < query->asked_count; i++) {
         uint32_t place = query->asked[i];
         const struct berth_job_record *found = query_next_row(read, &row, query->ids[place]);
-        if (job_find_known(core, query->ids[place]) || (found && is_outdated(core, found)))
-            continue;
+        if (job_find_known(core, query->ids[place]) || (found && is_live_state(found->state)))
+            continue; /* it lives, or ended or came to life since it was read */
         query->ended[place] = found ? found->state : NOT_THERE;
         is_further = true;
     }
@@ -247,11 +252,6 @@ static void finish_many(struct berth_core *core, const struct query *query)
 
 static void list_running(struct berth_core *core, struct query *query);
 static void ask_list(struct berth_core *core, const struct query *query);
-
-static bool is_live_state(enum berth_state state)
-{
-    return state != 0 && state < BERTH_COMPLETED;
-}
 
 void query_on_list(struct berth_core *core, const struct berth_ev_job_list *list)
 {

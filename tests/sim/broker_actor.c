@@ -328,6 +328,7 @@ static void step(struct sim *sim, struct berth_event *event)
 {
     event->now_ms = sim_ms(sim);
     event->wall_us = sim_wall_us(sim);
+    check_life_step(sim);
     carry_out(sim, berth_core_step(sim->broker.core, event));
 }
 
@@ -419,6 +420,7 @@ static void turn(struct sim *sim, void *arg)
     step(sim, &(struct berth_event){ .type = BERTH_EV_TURN });
     if (sim->steps % CHECK_EVERY == 0)
         berth_core_check(broker->core);
+    check_life_turn(sim);
     submit_batch(sim);
     schedule_timer(sim);
 }
@@ -451,6 +453,13 @@ static int load_key(void *core, const struct berth_job_record *record)
     return berth_core_load_ended_key(core, record);
 }
 
+static void broker_note_id(struct sim *sim, unsigned dispatcher)
+{
+    const struct berth_core *core = sim->broker.core;
+    sim->broker.ids[dispatcher] =
+        dispatcher_find(core, slice_of(sim_rules[dispatcher].name))->record.id;
+}
+
 /* As a configuration does at each start: what is not there is made. (`default` only gets its
  * grace.) */
 static void seed_dispatchers(struct sim *sim)
@@ -458,6 +467,8 @@ static void seed_dispatchers(struct sim *sim)
     for (unsigned i = 0; i < SIM_DISPATCHERS; i++) {
         const struct sim_rule *rule = &sim_rules[i];
         bool is_known = dispatcher_find(sim->broker.core, slice_of(rule->name)) != NULL;
+        if (is_known)
+            broker_note_id(sim, i);
         if (is_known && (rule->limit || sim->broker.restarts > 1))
             continue;
         struct berth_event event = { .type = BERTH_EV_DISPATCHER_SET };
@@ -481,14 +492,27 @@ static void seed_dispatchers(struct sim *sim)
             .burst = rule->burst,
             .has_max_queued = true,
             .max_queued = rule->max_queued,
+            .has_queue_timeout = true,
+            .queue_timeout_ms = rule->queue_timeout_ms,
+            .has_deadline = true,
+            .deadline_ms = rule->deadline_ms,
             .has_backoff_max = true,
             .backoff_ms_max = 5000,
             .has_grace = true,
             .grace_ms = 500,
         };
         step(sim, &event);
+        broker_note_id(sim, i);
         check_limit(sim, i, rule->limit ? rule->limit : 64);
     }
+}
+
+const struct sim_rule *check_rule_of(struct sim *sim, uint32_t id)
+{
+    for (unsigned i = 0; i < SIM_DISPATCHERS; i++)
+        if (sim->broker.ids[i] == id)
+            return &sim_rules[i];
+    sim_fail(sim, "a dispatcher nobody made: %u", id);
 }
 
 void broker_start(struct sim *sim)

@@ -23,6 +23,12 @@
  * 14. Where on_lost = hold all this holds for whole hosts that stand still, too. (hold.c)
  * 15. A job that ended lives again only if it was retried, and never after it completed; what was
  * discarded is gone. (dead.c)
+ * 16. Of the live jobs on the disk one has a unique key. (life.c, as all that follow)
+ * 17. No attempt starts before all have completed, on the disk, that its job waits for; and who
+ * waits for a job that has failed ends with it, and for no other reason.
+ * 18. No attempt is granted when the deadline of its job has passed.
+ * 19. No job is ready longer than its queue timeout.
+ * 20. A job is dead by a clock only when that is over.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +132,7 @@ void check_start(struct sim *sim, const struct run *run, int64_t granted_us)
     if (attempt->is_started)
         sim_fail(sim, "attempt %llx is started again", (unsigned long long)run->attempt);
     attempt->is_started = true;
+    check_life_start(sim, run->job);
     check_limits_start(sim, run, granted_us);
     job->alive = run->attempt;
     checkers->starts++;
@@ -179,7 +186,8 @@ void check_told_end(struct sim *sim, uint64_t id, enum berth_state state)
     if (job->is_cancelled && state != BERTH_CANCELLED)
         sim_fail(sim, "the cancel of job %llu was accepted, and it ended in state %d",
                  (unsigned long long)id, (int)state);
-    if (state == BERTH_DEAD && !job->has_failed_forever && job->failures < MAX_ATTEMPTS)
+    if (state == BERTH_DEAD && !job->has_failed_forever && job->failures < MAX_ATTEMPTS &&
+        !job->ended_by_clock)
         sim_fail(sim, "job %llu is dead after %u failures", (unsigned long long)id, job->failures);
     if (job->alive)
         sim_fail(sim, "job %llu has ended, it is said, while attempt %llx of it is alive",

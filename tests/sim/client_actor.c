@@ -9,6 +9,7 @@
 
 #define BATCH_MAX 8
 #define KEYS      24 /* so few that repeats happen */
+#define AFTER_MAX 2
 
 enum ask_type {
     ASK_SUBMIT = 1,
@@ -37,7 +38,8 @@ struct ask {
     unsigned dispatcher[BATCH_MAX], handler[BATCH_MAX];
     uint64_t tag[BATCH_MAX], key[BATCH_MAX]; /* key 0: none */
     int64_t delay_ms[BATCH_MAX];
-    uint32_t limit; /* PAUSE: 1 pauses. MOVE: 1 goes home. ON_LOST: 1 holds */
+    uint64_t after[BATCH_MAX][AFTER_MAX]; /* 0: none */
+    uint32_t limit;                       /* PAUSE: 1 pauses. MOVE: 1 goes home. ON_LOST: 1 holds */
 };
 
 static void feed(struct client *client, struct request_event *event);
@@ -65,6 +67,10 @@ static void say_submit(const struct ask *ask, uint64_t number, struct note *note
         items[i].group = (struct berth_slice){ group, strlen(group) };
         items[i].body = (struct berth_slice){ note_copy(note, &ask->tag[i], sizeof ask->tag[i]),
                                               sizeof ask->tag[i] };
+        sim_bring(ask->tag[i], ask->key[i] != 0, &items[i]);
+        items[i].after = note_copy(note, ask->after[i], sizeof ask->after[i]);
+        while (items[i].after_count < AFTER_MAX && ask->after[i][items[i].after_count])
+            items[i].after_count++;
         if (ask->key[i])
             items[i].key = (struct berth_slice){ note_copy(note, &ask->key[i], 8), 8 };
     }
@@ -206,6 +212,18 @@ static struct ask *new_ask(enum ask_type type)
     return ask;
 }
 
+/* Of the jobs that somebody was told of: recent ones, most of them live, and old ones. */
+static void choose_after(struct client *client, uint64_t after[AFTER_MAX])
+{
+    struct sim *sim = client->sim;
+    for (size_t i = 0; i < AFTER_MAX; i++) {
+        if (i > 0 && sim_chance(sim, 50))
+            return;
+        const struct client *other = &sim->clients[berth_rng_below(&sim->rng, sim->opts.clients)];
+        after[i] = other->last_job && sim_chance(sim, 80) ? other->last_job : client->first_job;
+    }
+}
+
 static void submit(struct client *client)
 {
     struct sim *sim = client->sim;
@@ -217,6 +235,8 @@ static void submit(struct client *client)
         ask->tag[i] = (uint64_t)client->index << 32 | ++client->submitted;
         if (sim_chance(sim, 15))
             ask->delay_ms[i] = berth_rng_between(&sim->rng, 1, 4000);
+        if (client->last_job && sim_chance(sim, 15))
+            choose_after(client, ask->after[i]);
         if (!sim_chance(sim, 20))
             continue;
         /* The same key from everybody means the same job, so it determines all there is of it. */
@@ -226,6 +246,7 @@ static void submit(struct client *client)
         ask->handler[i] = (unsigned)(key % 2);
         ask->tag[i] = UINT64_C(1) << 60 | key;
         ask->delay_ms[i] = 0;
+        memset(ask->after[i], 0, sizeof ask->after[i]);
     }
     add(client, ask, REQUEST_SUBMIT, INT64_MAX);
 }
@@ -353,26 +374,44 @@ void client_calm(struct client *client)
 
 /* ---- answers ---- */
 
+/* For one that somebody asked to discard. */
+static bool waits_for_gone(struct sim *sim, const struct ask *ask, size_t place)
+{
+    bool is_gone = false;
+    for (size_t i = 0; i < AFTER_MAX && ask->after[place][i]; i++)
+        is_gone |= check_job_of(sim, ask->after[place][i])->may_be_gone;
+    return is_gone;
+}
+
 static void take_submitted(struct client *client, const struct ask *ask,
                            const struct berth_do_submitted *submitted)
 {
     struct sim *sim = client->sim;
     if (submitted->count != ask->count)
         sim_fail(sim, "%zu jobs were submitted, %zu answered", ask->count, submitted->count);
+    struct berth_submit_item said[BATCH_MAX] = { { 0 } };
     uint64_t ids[BATCH_MAX];
     size_t count = 0;
     for (size_t i = 0; i < ask->count; i++) {
+        sim_bring(ask->tag[i], ask->key[i] != 0, &said[i]);
         const struct berth_submitted_item *item = &submitted->items[i];
         if (!item->id) {
             bool is_queue_full =
                 item->refusal.code == BERTH_ELIMIT && sim_rules[ask->dispatcher[i]].max_queued;
-            if (item->refusal.code != BERTH_EFULL && !is_queue_full)
+            bool is_unique = item->refusal.code == BERTH_ECONFLICT && said[i].unique.bytes;
+            bool is_gone = item->refusal.code == BERTH_ENOTFOUND && waits_for_gone(sim, ask, i);
+            if (item->refusal.code != BERTH_EFULL && !is_queue_full && !is_unique && !is_gone)
                 sim_fail(sim, "a submit was refused with %s", berth_error_name(item->refusal.code));
             continue;
         }
-        check_acknowledged(sim, item->id, ask->tag[i], ask->key[i] ? ask->key[i] : 0);
+        if (item->is_existing && !ask->key[i])
+            check_life_existing(sim, item->id, ask->dispatcher[i], said[i].unique);
+        else
+            check_acknowledged(sim, item->id, ask->tag[i], ask->key[i] ? ask->key[i] : 0);
         ids[count++] = item->id;
         client->last_job = item->id;
+        if (!client->first_job)
+            client->first_job = item->id;
     }
     if (!count)
         return;

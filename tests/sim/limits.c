@@ -119,6 +119,7 @@ void check_granted(struct sim *sim, const struct berth_do_orders *orders)
         if (!attempt)
             sim_fail(sim, "attempt %llx is granted and not known", (unsigned long long)id);
         check_attempt_of(sim, id)->granted_ms = attempt->slot_ms;
+        check_life_granted(sim, &orders->grants[i], attempt->slot_ms == sim_ms(sim));
     }
 }
 

@@ -45,8 +45,15 @@ static void note_record(struct sim *sim, const struct berth_record *record)
 
 void check_stored(struct sim *sim, const struct berth_batch *batch)
 {
-    for (size_t i = 0; i < batch->count; i++)
+    for (size_t i = 0; i < batch->count; i++) {
+        bool is_end = batch->records[i].type == BERTH_RECORD_END;
+        if (is_end)
+            check_life_stored(sim, &batch->records[i]);
         note_record(sim, &batch->records[i]);
+        if (!is_end)
+            check_life_stored(sim, &batch->records[i]);
+    }
+    check_life_batch(sim, batch);
 }
 
 /* ---- what leaves ---- */
@@ -65,8 +72,9 @@ static void check_waited(struct sim *sim, const struct berth_do_waited *waited)
         if (check_job_of(sim, waited->ended[i].id)->lives)
             check_told_some_end(sim, waited->ended[i].id, waited->ended[i].state);
         else if (check_job_of(sim, waited->ended[i].id)->stored_end != waited->ended[i].state)
-            sim_fail(sim, "the end of job %llu is told and not stored",
-                     (unsigned long long)waited->ended[i].id);
+            sim_fail(sim, "the end of job %llu is told and not stored: state %d, on the disk %d",
+                     (unsigned long long)waited->ended[i].id, (int)waited->ended[i].state,
+                     (int)check_job_of(sim, waited->ended[i].id)->stored_end);
 }
 
 static void check_cancelled(struct sim *sim, const struct berth_do_cancelled *cancelled)
@@ -94,7 +102,9 @@ static void check_orders(struct sim *sim, const struct berth_do_orders *orders)
     }
     for (size_t i = 0; i < orders->cancel_count; i++) {
         uint64_t job = check_attempt_of(sim, orders->cancels[i].attempt)->job;
-        if (!check_job_of(sim, job)->is_cancel_stored)
+        if (orders->cancels[i].reason == BERTH_CANCEL_DEADLINE)
+            check_life_told(sim, &orders->cancels[i], job);
+        else if (!check_job_of(sim, job)->is_cancel_stored)
             sim_fail(sim, "job %llu is told to stop and its cancel is not stored",
                      (unsigned long long)job);
     }

@@ -48,6 +48,7 @@ struct sim_rule {
     uint32_t max_queued;
     bool is_held;      /* on_lost = hold */
     bool is_unlimited; /* instead of a limit */
+    int64_t queue_timeout_ms, deadline_ms;
 };
 
 typedef void (*sim_fn)(struct sim *sim, void *arg);
@@ -158,6 +159,7 @@ struct broker {
     size_t asked_count;
     struct berth_list questions; /* that it cannot take yet */
     uint64_t restarts;
+    uint32_t ids[SIM_DISPATCHERS];
 };
 
 void broker_start(struct sim *sim);
@@ -238,6 +240,7 @@ struct client {
     struct link link;
     unsigned submitted;
     uint64_t last_job;         /* that was acknowledged; 0: none */
+    uint64_t first_job;        /* the first that was */
     struct berth_map requests; /* by number: struct ask */
     int64_t timer_us;
     bool is_admin_busy;
@@ -263,12 +266,14 @@ struct check_job {
     enum berth_state stored_end;      /* on the disk; 0: it lives */
     uint64_t completed_by;            /* worker index + 1, while that child lives */
     unsigned completed_life, completed_stops, completed_in; /* in this dispatcher */
-    enum berth_state told; /* the end that a client was told of; 0: none */
-    unsigned lives;        /* how often it came to life again: dead.c */
-    unsigned ends;         /* a bit for each state in which it ever ended, on the disk */
-    bool may_be_gone;      /* somebody asked to discard it */
-    bool is_discarded;     /* on the disk */
-    uint64_t alive;        /* the attempt that runs; 0: none */
+    enum berth_state told;   /* the end that a client was told of; 0: none */
+    unsigned lives;          /* how often it came to life again: dead.c */
+    unsigned ends;           /* a bit for each state in which it ever ended, on the disk */
+    bool may_be_gone;        /* somebody asked to discard it */
+    bool is_discarded;       /* on the disk */
+    uint64_t alive;          /* the attempt that runs; 0: none */
+    bool ended_by_clock;     /* it is dead, and not for its failures */
+    struct check_life *life; /* life.c; NULL: its arrival is not on the disk */
 };
 
 struct check_key {
@@ -309,6 +314,8 @@ struct checkers {
     int64_t granted_ms[SIM_DISPATCHERS][4096]; /* of what started, where there is a rate */
     size_t granted_count[SIM_DISPATCHERS];
     uint64_t starts, acknowledged, cancelled;
+    struct check_life *lives;
+    int64_t wall_us_most;       /* the wall clock at its highest */
     struct outage outages[128]; /* the newest */
     size_t outage_count;
     struct berth_arena arena;
@@ -333,6 +340,21 @@ void check_stopped(struct sim *sim, struct worker *worker);
 void check_start_stored(struct sim *sim, const struct berth_order_grant *grant);
 void operator_mourn(struct sim *sim, const struct worker *worker);
 void check_rates(struct sim *sim);
+/* life.c: what the job of this tag brings; a record is on the disk, and then all of its batch; an
+ * order leaves; an attempt begins; a submit is answered with a job that was there; after a turn. */
+void sim_bring(uint64_t tag, bool has_key, struct berth_submit_item *item);
+void check_life_stored(struct sim *sim, const struct berth_record *record);
+void check_life_batch(struct sim *sim, const struct berth_batch *batch);
+void check_life_granted(struct sim *sim, const struct berth_order_grant *grant,
+                        bool is_decided_now);
+void check_life_told(struct sim *sim, const struct berth_order_cancel *cancel, uint64_t job);
+void check_life_start(struct sim *sim, uint64_t job);
+void check_life_existing(struct sim *sim, uint64_t job, unsigned dispatcher,
+                         struct berth_slice unique);
+void check_life_turn(struct sim *sim);
+void check_life_step(struct sim *sim); /* the broker looks at its clock */
+/* How the dispatcher with this id was made. */
+const struct sim_rule *check_rule_of(struct sim *sim, uint32_t dispatcher);
 /* A submit was answered. `key`: of the user's, with its dispatcher; 0: none. `tag` is in the body:
  * what was submitted. */
 void check_acknowledged(struct sim *sim, uint64_t job, uint64_t tag, uint64_t key);

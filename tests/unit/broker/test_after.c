@@ -252,6 +252,10 @@ static void who_is_missing_at_a_load_has_completed(void **state)
     assert_int_equal(job_of(f, 5)->state, JOB_READY);
     uint64_t request = submit(f, (struct submit){ .unique = "u" });
     assert_int_equal(refusal_of(f, request)->code, BERTH_ECONFLICT);
+    cancel(f, 3);
+    request = cancel(f, 3); /* while its end is being stored it is known as before */
+    store_all(f);
+    assert_int_equal(cancelled(f, request)->code, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)

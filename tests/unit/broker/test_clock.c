@@ -326,7 +326,6 @@ static void given_loaded(struct fixture *f, const struct berth_job_record *jobs,
                          bool has_session)
 {
     core_replace(f, (struct berth_core_opts){ .next_dispatcher_id = 2 });
-    f->core->wall_us = f->wall_us; /* as berth_core_start is told */
     const struct berth_dispatcher_record dispatcher = {
         .id = 1, .name = "default", .limit = { BERTH_LIMIT_CORES }, .max_attempts = 5, .weight = 1
     };
