@@ -4,12 +4,14 @@
 #include <errno.h>
 
 #include "after.h"
+#include "attempt.h"
 #include "batch.h"
 #include "clock.h"
 #include "dispatcher.h"
 #include "hold.h"
 #include "keys.h"
 #include "lane.h"
+#include "scope.h"
 #include "submit.h"
 
 /* Where it begins to wait. */
@@ -36,6 +38,15 @@ static void note_stored(const struct berth_core *core, uint32_t index)
         ties->is_stored = true;
 }
 
+/* A child was told to end before it was stored. */
+static void cancel_stored(struct berth_core *core, uint32_t index)
+{
+    if (core->unresolved)
+        batch_add(core, BERTH_RECORD_CANCEL)->id = job_at(&core->jobs, index)->id;
+    else
+        job_end_cancelled(core, index);
+}
+
 void submit_on_stored(struct berth_core *core, const struct berth_job_record *record)
 {
     uint32_t index = job_find(core, record->id);
@@ -46,6 +57,8 @@ void submit_on_stored(struct berth_core *core, const struct berth_job_record *re
     place_new(core, index, record);
     if (!record->after.bytes)
         clock_set_ready(core, index, time_came_us(record));
+    if (job_at(&core->jobs, index)->flags & JOB_CANCEL_ASKED)
+        cancel_stored(core, index);
 }
 
 void submit_on_refused(struct berth_core *core, const struct berth_job_record *record)
@@ -61,6 +74,9 @@ int submit_load_key(struct berth_core *core, const struct berth_job_record *reco
 {
     if (record->key.kind == BERTH_KEY_NONE)
         return 0;
+    if (record->key.kind == BERTH_KEY_CHILD && record->state < BERTH_COMPLETED && record->state &&
+        !record->parent)
+        return 0; /* it was a child, and lives again on its own */
     struct berth_hash128 key = keys_of_record(record), body;
     const struct key_entry *known = keys_find(core, key);
     if (known && known->job > record->id)
@@ -141,6 +157,19 @@ static int make_of_record(struct berth_core *core, const struct berth_job_record
     return 0;
 }
 
+static int load_parent(struct berth_core *core, uint32_t index,
+                       const struct berth_job_record *record)
+{
+    if (!record->parent)
+        return 0;
+    /* Whether a supervisor made it is not stored: its parent's worker cancels its siblings. */
+    return scope_take(core, index,
+                      &(struct scope_parent){ .job = record->parent,
+                                              .attempt = record->parent_attempt,
+                                              .ordinal = record->parent_ordinal,
+                                              .is_supervisor = true });
+}
+
 int submit_load(struct berth_core *core, const struct berth_job_record *record)
 {
     uint32_t index;
@@ -150,6 +179,8 @@ int submit_load(struct berth_core *core, const struct berth_job_record *record)
     note_stored(core, index);
     if (record->id >= core->next_job_id)
         core->next_job_id = record->id + 1;
+    if (load_parent(core, index, record) < 0)
+        return -ENOMEM;
     place_loaded(core, index, record);
     rc = hold_load(core, index, record);
     return rc < 0 ? rc : submit_load_key(core, record);
@@ -163,6 +194,7 @@ int submit_revive(struct berth_core *core, const struct berth_job_record *record
     int rc = make_of_record(core, record, &index);
     if (rc < 0)
         return rc;
+    scope_mark(core, record->id); /* children of its last attempt may live still */
     struct berth_record *revive = batch_try_add(core, BERTH_RECORD_REVIVE);
     if (!revive) {
         job_free(core, index);
@@ -182,5 +214,6 @@ void submit_on_revived(struct berth_core *core, const struct berth_revive_record
         return;
     }
     note_stored(core, index);
-    job_move(core, index, JOB_READY, JOB_AT_TAIL);
+    if (!scope_hold(core, index, JOB_READY, 0))
+        job_move(core, index, JOB_READY, JOB_AT_TAIL);
 }

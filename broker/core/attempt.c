@@ -11,6 +11,8 @@
 #include "offer.h"
 #include "outbox.h"
 #include "retry.h"
+#include "scope.h"
+#include "suspend.h"
 #include "wait.h"
 
 struct attempt *attempt_find(const struct berth_core *core, uint64_t id)
@@ -52,7 +54,8 @@ struct attempt *attempt_new(struct berth_core *core, uint64_t id, struct session
 
 static void give_slot_back(struct berth_core *core, struct attempt *attempt)
 {
-    if (attempt->state != ATTEMPT_SETTLING)
+    suspend_forget(attempt);
+    if (attempt->state != ATTEMPT_SETTLING && !attempt->has_given)
         limit_give(core, attempt);
 }
 
@@ -90,12 +93,17 @@ static void settle(struct berth_core *core, uint32_t index)
 {
     const struct berth_record *record = &core->open->records[core->open->count - 1];
     struct job *job = job_at(&core->jobs, index);
+    enum berth_state ended = record->type == BERTH_RECORD_END ? record->end.state : 0;
     job_move(core, index, JOB_SETTLING, JOB_AT_TAIL);
-    if (record->type == BERTH_RECORD_END) {
+    if (ended) {
         job->flags |= JOB_ENDING;
-        job->end_state = record->end.state;
-        if (job->end_state != BERTH_COMPLETED)
+        job->end_state = ended;
+        if (ended != BERTH_COMPLETED)
             after_on_failed(core, index);
+    }
+    if (job->flags & JOB_IN_SCOPE) {
+        scope_on_over(core, index);
+        scope_on_ending(core, index, ended);
     }
 }
 
@@ -125,6 +133,19 @@ static void write_end(struct berth_core *core, const struct job *job, enum berth
     };
 }
 
+/* With its attempt. A child that had to end says why. */
+static void write_cancelled(struct berth_core *core, const struct job *job,
+                            const struct berth_attempt_record *last)
+{
+    const char *why = job->flags & JOB_IN_SCOPE ? scope_cause_text(core, job->id) : NULL;
+    struct berth_attempt_record told = *last;
+    if (why) {
+        told.error_kind = batch_copy(core, slice_of("parent_cancelled"));
+        told.error_message = batch_copy(core, slice_of(why));
+    }
+    write_end(core, job, BERTH_CANCELLED, &told);
+}
+
 static void write_retry(struct berth_core *core, struct job *job, int64_t run_at_us,
                         const struct berth_attempt_record *last)
 {
@@ -144,7 +165,15 @@ static void write_retry(struct berth_core *core, struct job *job, int64_t run_at
 void job_end_cancelled(struct berth_core *core, uint32_t index)
 {
     const struct job *job = job_at(&core->jobs, index);
+    const char *why = job->flags & JOB_IN_SCOPE ? scope_cause_text(core, job->id) : NULL;
     write_end(core, job, BERTH_CANCELLED, &(struct berth_attempt_record){ 0 });
+    if (why) {
+        struct berth_slice kind = batch_copy(core, slice_of("parent_cancelled"));
+        struct berth_slice message = batch_copy(core, slice_of(why));
+        struct berth_end_record *end = &core->open->records[core->open->count - 1].end;
+        end->error_kind = kind;
+        end->error_message = message;
+    }
     settle(core, index);
 }
 
@@ -217,7 +246,7 @@ static void write_outcome(struct berth_core *core, struct job *job,
                           const struct berth_attempt_record *last)
 {
     if (job->flags & JOB_CANCEL_ASKED) {
-        write_end(core, job, BERTH_CANCELLED, last);
+        write_cancelled(core, job, last);
         return;
     }
     if (end->outcome != BERTH_OUTCOME_COMPLETED && is_late(core, job->attempt)) {
@@ -263,8 +292,14 @@ static void put_back(struct berth_core *core, uint32_t index)
 {
     struct job *job = job_at(&core->jobs, index);
     hold_forget_start(core, job);
+    bool is_cancelled = job->flags & JOB_CANCEL_STORED;
+    if (!is_cancelled && job->flags & JOB_IN_SCOPE) {
+        scope_on_over(core, index);
+        if (scope_hold(core, index, JOB_READY, 0))
+            return;
+    }
     job_move(core, index, JOB_READY, JOB_AT_OLD_PLACE);
-    if (job->flags & JOB_CANCEL_STORED)
+    if (is_cancelled)
         job_end_cancelled(core, index);
 }
 
@@ -299,7 +334,7 @@ static void write_loss(struct berth_core *core, struct attempt *attempt, enum at
         slice_of(is_crash ? "the worker's process died while it ran" : "its worker was lost"),
         (struct berth_slice){ 0 });
     if (job->flags & JOB_CANCEL_ASKED)
-        write_end(core, job, BERTH_CANCELLED, &last);
+        write_cancelled(core, job, &last);
     else if (is_late(core, attempt))
         write_late(core, job, &last);
     else
@@ -366,7 +401,10 @@ void job_on_end_stored(struct berth_core *core, const struct berth_end_record *e
 {
     uint32_t index = job_find(core, end->id);
     BERTH_ASSERT(index != 0);
-    bool is_watched = job_at(&core->jobs, index)->flags & JOB_WATCHED;
+    uint8_t flags = job_at(&core->jobs, index)->flags;
+    bool is_watched = flags & JOB_WATCHED;
+    if (flags & JOB_IN_SCOPE)
+        scope_on_end_stored(core, index, end);
     if (end->state == BERTH_COMPLETED)
         after_on_completed(core, index);
     job_free(core, index);
@@ -382,6 +420,8 @@ void job_on_retry_stored(struct berth_core *core, const struct berth_retry_recor
     acknowledge(core, retry->last.id);
     if (job_at(&core->jobs, index)->flags & JOB_CANCEL_ASKED)
         job_end_cancelled(core, index);
+    else if (scope_hold(core, index, retry->run_at_us ? JOB_RETRYING : JOB_READY, retry->run_at_us))
+        return;
     else if (retry->state == BERTH_RETRYING)
         job_move_due(core, index, JOB_RETRYING, retry->run_at_us);
     else

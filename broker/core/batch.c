@@ -3,6 +3,7 @@
 
 #include "attempt.h"
 #include "base/cleanup.h"
+#include "children.h"
 #include "dead.h"
 #include "dispatcher.h"
 #include "hold.h"
@@ -236,6 +237,7 @@ void pending_answer(struct berth_core *core, struct pending *pending)
         out_add(core, BERTH_DO_GONE_OK, pending->peer, 0)->fenced = pending->gone;
         break;
     case PENDING_DECLARED_GONE: answer_declared_gone(core, pending); break;
+    case PENDING_CHILDREN: children_answer(core, pending); return;
     case PENDING_SCHEDULES: recur_answer(core, pending); break;
     case PENDING_CHANGED: dead_answer(core, pending); break;
     case PENDING_PURGED:
@@ -331,11 +333,14 @@ static void refuse_submits(struct berth_core *core, struct berth_list *list)
 {
     BERTH_LIST_FOREACH_SAFE (node, list) {
         struct pending *pending = berth_container_of(node, struct pending, node);
-        if (pending->type != PENDING_SUBMITTED)
+        if (pending->type != PENDING_SUBMITTED && pending->type != PENDING_CHILDREN)
             continue;
-        for (size_t i = 0; i < pending->count; i++)
-            if (pending->is_arriving[i] && !job_find(core, pending->submitted[i].id))
-                pending->submitted[i] = submit_refusal_full();
+        for (size_t i = 0; i < pending->count; i++) {
+            if (!pending->is_arriving[i] || job_find(core, pending->submitted[i].id))
+                continue;
+            pending->submitted[i] = submit_refusal_full();
+            pending->refusal = pending->submitted[i].refusal;
+        }
         berth_list_remove(node);
         pending_answer(core, pending);
     }

@@ -7,6 +7,7 @@
 #include "batch.h"
 #include "out.h"
 #include "outbox.h"
+#include "scope.h"
 
 void cancel_jobs(struct berth_core *core, const struct berth_ev_ids *ids,
                  const enum berth_state *ended)
@@ -58,17 +59,30 @@ struct berth_job_state cancel_job(struct berth_core *core, uint32_t index, bool 
         *ret_waits = true;
         return item;
     }
+    cancel_quietly(core, index, is_forced);
+    if (job->flags & JOB_IN_SCOPE)
+        scope_cancel_below(core, job->id, SCOPE_PARENT_CANCELLED, is_forced);
+    if (job->flags & JOB_ENDING)
+        item.state = BERTH_CANCELLED;
+    *ret_waits |= !(job->flags & JOB_CANCEL_STORED) || job->flags & JOB_ENDING;
+    return item;
+}
+
+void cancel_quietly(struct berth_core *core, uint32_t index, bool is_forced)
+{
+    struct job *job = job_at(&core->jobs, index);
+    bool was_asked = job->flags & JOB_CANCEL_ASKED;
+    if (job->flags & JOB_ENDING)
+        return;
     job->flags |= JOB_CANCEL_ASKED;
+    if (job->state == JOB_ARRIVING)
+        return; /* it ends when it is stored */
     if (job_is_queued(job) && !core->unresolved) {
         job_end_cancelled(core, index);
-        item.state = BERTH_CANCELLED;
-        *ret_waits = true;
-        return item;
+        return;
     }
     if (!was_asked)
         batch_add(core, BERTH_RECORD_CANCEL)->id = job->id;
-    *ret_waits |= !(job->flags & JOB_CANCEL_STORED);
     if (is_forced && job->state == JOB_RUNNING)
         force(core, job);
-    return item;
 }

@@ -23,7 +23,7 @@ static void check_slots(const struct berth_core *core, const struct dispatcher *
     uint64_t running = 0, own_running = 0, in_groups = 0, counted = d->ungrouped.running;
     BERTH_MAP_FOREACH (node, &core->attempts) {
         const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
-        if (attempt->state == ATTEMPT_SETTLING)
+        if (attempt->state == ATTEMPT_SETTLING || attempt->has_given)
             continue;
         running += is_below(attempt->dispatcher, d);
         own_running += attempt->dispatcher == d;
@@ -74,6 +74,16 @@ static void check_start(const struct attempt *attempt, const struct job *job)
         BERTH_ASSERT(job->flags & JOB_START_STORED);
 }
 
+static void check_suspended(const struct attempt *attempt)
+{
+    BERTH_ASSERT(!attempt->has_given || attempt->is_suspended);
+    BERTH_ASSERT(!attempt->has_given || !attempt->group);
+    BERTH_ASSERT(!attempt->waits_to_resume || attempt->has_given);
+    BERTH_ASSERT(!attempt->waits_to_resume || berth_list_is_linked(&attempt->resume_node));
+    if (attempt->waits_to_resume)
+        BERTH_ASSERT(berth_list_is_linked(&attempt->dispatcher->resuming_node));
+}
+
 static void check_attempts(const struct berth_core *core)
 {
     uint64_t running = 0, counted = 0;
@@ -90,7 +100,8 @@ static void check_attempts(const struct berth_core *core)
         check_start(attempt, job);
         BERTH_ASSERT(job->id == attempt->job_id);
         BERTH_ASSERT(job_dispatcher(core, job) == attempt->dispatcher);
-        BERTH_ASSERT(job_lane(core, job)->group == attempt->group);
+        BERTH_ASSERT(attempt->has_given || job_lane(core, job)->group == attempt->group);
+        check_suspended(attempt);
         running++;
     }
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {

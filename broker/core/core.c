@@ -26,6 +26,7 @@
 #include "recovery.h"
 #include "recur.h"
 #include "removal.h"
+#include "scope.h"
 #include "session.h"
 #include "submit.h"
 #include "tombstone.h"
@@ -112,11 +113,12 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     index_init(&core->gates_by_key, gate_index_hash, core);
     index_init(&core->lanes_by_key, lane_index_hash, core);
     index_init(&core->keys_by_hash, keys_index_hash, core);
-    struct berth_list *lists[] = { &core->runnable,   &core->stalled,        &core->handing,
-                                   &core->recovering, &core->gained,         &core->outboxes,
-                                   &core->wait_order, &core->pending_open,   &core->pending_away,
-                                   &core->heard,      &core->news,           &core->lives,
-                                   &core->felled,     &core->tombstone_order };
+    struct berth_list *lists[] = {
+        &core->runnable,     &core->stalled,         &core->handing,    &core->recovering,
+        &core->gained,       &core->outboxes,        &core->wait_order, &core->pending_open,
+        &core->pending_away, &core->heard,           &core->news,       &core->lives,
+        &core->felled,       &core->tombstone_order, &core->scope_work, &core->resuming
+    };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         berth_list_init(lists[i]);
     return core;
@@ -148,6 +150,7 @@ void berth_core_free(struct berth_core *core)
     recur_free_all(core);
     session_free_all(core);
     tombstone_free_all(core);
+    scope_free_all(core);
     free_jobs(core);
     dispatcher_free_all(core);
     batch_free(core->open);
@@ -223,6 +226,7 @@ int berth_core_start(struct berth_core *core, int64_t now_ms, int64_t wall_us)
     hold_start(core);
     clock_start(core);
     session_start_leases(core);
+    scope_start(core);
     if (!core->unresolved)
         recovery_end(core);
     return 0;
@@ -328,5 +332,6 @@ int64_t berth_core_next_deadline_ms(const struct berth_core *core, int64_t now_m
 void berth_core_check(const struct berth_core *core)
 {
     job_check(core);
+    scope_check(core);
     core_check(core);
 }

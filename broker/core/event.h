@@ -304,7 +304,7 @@ struct berth_ev_reports {
     size_t release_count;
     const struct berth_show *shows;
     size_t show_count;
-    /* Scopes, in this order; the reports come after them. */
+    /* Scopes; they are taken before the reports. */
     const struct berth_suspension *suspends, *resumes; /* resumes: may it go on? */
     size_t suspend_count, resume_count;
     const struct berth_child_submit *child_submits;

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "lane.h"
 #include "rare.h"
+#include "scope.h"
 #include "state.h"
 
 #define ARROW(state) (1u << (state))
@@ -102,6 +103,8 @@ void job_free(struct berth_core *core, uint32_t index)
     struct job *job = job_at(&core->jobs, index);
     BERTH_ASSERT(job->state == JOB_ARRIVING || job->state == JOB_SETTLING);
     struct lane *lane = job_lane(core, job);
+    if (job->flags & JOB_IN_SCOPE)
+        scope_on_free(core, index);
     lane->gate->dispatcher->count[job->state]--;
     rare_free(core, index);
     index_remove(&core->jobs_by_id, job_id_hash(job->id), index);

@@ -42,6 +42,7 @@ enum job_flag {
     JOB_CANCEL_STORED = 2,  /* and the worker may be told */
     JOB_WATCHED = 4,        /* somebody waits for its end */
     JOB_START_STORED = 128, /* its row has a start: hold.h */
+    JOB_IN_SCOPE = 32,      /* it has a parent, or children: scope.h */
     JOB_ENDING = 8,         /* SETTLING, and what is being stored is its end: `end_state` */
     JOB_HAS_RARE = 16,      /* what few jobs have: rare.h */
 };

@@ -2,12 +2,15 @@
 /* What workers say of their attempts: join lists and reports. */
 #include "after.h"
 #include "attempt.h"
+#include "children.h"
 #include "dispatcher.h"
 #include "live.h"
 #include "offer.h"
 #include "out.h"
 #include "outbox.h"
+#include "scope.h"
 #include "session.h"
+#include "suspend.h"
 
 /* ---- join lists ---- */
 
@@ -47,7 +50,8 @@ static void release_unlisted(struct berth_core *core, struct session *session,
 static bool can_adopt(const struct berth_core *core, const struct job *job,
                       const struct berth_join_line *line)
 {
-    return job_is_queued(job) && line->number > job->attempt_number && !after_waits(core, job);
+    bool waits = job_is_queued(job) || scope_is_held(core, job);
+    return waits && line->number > job->attempt_number && !after_waits(core, job);
 }
 
 /* A job can only be granted when it is ready, so one that was granted is taken for ready. */
@@ -55,6 +59,7 @@ static struct attempt *adopt(struct berth_core *core, struct session *session, u
                              const struct berth_join_line *line)
 {
     struct job *job = job_at(&core->jobs, index);
+    scope_let_run(core, job);
     if (job->state != JOB_READY)
         job_move(core, index, JOB_READY, JOB_AT_OLD_PLACE);
     struct attempt *attempt = attempt_new(core, line->attempt, session, index, line->number,
@@ -116,6 +121,7 @@ static void take_line(struct berth_core *core, struct session *session,
         attempt->job && job_at(&core->jobs, attempt->job)->flags & JOB_CANCEL_STORED;
     if (is_cancelled || attempt->is_late || attempt->state == ATTEMPT_DOOMED)
         outbox_cancel(core, attempt);
+    suspend_on_line(core, attempt, line);
 }
 
 static void answer_joined(struct berth_core *core, const struct session *session,
@@ -155,6 +161,7 @@ void session_on_join(struct berth_core *core, const struct berth_ev_join *join)
         return; /* no memory: it joins again */
     session->is_draining = join->is_draining;
     session->out_ack_count = 0;
+    outbox_clear_scopes(session);
     release_unlisted(core, session, join);
     for (size_t i = 0; i < join->count; i++)
         take_line(core, session, &join->lines[i]);
@@ -214,6 +221,7 @@ void session_on_reports(struct berth_core *core, const struct berth_ev_reports *
     }
     for (size_t i = 0; i < ev->release_count; i++)
         take_release(core, session, ev->releases[i]);
+    children_on_reports(core, session, ev);
     for (size_t i = 0; i < ev->count; i++)
         take_report(core, session, &ev->reports[i]);
     for (size_t i = 0; i < ev->show_count; i++)

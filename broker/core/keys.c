@@ -7,6 +7,9 @@
 #define SEED_REQUEST     1
 #define SEED_IDEMPOTENCY 2
 #define SEED_SCHEDULE    5
+#define SEED_CHILD       6
+
+#define KEY_QUEUE_CHILD 2
 
 static struct key_entry *entry_at(const struct berth_core *core, uint32_t index);
 static uint32_t index_of(const struct berth_core *core, struct berth_hash128 key);
@@ -47,6 +50,14 @@ struct berth_hash128 keys_of_request(const struct berth_ev_submit *submit, size_
 struct berth_hash128 keys_of_schedule(struct berth_slice bytes)
 {
     return hash_of(bytes.data, bytes.bytes, SEED_SCHEDULE);
+}
+
+struct berth_hash128 keys_of_child(uint64_t parent, uint32_t ordinal)
+{
+    struct {
+        uint64_t parent, ordinal;
+    } key = { .parent = parent, .ordinal = ordinal };
+    return hash_of(&key, sizeof key, SEED_CHILD);
 }
 
 /* A request's key is stored as the hash that it is. */
@@ -131,6 +142,8 @@ static bool is_over(const struct berth_core *core, const struct key_entry *entry
 
 static struct key_queue *queue_of(struct berth_core *core, const struct key_entry *entry)
 {
+    if (entry->kind == BERTH_KEY_CHILD)
+        return &core->key_queues[KEY_QUEUE_CHILD];
     return &core->key_queues[entry->kind != BERTH_KEY_REQUEST];
 }
 

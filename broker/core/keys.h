@@ -9,6 +9,7 @@
 
 #define KEY_WINDOW_REQUEST_S     (10 * 60)
 #define KEY_WINDOW_IDEMPOTENCY_S (24 * 3600)
+#define KEY_WINDOW_CHILD_S       (7 * 24 * 3600)
 
 uint64_t keys_index_hash(const void *core, uint32_t index);
 
@@ -18,6 +19,7 @@ struct berth_hash128 keys_of_user(uint32_t dispatcher, struct berth_slice bytes)
 struct berth_hash128 keys_of_request(const struct berth_ev_submit *submit, size_t place);
 /* As made by schedule_key(). */
 struct berth_hash128 keys_of_schedule(struct berth_slice bytes);
+struct berth_hash128 keys_of_child(uint64_t parent, uint32_t ordinal);
 /* As it was stored with a job. */
 struct berth_hash128 keys_of_record(const struct berth_job_record *record);
 

@@ -12,6 +12,7 @@
 #include "query.h"
 #include "recovery.h"
 #include "share.h"
+#include "suspend.h"
 
 /* The worker with room that was not given anything for the longest time. */
 static struct session *choose_session(struct handler *handler)
@@ -120,6 +121,7 @@ static bool serve_runnable(struct berth_core *core)
 void match_turn(struct berth_core *core)
 {
     park_on_turn(core);
+    suspend_turn(core);
     bool is_going_on = true;
     while (is_going_on) {
         is_going_on = serve_gained(core);

@@ -10,7 +10,7 @@
 
 /* ---- putting in ---- */
 
-static void want_flush(struct berth_core *core, struct session *session)
+void outbox_want_flush(struct berth_core *core, struct session *session)
 {
     if (!berth_list_is_linked(&session->out_node))
         berth_list_push_back(&core->outboxes, &session->out_node);
@@ -19,7 +19,7 @@ static void want_flush(struct berth_core *core, struct session *session)
 void outbox_grant(struct berth_core *core, struct attempt *attempt)
 {
     berth_list_push_back(&attempt->session->out_grants, &attempt->grant_node);
-    want_flush(core, attempt->session);
+    outbox_want_flush(core, attempt->session);
 }
 
 void outbox_cancel(struct berth_core *core, struct attempt *attempt)
@@ -29,7 +29,7 @@ void outbox_cancel(struct berth_core *core, struct attempt *attempt)
         return;
     if (!berth_list_is_linked(&attempt->cancel_node))
         berth_list_push_back(&attempt->session->out_cancels, &attempt->cancel_node);
-    want_flush(core, attempt->session);
+    outbox_want_flush(core, attempt->session);
 }
 
 /* A worker's table holds no more than its capacity; what claims otherwise is not answered. */
@@ -40,7 +40,7 @@ void outbox_ack(struct berth_core *core, struct session *session, uint64_t attem
         return;
     session->out_acks[session->out_ack_count++] =
         (struct berth_order_ack){ .attempt = attempt, .is_stale = is_stale };
-    want_flush(core, session);
+    outbox_want_flush(core, session);
 }
 
 void outbox_forget(struct attempt *attempt)
@@ -155,6 +155,7 @@ static void send_next(struct berth_core *core, struct session *session)
     take_grants(core, session, &orders);
     take_cancels(core, session, &orders);
     take_acks(core, session, &orders);
+    outbox_take_scopes(core, session, &orders);
     if (session->peer)
         out_add(core, BERTH_DO_ORDERS, session->peer, 0)->orders = orders;
 }
@@ -169,6 +170,6 @@ void outbox_flush(struct berth_core *core)
             continue;
         do
             send_next(core, session);
-        while (!berth_list_is_empty(&session->out_grants));
+        while (!berth_list_is_empty(&session->out_grants) || outbox_has_scopes(session));
     }
 }

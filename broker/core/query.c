@@ -2,6 +2,7 @@
 #include "query.h"
 
 #include "cancel.h"
+#include "children.h"
 #include "dead.h"
 #include "dispatcher.h"
 #include "explain.h"
@@ -27,6 +28,7 @@ enum query_type {
     QUERY_DISPATCHERS,
     QUERY_STATUS,
     QUERY_BODY,
+    QUERY_CHILDREN,
 };
 
 struct query {
@@ -43,7 +45,7 @@ struct query {
     /* LIST; of running jobs `ids` are those of the page. */
     struct berth_ev_job_list list;
     uint32_t dispatcher; /* LIST, DISPATCHERS; 0: all */
-    uint64_t attempt;    /* BODY */
+    uint64_t attempt;    /* BODY, CHILDREN */
     bool is_forced;      /* CANCEL */
     struct held *held;   /* SUBMIT */
 };
@@ -136,6 +138,16 @@ bool query_body(struct berth_core *core, uint64_t job, uint64_t attempt)
         return false;
     query->attempt = attempt;
     ask_jobs(core, query, query->ids, 1);
+    return true;
+}
+
+bool query_children(struct berth_core *core, uint64_t attempt, const uint64_t *ids, size_t count)
+{
+    struct query *query = query_new(core, QUERY_CHILDREN, 0, 0, ids, count);
+    if (!query)
+        return false;
+    query->attempt = attempt;
+    ask_jobs(core, query, query->ids, count);
     return true;
 }
 
@@ -271,7 +283,8 @@ void query_on_list(struct berth_core *core, const struct berth_ev_job_list *list
     query->list.dispatcher = (struct berth_slice){ 0 }; /* borrowed for the step */
     query->dispatcher = dispatcher ? dispatcher->record.id : 0;
     /* Queued jobs are cancelling, too, while somebody is missing who may run them. */
-    if (list->state == BERTH_RUNNING || (list->state == BERTH_CANCELLING && !core->unresolved))
+    if (list->state == BERTH_RUNNING || list->state == BERTH_SUSPENDED ||
+        (list->state == BERTH_CANCELLING && !core->unresolved))
         list_running(core, query);
     else
         ask_list(core, query);
@@ -440,6 +453,7 @@ static bool ask_on(struct berth_core *core, struct query *query, const struct be
     case QUERY_RETRY:
     case QUERY_DISCARD:
     case QUERY_EXPLAIN:
+    case QUERY_CHILDREN:
         if (!has_outdated(core, read))
             return false;
         if (query->count)
@@ -492,6 +506,9 @@ static void answer(struct berth_core *core, const struct query *query,
         return;
     case QUERY_STATUS: view_status(core, query->peer, query->request, read); return;
     case QUERY_BODY: answer_body(core, query, read); return;
+    case QUERY_CHILDREN:
+        children_on_ended(core, query->attempt, query->ids, query->count, read);
+        return;
     }
     BERTH_UNREACHABLE();
 }
@@ -502,10 +519,14 @@ void query_on_read(struct berth_core *core, const struct berth_ev_read *read)
     if (!node)
         return;
     struct query *query = berth_container_of(node, struct query, by_number);
-    if (read->is_failed && query->type != QUERY_BODY) {
+    bool is_failed = read->is_failed && query->type != QUERY_BODY;
+    bool gives_up = is_failed || ++query->tries > TRIES_MAX;
+    if (gives_up && query->type == QUERY_CHILDREN) {
+        children_ask_again(core, query->attempt);
+    } else if (is_failed) {
         out_error(core, query->peer, query->request, BERTH_ESTORE, "",
                   "the store could not read what was asked for");
-    } else if (++query->tries > TRIES_MAX) {
+    } else if (gives_up) {
         too_many(core, query->peer, query->request);
     } else if (ask_on(core, query, read)) {
         return;

@@ -34,4 +34,7 @@ void query_on_read(struct berth_core *core, const struct berth_ev_read *read);
 /* The body of a job that is granted: comes back through match_on_body. False: too many questions
  * are under way. */
 bool query_body(struct berth_core *core, uint64_t job, uint64_t attempt);
+/* How children ended, for the attempt of their parent: comes back through children_on_ended. False:
+ * as above. */
+bool query_children(struct berth_core *core, uint64_t attempt, const uint64_t *ids, size_t count);
 void query_free_all(struct berth_core *core);

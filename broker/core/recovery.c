@@ -4,6 +4,7 @@
 #include "attempt.h"
 #include "dispatcher.h"
 #include "park.h"
+#include "scope.h"
 
 bool recovery_allows(const struct berth_core *core, const struct dispatcher *dispatcher)
 {
@@ -24,6 +25,7 @@ void recovery_end(struct berth_core *core)
 {
     berth_list_splice_back(&core->runnable, &core->recovering);
     park_wake_all(core);
+    scope_on_recovered(core);
     if (!core->has_queued_cancels)
         return;
     core->has_queued_cancels = false;

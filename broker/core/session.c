@@ -8,6 +8,7 @@
 #include "attempt.h"
 #include "offer.h"
 #include "out.h"
+#include "outbox.h"
 #include "park.h"
 #include "recovery.h"
 
@@ -79,6 +80,9 @@ struct session *session_new(struct berth_core *core, const struct berth_session_
     berth_list_init(&session->attempts);
     berth_list_init(&session->out_grants);
     berth_list_init(&session->out_cancels);
+    berth_list_init(&session->out_resumes);
+    berth_list_init(&session->out_children);
+    berth_list_init(&session->out_child_ends);
     if (berth_map_insert_bytes(&core->sessions_by_child, &session->by_child,
                                child_slice(&session->child_key)) < 0)
         goto free_session;
@@ -96,6 +100,7 @@ free_session:
 void session_free(struct berth_core *core, struct session *session)
 {
     BERTH_ASSERT(session->attempt_count == 0);
+    outbox_clear_scopes(session);
     offer_drop(core, session);
     if (berth_heap_is_linked(&session->expiry_node))
         berth_heap_remove(&core->expiries, &session->expiry_node);
@@ -177,6 +182,7 @@ void session_become_joined(struct berth_core *core, struct session *session, uin
 {
     session->join = join;
     session->sent = session->taken = 0;
+    session->shall_join_again = false;
     become_live(core, session);
     session_renew(core, session, peer);
 }
@@ -276,6 +282,6 @@ void session_on_renew(struct berth_core *core, const struct berth_ev_renew *ev)
         .renewal = ev->renewal,
         .sent = session->sent,
         .taken = session->taken,
-        .join_again = ev->sent > session->taken,
+        .join_again = ev->sent > session->taken || session->shall_join_again,
     };
 }

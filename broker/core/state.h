@@ -68,6 +68,9 @@ struct dispatcher {
     struct berth_list_node hand_node;  /* in core->handing: something came back */
     struct berth_heap_node token_node; /* somebody waits for its next token */
     int64_t token_ms;
+    struct berth_list resuming; /* suspended attempts that wait for its slots: suspend.h */
+    struct berth_list_node resuming_node; /* in core->resuming */
+    bool is_blocked;                      /* while a deadlock is looked for */
 };
 
 /* The ready jobs of one dispatcher for one handler: what a handler lacks is missing for all of
@@ -159,6 +162,12 @@ struct attempt {
     int64_t told_ms;   /* when it was first told to end; 0: it was not */
     bool is_forced;    /* and will be told that it must */
     bool is_late;      /* its job's deadline has passed: it is told to end */
+    bool is_suspended; /* nothing of it runs: suspend.h */
+    bool has_given;    /* and what it held is given back */
+    bool waits_to_resume;
+    bool is_stuck;                      /* while a deadlock is looked for */
+    uint32_t suspensions;               /* so far, and this one */
+    struct berth_list_node resume_node; /* in dispatcher->resuming, or in the session's outbox */
     struct berth_list_node session_node;
     struct berth_list_node grant_node, cancel_node; /* in the session's outbox */
 };
@@ -199,6 +208,8 @@ struct session {
     struct berth_list out_grants, out_cancels;
     struct berth_order_ack *out_acks; /* room for `capacity` */
     size_t out_ack_count;
+    struct berth_list out_resumes, out_children, out_child_ends;
+    bool shall_join_again;           /* something that it asked for could not be answered */
     struct berth_list_node out_node; /* in core->outboxes */
 };
 
@@ -209,6 +220,7 @@ enum pending_type {
     PENDING_DISPATCHER,
     PENDING_GONE_OK,
     PENDING_DECLARED_GONE,
+    PENDING_CHILDREN,
     PENDING_SCHEDULES,
     PENDING_CHANGED,
     PENDING_PURGED,
@@ -229,6 +241,10 @@ struct pending {
     uint32_t dispatcher;
     struct berth_do_fenced gone;
     struct berth_worker_view *declared_gone;
+    /* CHILDREN, and `submitted` */
+    uint64_t attempt;
+    uint32_t ordinal;
+    struct berth_do_error refusal;
     uint32_t schedule;       /* SCHEDULES: this one; 0: all behind `schedule_after` */
     uint32_t schedule_after; /* UINT32_MAX: none of them */
 };
@@ -265,9 +281,14 @@ struct berth_core {
     struct index rares_by_job;
     struct berth_heap clocks; /* rare records, by the next of their clocks that is over */
     struct berth_heap_node **clock_nodes;
-    struct berth_map uniques; /* ties, by dispatcher and unique key */
-    struct berth_list felled; /* ties whose job has failed while others wait for it */
-    uint64_t held_bytes;      /* of submits that wait for the store's word */
+    struct berth_map uniques;     /* ties, by dispatcher and unique key */
+    struct berth_list felled;     /* ties whose job has failed while others wait for it */
+    uint64_t held_bytes;          /* of submits that wait for the store's word */
+    struct berth_map scopes;      /* by the parent's id: scope.h */
+    struct berth_map children;    /* by the child's */
+    struct berth_list scope_work; /* scopes whose children are to be told to end */
+    bool is_walking_scopes;
+    struct berth_list resuming; /* dispatchers that suspended attempts wait for */
 
     struct slab gates, lanes;
     struct index gates_by_key, lanes_by_key;
@@ -292,7 +313,7 @@ struct berth_core {
 
     struct slab keys;
     struct index keys_by_hash;
-    struct key_queue key_queues[2];
+    struct key_queue key_queues[3];
 
     struct berth_map sessions, sessions_by_child;
     struct berth_map tombstones; /* of dead children */

@@ -7,13 +7,16 @@
 
 #include "after.h"
 #include "batch.h"
+#include "children.h"
 #include "clock.h"
+#include "deadlock.h"
 #include "dispatcher.h"
 #include "held.h"
 #include "hold.h"
 #include "keys.h"
 #include "lane.h"
 #include "out.h"
+#include "scope.h"
 #include "unique.h"
 
 #define SEED_BODY      3
@@ -24,7 +27,8 @@
 struct submission {
     const struct berth_ev_submit *event;
     const struct submit_known *known;
-    struct dispatcher **dispatchers; /* of its table; NULL: there is none of that name */
+    const struct scope_parent *parent; /* of the first of its jobs; NULL: they are no children */
+    struct dispatcher **dispatchers;   /* of its table; NULL: there is none of that name */
     struct pending *answer;
 };
 
@@ -39,11 +43,13 @@ struct arrival {
     uint64_t
         failed; /* a job that it is to wait for, and that has ended dead or cancelled; 0: none */
     enum berth_state failed_state;
+    struct scope_parent parent; /* job 0: none */
 };
 
 static bool are_live(const struct berth_core *core, const struct berth_submit_item *item);
 static bool begin(struct berth_core *core, const struct berth_ev_submit *event,
-                  const struct submit_known *known, struct submission *ret_submission);
+                  const struct submit_known *known, const struct scope_parent *parent,
+                  struct submission *ret_submission);
 static struct berth_submitted_item submit_one(struct berth_core *core,
                                               const struct submission *submission, size_t place);
 static struct berth_submitted_item repeat(struct berth_core *core, const struct arrival *arrival,
@@ -88,7 +94,7 @@ void submit_take(struct berth_core *core, const struct berth_ev_submit *event,
                  const struct submit_known *known)
 {
     struct submission submission;
-    if (!begin(core, event, known, &submission)) {
+    if (!begin(core, event, known, NULL, &submission)) {
         out_error(core, event->peer, event->request, BERTH_EFULL, "",
                   "the broker has no memory for this request");
         return;
@@ -105,11 +111,78 @@ void submit_take(struct berth_core *core, const struct berth_ev_submit *event,
         pending_answer(core, answer);
 }
 
+/* ---- a submit of children: all or none ---- */
+
+/* Those that were made just now, the last one first: their records stand at the end of the batch.
+ */
+static void take_back(struct berth_core *core, const struct pending *answer, uint64_t first)
+{
+    for (size_t i = answer->count; i-- > 0;) {
+        uint64_t id = answer->submitted[i].id;
+        if (id < first)
+            continue;
+        const struct berth_record *last = &core->open->records[core->open->count - 1];
+        while (last->type != BERTH_RECORD_JOB || last->job.id != id) { /* its end, at once */
+            batch_undo(core);
+            last = &core->open->records[core->open->count - 1];
+        }
+        keys_forget(core, keys_of_record(&last->job));
+        batch_undo(core);
+        job_free(core, job_find(core, id));
+    }
+}
+
+static void find_deadlock(struct berth_core *core, const struct attempt *attempt, uint64_t first,
+                          struct pending *answer)
+{
+    const char *cycle = deadlock_find(core, attempt, first);
+    if (cycle)
+        answer->refusal = (struct berth_do_error){ .code = -EDEADLK,
+                                                   .field = "dispatcher",
+                                                   .message = say(answer, "%s", cycle) };
+}
+
+void submit_children(struct berth_core *core, struct attempt *attempt,
+                     const struct berth_child_submit *children)
+{
+    const struct scope_parent parent = { .job = attempt->job_id,
+                                         .attempt = attempt->by_id.id,
+                                         .ordinal = children->ordinal,
+                                         .is_supervisor = children->is_supervisor };
+    struct submission submission;
+    if (!begin(core, &children->jobs, &(struct submit_known){ 0 }, &parent, &submission)) {
+        attempt->session->shall_join_again = true; /* and it is asked again */
+        return;
+    }
+    struct pending *answer = submission.answer;
+    uint64_t first = core->next_job_id;
+    bool must_wait = false;
+    answer->attempt = parent.attempt;
+    answer->ordinal = parent.ordinal;
+    for (size_t i = 0; i < answer->count && !answer->refusal.code; i++) {
+        answer->submitted[i] = submit_one(core, &submission, i);
+        answer->refusal = answer->submitted[i].refusal;
+        must_wait |= answer->is_arriving[i];
+    }
+    if (!answer->refusal.code && core->next_job_id > first)
+        find_deadlock(core, attempt, first, answer);
+    if (answer->refusal.code) {
+        take_back(core, answer, first);
+        children_answer(core, answer);
+    } else if (must_wait) {
+        pending_put(core, answer);
+    } else {
+        children_answer(core, answer);
+    }
+}
+
 /* The memory of the answer. False: there is none. */
 static bool begin(struct berth_core *core, const struct berth_ev_submit *event,
-                  const struct submit_known *known, struct submission *ret_submission)
+                  const struct submit_known *known, const struct scope_parent *parent,
+                  struct submission *ret_submission)
 {
-    struct pending *answer = pending_new(PENDING_SUBMITTED, event->peer, event->request);
+    struct pending *answer =
+        pending_new(parent ? PENDING_CHILDREN : PENDING_SUBMITTED, event->peer, event->request);
     if (!answer)
         return false;
     struct dispatcher **dispatchers =
@@ -123,7 +196,7 @@ static bool begin(struct berth_core *core, const struct berth_ev_submit *event,
     }
     for (size_t i = 0; i < event->dispatcher_count; i++)
         dispatchers[i] = dispatcher_find(core, event->dispatchers[i]);
-    *ret_submission = (struct submission){ event, known, dispatchers, answer };
+    *ret_submission = (struct submission){ event, known, parent, dispatchers, answer };
     return true;
 }
 
@@ -174,6 +247,60 @@ static struct berth_hash128 body_hash(const struct berth_submit_item *item,
     return has_rare_options(item) ? add_rare_options(hash, item) : hash;
 }
 
+/* The same ordinal in another dispatcher is another child. */
+static struct berth_hash128 child_hash(struct berth_hash128 body, uint32_t dispatcher)
+{
+    struct {
+        struct berth_hash128 body;
+        uint64_t dispatcher;
+    } all = { .body = body, .dispatcher = dispatcher };
+    return berth_hash128((struct berth_slice){ .data = &all, .bytes = sizeof all }, SEED_BODY);
+}
+
+/* Its key, and what makes a repeat the same. */
+static void identify(const struct berth_core *core, const struct submission *submission,
+                     size_t place, struct arrival *arrival)
+{
+    const struct berth_submit_item *item = arrival->item;
+    uint32_t dispatcher = arrival->dispatcher->record.id;
+    bool has_key = item->key.bytes > 0;
+    int64_t window_s = has_key ? KEY_WINDOW_IDEMPOTENCY_S : KEY_WINDOW_REQUEST_S;
+    arrival->body = body_hash(item, arrival->handler);
+    if (submission->parent) {
+        arrival->parent = *submission->parent;
+        arrival->parent.ordinal += (uint32_t)place;
+        arrival->kind = BERTH_KEY_CHILD;
+        arrival->key = keys_of_child(arrival->parent.job, arrival->parent.ordinal);
+        arrival->body = child_hash(arrival->body, dispatcher);
+        window_s = KEY_WINDOW_CHILD_S;
+    } else {
+        arrival->kind = has_key ? BERTH_KEY_IDEMPOTENCY : BERTH_KEY_REQUEST;
+        arrival->key = has_key ? keys_of_user(dispatcher, item->key)
+                               : keys_of_request(submission->event, place);
+    }
+    arrival->until_us = core->wall_us + window_s * 1000000;
+}
+
+static bool is_sibling(const struct berth_core *core, uint64_t job, uint64_t parent)
+{
+    const struct child *child = scope_find_child(core, job);
+    return child && child->scope->by_parent.id == parent;
+}
+
+static bool waits_for_ancestor(const struct berth_core *core, const struct arrival *arrival)
+{
+    const struct berth_submit_item *item = arrival->item;
+    uint64_t ancestor = item->after_count ? arrival->parent.job : 0;
+    while (ancestor) {
+        for (size_t i = 0; i < item->after_count; i++)
+            if (item->after[i] == ancestor)
+                return true;
+        const struct child *child = scope_find_child(core, ancestor);
+        ancestor = child ? child->scope->by_parent.id : 0;
+    }
+    return false;
+}
+
 static struct berth_submitted_item submit_one(struct berth_core *core,
                                               const struct submission *submission, size_t place)
 {
@@ -187,24 +314,23 @@ static struct berth_submitted_item submit_one(struct berth_core *core,
                        say(answer, "dispatcher '%.*s' does not exist", (int)name.bytes,
                            (const char *)name.data));
     }
-    bool has_key = item->key.bytes > 0;
-    int64_t window_s = has_key ? KEY_WINDOW_IDEMPOTENCY_S : KEY_WINDOW_REQUEST_S;
-    struct arrival arrival = {
-        .item = item,
-        .dispatcher = dispatcher,
-        .handler = event->handlers[item->handler],
-        .kind = has_key ? BERTH_KEY_IDEMPOTENCY : BERTH_KEY_REQUEST,
-        .key = has_key ? keys_of_user(dispatcher->record.id, item->key)
-                       : keys_of_request(event, place),
-        .until_us = core->wall_us + window_s * 1000000,
-    };
-    arrival.body = body_hash(item, arrival.handler);
+    struct arrival arrival = { .item = item,
+                               .dispatcher = dispatcher,
+                               .handler = event->handlers[item->handler] };
+    identify(core, submission, place, &arrival);
+    if (waits_for_ancestor(core, &arrival))
+        return refusal(-EDEADLK, "after", "after: a child cannot wait for its own parent");
     const struct key_entry *entry = keys_find(core, arrival.key);
     if (entry)
         return repeat(core, &arrival, entry, answer, place);
     uint32_t holder = holder_of(core, &arrival);
     if (holder) { /* an answer that names it waits until it is stored */
         struct berth_submitted_item named = same(core, &arrival, holder, answer);
+        if (named.id && arrival.parent.job && !is_sibling(core, named.id, arrival.parent.job))
+            return refusal(BERTH_ECONFLICT, "unique",
+                           say(answer, "unique: job %llu has this key, and is no child of job %llu",
+                               (unsigned long long)named.id,
+                               (unsigned long long)arrival.parent.job));
         bool is_arriving = job_is_arriving(core, job_at(&core->jobs, holder));
         answer->is_arriving[place] = named.id && is_arriving;
         return named;
@@ -212,7 +338,11 @@ static struct berth_submitted_item submit_one(struct berth_core *core,
     uint64_t unknown = find_failed(core, submission, &arrival);
     if (unknown)
         return refusal(BERTH_ENOTFOUND, "after",
-                       say(answer, "after: job %llu is not known", (unsigned long long)unknown));
+                       say(answer,
+                           arrival.parent.job
+                               ? "after: job %llu does not live; a child waits for live jobs"
+                               : "after: job %llu is not known",
+                           (unsigned long long)unknown));
     struct berth_submitted_item result = take_in(core, &arrival, answer);
     answer->is_arriving[place] = result.id != 0;
     return result;
@@ -255,7 +385,7 @@ static struct berth_submitted_item repeat(struct berth_core *core, const struct 
     uint32_t index = job_find(core, entry->job);
     answer->is_arriving[place] = index && job_is_arriving(core, job_at(&core->jobs, index));
     return (struct berth_submitted_item){ .id = entry->job,
-                                          .is_existing = arrival->kind == BERTH_KEY_IDEMPOTENCY };
+                                          .is_existing = arrival->kind != BERTH_KEY_REQUEST };
 }
 
 /* The live job that has the unique key of this one, or 0. */
@@ -332,6 +462,19 @@ static bool write_after(struct berth_core *core, const struct berth_submit_item 
     return packed;
 }
 
+/* A child has no more time than its parent. */
+static void write_parent(const struct berth_core *core, const struct scope_parent *parent,
+                         struct berth_job_record *job)
+{
+    const struct rare *rare = rare_of(core, job_at(&core->jobs, job_find(core, parent->job)));
+    int64_t deadline_us = rare ? rare->deadline_us : 0;
+    job->parent = parent->job;
+    job->parent_ordinal = parent->ordinal;
+    job->parent_attempt = parent->attempt;
+    if (deadline_us && (!job->deadline_us || deadline_us < job->deadline_us))
+        job->deadline_us = deadline_us;
+}
+
 static bool write_rare_options(struct berth_core *core, const struct arrival *arrival,
                                struct berth_job_record *job)
 {
@@ -342,6 +485,8 @@ static bool write_rare_options(struct berth_core *core, const struct arrival *ar
         job->run_at_us = item->run_at_us;
     if (deadline_ms)
         job->deadline_us = core->wall_us + deadline_ms * 1000;
+    if (arrival->parent.job)
+        write_parent(core, &arrival->parent, job);
     job->queue_timeout_ms = item->queue_timeout_ms;
     job->backoff_ms = item->backoff_ms;
     job->backoff_ms_max = item->backoff_ms_max;
@@ -359,6 +504,7 @@ static bool write_arrival(struct berth_core *core, const struct arrival *arrival
     if (!record)
         return false;
     struct berth_slice key = { &arrival->key, sizeof arrival->key };
+    bool is_hash = arrival->kind == BERTH_KEY_REQUEST || arrival->kind == BERTH_KEY_CHILD;
     record->job = (struct berth_job_record){
         .id = id,
         .dispatcher = arrival->dispatcher->record.id,
@@ -369,7 +515,7 @@ static bool write_arrival(struct berth_core *core, const struct arrival *arrival
         .max_attempts = item->max_attempts,
         .timeout_ms = item->timeout_ms,
         .key = { .kind = arrival->kind,
-                 .bytes = arrival->kind == BERTH_KEY_REQUEST ? key : item->key,
+                 .bytes = is_hash ? key : item->key,
                  .until_us = arrival->until_us },
         .body = item->body,
     };
@@ -420,7 +566,8 @@ static bool make_all(struct berth_core *core, const struct arrival *arrival, uin
     job->max_attempts = item->max_attempts;
     if (job_keep_body(core, job, item->body, item->timeout_ms, false) == 0 &&
         write_arrival(core, arrival, id)) {
-        if (take_rare(core, index, arrival) &&
+        bool is_taken = !arrival->parent.job || scope_take(core, index, &arrival->parent) == 0;
+        if (is_taken && take_rare(core, index, arrival) &&
             keys_remember(core, arrival->kind, arrival->key, arrival->body, id,
                           arrival->until_us) == 0)
             return true;

@@ -23,6 +23,9 @@ struct berth_submitted_item submit_of_schedule(struct berth_core *core,
 /* The same, once all is known of the jobs that its jobs are to wait for. */
 void submit_take(struct berth_core *core, const struct berth_ev_submit *event,
                  const struct submit_known *known);
+/* Children of a running attempt: all are taken, or none. */
+void submit_children(struct berth_core *core, struct attempt *attempt,
+                     const struct berth_child_submit *children);
 void submit_on_stored(struct berth_core *core, const struct berth_job_record *record);
 /* Its batch was not written: the job and its key are forgotten. */
 void submit_on_refused(struct berth_core *core, const struct berth_job_record *record);

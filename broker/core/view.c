@@ -10,6 +10,8 @@
 #include "live.h"
 #include "out.h"
 #include "recovery.h"
+#include "scope.h"
+#include "suspend.h"
 
 /* ---- jobs ---- */
 
@@ -22,7 +24,7 @@ enum berth_state view_state(const struct job *job)
     case JOB_READY: return BERTH_READY;
     case JOB_SCHEDULED: return BERTH_SCHEDULED;
     case JOB_RETRYING: return BERTH_RETRYING;
-    case JOB_RUNNING:
+    case JOB_RUNNING: return job->attempt->is_suspended ? BERTH_SUSPENDED : BERTH_RUNNING;
     case JOB_SETTLING: return BERTH_RUNNING;
     case JOB_STATE_COUNT: break;
     }
@@ -209,14 +211,37 @@ static const char *reason_retrying(const struct job *job, struct why *why)
     return "waits for its next attempt";
 }
 
+/* Whether it waits for a child or a time its worker knows. */
+static const char *reason_suspended(struct berth_core *core, const struct job *job, struct why *why)
+{
+    const struct attempt *attempt = job->attempt;
+    if (!attempt->waits_to_resume)
+        return "its handler waits, for a child or a time";
+    if (core->unresolved)
+        return reason_recovery(core, why);
+    const struct dispatcher *at = suspend_lack(core, attempt);
+    if (!at) {
+        (void)reason_group(core, job_lane(core, job)->group, why);
+        return "waits for a place of its group to go on";
+    }
+    *why = (struct why){
+        .kind = WHY_SLOTS, .at = at, .in_use = at->running, .limit = dispatcher_limit(core, at)
+    };
+    return out_text(core, "waits for a slot of %s to go on: %" PRIu64 " of %" PRIu64 " in use",
+                    at->record.name, at->running, dispatcher_limit(core, at));
+}
+
 const char *view_reason(struct berth_core *core, const struct job *job, struct why *ret_why)
 {
     *ret_why = (struct why){ .kind = WHY_OTHER };
+    if (scope_is_held(core, job))
+        return "waits for the children of its last attempt to end";
     switch (view_state(job)) {
     case BERTH_READY: return reason_ready(core, job, ret_why);
     case BERTH_SCHEDULED: return reason_scheduled(core, job, ret_why);
     case BERTH_RETRYING: return reason_retrying(job, ret_why);
     case BERTH_CANCELLING: return reason_cancelling(core, job, ret_why);
+    case BERTH_SUSPENDED: return reason_suspended(core, job, ret_why);
     case BERTH_RUNNING: return is_held(job) ? reason_held(core, job, ret_why) : "";
     default: return "";
     }
@@ -245,7 +270,9 @@ void view_job(struct berth_core *core, const struct berth_job_record *row,
     if (!index)
         return;
     const struct job *job = job_at(&core->jobs, index);
-    ret_view->record.state = view_state(job);
+    ret_view->record.state = scope_is_held(core, job) && !(job->flags & JOB_CANCEL_ASKED)
+                                 ? BERTH_RETRYING
+                                 : view_state(job);
     ret_view->record.attempt = job->attempt_number;
     ret_view->record.failures = job->failures;
     ret_view->record.deaths = job->deaths;

@@ -30,7 +30,7 @@ static int visit_ended_keys(const struct berth_mem_disk *disk, int64_t wall_us,
 {
     for (size_t i = 0; i < disk->jobs.count; i++) {
         const struct berth_job_record *job = &mem_job_at(disk, i)->record;
-        if (!store_state_is_ended(job->state) || job->key.kind == BERTH_KEY_NONE ||
+        if (!store_state_is_ended(job->state) || !store_key_outlives(job) ||
             job->key.until_us <= wall_us)
             continue;
         int rc = visitor->ended_key(

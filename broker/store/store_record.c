@@ -21,6 +21,12 @@ enum berth_state store_arrival_state(const struct berth_job_record *job)
     return job->run_at_us ? BERTH_SCHEDULED : BERTH_READY;
 }
 
+bool store_key_outlives(const struct berth_job_record *job)
+{
+    return job->key.kind != BERTH_KEY_NONE &&
+           (job->key.kind != BERTH_KEY_CHILD || job->state == BERTH_COMPLETED);
+}
+
 static bool slice_is_sound(struct berth_slice slice)
 {
     return slice.data || slice.bytes == 0;

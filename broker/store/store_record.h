@@ -31,6 +31,9 @@ bool store_state_is_live(
 bool store_state_is_ended(enum berth_state state); /* COMPLETED DEAD CANCELLED */
 
 /* Where an arrival stands. */
+/* Whether the key of an ended job is recognised until its window is over: not that of a child that
+ * failed, for its parent makes another one. */
+bool store_key_outlives(const struct berth_job_record *job);
 enum berth_state store_arrival_state(const struct berth_job_record *job);
 
 /* Whether a batch brings jobs: only such a batch is refused for want of room while the reserve

@@ -127,6 +127,7 @@ int sqlite_load(struct store_blocking *backend, const struct berth_store_visitor
             &load,
             "SELECT id, dispatcher, key_kind, key_bytes, key_until_us, body_hash"
             " FROM done INDEXED BY done_key WHERE key_kind <> 0 AND key_until_us > ?1"
+            " AND NOT (key_kind = 3 AND state <> 7)" /* a child that failed is made anew */
             " UNION ALL SELECT id, dispatcher, key_kind, key_bytes, key_until_us, body_hash"
             " FROM idempotency WHERE key_until_us > ?1 ORDER BY id",
             load.self->open_wall_us, visit_key);

@@ -94,7 +94,7 @@
 #define KEY_KEEP                                                                                   \
     "INSERT INTO idempotency (id, dispatcher, key_kind, key_bytes, key_until_us, body_hash)"       \
     " SELECT id, dispatcher, key_kind, key_bytes, key_until_us, body_hash FROM done"               \
-    " WHERE id = ?1 AND key_kind <> 0"
+    " WHERE id = ?1 AND key_kind <> 0 AND (key_kind <> 3 OR state = 7)"
 
 #define DONE_AGES                                                                                  \
     "SELECT id, dispatcher, state, submitted_us, finished_us, key_kind, key_until_us FROM done"    \

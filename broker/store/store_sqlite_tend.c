@@ -199,6 +199,8 @@ static bool read_done_row(struct store_sqlite *self, sqlite3_stmt *row, int64_t 
         .is_protected = has_live_key(row, BERTH_KEY_REQUEST, now_us),
         .has_key = has_live_key(row, BERTH_KEY_IDEMPOTENCY, now_us),
     };
+    if (ret_row->state == BERTH_COMPLETED)
+        ret_row->has_key |= has_live_key(row, BERTH_KEY_CHILD, now_us);
     return ret_row->count != NULL;
 }
 

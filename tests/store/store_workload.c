@@ -70,7 +70,7 @@ static struct berth_record random_job(struct workload *w, struct berth_rng *rng)
     record.job.timeout_ms = (int64_t)berth_rng_below(rng, 100000);
     if (berth_rng_chance(rng, 1, 4))
         add_options(w, rng, &record.job);
-    record.job.key.kind = (enum berth_key_kind)berth_rng_below(rng, 3);
+    record.job.key.kind = (enum berth_key_kind)berth_rng_below(rng, 4);
     if (record.job.key.kind == BERTH_KEY_NONE)
         return record;
     record.job.key.bytes = kit_bytes(w->kit, 16, berth_rng_next(rng));

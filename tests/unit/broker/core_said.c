@@ -96,6 +96,25 @@ static void keep_explained(struct fixture *f, struct berth_do_explained *explain
         copy(f, explained->groups, explained->group_count, sizeof *explained->groups);
 }
 
+static void keep_scopes(struct fixture *f, struct berth_do_orders *orders)
+{
+    struct berth_order_children *children =
+        copy(f, orders->children, orders->children_count, sizeof *children);
+    struct berth_order_child_end *ends =
+        copy(f, orders->child_ends, orders->child_end_count, sizeof *ends);
+    for (size_t i = 0; i < orders->children_count; i++) {
+        keep_error(f, &children[i].refusal);
+        children[i].ids = copy(f, children[i].ids, children[i].count, sizeof *children[i].ids);
+    }
+    for (size_t i = 0; i < orders->child_end_count; i++) {
+        keep(f, &ends[i].error_kind);
+        keep(f, &ends[i].error_message);
+    }
+    orders->children = children;
+    orders->child_ends = ends;
+    orders->resumes = copy(f, orders->resumes, orders->resume_count, sizeof *orders->resumes);
+}
+
 static void keep_orders(struct fixture *f, struct berth_do_orders *orders)
 {
     struct berth_order_grant *grants = copy(f, orders->grants, orders->grant_count, sizeof *grants);
@@ -107,6 +126,7 @@ static void keep_orders(struct fixture *f, struct berth_do_orders *orders)
     orders->grants = grants;
     orders->cancels = copy(f, orders->cancels, orders->cancel_count, sizeof *orders->cancels);
     orders->acks = copy(f, orders->acks, orders->ack_count, sizeof *orders->acks);
+    keep_scopes(f, orders);
 }
 
 static void keep_waited(struct fixture *f, struct berth_do_waited *waited)
