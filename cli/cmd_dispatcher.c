@@ -362,17 +362,12 @@ static int on_dispatcher(void *arg, const struct berth_dispatcher *dispatcher)
 
 static int write_list(struct cli *cli, struct list *list)
 {
-    if (cli->opts.is_json) {
-        json_document_begin(&list->json, "berth.dispatchers/1");
-        json_array_begin(&list->json, "items");
-    }
+    if (cli->opts.is_json)
+        json_list_begin(&list->json, "berth.dispatchers/1");
     int rc = berth_dispatcher_list(cli->client, on_dispatcher, list, cli->opts.connect_timeout_ms,
                                    &cli->err);
-    if (cli->opts.is_json) {
-        json_array_end(&list->json);
-        json_null(&list->json, "next");
-        json_document_end(&list->json);
-    }
+    if (cli->opts.is_json)
+        json_list_end(&list->json, 0, rc);
     return rc < 0 ? rc : print_table(list->table, stdout);
 }
 

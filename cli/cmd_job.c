@@ -101,20 +101,12 @@ static int write_list(struct cli *cli, const struct ls_opts *opts, struct list *
                                        .is_newest_first = true,
                                        .with_bodies = cli->opts.is_json || !cli->opts.is_quiet,
                                        .count_max = opts->count + 1 }; /* to see if there is more */
-    if (cli->opts.is_json) {
-        json_document_begin(&list->json, "berth.jobs/1");
-        json_array_begin(&list->json, "items");
-    }
+    if (cli->opts.is_json)
+        json_list_begin(&list->json, "berth.jobs/1");
     int rc =
         berth_job_list(cli->client, &filter, on_job, list, cli->opts.connect_timeout_ms, &cli->err);
-    if (cli->opts.is_json) {
-        json_array_end(&list->json);
-        if (rc == 0 && list->has_more)
-            json_u64(&list->json, "next", list->last.v);
-        else
-            json_null(&list->json, "next");
-        json_document_end(&list->json);
-    }
+    if (cli->opts.is_json)
+        json_list_end(&list->json, list->has_more ? list->last.v : 0, rc);
     return rc < 0 ? rc : print_table(list->table, stdout);
 }
 

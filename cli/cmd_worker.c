@@ -76,17 +76,12 @@ static int on_worker(void *arg, const struct berth_worker_info *worker)
 
 static int write_list(struct cli *cli, struct list *list)
 {
-    if (cli->opts.is_json) {
-        json_document_begin(&list->json, "berth.workers/1");
-        json_array_begin(&list->json, "items");
-    }
+    if (cli->opts.is_json)
+        json_list_begin(&list->json, "berth.workers/1");
     int rc =
         berth_worker_list(cli->client, on_worker, list, cli->opts.connect_timeout_ms, &cli->err);
-    if (cli->opts.is_json) {
-        json_array_end(&list->json);
-        json_null(&list->json, "next");
-        json_document_end(&list->json);
-    }
+    if (cli->opts.is_json)
+        json_list_end(&list->json, 0, rc);
     return rc < 0 ? rc : print_table(list->table, stdout);
 }
 
@@ -146,17 +141,12 @@ static int declare_gone(struct cli *cli)
 {
     struct list list = { .opts = &cli->opts };
     json_init(&list.json, stdout);
-    if (cli->opts.is_json) {
-        json_document_begin(&list.json, "berth.workers/1");
-        json_array_begin(&list.json, "items");
-    }
+    if (cli->opts.is_json)
+        json_list_begin(&list.json, "berth.workers/1");
     int rc = berth_worker_gone(cli->client, cli->args->operands[0], on_gone, &list,
                                cli->opts.connect_timeout_ms, &cli->err);
-    if (cli->opts.is_json) {
-        json_array_end(&list.json);
-        json_null(&list.json, "next");
-        json_document_end(&list.json);
-    }
+    if (cli->opts.is_json)
+        json_list_end(&list.json, 0, rc);
     return rc;
 }
 

@@ -30,8 +30,18 @@ static void lead(struct json *json, const char *key)
     (void)fputc(':', json->file);
 }
 
+static void list_open(struct json *json)
+{
+    const char *schema = json->list_schema;
+    json->list_schema = NULL;
+    json_document_begin(json, schema);
+    json_array_begin(json, "items");
+}
+
 static void begin(struct json *json, const char *key, char bracket)
 {
+    if (json->list_schema)
+        list_open(json);
     BERTH_ASSERT(json->depth < JSON_DEPTH_MAX);
     lead(json, key);
     (void)fputc(bracket, json->file);
@@ -76,6 +86,26 @@ void json_document_end(struct json *json)
     json_object_end(json);
     BERTH_ASSERT(json->depth == 0);
     (void)fputc('\n', json->file);
+}
+
+void json_list_begin(struct json *json, const char *schema)
+{
+    BERTH_ASSERT(json->depth == 0);
+    json->list_schema = schema;
+}
+
+void json_list_end(struct json *json, uint64_t next, int rc)
+{
+    if (json->list_schema && rc < 0)
+        return;
+    if (json->list_schema)
+        list_open(json);
+    json_array_end(json);
+    if (next > 0 && rc >= 0)
+        json_u64(json, "next", next);
+    else
+        json_null(json, "next");
+    json_document_end(json);
 }
 
 void json_null(struct json *json, const char *key)

@@ -21,6 +21,7 @@ struct json {
     FILE *file;
     unsigned depth;
     bool has_item[JSON_DEPTH_MAX]; /* of each open object or array: something stands in it */
+    const char *list_schema;       /* of a list of which nothing is written yet */
 };
 
 void json_init(struct json *json, FILE *file);
@@ -28,6 +29,12 @@ void json_init(struct json *json, FILE *file);
 /* {"schema":"berth.job/1", ... and the newline behind the last brace. */
 void json_document_begin(struct json *json, const char *schema);
 void json_document_end(struct json *json);
+
+/* {"schema":"berth.jobs/1","items":[ ... ],"next":null}. Nothing is written before the first item,
+ * so that a list that fails before it leaves no document that looks like an empty one: `rc` says
+ * whether it has. `next`: where the list goes on; 0: nowhere. */
+void json_list_begin(struct json *json, const char *schema);
+void json_list_end(struct json *json, uint64_t next, int rc);
 
 void json_object_begin(struct json *json, const char *key);
 void json_object_end(struct json *json);

@@ -165,9 +165,8 @@ static void what_comes_later_is_refused_by_name(void **state)
 {
     struct fixture *f = *state;
     const char *const lines[] = {
-        "explain 1",        "schedule ls",         "schedule set a --cron x -- y",
-        "worker drain w",   "key new k --allow x", "top",
-        "trace --out file", "broker backup file",  "broker check file",
+        "explain 1",        "worker drain w",     "key new k --allow x", "top",
+        "trace --out file", "broker backup file", "broker check file",
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         int code = run(f, lines[i]);
@@ -257,6 +256,8 @@ static void without_an_answer_a_command_ends_with_69_in_time(void **state)
         assert_one_line(process_err(&f->process));
     }
     assert_int_equal(run(f, "ls"), 69); /* the default is 3 s */
+    assert_int_equal(run(f, "ls --json --connect-timeout 150ms"), 69);
+    assert_string_equal(out(f), ""); /* no list that looks empty */
 }
 
 static void who_answers_but_is_no_broker_is_told_apart(void **state)

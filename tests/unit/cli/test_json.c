@@ -52,6 +52,23 @@ static void a_document_begins_with_its_schema_and_ends_with_a_newline(void **sta
     assert_written(f, "{\"schema\":\"berth.jobs/1\",\"items\":[],\"next\":null}\n");
 }
 
+static void a_list_that_fails_before_its_first_item_is_not_written(void **state)
+{
+    struct fixture *f = *state;
+    json_list_begin(&f->json, "berth.jobs/1");
+    json_list_end(&f->json, 0, -1);
+    assert_written(f, "");
+
+    json_list_begin(&f->json, "berth.jobs/1");
+    json_list_end(&f->json, 0, 0);
+    json_list_begin(&f->json, "berth.jobs/1");
+    json_object_begin(&f->json, NULL);
+    json_object_end(&f->json);
+    json_list_end(&f->json, 7, 0);
+    assert_written(f, "{\"schema\":\"berth.jobs/1\",\"items\":[],\"next\":null}\n"
+                      "{\"schema\":\"berth.jobs/1\",\"items\":[{}],\"next\":7}\n");
+}
+
 static void commas_stand_between_members_and_between_items(void **state)
 {
     struct fixture *f = *state;
@@ -137,6 +154,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_document_begins_with_its_schema_and_ends_with_a_newline),
+        TEST(a_list_that_fails_before_its_first_item_is_not_written),
         TEST(commas_stand_between_members_and_between_items),
         TEST(absent_texts_and_times_are_null),
         TEST(whatever_the_bytes_what_is_written_is_text),
