@@ -201,6 +201,7 @@ int submit_revive(struct berth_core *core, const struct berth_job_record *record
         return -ENOMEM;
     }
     revive->revive.id = record->id;
+    revive->revive.run_at_us = record->run_at_us;
     revive->revive.deadline_us = record->deadline_us;
     return 0;
 }

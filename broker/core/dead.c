@@ -96,7 +96,8 @@ static struct berth_job_record revived(const struct berth_core *core,
 {
     struct berth_job_record record = *row;
     record.state = BERTH_READY;
-    record.run_at_us = record.finished_us = 0;
+    record.run_at_us = core->wall_us;
+    record.finished_us = 0;
     record.failures = record.deaths = 0;
     record.is_cancelled = false;
     record.after = (struct berth_slice){ 0 };

@@ -172,6 +172,7 @@ struct berth_end_record {
  * came with stays, but for the jobs that it waited for. */
 struct berth_revive_record {
     uint64_t id;
+    int64_t run_at_us;   /* since when it is ready: now */
     int64_t deadline_us; /* the new one; 0: none */
     bool is_missing;     /* said by the store: the history has no such job, and nothing was done */
 };

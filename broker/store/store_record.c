@@ -247,8 +247,8 @@ static const char *revive_fault(const struct berth_revive_record *revive)
 {
     if (revive->id == 0)
         return "its id is 0";
-    if (revive->deadline_us < 0)
-        return "its deadline is negative";
+    if (revive->deadline_us < 0 || revive->run_at_us < 0)
+        return "one of its times is negative";
     return revive->is_missing ? "it is missing before it was looked for" : NULL;
 }
 

@@ -39,7 +39,7 @@
     " max_attempts, timeout_ms, attempt, failures, deaths, is_cancelled, finished_us, key_kind,"   \
     " key_until_us, last_attempt, last_started_us, handler, key_bytes, body_hash, last_worker,"    \
     " last_error_kind, last_error_message, last_result, body)"                                     \
-    " SELECT id, dispatcher, ?2, priority, submitted_us, 0, max_attempts, timeout_ms, attempt,"    \
+    " SELECT id, dispatcher, ?2, priority, submitted_us, ?3, max_attempts, timeout_ms, attempt,"   \
     " 0, 0, 0, 0, key_kind, key_until_us, last_attempt, last_started_us, handler, key_bytes,"      \
     " body_hash, last_worker, last_error_kind, last_error_message, last_result, body"              \
     " FROM done WHERE id = ?1"

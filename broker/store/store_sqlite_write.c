@@ -262,6 +262,7 @@ static int write_revive(struct store_sqlite *self, struct berth_revive_record *r
         return rc == NOT_THERE ? SQLITE_OK : rc;
     sqlite_bind_u64(self->statements[SQL_JOB_REVIVE], 1, revive->id);
     bind_i64(self->statements[SQL_JOB_REVIVE], 2, BERTH_READY);
+    bind_i64(self->statements[SQL_JOB_REVIVE], 3, revive->run_at_us);
     rc = run_one(self, SQL_JOB_REVIVE);
     if (rc == SQLITE_OK)
         rc = write_id(self, SQL_DONE_DELETE, revive->id);

@@ -86,7 +86,8 @@ static void apply_revive(struct model *model, const struct berth_revive_record *
     job->state = BERTH_READY;
     set_start(job, &(struct berth_start_record){ .id = job->id });
     job->failures = job->deaths = 0;
-    job->run_at_us = job->finished_us = 0;
+    job->run_at_us = revive->run_at_us;
+    job->finished_us = 0;
     job->is_cancelled = false;
     job->deadline_us = revive->deadline_us;
     job->after = (struct berth_slice){ 0 };

@@ -163,10 +163,11 @@ static struct berth_record random_revive(struct workload *w, struct berth_rng *r
     uint64_t id = 1 + berth_rng_below(rng, w->model->job_count + 1);
     const struct berth_job_record *job = model_find(w->model, id);
     bool has_options = job && job->deadline_us;
-    return (struct berth_record){
-        .type = BERTH_RECORD_REVIVE,
-        .revive = { .id = id, .deadline_us = has_options ? w->kit->wall_us + 1000 : 0 }
-    };
+    return (struct berth_record){ .type = BERTH_RECORD_REVIVE,
+                                  .revive = { .id = id,
+                                              .run_at_us = w->kit->wall_us,
+                                              .deadline_us =
+                                                  has_options ? w->kit->wall_us + 1000 : 0 } };
 }
 
 /* One without jobs, if there are many. */
