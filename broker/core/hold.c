@@ -10,6 +10,7 @@
 #include "out.h"
 #include "outbox.h"
 #include "session.h"
+#include "suspend.h"
 
 /* ---- who is held ---- */
 
@@ -75,11 +76,14 @@ static void write_missing_starts(struct berth_core *core)
 
 void hold_refresh(struct berth_core *core)
 {
-    bool may_fall = !is_any_changing(core);
+    bool may_fall = !is_any_changing(core), is_any_held = false;
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
         struct dispatcher *dispatcher = berth_container_of(node, struct dispatcher, by_id);
         dispatcher->is_held = is_told_to_hold(dispatcher) || (dispatcher->is_held && !may_fall);
+        is_any_held |= dispatcher->is_held;
     }
+    if (!is_any_held)
+        return;
     while (spread(core))
         ;
     write_missing_starts(core);
@@ -157,6 +161,7 @@ void hold_attempt(struct attempt *attempt)
 {
     if (attempt->state == ATTEMPT_RUNNING)
         attempt->state = ATTEMPT_HELD;
+    suspend_forget(attempt);
     outbox_forget(attempt);
 }
 

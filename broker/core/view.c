@@ -241,7 +241,9 @@ const char *view_reason(struct berth_core *core, const struct job *job, struct w
     case BERTH_SCHEDULED: return reason_scheduled(core, job, ret_why);
     case BERTH_RETRYING: return reason_retrying(job, ret_why);
     case BERTH_CANCELLING: return reason_cancelling(core, job, ret_why);
-    case BERTH_SUSPENDED: return reason_suspended(core, job, ret_why);
+    case BERTH_SUSPENDED:
+        return is_held(job) ? reason_held(core, job, ret_why)
+                            : reason_suspended(core, job, ret_why);
     case BERTH_RUNNING: return is_held(job) ? reason_held(core, job, ret_why) : "";
     default: return "";
     }

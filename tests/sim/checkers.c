@@ -250,6 +250,7 @@ static int64_t hindrance_us(const struct sim *sim, const struct link *link, int6
 void check_child_lost_lease(struct sim *sim, const struct worker *worker)
 {
     int64_t lost_us = hindrance_us(sim, &worker->link, sim->now_us - WORKER_LEASE_US);
+    lost_us += worker->link.late_us; /* so much older is the last answer that it can have */
     if (lost_us < OUTAGE_US_HARMLESS)
         sim_fail(sim,
                  "worker %u lost its lease, though it was kept from its broker for %.3f s only",

@@ -254,11 +254,40 @@ static void after_a_restart_nothing_goes_on_until_every_session_is_resolved(void
     assert_int_equal(dispatcher(f, "default")->running, 1);
 }
 
+static void one_that_waits_in_a_lost_worker_is_held_and_never_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    given_holding(f, "d", 1, BERTH_HOLD_RUNNING, NULL);
+    set(f, (struct berth_ev_dispatcher_set){ .has_on_lost = true, .on_lost = BERTH_ON_LOST_HOLD },
+        "d");
+    store_all(f);
+    struct worker *w = given_worker(f, 8);
+    uint64_t waits = given_running(f, (struct submit){ .dispatcher = "d" });
+    suspend_attempt(f, w, waits, 1);
+    uint64_t next = given_job(f, (struct submit){ .dispatcher = "d" });
+    assert_non_null(grant_of(f, next));
+    ask_to_resume(f, w, waits, 1); /* there is no slot for it */
+
+    turn_after(f, L_MS);
+    store_all(f);
+    given_worker(f, 8);
+    store_all(f);
+
+    assert_int_equal(session_of(f, w)->state, SESSION_LOST);
+    assert_int_equal(dispatcher(f, "d")->running, 1); /* that of the other one */
+    assert_int_equal(resumes_of(f, waits), 0);
+    assert_memory_equal(shown(f, waits)->reason.data, "its worker", 10);
+    gone(f, w, BERTH_GONE_LEASE);
+    store_all(f);
+    assert_int_equal(grant_of(f, waits)->number, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(one_that_waits_in_a_lost_worker_is_held_and_never_goes_on),
         TEST(one_that_waits_gives_its_slot_back_and_takes_it_ahead_of_new_jobs),
         TEST(under_hold_job_only_the_state_changes),
         TEST(all_slots_above_are_taken_together_or_none),
