@@ -73,10 +73,11 @@ void cli_job_print(const struct berth_job *job);
 
 /* The commands, one file a noun; main.c makes the table of them. `run` gets a struct cli. */
 extern const struct berth_command cmd_up, cmd_submit, cmd_ls, cmd_show, cmd_wait, cmd_logs,
-    cmd_cancel, cmd_retry, cmd_discard, cmd_dispatcher_purge, cmd_dispatcher_rm, cmd_dispatcher_ls,
-    cmd_dispatcher_show, cmd_dispatcher_set, cmd_dispatcher_pause, cmd_dispatcher_resume,
-    cmd_schedule_ls, cmd_schedule_set, cmd_schedule_pause, cmd_schedule_resume, cmd_schedule_rm,
-    cmd_worker_ls, cmd_worker_gone, cmd_broker_status, cmd_completion;
+    cmd_cancel, cmd_retry, cmd_discard, cmd_explain, cmd_dispatcher_purge, cmd_dispatcher_rm,
+    cmd_dispatcher_ls, cmd_dispatcher_show, cmd_dispatcher_set, cmd_dispatcher_pause,
+    cmd_dispatcher_resume, cmd_schedule_ls, cmd_schedule_set, cmd_schedule_pause,
+    cmd_schedule_resume, cmd_schedule_rm, cmd_worker_ls, cmd_worker_gone, cmd_broker_status,
+    cmd_completion;
 
 /* Whether a bar is to be shown while `count` jobs are waited for, given a terminal. */
 bool cli_wants_bar(const struct cli *cli, size_t count);

@@ -52,6 +52,7 @@ static const struct berth_command *const commands[] = {
     &cmd_cancel,
     &cmd_retry,
     &cmd_discard,
+    &cmd_explain,
     &cmd_dispatcher_ls,
     &cmd_dispatcher_show,
     &cmd_dispatcher_set,
@@ -72,8 +73,8 @@ static const struct berth_command *const commands[] = {
 
 /* Known by name, so that nobody takes them for a typing error. */
 static const char *const later[] = {
-    "explain", "worker drain", "key new",       "key ls",       "key revoke",
-    "top",     "trace",        "broker backup", "broker check",
+    "worker drain", "key new", "key ls",        "key revoke",
+    "top",          "trace",   "broker backup", "broker check",
 };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))

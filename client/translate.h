@@ -10,6 +10,7 @@
 
 #include <berth/admin.h>
 #include <berth/client.h>
+#include <berth/explain.h>
 #include <berth/schedule.h>
 
 #include "base/arena.h"
@@ -28,6 +29,7 @@ enum berth_answer_type {
     BERTH_ANSWER_CHANGED,
     BERTH_ANSWER_PURGED,
     BERTH_ANSWER_REMOVED,
+    BERTH_ANSWER_EXPLAINED,
     BERTH_ANSWER_JOBS,
     BERTH_ANSWER_OUTPUT,
     BERTH_ANSWER_DISPATCHERS,
@@ -109,6 +111,7 @@ struct berth_answer {
             size_t count;
         } workers;
         struct berth_broker_status status;
+        struct berth_explanation explained;
         struct {
             const struct berth_schedule *items;
             size_t count;
@@ -167,6 +170,8 @@ int berth_pack_retry(uint64_t number, const uint64_t *ids, size_t count, struct 
 int berth_pack_discard(uint64_t number, const uint64_t *ids, size_t count, struct berth_buf *frame);
 int berth_pack_purge(uint64_t number, const char *name, uint64_t below, uint64_t cursor,
                      struct berth_buf *frame);
+int berth_pack_explain(uint64_t number, berth_job_id id, const char *dispatcher,
+                       struct berth_buf *frame); /* translate_explain.c */
 int berth_pack_remove(uint64_t number, const char *name, struct berth_buf *frame);
 /* What is known already of the output of a job. */
 struct berth_output_place {

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "client/translate.h"
+#include "client/translate_explain.h"
 #include "client/translate_schedule.h"
 #include "proto/body.h"
 #include "proto/columns.h"
@@ -465,6 +466,8 @@ static int translate(const Berth__V1__Envelope *envelope, struct berth_answer *a
         return translate_changed(envelope->job_changed, answer);
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PURGED:
         return translate_purged(envelope->dispatcher_purged, answer);
+    case BERTH__V1__ENVELOPE__MESSAGE_EXPLAINED:
+        return berth_translate_explained(envelope->explained, answer);
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_REMOVED:
         answer->type = BERTH_ANSWER_REMOVED;
         return 0;

@@ -89,6 +89,10 @@ enum fake_message fake_message_of(const Berth__V1__Envelope *envelope);
 void fake_answer_dead(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
                       Berth__V1__Envelope *answer, struct berth_arena *arena);
 
+/* answers_explain.c */
+void fake_answer_explain(struct fake_broker *broker, const Berth__V1__Explain *explain,
+                         Berth__V1__Envelope *answer, struct berth_arena *arena);
+
 /* Does what the message says and fills `answer`, whose parts live in the arena. */
 void fake_answer(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
                  struct berth_slice peer, Berth__V1__Envelope *answer, struct berth_arena *arena);

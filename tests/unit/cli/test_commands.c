@@ -165,8 +165,8 @@ static void what_comes_later_is_refused_by_name(void **state)
 {
     struct fixture *f = *state;
     const char *const lines[] = {
-        "explain 1",        "worker drain w",     "key new k --allow x", "top",
-        "trace --out file", "broker backup file", "broker check file",
+        "worker drain w",   "key new k --allow x", "top",
+        "trace --out file", "broker backup file",  "broker check file",
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         int code = run(f, lines[i]);

@@ -65,6 +65,7 @@ static void the_help_is_as_it_was_agreed(void **state)
         { "cancel", NULL },
         { "retry", NULL },
         { "discard", NULL },
+        { "explain", NULL },
         { "dispatcher", "ls" },
         { "dispatcher", "show" },
         { "dispatcher", "set" },
