@@ -328,7 +328,8 @@ static void act(struct sim *sim, void *arg)
         ask_about(client, ASK_LIST, REQUEST_QUERY, &(uint64_t){ berth_rng_below(&sim->rng, 10) },
                   1);
     if (client->submitted < sim->opts.jobs || !sim->is_calm)
-        sim_at(sim, sim->now_us + sim_random_us(sim, 50 * MS, 1500 * MS), act, client);
+        sim_at(sim, sim->now_us + sim_random_us(sim, 50 * MS, 1500 * MS) * sim_patience(sim), act,
+               client);
 }
 
 /* One change at a time, as an operator makes them: what is in force is known only between them. */

@@ -144,7 +144,8 @@ static void next(struct sim *sim, void *arg)
     unsigned fault = choose(sim);
     if (fault)
         happen(sim, (enum fault)fault);
-    sim_at(sim, sim->now_us + sim_random_us(sim, FAULT_US_MIN, FAULT_US_MAX), next, NULL);
+    sim_at(sim, sim->now_us + sim_random_us(sim, FAULT_US_MIN, FAULT_US_MAX) * sim_patience(sim),
+           next, NULL);
 }
 
 void fault_schedule(struct sim *sim)

@@ -34,9 +34,10 @@ static const struct {
 static const char usage[] =
     "usage: berth-sim [--seeds N] [--first N] [--seed N] [--file seeds.txt] [--faults a,b] "
     "[--ticks N]\n"
-    "                 [--chaos SECONDS] [--jobs N] [--no-promises] [--verbose]\n"
+    "                 [--chaos SECONDS] [--jobs N] [--day] [--no-promises] [--verbose]\n"
     "  berth-sim --seeds 1000          seeds 1 to 1000\n"
     "  berth-sim --seed 17 --verbose   one seed, every event\n"
+    "  --day           a day of recurring jobs, with one worker and faults now and then\n"
     "  --no-promises   without the checker that knows the disk: what is promised too early is "
     "found\n"
     "                  only by what follows from it\n"
@@ -129,27 +130,35 @@ static int run_file(const struct sim_opts *opts, const char *path, uint64_t *ret
 static void print_stats(void)
 {
     const struct sim_stats *all = &sim_total;
-    printf("%llu seeds, all well: %llu jobs acknowledged, %llu attempts started, %llu cancels "
-           "accepted, %llu jobs lived again, %llu discarded, %llu broker starts, %llu lives of "
-           "children, %llu events in %.1f virtual "
-           "hours\n",
-           (unsigned long long)all->runs, (unsigned long long)all->acknowledged,
-           (unsigned long long)all->starts, (unsigned long long)all->cancelled,
-           (unsigned long long)all->revived, (unsigned long long)all->discarded,
-           (unsigned long long)all->broker_starts, (unsigned long long)all->children,
-           (unsigned long long)all->steps, (double)all->virtual_us / 3.6e9);
+    printf(
+        "%llu seeds, all well: %llu jobs acknowledged, %llu attempts started, %llu cancels "
+        "accepted, %llu jobs lived again, %llu discarded, %llu instants fired, %llu broker starts, "
+        "%llu lives of "
+        "children, %llu events in %.1f virtual "
+        "hours\n",
+        (unsigned long long)all->runs, (unsigned long long)all->acknowledged,
+        (unsigned long long)all->starts, (unsigned long long)all->cancelled,
+        (unsigned long long)all->revived, (unsigned long long)all->discarded,
+        (unsigned long long)all->instants, (unsigned long long)all->broker_starts,
+        (unsigned long long)all->children, (unsigned long long)all->steps,
+        (double)all->virtual_us / 3.6e9);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        { "seeds", required_argument, NULL, 'n' },  { "first", required_argument, NULL, 'f' },
-        { "seed", required_argument, NULL, 's' },   { "file", required_argument, NULL, 'F' },
-        { "faults", required_argument, NULL, 'x' }, { "ticks", required_argument, NULL, 't' },
-        { "chaos", required_argument, NULL, 'c' },  { "jobs", required_argument, NULL, 'j' },
-        { "no-promises", no_argument, NULL, 'p' },  { "verbose", no_argument, NULL, 'v' },
-        { "help", no_argument, NULL, 'h' },         { 0 }
-    };
+    static const struct option options[] = { { "seeds", required_argument, NULL, 'n' },
+                                             { "first", required_argument, NULL, 'f' },
+                                             { "seed", required_argument, NULL, 's' },
+                                             { "file", required_argument, NULL, 'F' },
+                                             { "faults", required_argument, NULL, 'x' },
+                                             { "ticks", required_argument, NULL, 't' },
+                                             { "chaos", required_argument, NULL, 'c' },
+                                             { "jobs", required_argument, NULL, 'j' },
+                                             { "day", no_argument, NULL, 'd' },
+                                             { "no-promises", no_argument, NULL, 'p' },
+                                             { "verbose", no_argument, NULL, 'v' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { 0 } };
     struct sim_opts opts = { .ticks = TICKS_DEFAULT,
                              .chaos_us = CHAOS_S_DEFAULT * SECOND,
                              .faults = FAULT_ALL };
@@ -166,6 +175,14 @@ int main(int argc, char **argv)
         if (option == 'v' || option == 'p') {
             opts.is_verbose |= option == 'v';
             opts.has_no_promises |= option == 'p';
+            continue;
+        }
+        if (option == 'd') {
+            opts.is_a_day = true;
+            opts.chaos_us = INT64_C(86400) * SECOND;
+            opts.clients = opts.workers = 1;
+            opts.jobs = 1;
+            opts.faults &= ~(unsigned)FAULT_LIMITS;
             continue;
         }
         if (option == 'F') {

@@ -54,6 +54,7 @@ void check_stored(struct sim *sim, const struct berth_batch *batch)
             check_life_stored(sim, &batch->records[i]);
     }
     check_life_batch(sim, batch);
+    check_recur_stored(sim, batch);
 }
 
 /* ---- what leaves ---- */

@@ -133,7 +133,7 @@ static bool is_over(struct sim *sim)
     for (unsigned i = 0; i < sim->opts.clients; i++)
         if (!client_is_done(&sim->clients[i]))
             return false;
-    return check_all_ended(sim);
+    return recur_is_over(sim) && check_all_ended(sim);
 }
 
 static void init(struct sim *sim, const struct sim_opts *opts)
@@ -164,6 +164,7 @@ static void fini(struct sim *sim)
         free(timed);
     }
     berth_mem_disk_free(sim->broker.disk);
+    recur_fini(sim);
     check_fini(sim);
     free(sim->event_nodes);
 }
@@ -180,6 +181,7 @@ static void start_all(struct sim *sim)
         sim->workers[i] = (struct worker){ .sim = sim, .index = i };
         worker_start(&sim->workers[i]);
     }
+    recur_start(sim);
     fault_schedule(sim);
 }
 
@@ -191,6 +193,7 @@ static void run_to_the_end(struct sim *sim)
     sim_note(sim, "calm");
     sim->is_calm = true;
     fault_heal_all(sim);
+    recur_calm(sim);
     int64_t calm_us = sim->now_us;
     while (!is_over(sim)) {
         if (!step_one(sim) || sim->now_us - calm_us > CALM_US_MAX) {

@@ -60,6 +60,7 @@ struct sim_opts {
     unsigned faults;  /* a set of enum fault */
     unsigned jobs;    /* submitted by each client */
     unsigned clients, workers;
+    bool is_a_day;        /* of recurring jobs, with little beside them */
     bool has_no_promises; /* without checker 9 */
     bool is_verbose;      /* prints every event */
 };
@@ -372,6 +373,13 @@ void check_changed(struct sim *sim, const struct berth_do_changed *changed);
 /* Whether the end that is told is one that it had; of a job that came to life again no more can be
  * said, since messages are late. */
 void check_told_some_end(struct sim *sim, uint64_t job, enum berth_state state);
+/* recur.c: the operator of recurring jobs, and what is stored of them; from now on all is well; all
+ * schedules are dealt with, and removed. */
+void recur_start(struct sim *sim);
+void recur_fini(struct sim *sim);
+void check_recur_stored(struct sim *sim, const struct berth_batch *batch);
+void recur_calm(struct sim *sim);
+bool recur_is_over(const struct sim *sim);
 void check_effect(struct sim *sim, const struct berth_effect *effect); /* it is being sent */
 void check_outage(struct sim *sim, const struct link *link, int64_t from_us, int64_t to_us);
 void check_child_lost_lease(struct sim *sim, const struct worker *worker);
@@ -401,6 +409,7 @@ struct sim {
     struct worker workers[SIM_WORKERS_MAX];
     struct client clients[SIM_CLIENTS_MAX];
     struct checkers checkers;
+    struct recur_state *recur;
     int64_t wall_skew_us;
     char trace[TRACE_LINES][TRACE_LINE_BYTES];
     uint64_t trace_count;
@@ -420,6 +429,11 @@ static inline int64_t sim_wall_us(const struct sim *sim)
 {
     return sim->now_us + INT64_C(1700000000000000) + sim->wall_skew_us;
 }
+/* How much rarer things are in a run that takes a day. */
+static inline int64_t sim_patience(const struct sim *sim)
+{
+    return sim->opts.is_a_day ? 240 : 1;
+}
 extern const struct sim_rule sim_rules[SIM_DISPATCHERS];
 extern const char *const sim_groups[SIM_GROUPS];
 /* What a job belongs to follows from what is in its body, so that whoever sees it knows. */
@@ -431,6 +445,7 @@ struct sim_stats {
     uint64_t runs, steps, acknowledged, starts, cancelled, broker_starts, children;
     int64_t virtual_us;
     uint64_t revived, discarded;
+    uint64_t instants;
 };
 extern struct sim_stats sim_total;
 
