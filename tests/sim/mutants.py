@@ -215,7 +215,6 @@ MUTANTS = [
     Mutant("a discard answered before its sync", "broker/core/dead.c",
            "    *ret_waits = true;\n    if (is_being_discarded", "    if (is_being_discarded",
            "a crash brings back what was discarded"),
-<<<<<<< HEAD
     Mutant("who asks for a retry twice is told that the job has gone", "broker/core/dead.c",
            "    bool is_first = item->state >= BERTH_COMPLETED;\n", "    bool is_first = true;\n",
            "a job that lived again and ended is said not to be there"),
@@ -239,7 +238,6 @@ MUTANTS = [
     Mutant("clocks after the grants", "broker/core/core.c",
            "    clock_on_turn(core);\n", "",
            "a job starts when its time is over"),
-=======
     Mutant("an instant forgotten with the job that was refused", "broker/core/recur.c",
            "    BERTH_MAP_FOREACH (node, &core->recurring_by_name)\n        go_back(core, of_name(node));\n", "",
            "a full disk drops the job of an instant, which then has none"),
@@ -252,7 +250,6 @@ MUTANTS = [
     Mutant("overlap not looked at", "broker/core/recur.c",
            "    return job_find(arg, job) != 0;\n", "    return job_find(arg, job) == UINT32_MAX;\n",
            "a job runs beside the one before it"),
->>>>>>> ff205ef (sim: mutants that recurring jobs must catch)
     Mutant("ended attempts not listed", "worker/core/agent_table.c",
            "        ret_lines[count++] = line_of(of_id(node));\n    return count;\n",
            "        if (of_id(node)->state != AGENT_ENDED)\n            ret_lines[count++] = line_of(of_id(node));\n"
