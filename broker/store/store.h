@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Durability behind one interface. Every backend passes tests/store/test_store_contract.c.
+/* Durability behind one interface. Every backend passes the contract suite of tests/store.
  *
  * 1. A batch is atomic and durable before its completion says STORED. Batches are applied in the
  * order of submit.
