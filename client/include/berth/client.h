@@ -100,14 +100,16 @@ struct berth_job_spec {
 };
 
 /* Returns when the job is durable. BERTH_EVALUE or -EMSGSIZE: the spec is malformed, and nothing
- * was sent; BERTH_ENOTFOUND: no such dispatcher; BERTH_ECONFLICT; BERTH_EFULL. */
+ * was sent; BERTH_ENOTFOUND: no such dispatcher, or a job to wait for that is not known;
+ * BERTH_ECONFLICT; BERTH_EFULL; BERTH_ELATER: too many submits wait to have ended jobs looked up.
+ */
 int berth_submit(struct berth_client *client, const struct berth_job_spec *spec,
                  berth_job_id *ret_id, int64_t timeout_ms, struct berth_error *err);
 
 struct berth_submitted {
     berth_job_id id;  /* 0: not taken, or not known */
     int rc;           /* 0, or why not */
-    bool is_existing; /* found by its idempotency key */
+    bool is_existing; /* found by its idempotency key, or by its unique key */
 };
 
 /* Not a transaction: fills `ret_submitted`, one for each spec in their order, whatever it returns,
