@@ -111,17 +111,12 @@ static int run(struct cli *cli, const struct verb *verb)
         return cli_fail(cli, rc);
     struct outcomes outcomes = { .cli = cli, .code = CLI_OK };
     json_init(&outcomes.json, stdout);
-    if (cli->opts.is_json) {
-        json_document_begin(&outcomes.json, verb->schema);
-        json_array_begin(&outcomes.json, "items");
-    }
+    if (cli->opts.is_json)
+        json_list_begin(&outcomes.json, verb->schema);
     int code = opts.dispatcher ? change_all(cli, verb, opts.dispatcher, &outcomes)
                                : change_ids(cli, verb, &outcomes);
-    if (cli->opts.is_json) {
-        json_array_end(&outcomes.json);
-        json_null(&outcomes.json, "next");
-        json_document_end(&outcomes.json);
-    }
+    if (cli->opts.is_json)
+        json_list_end(&outcomes.json, 0, code == CLI_OK ? 0 : -1);
     return code;
 }
 

@@ -151,17 +151,18 @@ static int submit_check(struct berth_checker *checker, const ProtobufCMessage *m
 const struct berth_rules berth_rules_submit =
     RULES(berth__v1__submit__descriptor, submit_rules, .check = submit_check);
 
-/* The parent's job and an ordinal are the key of a child. */
+/* The parent's job and an ordinal are the key of a child; that of a schedule's job is its instant.
+ */
 static int child_jobs_check(struct berth_checker *checker, const ProtobufCMessage *message)
 {
     const Berth__V1__Submit *submit = (const Berth__V1__Submit *)message;
     if (submit->has_client && submit->client.len > 0)
         return RULE_FAIL(checker, "client", BERTH_EPROTO,
-                         "client has %zu bytes; in a submit of children 0 are allowed",
+                         "client has %zu bytes; for a child or a schedule 0 are allowed",
                          submit->client.len);
     if (submit->has_keys && submit->keys.len > 0)
         return RULE_FAIL(checker, "keys", BERTH_EPROTO,
-                         "keys has %zu bytes; in a submit of children 0 are allowed",
+                         "keys has %zu bytes; for a child or a schedule 0 are allowed",
                          submit->keys.len);
     return jobs_check(checker, submit);
 }

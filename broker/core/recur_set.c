@@ -7,6 +7,7 @@
 #include "batch.h"
 #include "dispatcher.h"
 #include "out.h"
+#include "submit.h"
 
 #define SHOW_NONE UINT32_MAX
 
@@ -119,6 +120,20 @@ static bool check_new(struct berth_core *core, const struct berth_ev_schedule_se
     return false;
 }
 
+/* A submit says so at once, too. The dispatcher may still change later; then the instants say it.
+ */
+static bool check_backoff(struct berth_core *core, const struct berth_ev_schedule_set *set,
+                          const struct dispatcher *dispatcher)
+{
+    int64_t ms, ms_max;
+    if (submit_is_backoff_sound(&set->job, dispatcher, &ms, &ms_max))
+        return true;
+    refuse(core, set->peer, set->request, BERTH_EVALUE, "backoff",
+           out_text(core, "backoff %lld ms: allowed is 0 to backoff_max, which is %lld ms",
+                    (long long)ms, (long long)ms_max));
+    return false;
+}
+
 static bool apply_dispatcher(struct berth_core *core, const struct berth_ev_schedule_set *set,
                              struct berth_schedule_record *record)
 {
@@ -130,6 +145,8 @@ static bool apply_dispatcher(struct berth_core *core, const struct berth_ev_sche
                         (const char *)set->dispatcher.data));
         return false;
     }
+    if (set->has_job && !check_backoff(core, set, dispatcher))
+        return false;
     if (set->has_job)
         apply_job(record, set, dispatcher->record.id);
     return true;

@@ -577,12 +577,11 @@ static bool make_all(struct berth_core *core, const struct arrival *arrival, uin
     return false;
 }
 
-/* What a job does not bring its dispatcher has: a pair that makes no sense shows only here. */
-static bool is_backoff_sound(const struct arrival *arrival, int64_t *ret_backoff_ms,
+bool submit_is_backoff_sound(const struct berth_submit_item *item,
+                             const struct dispatcher *dispatcher, int64_t *ret_backoff_ms,
                              int64_t *ret_backoff_ms_max)
 {
-    const struct berth_submit_item *item = arrival->item;
-    const struct berth_dispatcher_record *settings = &arrival->dispatcher->record;
+    const struct berth_dispatcher_record *settings = &dispatcher->record;
     *ret_backoff_ms = item->backoff_ms ? item->backoff_ms : settings->backoff_ms;
     *ret_backoff_ms_max = item->backoff_ms_max ? item->backoff_ms_max : settings->backoff_ms_max;
     return (!item->backoff_ms && !item->backoff_ms_max) || *ret_backoff_ms <= *ret_backoff_ms_max;
@@ -599,7 +598,7 @@ static struct berth_submitted_item take_in(struct berth_core *core, const struct
                                            struct pending *answer)
 {
     int64_t backoff_ms, backoff_ms_max;
-    if (!is_backoff_sound(arrival, &backoff_ms, &backoff_ms_max))
+    if (!submit_is_backoff_sound(arrival->item, arrival->dispatcher, &backoff_ms, &backoff_ms_max))
         return refusal(BERTH_EVALUE, "backoff",
                        say(answer, "backoff %lld ms: allowed is 0 to backoff_max, which is %lld ms",
                            (long long)backoff_ms, (long long)backoff_ms_max));

@@ -362,6 +362,9 @@ static void what_can_never_be_is_refused(void **state)
     refused(f, put(f, set), BERTH_EVALUE, "tz");
     set.tzif = text("no file of a zone");
     refused(f, put(f, set), BERTH_EVALUE, "tz");
+    set = every_minute("new");
+    set.job.backoff_ms = 3600000; /* beside the dispatcher's backoff_max of 10 minutes */
+    refused(f, put(f, set), BERTH_EVALUE, "backoff");
     store_all(f);
     assert_int_equal(answer(f, list(f, "", 0), BERTH_DO_SCHEDULES)->schedules.count, 0);
 }

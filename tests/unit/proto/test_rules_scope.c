@@ -71,7 +71,7 @@ static void children_bring_neither_client_nor_keys(void **state)
     jobs->has_client = 1;
     jobs->client = (ProtobufCBinaryData){ sizeof bytes, bytes };
     assert_refused(f, "client",
-                   "submit of children 0: client has 16 bytes; in a submit of children 0 are"
+                   "submit of children 0: client has 16 bytes; for a child or a schedule 0 are"
                    " allowed");
 
     jobs->has_client = 0;
@@ -80,8 +80,9 @@ static void children_bring_neither_client_nor_keys(void **state)
     jobs->key_bytes = key_bytes;
     jobs->has_keys = 1;
     jobs->keys = (ProtobufCBinaryData){ 3, bytes };
-    assert_refused(f, "keys",
-                   "submit of children 0: keys has 3 bytes; in a submit of children 0 are allowed");
+    assert_refused(
+        f, "keys",
+        "submit of children 0: keys has 3 bytes; for a child or a schedule 0 are allowed");
 }
 
 static void a_submit_of_children_has_its_jobs(void **state)
