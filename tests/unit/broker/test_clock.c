@@ -417,6 +417,61 @@ static void an_adopted_attempt_is_told_of_the_deadline(void **state)
     assert_int_equal(cancel_of(f, UINT64_C(4) << 40 | 7)->reason, BERTH_CANCEL_DEADLINE);
 }
 
+static void given_free_dispatcher(struct fixture *f)
+{
+    set(f,
+        (struct berth_ev_dispatcher_set){ .has_limit = true,
+                                          .limit = { .kind = BERTH_LIMIT_UNLIMITED } },
+        "free");
+    store_all(f);
+}
+
+static void
+what_may_begin_while_somebody_is_missing_does_not_begin_when_its_time_is_over(void **state)
+{
+    struct fixture *f = *state;
+    given_loaded(f, NULL, 0, true);
+    given_free_dispatcher(f);
+    uint64_t late = given_job(f, (struct submit){ .dispatcher = "free", .deadline_ms = 1000 });
+    uint64_t over = given_job(f, (struct submit){ .dispatcher = "free", .queue_timeout_ms = 500 });
+    uint64_t job = given_job(f, (struct submit){ .dispatcher = "free", .deadline_ms = 5000 });
+    turn_after(f, 1000);
+    assert_int_equal(job_of(f, late)->state, JOB_READY); /* nobody has looked */
+
+    struct worker *w = new_worker(f, 4);
+    w->child = 7;
+    w->nonce = 77;
+    given_joined(f, w);
+    turn(f);
+
+    assert_true(f->core->unresolved > 0);
+    assert_null(grant_of(f, late));
+    assert_null(grant_of(f, over));
+    assert_non_null(grant_of(f, job));
+    assert_null(job_of(f, late)); /* dead, and stored */
+    assert_null(job_of(f, over));
+}
+
+static void nobody_starts_when_its_deadline_has_passed_while_its_start_was_stored(void **state)
+{
+    struct fixture *f = *state;
+    set(f, (struct berth_ev_dispatcher_set){ .has_on_lost = true, .on_lost = BERTH_ON_LOST_HOLD },
+        "io");
+    store_all(f);
+    given_worker(f, 4);
+    submit(f, (struct submit){ .dispatcher = "io", .deadline_ms = 1000 });
+    store_one(f);
+    turn(f);
+    assert_int_equal(job_of(f, 1)->attempt->state, ATTEMPT_STARTING);
+    advance(f, 1000);
+
+    store_one(f); /* its start */
+    turn(f);
+
+    assert_null(grant_of(f, 1));
+    assert_dead(f, 1, "deadline", "its deadline passed before it was done");
+}
+
 /* ---- backoff ---- */
 
 static void a_jobs_own_backoff_goes_before_its_dispatchers(void **state)
@@ -463,6 +518,8 @@ int main(void)
         TEST(the_time_in_the_queue_goes_on_over_a_restart),
         TEST(nothing_ends_by_a_clock_while_somebody_is_missing_who_may_run_it),
         TEST(an_adopted_attempt_is_told_of_the_deadline),
+        TEST(what_may_begin_while_somebody_is_missing_does_not_begin_when_its_time_is_over),
+        TEST(nobody_starts_when_its_deadline_has_passed_while_its_start_was_stored),
         TEST(a_jobs_own_backoff_goes_before_its_dispatchers),
     };
     return berth_test_main(tests, NULL, NULL);
