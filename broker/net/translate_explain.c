@@ -78,20 +78,64 @@ static void put_group(const struct berth_explain_group *group, Berth__V1__Explai
     SET(m, in_use, group->in_use);
 }
 
-/* Rows, and an array of pointers to them, as a message has them. False: no memory. */
-#define PUT_ROWS(arena, m, field, from, count, put)                                                \
-    __extension__({                                                                                \
-        size_t count_ = (count);                                                                   \
-        __typeof__(**(m)->field) *rows_ = berth_arena_alloc_array(arena, count_, sizeof *rows_);   \
-        (m)->field = berth_arena_alloc_array(arena, count_, sizeof *(m)->field);                   \
-        bool has_memory_ = rows_ && (m)->field;                                                    \
-        for (size_t i_ = 0; has_memory_ && i_ < count_; i_++) {                                    \
-            put(&(from)[i_], &rows_[i_]);                                                          \
-            (m)->field[i_] = &rows_[i_];                                                           \
-        }                                                                                          \
-        (m)->n_##field = has_memory_ ? count_ : 0;                                                 \
-        has_memory_;                                                                               \
-    })
+static int put_causes(struct berth_arena *arena, const struct berth_do_explained *explained,
+                      Berth__V1__Explained *m)
+{
+    Berth__V1__ExplainedCause *rows =
+        berth_arena_alloc_array(arena, explained->cause_count, sizeof *rows);
+    m->cause = rows ? translate_pointers(arena, rows, explained->cause_count, sizeof *rows) : NULL;
+    if (!m->cause)
+        return -ENOMEM;
+    for (size_t i = 0; i < explained->cause_count; i++)
+        put_cause(&explained->causes[i], &rows[i]);
+    m->n_cause = explained->cause_count;
+    return 0;
+}
+
+static int put_limits(struct berth_arena *arena, const struct berth_do_explained *explained,
+                      Berth__V1__Explained *m)
+{
+    Berth__V1__ExplainedLimit *rows =
+        berth_arena_alloc_array(arena, explained->limit_count, sizeof *rows);
+    m->limit = rows ? translate_pointers(arena, rows, explained->limit_count, sizeof *rows) : NULL;
+    if (!m->limit)
+        return -ENOMEM;
+    for (size_t i = 0; i < explained->limit_count; i++)
+        put_limit(&explained->limits[i], &rows[i]);
+    m->n_limit = explained->limit_count;
+    return 0;
+}
+
+static int put_holders(struct berth_arena *arena, const struct berth_do_explained *explained,
+                       Berth__V1__Explained *m)
+{
+    Berth__V1__ExplainedHolder *rows =
+        berth_arena_alloc_array(arena, explained->holder_count, sizeof *rows);
+    m->holder =
+        rows ? translate_pointers(arena, rows, explained->holder_count, sizeof *rows) : NULL;
+    if (!m->holder)
+        return -ENOMEM;
+    for (size_t i = 0; i < explained->holder_count; i++)
+        put_holder(&explained->holders[i], &rows[i]);
+    m->n_holder = explained->holder_count;
+    SET(m, holder_count, explained->holder_sum);
+    return 0;
+}
+
+static int put_groups(struct berth_arena *arena, const struct berth_do_explained *explained,
+                      Berth__V1__Explained *m)
+{
+    Berth__V1__ExplainedGroup *rows =
+        berth_arena_alloc_array(arena, explained->group_count, sizeof *rows);
+    m->group = rows ? translate_pointers(arena, rows, explained->group_count, sizeof *rows) : NULL;
+    if (!m->group)
+        return -ENOMEM;
+    for (size_t i = 0; i < explained->group_count; i++)
+        put_group(&explained->groups[i], &rows[i]);
+    m->n_group = explained->group_count;
+    SET(m, group_count, explained->group_sum);
+    return 0;
+}
 
 int translate_explained(struct berth_arena *arena, const struct berth_do_explained *explained,
                         Berth__V1__Explained *m)
@@ -103,12 +147,10 @@ int translate_explained(struct berth_arena *arena, const struct berth_do_explain
     if (explained->dispatcher.bytes > 0)
         SET_BYTES(m, dispatcher, explained->dispatcher);
     SET(m, more, explained->more);
-    SET(m, holder_count, explained->holder_sum);
-    SET(m, group_count, explained->group_sum);
-    bool has_memory =
-        PUT_ROWS(arena, m, cause, explained->causes, explained->cause_count, put_cause) &&
-        PUT_ROWS(arena, m, limit, explained->limits, explained->limit_count, put_limit) &&
-        PUT_ROWS(arena, m, holder, explained->holders, explained->holder_count, put_holder) &&
-        PUT_ROWS(arena, m, group, explained->groups, explained->group_count, put_group);
-    return has_memory ? 0 : -ENOMEM;
+    int rc = put_causes(arena, explained, m);
+    if (rc == 0)
+        rc = put_limits(arena, explained, m);
+    if (rc == 0)
+        rc = put_holders(arena, explained, m);
+    return rc == 0 ? put_groups(arena, explained, m) : rc;
 }

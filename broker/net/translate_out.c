@@ -84,7 +84,7 @@ static uint64_t *ids_of(const uint64_t *ids)
 }
 
 /* A repeated field of messages is an array of pointers: to each of these rows. NULL: no memory. */
-static void *pointers_to(struct berth_arena *arena, void *rows, size_t count, size_t row_bytes)
+void *translate_pointers(struct berth_arena *arena, void *rows, size_t count, size_t row_bytes)
 {
     void **pointers = berth_arena_alloc_array(arena, count, sizeof *pointers);
     for (size_t i = 0; pointers && i < count; i++)
@@ -300,7 +300,7 @@ static int put_jobs(struct berth_arena *arena, const struct berth_do_jobs *from,
             return rc;
         m->n_job++;
     }
-    m->job = pointers_to(arena, rows, m->n_job, sizeof *rows);
+    m->job = translate_pointers(arena, rows, m->n_job, sizeof *rows);
     if (!m->job)
         return -ENOMEM;
     if (!m->has_next && from->next)
@@ -385,7 +385,7 @@ static int put_dispatchers(struct berth_arena *arena, const struct berth_do_disp
     for (size_t i = 0; i < from->count; i++)
         put_dispatcher(&from->items[i], &rows[i]);
     m->n_dispatcher = from->count;
-    m->dispatcher = pointers_to(arena, rows, from->count, sizeof *rows);
+    m->dispatcher = translate_pointers(arena, rows, from->count, sizeof *rows);
     return m->dispatcher ? 0 : -ENOMEM;
 }
 
@@ -434,7 +434,7 @@ static int put_workers(struct berth_arena *arena, const struct berth_do_workers 
             return rc;
     }
     m->n_worker = from->count;
-    m->worker = pointers_to(arena, rows, from->count, sizeof *rows);
+    m->worker = translate_pointers(arena, rows, from->count, sizeof *rows);
     return m->worker ? 0 : -ENOMEM;
 }
 

@@ -40,6 +40,9 @@ int translate_scope_in(struct berth_arena *arena, const Berth__V1__WorkerReports
 int translate_scope_out(struct berth_arena *arena, const struct berth_do_orders *orders,
                         Berth__V1__WorkerOrders *message);
 
+/* As messages have rows: an array of pointers to them. NULL: no memory. */
+void *translate_pointers(struct berth_arena *arena, void *rows, size_t count, size_t row_bytes);
+
 /* Why jobs wait: translate_explain.c. 0 or -ENOMEM. */
 int translate_explained(struct berth_arena *arena, const struct berth_do_explained *explained,
                         Berth__V1__Explained *message);

@@ -312,6 +312,8 @@ static void carry_out(struct sim *sim, const struct berth_effects *effects)
             check_granted(sim, &effect->orders);
         if (effect->type == BERTH_DO_JOBS)
             check_shown(sim, &effect->jobs);
+        if (effect->type == BERTH_DO_EXPLAINED)
+            check_explained(sim, &effect->explained);
         if (effect->type == BERTH_DO_READ) {
             ask_store(sim, &effect->read);
             continue;

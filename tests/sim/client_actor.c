@@ -18,6 +18,7 @@ enum ask_type {
     ASK_RETRY,
     ASK_DISCARD,
     ASK_PURGE,
+    ASK_EXPLAIN,
     ASK_GET,
     ASK_OUTPUT,
     ASK_LIST,
@@ -164,6 +165,15 @@ static void say(const struct ask *ask, uint64_t number)
                                      .below = ask->ids[0],
                                      .cursor = ask->ids[1] };
         break;
+    case ASK_EXPLAIN:
+        note->broker.type = BERTH_EV_EXPLAIN;
+        note->broker.explain =
+            (struct berth_ev_explain){ .peer = peer, .request = number, .id = ask->ids[0] };
+        if (!ask->ids[0])
+            note->broker.explain.dispatcher =
+                (struct berth_slice){ sim_rules[ask->dispatcher[0]].name,
+                                      strlen(sim_rules[ask->dispatcher[0]].name) };
+        break;
     case ASK_GET: say_ids(ask, number, BERTH_EV_JOB_GET, note); break;
     case ASK_OUTPUT:
         note->broker.type = BERTH_EV_JOB_OUTPUT;
@@ -266,6 +276,17 @@ static void change(struct client *client, enum ask_type type, unsigned dispatche
 static const unsigned changed[] = { 0, 1, 4, 5 };
 #define CHANGED (sizeof changed / sizeof *changed)
 
+/* A job of its own, or a dispatcher. */
+static void explain(struct client *client)
+{
+    struct sim *sim = client->sim;
+    struct ask *ask = new_ask(ASK_EXPLAIN);
+    if (sim_chance(sim, 50))
+        ask->ids[0] = client->last_job;
+    ask->dispatcher[0] = (unsigned)berth_rng_below(&sim->rng, SIM_DISPATCHERS);
+    add(client, ask, REQUEST_QUERY, INT64_MAX);
+}
+
 /* All that waits, part by part. */
 static void purge(struct client *client, unsigned dispatcher, uint64_t below, uint64_t cursor)
 {
@@ -322,6 +343,8 @@ static void act(struct sim *sim, void *arg)
         change_something(client);
     if (sim_chance(sim, 20))
         ask_about(client, ASK_STATUS, REQUEST_QUERY, &(uint64_t){ berth_rng_next(&sim->rng) }, 1);
+    if (sim_chance(sim, 30))
+        explain(client);
     if (client->last_job && sim_chance(sim, 30))
         ask_about(client, ASK_OUTPUT, REQUEST_QUERY, &client->last_job, 1);
     if (sim_chance(sim, 20))
@@ -470,7 +493,8 @@ static bool take(struct client *client, struct ask *ask, const struct berth_effe
     case BERTH_DO_WAITED: take_waited(client, &effect->waited); return effect->waited.pending == 0;
     case BERTH_DO_CANCELLED: take_cancelled(client, &effect->cancelled); return true;
     case BERTH_DO_JOBS: take_jobs(client, ask, &effect->jobs); return true;
-    case BERTH_DO_CHANGED: return true; /* checked when it was sent */
+    case BERTH_DO_CHANGED:
+    case BERTH_DO_EXPLAINED: return true; /* checked when it was sent */
     case BERTH_DO_PURGED:
         if (effect->purged.cursor)
             purge(client, ask->dispatcher[0], effect->purged.below, effect->purged.cursor);
@@ -491,6 +515,9 @@ static bool take(struct client *client, struct ask *ask, const struct berth_effe
     default:
         if (effect->type == BERTH_DO_ERROR && ask->type == ASK_OUTPUT)
             return true; /* it has ended */
+        if (effect->type == BERTH_DO_ERROR && ask->type == ASK_EXPLAIN &&
+            check_job_of(client->sim, ask->ids[0])->may_be_gone)
+            return true;
         if (effect->type == BERTH_DO_ERROR && effect->error.code == BERTH_ECONFLICT &&
             ask->type == ASK_ON_LOST) {
             client->is_admin_busy = false; /* workers are missing */

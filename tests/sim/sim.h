@@ -365,6 +365,7 @@ void check_killed(struct sim *sim, const struct run *run); /* its process died *
 void check_told_end(struct sim *sim, uint64_t job, enum berth_state state);
 void check_told_cancel(struct sim *sim, uint64_t job, enum berth_state state, int code);
 void check_stored(struct sim *sim, const struct berth_batch *batch); /* it is on the disk */
+void check_explained(struct sim *sim, const struct berth_do_explained *explained); /* explain.c */
 /* dead.c */
 void check_ended(struct sim *sim, const struct berth_end_record *end);
 void check_revived(struct sim *sim, uint64_t job);
