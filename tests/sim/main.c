@@ -144,6 +144,27 @@ static void print_stats(void)
         (double)all->virtual_us / 3.6e9);
 }
 
+static void take_day(struct sim_opts *opts)
+{
+    opts->is_a_day = true;
+    opts->chaos_us = INT64_C(86400) * SECOND;
+    opts->clients = opts->workers = opts->jobs = 1;
+    opts->faults &= ~(unsigned)FAULT_LIMITS;
+}
+
+/* The seeds of a file, or so many from one on. */
+static int run_all(const struct sim_opts *opts, const char *path, uint64_t first, uint64_t count)
+{
+    uint64_t ran = 0;
+    if (path && run_file(opts, path, &ran) < 0)
+        return 1;
+    for (; !path && ran < count; ran++)
+        if (run_seed(opts, first + ran) < 0)
+            return 1;
+    print_stats();
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = { { "seeds", required_argument, NULL, 'n' },
@@ -178,11 +199,7 @@ int main(int argc, char **argv)
             continue;
         }
         if (option == 'd') {
-            opts.is_a_day = true;
-            opts.chaos_us = INT64_C(86400) * SECOND;
-            opts.clients = opts.workers = 1;
-            opts.jobs = 1;
-            opts.faults &= ~(unsigned)FAULT_LIMITS;
+            take_day(&opts);
             continue;
         }
         if (option == 'F') {
@@ -209,16 +226,5 @@ int main(int argc, char **argv)
         }
     }
     signal(SIGABRT, on_abort);
-    uint64_t ran = 0;
-    if (path) {
-        if (run_file(&opts, path, &ran) < 0)
-            return 1;
-        print_stats();
-        return 0;
-    }
-    for (; ran < count; ran++)
-        if (run_seed(&opts, first + ran) < 0)
-            return 1;
-    print_stats();
-    return 0;
+    return run_all(&opts, path, first, count);
 }
