@@ -13,14 +13,36 @@
 #include "proto/errors.h"
 #include "proto/wire.h"
 
-#define SUBMITTED_US INT64_C(1767225600000250) /* 2026-01-01T00:00:00.000250Z */
-#define EPOCH        7
-
-static void *get(struct berth_arena *arena, size_t count, size_t bytes)
+void *fake_get(struct berth_arena *arena, size_t count, size_t bytes)
 {
     void *memory = berth_arena_zalloc(arena, count * bytes + 1);
     fake_check(memory != NULL, "arena");
     return memory;
+}
+
+void fake_error(Berth__V1__Envelope *answer, int rc, const char *field, const char *message,
+                struct berth_arena *arena)
+{
+    Berth__V1__Error *error = fake_get(arena, 1, sizeof *error);
+    berth_wire_error(rc, field, message, error);
+    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_ERROR;
+    answer->error = error;
+}
+
+struct fake_dispatcher *fake_dispatcher_find(struct fake_broker *broker, struct berth_slice name)
+{
+    for (size_t i = 0; i < broker->dispatchers_count; i++)
+        if (berth_slice_is_equal(berth_slice_of(broker->dispatchers[i].name), name))
+            return &broker->dispatchers[i];
+    return NULL;
+}
+
+void fake_copy_text(char *to, size_t bytes, struct berth_slice from)
+{
+    fake_check(from.bytes < bytes, "a text is too long");
+    if (from.bytes > 0)
+        memcpy(to, from.data, from.bytes);
+    to[from.bytes] = '\0';
 }
 
 enum fake_message fake_message_of(const Berth__V1__Envelope *envelope)
@@ -50,32 +72,16 @@ enum fake_message fake_message_of(const Berth__V1__Envelope *envelope)
 
 static void welcome(Berth__V1__Envelope *answer, struct berth_arena *arena)
 {
-    Berth__V1__ClientWelcome *message = get(arena, 1, sizeof *message);
+    Berth__V1__ClientWelcome *message = fake_get(arena, 1, sizeof *message);
     berth__v1__client_welcome__init(message);
     message->has_epoch = message->has_frame_bytes_max = message->has_jobs_max = 1;
     message->has_body_bytes_max = 1;
-    message->epoch = EPOCH;
+    message->epoch = FAKE_EPOCH;
     message->frame_bytes_max = BERTH_FRAME_BYTES_MAX;
     message->jobs_max = BERTH_SUBMIT_JOBS_MAX;
     message->body_bytes_max = BERTH_BODY_BYTES_MAX;
     answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_CLIENT_WELCOME;
     answer->client_welcome = message;
-}
-
-static struct fake_dispatcher *dispatcher_find(struct fake_broker *broker, struct berth_slice name)
-{
-    for (size_t i = 0; i < broker->dispatchers_count; i++)
-        if (berth_slice_is_equal(berth_slice_of(broker->dispatchers[i].name), name))
-            return &broker->dispatchers[i];
-    return NULL;
-}
-
-static void copy_text(char *to, size_t bytes, struct berth_slice from)
-{
-    fake_check(from.bytes < bytes, "a text is too long");
-    if (from.bytes > 0)
-        memcpy(to, from.data, from.bytes);
-    to[from.bytes] = '\0';
 }
 
 /* Finds a job with this dispatcher and key. */
@@ -102,7 +108,7 @@ static void refuse(Berth__V1__Submitted *submitted, size_t index, int rc, const 
 static void take_job(struct fake_broker *broker, Berth__V1__Submitted *submitted, size_t index,
                      struct fake_job *job)
 {
-    if (!dispatcher_find(broker, berth_slice_of(job->dispatcher))) {
+    if (!fake_dispatcher_find(broker, berth_slice_of(job->dispatcher))) {
         refuse(submitted, index, BERTH_ENOTFOUND, "dispatcher", "there is no such dispatcher");
         return;
     }
@@ -126,15 +132,15 @@ static void take_job(struct fake_broker *broker, Berth__V1__Submitted *submitted
 
 static Berth__V1__Submitted *submitted_new(size_t count, struct berth_arena *arena)
 {
-    Berth__V1__Submitted *submitted = get(arena, 1, sizeof *submitted);
+    Berth__V1__Submitted *submitted = fake_get(arena, 1, sizeof *submitted);
     berth__v1__submitted__init(submitted);
     submitted->n_id = submitted->n_is_existing = count;
-    submitted->id = get(arena, count, sizeof *submitted->id);
-    submitted->is_existing = get(arena, count, sizeof *submitted->is_existing);
-    submitted->refused = get(arena, count, sizeof *submitted->refused);
-    submitted->refused_code = get(arena, count, sizeof *submitted->refused_code);
-    submitted->refused_field = get(arena, count, sizeof *submitted->refused_field);
-    submitted->refused_message = get(arena, count, sizeof *submitted->refused_message);
+    submitted->id = fake_get(arena, count, sizeof *submitted->id);
+    submitted->is_existing = fake_get(arena, count, sizeof *submitted->is_existing);
+    submitted->refused = fake_get(arena, count, sizeof *submitted->refused);
+    submitted->refused_code = fake_get(arena, count, sizeof *submitted->refused_code);
+    submitted->refused_field = fake_get(arena, count, sizeof *submitted->refused_field);
+    submitted->refused_message = fake_get(arena, count, sizeof *submitted->refused_message);
     return submitted;
 }
 
@@ -182,8 +188,8 @@ struct rare {
 static void take_rare_options(struct rare *rare, size_t i, struct fake_job *job)
 {
     const Berth__V1__Submit *submit = rare->submit;
-    copy_text(job->group, sizeof job->group, berth_spans_next(&rare->groups));
-    copy_text(job->unique, sizeof job->unique, berth_spans_next(&rare->uniques));
+    fake_copy_text(job->group, sizeof job->group, berth_spans_next(&rare->groups));
+    fake_copy_text(job->unique, sizeof job->unique, berth_spans_next(&rare->uniques));
     job->delay_ms = berth_column_u64(submit->delay_ms, submit->n_delay_ms, i);
     job->run_at_us = berth_column_u64(submit->run_at_us, submit->n_run_at_us, i);
     job->queue_timeout_ms =
@@ -216,10 +222,11 @@ static Berth__V1__Submitted *submit_do(struct fake_broker *broker,
         struct fake_job job = { .state = broker->submit_as };
         uint32_t dispatcher = berth_column_u32(submit->dispatcher, submit->n_dispatcher, i);
         uint32_t handler = berth_column_u32(submit->handler, submit->n_handler, i);
-        copy_text(job.dispatcher, sizeof job.dispatcher,
-                  berth_slice_from(submit->dispatchers[dispatcher]));
-        copy_text(job.handler, sizeof job.handler, berth_slice_from(submit->handlers[handler]));
-        copy_text(job.key, sizeof job.key, berth_spans_next(&keys));
+        fake_copy_text(job.dispatcher, sizeof job.dispatcher,
+                       berth_slice_from(submit->dispatchers[dispatcher]));
+        fake_copy_text(job.handler, sizeof job.handler,
+                       berth_slice_from(submit->handlers[handler]));
+        fake_copy_text(job.key, sizeof job.key, berth_spans_next(&keys));
         job.body = berth_spans_next(&bodies);
         job.max_attempts = berth_column_u32(submit->max_attempts, submit->n_max_attempts, i);
         job.priority = berth_column_s32(submit->priority, submit->n_priority, i);
@@ -247,11 +254,11 @@ static bool has_ended(enum berth_state state)
 void fake_waited(struct fake_broker *broker, const struct fake_wait *wait,
                  Berth__V1__Envelope *answer, struct berth_arena *arena)
 {
-    Berth__V1__JobWaited *waited = get(arena, 1, sizeof *waited);
+    Berth__V1__JobWaited *waited = fake_get(arena, 1, sizeof *waited);
     berth__v1__job_waited__init(waited);
-    waited->id = get(arena, wait->count, sizeof *waited->id);
-    waited->state = get(arena, wait->count, sizeof *waited->state);
-    waited->unknown = get(arena, wait->count, sizeof *waited->unknown);
+    waited->id = fake_get(arena, wait->count, sizeof *waited->id);
+    waited->state = fake_get(arena, wait->count, sizeof *waited->state);
+    waited->unknown = fake_get(arena, wait->count, sizeof *waited->unknown);
     waited->has_pending = 1;
     for (size_t i = 0; i < wait->count; i++) {
         if (wait->ids[i] > broker->jobs_count) {
@@ -300,12 +307,12 @@ static void cancel(struct fake_broker *broker, const Berth__V1__Envelope *envelo
                    Berth__V1__Envelope *answer, struct berth_arena *arena)
 {
     const Berth__V1__JobCancel *message = envelope->job_cancel;
-    Berth__V1__JobCancelled *cancelled = get(arena, 1, sizeof *cancelled);
+    Berth__V1__JobCancelled *cancelled = fake_get(arena, 1, sizeof *cancelled);
     berth__v1__job_cancelled__init(cancelled);
     cancelled->n_id = cancelled->n_code = cancelled->n_state = message->n_id;
     cancelled->id = message->id;
-    cancelled->code = get(arena, message->n_id, sizeof *cancelled->code);
-    cancelled->state = get(arena, message->n_id, sizeof *cancelled->state);
+    cancelled->code = fake_get(arena, message->n_id, sizeof *cancelled->code);
+    cancelled->state = fake_get(arena, message->n_id, sizeof *cancelled->state);
     for (size_t i = 0; i < message->n_id; i++) {
         if (message->id[i] > broker->jobs_count) {
             cancelled->code[i] = (uint32_t)berth_wire_code(BERTH_ENOTFOUND);
@@ -324,7 +331,7 @@ static void cancel(struct fake_broker *broker, const Berth__V1__Envelope *envelo
 
 static Berth__V1__Job *job_row(const struct fake_job *job, bool is_whole, struct berth_arena *arena)
 {
-    Berth__V1__Job *row = get(arena, 1, sizeof *row);
+    Berth__V1__Job *row = fake_get(arena, 1, sizeof *row);
     berth__v1__job__init(row);
     row->has_id = row->has_dispatcher = row->has_handler = row->has_state = row->has_priority = 1;
     row->has_max_attempts = row->has_submitted_us = 1;
@@ -336,7 +343,7 @@ static Berth__V1__Job *job_row(const struct fake_job *job, bool is_whole, struct
     row->max_attempts = job->max_attempts > 0 ? job->max_attempts : 5;
     row->has_key = job->key[0] != '\0';
     row->key = berth_bytes_of(berth_slice_of(job->key));
-    row->submitted_us = SUBMITTED_US;
+    row->submitted_us = FAKE_SUBMITTED_US;
     row->has_error_kind = job->error_kind[0] != '\0';
     row->error_kind = berth_bytes_of(berth_slice_of(job->error_kind));
     row->has_error_message = job->error_message[0] != '\0';
@@ -348,8 +355,8 @@ static Berth__V1__Job *job_row(const struct fake_job *job, bool is_whole, struct
     if (has_ended(job->state)) {
         row->has_started_us = row->has_finished_us = row->has_attempt = row->has_worker = 1;
         row->attempt = job->attempt > 0 ? job->attempt : 1;
-        row->started_us = SUBMITTED_US + 1500;
-        row->finished_us = SUBMITTED_US + 2500000;
+        row->started_us = FAKE_SUBMITTED_US + 1500;
+        row->finished_us = FAKE_SUBMITTED_US + 2500000;
         row->worker = berth_bytes_of(berth_slice_of("host-1"));
     }
     row->has_group = job->group[0] != '\0';
@@ -358,15 +365,15 @@ static Berth__V1__Job *job_row(const struct fake_job *job, bool is_whole, struct
     row->unique = berth_bytes_of(berth_slice_of(job->unique));
     row->has_run_at_us = job->run_at_us > 0 || job->delay_ms > 0;
     row->run_at_us =
-        (int64_t)(job->run_at_us > 0 ? job->run_at_us : SUBMITTED_US + 1000 * job->delay_ms);
+        (int64_t)(job->run_at_us > 0 ? job->run_at_us : FAKE_SUBMITTED_US + 1000 * job->delay_ms);
     row->has_deadline_us = job->deadline_ms > 0;
-    row->deadline_us = SUBMITTED_US + 1000 * (int64_t)job->deadline_ms;
+    row->deadline_us = FAKE_SUBMITTED_US + 1000 * (int64_t)job->deadline_ms;
     row->has_queue_timeout_ms = row->has_backoff_ms = row->has_backoff_max_ms = 1;
     row->queue_timeout_ms = job->queue_timeout_ms;
     row->backoff_ms = job->backoff_ms;
     row->backoff_max_ms = job->backoff_max_ms;
     row->n_after = job->after_count;
-    row->after = get(arena, job->after_count, sizeof *row->after);
+    row->after = fake_get(arena, job->after_count, sizeof *row->after);
     memcpy(row->after, job->after, job->after_count * sizeof *row->after);
     row->has_body = is_whole;
     row->body = berth_bytes_of(job->body);
@@ -378,10 +385,10 @@ static Berth__V1__Job *job_row(const struct fake_job *job, bool is_whole, struct
 static Berth__V1__Jobs *jobs_new(Berth__V1__Envelope *answer, struct berth_arena *arena,
                                  size_t count)
 {
-    Berth__V1__Jobs *jobs = get(arena, 1, sizeof *jobs);
+    Berth__V1__Jobs *jobs = fake_get(arena, 1, sizeof *jobs);
     berth__v1__jobs__init(jobs);
-    jobs->job = get(arena, count, sizeof(void *));
-    jobs->unknown = get(arena, count, sizeof *jobs->unknown);
+    jobs->job = fake_get(arena, count, sizeof(void *));
+    jobs->unknown = fake_get(arena, count, sizeof *jobs->unknown);
     answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_JOBS;
     answer->jobs = jobs;
     return jobs;
@@ -430,53 +437,16 @@ static void list_jobs(struct fake_broker *broker, const Berth__V1__Envelope *env
     }
 }
 
-static void answer_error(Berth__V1__Envelope *answer, int rc, const char *field,
-                         const char *message, struct berth_arena *arena)
-{
-    Berth__V1__Error *error = get(arena, 1, sizeof *error);
-    berth_wire_error(rc, field, message, error);
-    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_ERROR;
-    answer->error = error;
-}
-
-static void put_limits(const struct fake_dispatcher *dispatcher, Berth__V1__Dispatcher *row)
-{
-    row->has_parent = dispatcher->parent[0] != '\0';
-    row->parent = berth_bytes_of(berth_slice_of(dispatcher->parent));
-    row->has_weight = row->has_group_limit = row->has_rate_count = row->has_rate_ms = 1;
-    row->has_burst = row->has_max_queued = row->has_hold = row->has_on_lost = 1;
-    row->has_no_jitter = row->has_queue_timeout_ms = row->has_deadline_ms = 1;
-    row->has_retention_ms = row->has_retention_count = row->has_changed_us = 1;
-    row->weight = dispatcher->weight;
-    row->group_limit = dispatcher->group_limit;
-    row->rate_count = dispatcher->rate_count;
-    row->rate_ms = dispatcher->rate_ms;
-    row->burst = dispatcher->burst;
-    row->max_queued = dispatcher->max_queued;
-    row->hold = dispatcher->hold;
-    row->on_lost = dispatcher->on_lost;
-    row->no_jitter = dispatcher->no_jitter;
-    row->queue_timeout_ms = dispatcher->queue_timeout_ms;
-    row->deadline_ms = dispatcher->deadline_ms;
-    row->retention_ms = dispatcher->retention_ms;
-    row->retention_count = dispatcher->retention_count;
-    row->changed_us = SUBMITTED_US;
-    row->has_remark = dispatcher->on_lost == 1 && dispatcher->parent[0] != '\0';
-    row->remark = berth_bytes_of(berth_slice_of("what is above it does not hold what is lost"));
-    row->has_changed_by = dispatcher->changed_by[0] != '\0';
-    row->changed_by = berth_bytes_of(berth_slice_of(dispatcher->changed_by));
-}
-
 static void output(struct fake_broker *broker, const Berth__V1__JobOutputGet *asked,
                    Berth__V1__Envelope *answer, struct berth_arena *arena)
 {
     const struct fake_job *job =
         asked->id <= broker->jobs_count ? &broker->jobs[asked->id - 1] : NULL;
     if (!job || has_ended(job->state)) {
-        answer_error(answer, BERTH_ENOTFOUND, "id", "no such job lives", arena);
+        fake_error(answer, BERTH_ENOTFOUND, "id", "no such job lives", arena);
         return;
     }
-    Berth__V1__JobOutput *message = get(arena, 1, sizeof *message);
+    Berth__V1__JobOutput *message = fake_get(arena, 1, sizeof *message);
     berth__v1__job_output__init(message);
     message->has_id = message->has_state = message->has_attempt = message->has_is_over = 1;
     message->has_out_from = message->has_err_from = message->has_out = message->has_err = 1;
@@ -490,193 +460,6 @@ static void output(struct fake_broker *broker, const Berth__V1__JobOutputGet *as
     message->err = berth_bytes_of(berth_slice_of(job->err));
     answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_JOB_OUTPUT;
     answer->job_output = message;
-}
-
-static Berth__V1__Dispatcher *dispatcher_row(const struct fake_broker *broker,
-                                             const struct fake_dispatcher *dispatcher,
-                                             struct berth_arena *arena)
-{
-    Berth__V1__Dispatcher *row = get(arena, 1, sizeof *row);
-    berth__v1__dispatcher__init(row);
-    row->has_name = row->has_limit_kind = row->has_limit_value = row->has_is_paused = 1;
-    row->has_ready = row->has_max_attempts = row->has_backoff_ms = row->has_backoff_max_ms = 1;
-    row->has_timeout_ms = row->has_grace_ms = row->has_running = row->has_completed_total = 1;
-    row->name = berth_bytes_of(berth_slice_of(dispatcher->name));
-    row->limit_kind = (Berth__V1__LimitKind)dispatcher->limit_kind;
-    row->limit_value = dispatcher->limit_value;
-    row->has_effective_limit = dispatcher->limit_kind != BERTH__V1__LIMIT_KIND__LIMIT_UNLIMITED;
-    row->effective_limit = dispatcher->limit_value > 0 ? dispatcher->limit_value : 2;
-    row->is_paused = dispatcher->is_paused;
-    row->max_attempts = dispatcher->max_attempts;
-    row->backoff_ms = dispatcher->backoff_ms;
-    row->backoff_max_ms = dispatcher->backoff_max_ms;
-    row->timeout_ms = dispatcher->timeout_ms;
-    row->grace_ms = dispatcher->grace_ms;
-    put_limits(dispatcher, row);
-    for (size_t i = 0; i < broker->jobs_count; i++)
-        if (strcmp(broker->jobs[i].dispatcher, dispatcher->name) == 0 &&
-            broker->jobs[i].state == BERTH_READY)
-            row->ready++;
-    row->has_oldest_ready_us = row->ready > 0;
-    row->oldest_ready_us = SUBMITTED_US;
-    return row;
-}
-
-static void dispatchers(struct fake_broker *broker, struct berth_slice name,
-                        Berth__V1__Envelope *answer, struct berth_arena *arena)
-{
-    if (name.bytes > 0 && !dispatcher_find(broker, name)) {
-        answer_error(answer, BERTH_ENOTFOUND, "name", "there is no such dispatcher", arena);
-        return;
-    }
-    Berth__V1__Dispatchers *message = get(arena, 1, sizeof *message);
-    berth__v1__dispatchers__init(message);
-    message->dispatcher = get(arena, broker->dispatchers_count, sizeof(void *));
-    for (size_t i = 0; i < broker->dispatchers_count; i++)
-        if (name.bytes == 0 ||
-            berth_slice_is_equal(berth_slice_of(broker->dispatchers[i].name), name))
-            message->dispatcher[message->n_dispatcher++] =
-                dispatcher_row(broker, &broker->dispatchers[i], arena);
-    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_DISPATCHERS;
-    answer->dispatchers = message;
-}
-
-static void take_limits(const Berth__V1__DispatcherSet *set, struct fake_dispatcher *dispatcher)
-{
-    if (set->has_parent)
-        copy_text(dispatcher->parent, sizeof dispatcher->parent, berth_slice_from(set->parent));
-    if (set->has_weight)
-        dispatcher->weight = set->weight;
-    if (set->has_group_limit)
-        dispatcher->group_limit = set->group_limit;
-    if (set->has_rate_count)
-        dispatcher->rate_count = set->rate_count;
-    if (set->has_rate_ms)
-        dispatcher->rate_ms = set->rate_ms;
-    if (set->has_burst)
-        dispatcher->burst = set->burst;
-    if (set->has_max_queued)
-        dispatcher->max_queued = set->max_queued;
-    if (set->has_hold)
-        dispatcher->hold = set->hold;
-    if (set->has_on_lost)
-        dispatcher->on_lost = set->on_lost;
-    if (set->has_no_jitter)
-        dispatcher->no_jitter = set->no_jitter;
-    if (set->has_queue_timeout_ms)
-        dispatcher->queue_timeout_ms = set->queue_timeout_ms;
-    if (set->has_deadline_ms)
-        dispatcher->deadline_ms = set->deadline_ms;
-    if (set->has_retention_ms)
-        dispatcher->retention_ms = set->retention_ms;
-    if (set->has_retention_count)
-        dispatcher->retention_count = set->retention_count;
-    copy_text(dispatcher->changed_by, sizeof dispatcher->changed_by,
-              berth_slice_from(set->changed_by));
-}
-
-static void dispatcher_set(struct fake_broker *broker, const Berth__V1__DispatcherSet *set,
-                           Berth__V1__Envelope *answer, struct berth_arena *arena)
-{
-    struct berth_slice name = berth_slice_from(set->name);
-    struct fake_dispatcher *dispatcher = dispatcher_find(broker, name);
-    if (!dispatcher && !set->has_limit_kind) {
-        answer_error(answer, BERTH_EVALUE, "limit", "a new dispatcher needs a limit", arena);
-        return;
-    }
-    if (!dispatcher) {
-        fake_check(broker->dispatchers_count < FAKE_DISPATCHERS_MAX, "too many dispatchers");
-        dispatcher = &broker->dispatchers[broker->dispatchers_count++];
-        *dispatcher = broker->dispatchers[0];
-        copy_text(dispatcher->name, sizeof dispatcher->name, name);
-    }
-    if (set->has_limit_kind) {
-        dispatcher->limit_kind = (uint32_t)set->limit_kind;
-        dispatcher->limit_value = set->limit_value;
-    }
-    if (set->has_max_attempts)
-        dispatcher->max_attempts = set->max_attempts;
-    if (set->has_backoff_ms)
-        dispatcher->backoff_ms = set->backoff_ms;
-    if (set->has_backoff_max_ms)
-        dispatcher->backoff_max_ms = set->backoff_max_ms;
-    if (set->has_timeout_ms)
-        dispatcher->timeout_ms = set->timeout_ms;
-    if (set->has_grace_ms)
-        dispatcher->grace_ms = set->grace_ms;
-    take_limits(set, dispatcher);
-    dispatchers(broker, name, answer, arena);
-}
-
-static void dispatcher_pause(struct fake_broker *broker, const Berth__V1__DispatcherPause *pause,
-                             Berth__V1__Envelope *answer, struct berth_arena *arena)
-{
-    struct fake_dispatcher *dispatcher = dispatcher_find(broker, berth_slice_from(pause->name));
-    if (dispatcher) {
-        dispatcher->is_paused = pause->is_paused;
-        copy_text(dispatcher->changed_by, sizeof dispatcher->changed_by,
-                  berth_slice_from(pause->changed_by));
-    }
-    dispatchers(broker, berth_slice_from(pause->name), answer, arena);
-}
-
-static void workers(Berth__V1__Envelope *answer, struct berth_arena *arena)
-{
-    Berth__V1__Workers *message = get(arena, 1, sizeof *message);
-    berth__v1__workers__init(message);
-    Berth__V1__Worker *row = get(arena, 1, sizeof *row);
-    berth__v1__worker__init(row);
-    row->has_session = row->has_name = row->has_state = row->has_capacity = row->has_running = 1;
-    row->has_cores = row->has_software = row->has_silent_ms = row->has_lease_left_ms = 1;
-    row->session = BERTH_FENCED_ID_MIN + 1;
-    row->name = berth_bytes_of(berth_slice_of("host-1"));
-    row->state = berth_bytes_of(berth_slice_of("joined"));
-    row->capacity = 256;
-    row->running = 3;
-    row->cores = 4;
-    row->handlers = get(arena, 2, sizeof *row->handlers);
-    row->handlers[row->n_handlers++] = berth_bytes_of(berth_slice_of("exec"));
-    row->handlers[row->n_handlers++] = berth_bytes_of(berth_slice_of("mail"));
-    row->software = berth_bytes_of(berth_slice_of("berth-worker 0.1.0"));
-    row->silent_ms = 800;
-    row->lease_left_ms = 9200;
-    message->n_worker = 1;
-    message->worker = get(arena, 1, sizeof(void *));
-    message->worker[0] = row;
-    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_WORKERS;
-    answer->workers = message;
-}
-
-/* The only one there is. */
-static void worker_gone(const Berth__V1__WorkerDeclareGone *gone, Berth__V1__Envelope *answer,
-                        struct berth_arena *arena)
-{
-    if (!berth_slice_is_equal(berth_slice_from(gone->name), berth_slice_of("host-1"))) {
-        answer_error(answer, BERTH_ENOTFOUND, "name", "there is no such worker", arena);
-        return;
-    }
-    workers(answer, arena);
-    answer->workers->worker[0]->state = berth_bytes_of(berth_slice_of("gone"));
-}
-
-static void status(const struct fake_broker *broker, Berth__V1__Envelope *answer,
-                   struct berth_arena *arena)
-{
-    Berth__V1__BrokerStatus *message = get(arena, 1, sizeof *message);
-    berth__v1__broker_status__init(message);
-    message->has_software = message->has_epoch = message->has_uptime_ms = message->has_ready = 1;
-    message->has_recovering = message->has_recovery_left_ms = message->has_wal_bytes = 1;
-    message->software = berth_bytes_of(berth_slice_of("berthd 0.1.0"));
-    message->epoch = EPOCH;
-    message->uptime_ms = 90500;
-    message->recovering = 1;
-    message->recovery_left_ms = 7000;
-    message->ready = broker->jobs_count;
-    message->wal_bytes = 4096;
-    message->has_workers = 1;
-    message->workers = 1;
-    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_BROKER_STATUS;
-    answer->broker_status = message;
 }
 
 void fake_answer(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
@@ -697,17 +480,11 @@ void fake_answer(struct fake_broker *broker, const Berth__V1__Envelope *envelope
     case FAKE_LIST: list_jobs(broker, envelope, answer, arena); return;
     case FAKE_OUTPUT: output(broker, envelope->job_output_get, answer, arena); return;
     case FAKE_DISPATCHER_SET:
-        dispatcher_set(broker, envelope->dispatcher_set, answer, arena);
-        return;
     case FAKE_DISPATCHER_PAUSE:
-        dispatcher_pause(broker, envelope->dispatcher_pause, answer, arena);
-        return;
     case FAKE_DISPATCHER_GET:
-        dispatchers(broker, berth_slice_from(envelope->dispatcher_get->name), answer, arena);
-        return;
-    case FAKE_WORKERS: workers(answer, arena); return;
-    case FAKE_WORKER_GONE: worker_gone(envelope->worker_declare_gone, answer, arena); return;
-    case FAKE_STATUS: status(broker, answer, arena); return;
+    case FAKE_WORKERS:
+    case FAKE_WORKER_GONE:
+    case FAKE_STATUS: fake_answer_admin(broker, envelope, answer, arena); return;
     case FAKE_ANY:
     case FAKE_MESSAGES: break;
     }

@@ -12,6 +12,9 @@
 
 #include <berth/v1/envelope.pb-c.h>
 
+#define FAKE_SUBMITTED_US INT64_C(1767225600000250) /* 2026-01-01T00:00:00.000250Z */
+#define FAKE_EPOCH        7
+
 #define FAKE_PEERS_MAX   64
 #define FAKE_WAITS_MAX   64
 #define FAKE_SUBMITS_MAX 4096
@@ -83,11 +86,24 @@ void fake_check(bool is_true, const char *what);
 /* On the heap. */
 struct berth_slice fake_copy(struct berth_slice bytes);
 
+/* Zeroed, in the arena. */
+void *fake_get(struct berth_arena *arena, size_t count, size_t bytes);
+void fake_error(Berth__V1__Envelope *answer, int rc, const char *field, const char *message,
+                struct berth_arena *arena);
+/* With a NUL. It must fit. */
+void fake_copy_text(char *to, size_t bytes, struct berth_slice from);
+/* NULL: there is none. */
+struct fake_dispatcher *fake_dispatcher_find(struct fake_broker *broker, struct berth_slice name);
+
 enum fake_message fake_message_of(const Berth__V1__Envelope *envelope);
 
 /* answers_dead.c: retry, discard, purge and remove. */
 void fake_answer_dead(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
                       Berth__V1__Envelope *answer, struct berth_arena *arena);
+
+/* answers_admin.c: dispatchers, workers, the broker. */
+void fake_answer_admin(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
+                       Berth__V1__Envelope *answer, struct berth_arena *arena);
 
 /* answers_explain.c */
 void fake_answer_explain(struct fake_broker *broker, const Berth__V1__Explain *explain,
