@@ -24,6 +24,7 @@ static void print_json(const struct berth_broker_status *status)
     json_u64(&json, "scheduled", status->scheduled);
     json_u64(&json, "ready", status->ready);
     json_u64(&json, "running", status->running);
+    json_u64(&json, "suspended", status->suspended);
     json_u64(&json, "cancelling", status->cancelling);
     json_u64(&json, "retrying", status->retrying);
     json_u64(&json, "completed", status->completed);
@@ -58,6 +59,7 @@ static void print_status(const struct berth_broker_status *status)
     print_count("scheduled", status->scheduled);
     print_count("ready", status->ready);
     print_count("running", status->running);
+    print_count("suspended", status->suspended);
     print_count("cancelling", status->cancelling);
     print_count("retrying", status->retrying);
     print_count("completed", status->completed);

@@ -436,6 +436,7 @@ static int translate_status(const Berth__V1__BrokerStatus *status, struct berth_
         .wal_bytes = status->wal_bytes,
         .stale_reports = status->stale_reports,
         .workers = status->workers,
+        .suspended = status->suspended,
     };
     return answer->status.software ? 0 : -ENOMEM;
 }

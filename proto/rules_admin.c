@@ -214,6 +214,7 @@ static const struct berth_rule broker_status_rules[] = {
     RULE(14, wal_bytes, ANY),
     RULE(15, stale_reports, ANY),
     RULE(16, workers, ANY),
+    RULE(17, suspended, ANY),
 };
 const struct berth_rules berth_rules_broker_status =
     RULES(berth__v1__broker_status__descriptor, broker_status_rules);

@@ -224,7 +224,7 @@ struct berth_do_status {
     uint32_t recovering;
     int64_t recovery_left_ms;
     uint64_t scheduled, ready, running, cancelling, retrying, completed, dead, cancelled;
-    uint64_t stale_reports, workers;
+    uint64_t suspended, stale_reports, workers;
 };
 
 struct berth_do_welcome {

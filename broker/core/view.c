@@ -429,8 +429,11 @@ static void count_jobs(const struct berth_core *core, struct berth_do_status *st
         const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
         bool is_cancelling =
             attempt->job && job_at(&core->jobs, attempt->job)->flags & JOB_CANCEL_ASKED;
+        bool is_suspended = !is_cancelling && attempt->job && attempt->is_suspended &&
+                            job_at(&core->jobs, attempt->job)->state == JOB_RUNNING;
         status->cancelling += is_cancelling;
-        status->running -= is_cancelling;
+        status->suspended += is_suspended;
+        status->running -= is_cancelling || is_suspended;
     }
 }
 

@@ -457,6 +457,7 @@ static int put_status(const struct berth_translate_opts *opts, const struct bert
     SET(m, wal_bytes, wal_bytes);
     SET(m, stale_reports, from->stale_reports);
     SET(m, workers, from->workers);
+    SET(m, suspended, from->suspended);
     return 0;
 }
 

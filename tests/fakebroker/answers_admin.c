@@ -221,8 +221,9 @@ static void status(const struct fake_broker *broker, Berth__V1__Envelope *answer
     message->recovery_left_ms = 7000;
     message->ready = broker->jobs_count;
     message->wal_bytes = 4096;
-    message->has_workers = 1;
+    message->has_workers = message->has_suspended = 1;
     message->workers = 1;
+    message->suspended = 2;
     answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_BROKER_STATUS;
     answer->broker_status = message;
 }

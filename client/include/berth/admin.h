@@ -158,6 +158,7 @@ struct berth_broker_status {
     uint64_t wal_bytes;     /* of the database's write-ahead log */
     uint64_t stale_reports; /* refused, because another attempt had taken over */
     uint64_t workers;
+    uint64_t suspended; /* jobs, which are not among the running */
 };
 
 void berth_broker_status_free(struct berth_broker_status *status); /* NULL is fine */

@@ -41,6 +41,13 @@ static void one_that_waits_gives_its_slot_back_and_takes_it_ahead_of_new_jobs(vo
     assert_int_equal(shown(f, waits)->record.state, BERTH_RUNNING);
 }
 
+static struct berth_do_status status_of(struct fixture *f)
+{
+    uint64_t request = query(f, BERTH_EV_STATUS, "");
+    answer_read(f, NULL, 0);
+    return answer(f, request, BERTH_DO_STATUS)->status;
+}
+
 static void under_hold_job_only_the_state_changes(void **state)
 {
     struct fixture *f = *state;
@@ -51,6 +58,9 @@ static void under_hold_job_only_the_state_changes(void **state)
     suspend_attempt(f, w, waits, 1);
     assert_int_equal(dispatcher(f, "d")->running, 1);
     assert_int_equal(shown(f, waits)->record.state, BERTH_SUSPENDED);
+    struct berth_do_status status = status_of(f);
+    assert_int_equal(status.suspended, 1);
+    assert_int_equal(status.running, 0);
     ask_to_resume(f, w, waits, 1);
     turn(f);
 

@@ -398,6 +398,7 @@ static void workers_and_status_are_shown(void **state)
                                               .recovering = 1,
                                               .recovery_left_ms = -4,
                                               .ready = 2,
+                                              .suspended = 5,
                                               .workers = 6 };
     const Berth__V1__BrokerStatus *status = sent(f, &effect, BERTH_SIDE_CLIENT)->broker_status;
     assert_bytes(status->software, "berthd test");
@@ -406,6 +407,7 @@ static void workers_and_status_are_shown(void **state)
     assert_int_equal(status->recovering, 1);
     assert_int_equal(status->recovery_left_ms, 0);
     assert_int_equal(status->ready, 2);
+    assert_int_equal(status->suspended, 5);
     assert_int_equal(status->workers, 6);
     assert_int_equal(status->wal_bytes, 4096);
 }

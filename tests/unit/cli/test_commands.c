@@ -602,8 +602,9 @@ static void workers_and_the_broker_are_shown(void **state)
     assert_json(f, "d['schema'] == 'berth.broker/1' and d['version'] == 'berthd 0.1.0' and "
                    "d['epoch'] == 7 and d['uptime_seconds'] == 90 and d['wal_bytes'] == 4096 and "
                    "d['recovery'] == {'workers_missing': 1, 'left_ms': 7000} and "
-                   "set(d['jobs']) == set('scheduled ready running cancelling retrying completed "
-                   "dead cancelled'.split())");
+                   "d['jobs']['suspended'] == 2 and "
+                   "set(d['jobs']) == set('scheduled ready running suspended cancelling retrying "
+                   "completed dead cancelled'.split())");
 }
 
 static void data_that_cannot_be_written_is_a_failure(void **state)
