@@ -238,9 +238,11 @@ static void who_is_missing_at_a_load_has_completed(void **state)
     static const uint8_t one_and_three[] = { 1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0 };
     struct fixture *f = *state;
     core_replace(f, (struct berth_core_opts){ .next_dispatcher_id = 2 });
-    const struct berth_dispatcher_record dispatcher = {
-        .id = 1, .name = "default", .limit = { BERTH_LIMIT_CORES }, .max_attempts = 5, .weight = 1
-    };
+    const struct berth_dispatcher_record dispatcher = { .id = 1,
+                                                        .name = "default",
+                                                        .limit = { .kind = BERTH_LIMIT_CORES },
+                                                        .max_attempts = 5,
+                                                        .weight = 1 };
     assert_int_equal(berth_core_load_dispatcher(f->core, &dispatcher), 0);
     load(f, 3, NULL, 0);
     load(f, 4, one_and_three, 16);

@@ -326,9 +326,11 @@ static void given_loaded(struct fixture *f, const struct berth_job_record *jobs,
                          bool has_session)
 {
     core_replace(f, (struct berth_core_opts){ .next_dispatcher_id = 2 });
-    const struct berth_dispatcher_record dispatcher = {
-        .id = 1, .name = "default", .limit = { BERTH_LIMIT_CORES }, .max_attempts = 5, .weight = 1
-    };
+    const struct berth_dispatcher_record dispatcher = { .id = 1,
+                                                        .name = "default",
+                                                        .limit = { .kind = BERTH_LIMIT_CORES },
+                                                        .max_attempts = 5,
+                                                        .weight = 1 };
     assert_int_equal(berth_core_load_dispatcher(f->core, &dispatcher), 0);
     struct berth_session_record session = session_before();
     if (has_session)
