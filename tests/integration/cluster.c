@@ -73,6 +73,13 @@ static bool is_joined(void *arg)
 
 void cluster_start_worker(struct cluster *cluster, int index, int capacity)
 {
+    const char *const options[] = { "--allow-exec", "--work-dir", cluster->site->dir, NULL };
+    cluster_start_worker_with(cluster, index, capacity, options);
+}
+
+void cluster_start_worker_with(struct cluster *cluster, int index, int capacity,
+                               const char *const *options)
+{
     struct joined joined = { .cluster = cluster };
     char capacity_text[16];
     (void)snprintf(joined.name, sizeof joined.name, "w%d", index);
@@ -80,11 +87,18 @@ void cluster_start_worker(struct cluster *cluster, int index, int capacity)
     struct process *worker = &cluster->workers[index];
     if (worker->pid)
         process_fini(worker);
-    process_start(worker,
-                  (const char *[]){ BERTH_BIN_DIR "/berth-worker", "--broker", cluster->site->url,
-                                    "--name", joined.name, "--capacity", capacity_text,
-                                    "--allow-exec", "--work-dir", cluster->site->dir, NULL },
-                  NULL);
+    const char *argv[8 + CLUSTER_OPTIONS_MAX] = { BERTH_BIN_DIR "/berth-worker",
+                                                  "--broker",
+                                                  cluster->site->url,
+                                                  "--name",
+                                                  joined.name,
+                                                  "--capacity",
+                                                  capacity_text };
+    for (size_t i = 0; options[i]; i++) {
+        assert_in_range(i, 0, CLUSTER_OPTIONS_MAX - 1);
+        argv[7 + i] = options[i];
+    }
+    process_start(worker, argv, NULL);
     if (!await(is_joined, &joined, CLUSTER_TIMEOUT_MS))
         fail_msg("worker %d has not joined: %s", index, process_err(worker));
 }
@@ -155,6 +169,13 @@ void cluster_submit(struct cluster *cluster, const char *dispatcher, int count, 
         ret_ids[i] = submitted[i].id.v;
 }
 
+uint64_t cluster_submit_one(struct cluster *cluster, const struct berth_job_spec *spec)
+{
+    berth_job_id id;
+    check(cluster, berth_submit(cluster->client, spec, &id, CLUSTER_TIMEOUT_MS, &cluster->err));
+    return id.v;
+}
+
 struct berth_job *cluster_job(struct cluster *cluster, uint64_t id)
 {
     struct berth_job *job = NULL;
@@ -169,6 +190,25 @@ enum berth_state cluster_state(struct cluster *cluster, uint64_t id)
     enum berth_state state = job->state;
     berth_job_free(job);
     return state;
+}
+
+struct state_of {
+    struct cluster *cluster;
+    uint64_t id;
+    enum berth_state state;
+};
+
+static bool is_in_state(void *arg)
+{
+    const struct state_of *of = arg;
+    return cluster_state(of->cluster, of->id) == of->state;
+}
+
+void cluster_await_state(struct cluster *cluster, uint64_t id, enum berth_state state)
+{
+    struct state_of of = { cluster, id, state };
+    if (!await(is_in_state, &of, CLUSTER_TIMEOUT_MS))
+        fail_msg("job %lu is not %s", (unsigned long)id, berth_state_name(state));
 }
 
 struct wanted {
