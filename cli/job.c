@@ -220,6 +220,8 @@ void cli_job_print(const struct berth_job *job)
     if (job->has_array_index)
         (void)printf("%-12s%" PRIu64 "\n", "array index", job->array_index);
     print_line("line", job->line);
+    if (job->parent.v != 0)
+        (void)printf("%-12s%" PRIu64 "\n", "parent", job->parent.v);
     print_line("key", job->idempotency_key);
     print_line("group", job->group);
     print_line("unique", job->unique);

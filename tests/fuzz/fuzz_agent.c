@@ -35,11 +35,37 @@ struct run {
 
 static void step(struct run *run, struct agent_event *event);
 
-/* What is sent can be packed; what is started ends on the spot, every other one. */
+/* What an attempt does as soon as it has started: ends, waits with a child, ends with a child that
+ * lives, or just runs. */
+static void behave(struct run *run, uint64_t attempt)
+{
+    struct agent_event end = { .type = AGENT_EV_ENDED,
+                               .ended = { attempt, { .outcome = AGENT_COMPLETED } } };
+    struct agent_event children = {
+        .type = AGENT_EV_CHILDREN,
+        .children = { .attempt = attempt, .ordinal = 1, .submit = { "submit", 6 } }
+    };
+    struct agent_event suspend = { .type = AGENT_EV_SUSPEND, .suspend = { attempt } };
+    struct agent_event resume_me = { .type = AGENT_EV_RESUME_ME, .resume_me = { attempt } };
+    switch (attempt % 4) {
+    case 0: step(run, &end); break;
+    case 1:
+        step(run, &children);
+        step(run, &suspend);
+        step(run, &resume_me);
+        break;
+    case 2:
+        step(run, &children);
+        step(run, &end);
+        break;
+    }
+}
+
+/* What is sent can be packed. */
 static void carry_out(struct run *run, const struct agent_effects *effects)
 {
-    uint64_t ended[ATTEMPTS_MAX];
-    size_t ended_count = 0;
+    uint64_t started[ATTEMPTS_MAX];
+    size_t count = 0;
     for (size_t i = 0; i < effects->count; i++) {
         const struct agent_effect *effect = &effects->items[i];
         if (effect->type <= AGENT_DO_REPORTS) {
@@ -48,16 +74,13 @@ static void carry_out(struct run *run, const struct agent_effects *effects)
             int rc = translate_out(effect, &opts, &run->out, &run->frame, NULL);
             BERTH_ASSERT(rc == 0);
         }
-        if (effect->type == AGENT_DO_START && effect->start.attempt % 2 == 0) {
-            BERTH_ASSERT(ended_count < ATTEMPTS_MAX);
-            ended[ended_count++] = effect->start.attempt;
+        if (effect->type == AGENT_DO_START) {
+            BERTH_ASSERT(count < ATTEMPTS_MAX);
+            started[count++] = effect->start.attempt;
         }
     }
-    for (size_t i = 0; i < ended_count; i++) {
-        struct agent_event event = { .type = AGENT_EV_ENDED,
-                                     .ended = { ended[i], { .outcome = AGENT_COMPLETED } } };
-        step(run, &event);
-    }
+    for (size_t i = 0; i < count; i++)
+        behave(run, started[i]);
 }
 
 static void step(struct run *run, struct agent_event *event)

@@ -5,6 +5,7 @@
 #include "slots_fixture.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #include "proto/columns.h"
 #include "proto/wire.h"
 #include "support/await.h"
+#include "support/faulty.h"
 
 /* What a handler did, one after the other. */
 struct story {
@@ -260,6 +262,51 @@ static void what_is_malformed_never_leaves(void **state)
     finish(f);
 }
 
+struct starved {
+    size_t failed, taken;
+    atomic_bool is_over;
+};
+
+static int submits_without_memory(struct berth_attempt *attempt, void *arg)
+{
+    struct starved *starved = arg;
+    const struct berth_job_spec spec = { .handler = "mail" };
+    berth_job_id id;
+    FAULTY_FOREACH(n)
+    {
+        int rc = berth_child_submit(attempt, &spec, 1, &id);
+        bool has_failed = faulty_stop();
+        if (rc == (has_failed ? -ENOMEM : 0))
+            starved->failed += has_failed;
+        else
+            starved->taken += 1000; /* wrong */
+    }
+    atomic_store(&starved->is_over, true);
+    return 0;
+}
+
+/* Also when the answer cannot be remembered. */
+static void out_of_memory_is_an_answer_at_each_allocation(void **state)
+{
+    struct fixture *f = *state;
+    struct starved starved = { 0 };
+    given_handler(f, "starved", submits_without_memory, &starved);
+    start(f, 1, "starved", "");
+    for (;;) {
+        struct inbox_item *item = await_item(f);
+        if (item->kind == INBOX_OVER)
+            break;
+        f->item = NULL;
+        starved.taken++;
+        say_submitted(f, item->children.ordinal, 201 + item->children.ordinal, 1);
+    }
+
+    assert_true(atomic_load(&starved.is_over));
+    assert_in_range(starved.taken, 1, 10);
+    assert_in_range(starved.failed, 5, 100);
+    finish(f);
+}
+
 /* ---- await ---- */
 
 static int awaits(struct berth_attempt *attempt, void *arg)
@@ -442,6 +489,7 @@ int main(void)
         FAMILY_TEST(a_refusal_comes_out_and_keeps_its_numbers),
         FAMILY_TEST(a_cancel_waits_for_the_answer_to_a_submit),
         FAMILY_TEST(what_is_malformed_never_leaves),
+        FAMILY_TEST(out_of_memory_is_an_answer_at_each_allocation),
         FAMILY_TEST(the_end_of_a_child_says_how_it_ended),
         FAMILY_TEST(the_job_of_a_child_comes_from_the_broker),
         FAMILY_TEST(a_job_that_retention_has_removed_is_not_found),
