@@ -11,7 +11,8 @@
 
 #include "support/await.h"
 
-#define PARENTS 0 /* the worker that runs parents; the others run commands */
+#define WIDE    "wide" /* a dispatcher with slots for everybody */
+#define PARENTS 0      /* the worker that runs parents; the others run commands */
 
 static void start_parents(struct cluster *c)
 {
@@ -21,6 +22,7 @@ static void start_parents(struct cluster *c)
 
 static void start_all(struct cluster *c)
 {
+    cluster_set_limit(c, WIDE, 32);
     start_parents(c);
     cluster_start_worker(c, 1, 8);
     cluster_start_worker(c, 2, 8);
@@ -48,8 +50,8 @@ static uint64_t submit_payload(struct cluster *c, const char *dispatcher, const 
 static uint64_t submit_parent(struct cluster *c, const char *mode, int count)
 {
     char payload[512];
-    plan(c, mode, count, "default", payload);
-    return submit_payload(c, "default", payload, 1);
+    plan(c, mode, count, WIDE, payload);
+    return submit_payload(c, WIDE, payload, 1);
 }
 
 static void set(struct cluster *c, const char *dispatcher, uint32_t limit,
@@ -188,9 +190,9 @@ static void a_cancel_reaches_every_descendant(void **state)
     struct cluster *c = *state;
     char inner[512], payload[1024];
     start_all(c);
-    plan(c, "plain", 2, "default", inner);
-    (void)snprintf(payload, sizeof payload, "nested 2 default x x %s", inner);
-    uint64_t id = submit_payload(c, "default", payload, 1);
+    plan(c, "plain", 2, WIDE, inner);
+    (void)snprintf(payload, sizeof payload, "nested 2 " WIDE " x x %s", inner);
+    uint64_t id = submit_payload(c, WIDE, payload, 1);
     assert_true(gauge_await_alive(c->gauge, 4, CLUSTER_TIMEOUT_MS));
 
     if (berth_job_cancel(c->client, (berth_job_id){ id }, CLUSTER_TIMEOUT_MS, &c->err) < 0)
@@ -322,6 +324,7 @@ a_parent_that_is_killed_takes_its_children_with_it_and_finds_those_that_complete
 static void a_child_whose_worker_is_killed_runs_again_and_its_parent_waits(void **state)
 {
     struct cluster *c = *state;
+    cluster_set_limit(c, WIDE, 32);
     start_parents(c);
     cluster_start_worker(c, 1, 8);
     uint64_t id = submit_parent(c, "plain", 2);
