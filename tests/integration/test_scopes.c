@@ -5,6 +5,7 @@
  */
 #include "cluster.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 #include "support/await.h"
 
 #define WIDE    "wide" /* a dispatcher with slots for everybody */
-#define PARENTS 0      /* the worker that runs parents; the others run commands */
+#define ROUNDS  12
+#define PARENTS 0 /* the worker that runs parents; the others run commands */
 
 static void start_parents(struct cluster *c)
 {
@@ -360,6 +362,61 @@ static void no_child_is_left_when_broker_and_parent_are_killed_together(void **s
     assert_int_equal(children_in(c, id, BERTH_CANCELLED), 3);
 }
 
+/* Told once it would wait for them to end. */
+static void a_worker_that_is_stopped_hands_its_parents_back(void **state)
+{
+    static const char *const options[] = { "--plugin", BERTH_BIN_DIR "/scopes_plugin.so", NULL };
+    struct cluster *c = *state;
+    start_all(c);
+    uint64_t id = submit_parent(c, "left", 2);
+    assert_true(gauge_await_alive(c->gauge, 2, CLUSTER_TIMEOUT_MS));
+    cluster_await_state(c, id, BERTH_SUSPENDED);
+    cluster_start_worker_with(c, 3, 8, options);
+
+    process_kill(&c->workers[PARENTS], SIGTERM);
+    process_kill(&c->workers[PARENTS], SIGTERM);
+    (void)process_await_exit(&c->workers[PARENTS], CLUSTER_TIMEOUT_MS);
+
+    assert_true(gauge_await_starts(c->gauge, 4, CLUSTER_TIMEOUT_MS));
+    gauge_release_after(c->gauge, 0);
+    cluster_await(c, &id, 1, BERTH_COMPLETED);
+    assert_int_equal(gauge_alive_max(c->gauge), 2);
+    struct berth_job *job = cluster_job(c, id);
+    assert_int_equal(job->attempt, 2);
+    assert_string_equal(job->worker, "w3");
+    berth_job_free(job);
+}
+
+/* Each round somebody else is killed, while children come and go. Every attempt counts once only.
+ */
+static void whoever_is_killed_every_parent_completes_and_nothing_is_left(void **state)
+{
+    struct cluster *c = *state;
+    uint64_t ids[ROUNDS];
+    start_all(c);
+    gauge_release_after(c->gauge, 40);
+    for (int i = 0; i < ROUNDS; i++) {
+        ids[i] = submit_parent(c, i % 2 ? "plain" : "left", 4);
+        assert_true(gauge_await_starts(c->gauge, 2 * i + 1, CLUSTER_TIMEOUT_MS));
+        switch (i % 4) {
+        case 0: cluster_kill_child(c, 1); break;
+        case 1: cluster_restart_broker(c); break;
+        case 2: cluster_kill_child(c, PARENTS); break;
+        case 3: cluster_kill_child(c, 2); break;
+        }
+        while (!cluster_child_of(c, i % 3))
+            assert_false(await_readable(-1, 1));
+    }
+
+    cluster_await(c, ids, ROUNDS, BERTH_COMPLETED);
+    assert_int_equal(gauge_alive(c->gauge), 0);
+    assert_false(gauge_has_overlap(c->gauge));
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_int_equal(children_in(c, ids[i], BERTH_COMPLETED), 4);
+        assert_int_equal(children_in(c, ids[i], BERTH_DEAD), 0);
+    }
+}
+
 int main(void)
 {
 #define SCOPES_TEST(fact) cmocka_unit_test_setup_teardown(fact, cluster_setup, cluster_teardown)
@@ -379,6 +436,8 @@ int main(void)
             a_parent_that_is_killed_takes_its_children_with_it_and_finds_those_that_completed),
         SCOPES_TEST(a_child_whose_worker_is_killed_runs_again_and_its_parent_waits),
         SCOPES_TEST(no_child_is_left_when_broker_and_parent_are_killed_together),
+        SCOPES_TEST(a_worker_that_is_stopped_hands_its_parents_back),
+        SCOPES_TEST(whoever_is_killed_every_parent_completes_and_nothing_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
