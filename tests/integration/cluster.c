@@ -12,10 +12,16 @@
 #include "support/await.h"
 #include "support/tempdir.h"
 
+#define LAST_WORDS_BYTES 2000
+
 static void check(struct cluster *cluster, int rc)
 {
-    if (rc < 0)
-        fail_msg("%s (%s)", cluster->err.message, berth_error_name(rc));
+    if (rc >= 0)
+        return;
+    const char *said = site_err(cluster->site);
+    size_t bytes = strlen(said);
+    fail_msg("%s (%s); the broker's last words: %s", cluster->err.message, berth_error_name(rc),
+             bytes > LAST_WORDS_BYTES ? said + bytes - LAST_WORDS_BYTES : said);
 }
 
 int cluster_setup(void **state)

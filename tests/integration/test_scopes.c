@@ -374,6 +374,7 @@ static void a_worker_that_is_stopped_hands_its_parents_back(void **state)
     cluster_start_worker_with(c, 3, 8, options);
 
     process_kill(&c->workers[PARENTS], SIGTERM);
+    assert_true(process_await_text(&c->workers[PARENTS], "event=draining", CLUSTER_TIMEOUT_MS));
     process_kill(&c->workers[PARENTS], SIGTERM);
     (void)process_await_exit(&c->workers[PARENTS], CLUSTER_TIMEOUT_MS);
 
