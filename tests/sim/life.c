@@ -24,7 +24,7 @@ struct check_life {
     size_t after_count;
     struct later *later;
     unsigned stored_life; /* of the broker that wrote it; 0: its time in the queue is not known */
-    bool is_granted;
+    bool is_granted;      /* at least once */
 };
 
 /* ---- what jobs bring ---- */
@@ -218,6 +218,9 @@ void check_life_stored(struct sim *sim, const struct berth_record *record)
         note_revival(sim, &record->revive);
     if (record->type == BERTH_RECORD_END)
         note_end(sim, &record->end);
+    /* It was given to a worker, which may have died before it heard of it. */
+    if (record->type == BERTH_RECORD_RETRY && check_job_of(sim, record->retry.id)->life)
+        check_job_of(sim, record->retry.id)->life->is_granted = true;
 }
 
 void check_life_batch(struct sim *sim, const struct berth_batch *batch)
