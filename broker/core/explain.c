@@ -386,7 +386,12 @@ void explain_on_event(struct berth_core *core, const struct berth_ev_explain *ev
     const struct berth_ev_ids ids = {
         .peer = ev->peer, .request = ev->request, .ids = &ev->id, .count = 1
     };
-    if (job)
+    if (ev->id && ev->dispatcher.bytes)
+        out_error(core, ev->peer, ev->request, BERTH_EVALUE, "dispatcher",
+                  out_text(core, "dispatcher '%.*s' beside id %llu: only one of the two is allowed",
+                           (int)ev->dispatcher.bytes, (const char *)ev->dispatcher.data,
+                           (unsigned long long)ev->id));
+    else if (job)
         explain_job(core, ev->peer, ev->request, job);
     else if (ev->id)
         query_explain(core, &ids);

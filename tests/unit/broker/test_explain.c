@@ -236,6 +236,25 @@ static void who_does_not_exist_is_not_explained(void **state)
     assert_int_equal(answer(f, request, BERTH_DO_ERROR)->error.code, BERTH_ENOTFOUND);
 }
 
+static void one_question_is_about_one_of_the_two(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t job = given_job(f, (struct submit){ 0 });
+    const struct berth_ev_explain asked[] = {
+        { .peer = CLIENT }, { .peer = CLIENT, .id = job, .dispatcher = text("default") }
+    };
+    static const char *const fields[] = { "id", "dispatcher" };
+    for (size_t i = 0; i < 2; i++) {
+        struct berth_event event = { .type = BERTH_EV_EXPLAIN, .explain = asked[i] };
+        event.explain.request = ++f->request;
+        step(f, event);
+        const struct berth_effect *error = answer(f, f->request, BERTH_DO_ERROR);
+        assert_non_null(error);
+        assert_int_equal(error->error.code, BERTH_EVALUE);
+        assert_string_equal(error->error.field, fields[i]);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
 
 int main(void)
@@ -248,6 +267,7 @@ int main(void)
         TEST(what_runs_is_shown_with_its_attempt_and_what_has_ended_with_its_state),
         TEST(of_a_dispatcher_everybody_who_waits_is_counted_once),
         TEST(who_does_not_exist_is_not_explained),
+        TEST(one_question_is_about_one_of_the_two),
     };
     return berth_test_main(tests, NULL, NULL);
 }
