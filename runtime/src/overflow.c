@@ -15,7 +15,8 @@
 static struct sigaction before;
 static bool is_ours;
 
-/* Afterwards the instruction is tried again, and then it is the end. */
+/* Afterwards the instruction is tried again, and then it is the end; what somebody sent is sent
+ * again. */
 static void on_segv(int signal, siginfo_t *info, void *context)
 {
     (void)context;
@@ -27,6 +28,8 @@ static void on_segv(int signal, siginfo_t *info, void *context)
                  weft_task_name(task, name), stack->bytes >> 10);
     }
     (void)sigaction(signal, &before, NULL);
+    if (info->si_code <= 0)
+        (void)raise(signal);
 }
 
 void weft_overflow_open(void)
