@@ -118,9 +118,11 @@ static int open_worker(struct child *child, struct berth_error *err)
     int rc = fence_open((int)options->child_fd, &child->fence, err);
     if (rc < 0)
         return rc;
+    bool is_alone = fence_birth(child->fence)->is_alone;
     const struct worker_setup setup = { .opts = { .url = options->broker,
                                                   .name = options->name,
-                                                  .capacity = (uint32_t)options->capacity },
+                                                  .capacity =
+                                                      is_alone ? 1 : (uint32_t)options->capacity },
                                         .is_exec_allowed = options->is_exec_allowed,
                                         .work_dir = options->work_dir,
                                         .fence = child->fence };

@@ -19,7 +19,7 @@
 
 #include "base/assert.h"
 
-#define FENCE_MAGIC     UINT64_C(0x32656e6566626572) /* changes with the layout */
+#define FENCE_MAGIC     UINT64_C(0x33656e6566626572) /* changes with the layout */
 #define FENCE_READS_MAX 1000                         /* a page that never stands still is damaged */
 #define FENCE_CLAIMED   UINT64_MAX                   /* a slot that is being filled */
 
@@ -43,6 +43,8 @@ struct fence_page {
     _Atomic uint64_t version; /* the low bit says which record is the valid one */
     struct fence_record records[2];
     _Atomic int64_t lease_end_ms;
+    _Atomic uint64_t culprit;
+    _Atomic uint32_t alone_wanted;
     _Atomic uint32_t slot_count; /* slots ever used: those behind are untouched and free */
     struct fence_slot slots[FENCE_ATTEMPTS_MAX];
 };
@@ -231,6 +233,13 @@ void fence_set_epoch_seen(struct fence *fence, uint32_t epoch, uint64_t lineage)
     record_write(fence->page, &state);
 }
 
+static void wake_keeper(const struct fence *fence)
+{
+    uint64_t one = 1;
+    ssize_t bytes = write(fence->event_fd, &one, sizeof one);
+    (void)bytes; /* EAGAIN alone: it is readable already */
+}
+
 void fence_set_session(struct fence *fence, uint64_t session, uint32_t epoch, uint64_t lineage,
                        int64_t worker_lease_ms)
 {
@@ -245,10 +254,7 @@ void fence_set_session(struct fence *fence, uint64_t session, uint32_t epoch, ui
     state.worker_lease_ms = worker_lease_ms;
     state_see(&state, epoch, lineage);
     record_write(fence->page, &state);
-
-    uint64_t one = 1;
-    ssize_t bytes = write(fence->event_fd, &one, sizeof one);
-    (void)bytes; /* EAGAIN alone: it is readable already */
+    wake_keeper(fence);
 }
 
 void fence_set_lease_end(struct fence *fence, int64_t end_ms)
@@ -323,4 +329,26 @@ size_t fence_attempts(const struct fence *fence, struct fence_attempt *ret_attem
         };
     }
     return count;
+}
+
+void fence_start_alone(struct fence *fence, uint32_t count)
+{
+    (void)atomic_fetch_add(&fence->page->alone_wanted, count);
+    wake_keeper(fence);
+}
+
+uint32_t fence_alone_wanted(const struct fence *fence)
+{
+    return atomic_load(&fence->page->alone_wanted);
+}
+
+void fence_set_culprit(struct fence *fence, uint64_t attempt)
+{
+    uint64_t nobody = 0;
+    (void)atomic_compare_exchange_strong(&fence->page->culprit, &nobody, attempt);
+}
+
+uint64_t fence_culprit(const struct fence *fence)
+{
+    return atomic_load(&fence->page->culprit);
 }

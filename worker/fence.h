@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,8 @@ struct fence_birth {
     uint32_t child;      /* counts the keeper's children from 1 */
     uint32_t epoch_seen; /* the highest that any earlier child saw, and its lineage; 0: none */
     uint64_t lineage_seen;
+    bool is_alone;    /* it runs one attempt, which is suspected of killing what runs it */
+    int32_t name_pid; /* the worker's, for its name; 0: that of the parent */
 };
 
 /* What the child has said, as a consistent whole. */
@@ -70,7 +73,8 @@ int fence_fd(const struct fence *fence);
  * exec. */
 int fence_inherit(const struct fence *fence);
 
-/* Readable when the child has a session (again) since the last fence_event_clear(). Borrowed. */
+/* Readable when the child has a session (again), or has asked for processes, since the last
+ * fence_event_clear(). Borrowed. */
 int fence_event_fd(const struct fence *fence);
 void fence_event_clear(struct fence *fence);
 
@@ -81,6 +85,12 @@ void fence_read(const struct fence *fence, struct fence_state *ret_state);
  * `count_max` and returns how many. */
 size_t fence_attempts(const struct fence *fence, struct fence_attempt *ret_attempts,
                       size_t count_max);
+
+/* How many processes for suspects the child has asked for, in all. */
+uint32_t fence_alone_wanted(const struct fence *fence);
+
+/* The attempt that the child died of, as it said; 0: nobody was named. */
+uint64_t fence_culprit(const struct fence *fence);
 
 /* ---- the child's side ---- */
 
@@ -109,3 +119,9 @@ int fence_attempt_add(struct fence *fence, uint64_t attempt, uint64_t job, uint3
 /* It and all that it started is over. `place` is what _add returned, and is not used again. Any
  * thread. */
 void fence_attempt_remove(struct fence *fence, int place);
+
+/* Asks the keeper for so many processes for suspects more. Any thread. */
+void fence_start_alone(struct fence *fence, uint32_t count);
+
+/* Names the attempt that this process is dying of: the first one counts. Async-signal-safe. */
+void fence_set_culprit(struct fence *fence, uint64_t attempt);

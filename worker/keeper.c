@@ -26,6 +26,7 @@
 #include "base/notify.h"
 #include "worker/cgroup.h"
 #include "worker/fence.h"
+#include "worker/keeper_alone.h"
 #include "worker/keeper_child.h"
 #include "worker/net/gone.h"
 
@@ -44,7 +45,9 @@ struct keeper {
     struct fence_attempt *attempts; /* room for those of a dead child */
 
     enum phase phase;
-    struct keeper_child child;  /* while RUNNING or REAPING */
+    struct keeper_child child; /* while RUNNING or REAPING */
+    struct keeper_alone alone;
+    uint32_t alone_started;     /* as many as this child has asked for */
     enum gone_cause kill_cause; /* why it was killed; 0: it was not */
     uint32_t child_count;
     uint32_t epoch_seen;
@@ -75,6 +78,15 @@ static int64_t next_deadline_ms(struct keeper *keeper, int64_t now_ms);
 
 /* ---- the loop ---- */
 
+/* Everything is proven, or the time for it is over; keepers for suspects end by themselves, as they
+ * were told to. */
+static bool has_left(struct keeper *keeper, int64_t now_ms)
+{
+    if (keeper->alone.count > 0)
+        return false;
+    return gone_count(keeper->desk) == 0 || now_ms >= keeper->deadline_ms;
+}
+
 static void step(struct keeper *keeper, int64_t now_ms)
 {
     take_signals(keeper, now_ms);
@@ -82,11 +94,12 @@ static void step(struct keeper *keeper, int64_t now_ms)
         watch_child(keeper, now_ms);
     if (keeper->phase == KEEPER_REAPING)
         reap_child(keeper, now_ms);
+    keeper_alone_reap(&keeper->alone);
     tell_broker(keeper, now_ms);
     if (keeper->phase == KEEPER_RESTING && now_ms >= keeper->deadline_ms)
         start_child(keeper, now_ms);
     if (keeper->phase == KEEPER_LEAVING)
-        keeper->is_done = gone_count(keeper->desk) == 0 || now_ms >= keeper->deadline_ms;
+        keeper->is_done = has_left(keeper, now_ms);
     if (now_ms >= keeper->alive_ms) {
         (void)berth_notify("WATCHDOG=1");
         keeper->alive_ms = now_ms + keeper->watchdog_ms;
@@ -127,8 +140,11 @@ static int64_t next_deadline_ms(struct keeper *keeper, int64_t now_ms)
     switch (keeper->phase) {
     case KEEPER_RUNNING: due_ms = earlier(due_ms, keeper->stop_ms); break;
     case KEEPER_REAPING: due_ms = earlier(due_ms, now_ms + REAP_EVERY_MS); break;
-    case KEEPER_RESTING:
-    case KEEPER_LEAVING: due_ms = earlier(due_ms, keeper->deadline_ms); break;
+    case KEEPER_RESTING: due_ms = earlier(due_ms, keeper->deadline_ms); break;
+    case KEEPER_LEAVING: /* the end of a keeper for a suspect is a signal */
+        if (keeper->alone.count == 0)
+            due_ms = earlier(due_ms, keeper->deadline_ms);
+        break;
     }
     return due_ms < now_ms ? now_ms : due_ms;
 }
@@ -172,6 +188,10 @@ static int open_timer(struct keeper *keeper)
 
 static int open_all(struct keeper *keeper, struct berth_error *err)
 {
+    if (keeper->opts->is_alone) { /* the service manager knows one of us */
+        (void)unsetenv("NOTIFY_SOCKET");
+        (void)unsetenv("WATCHDOG_USEC");
+    }
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return berth_fail(err, -errno, "become the subreaper");
     if (getrandom(keeper->nonce, sizeof keeper->nonce, 0) != (ssize_t)sizeof keeper->nonce)
@@ -210,11 +230,14 @@ static void leave(struct keeper *keeper, int exit_code, int64_t now_ms)
 {
     keeper->phase = KEEPER_LEAVING;
     keeper->exit_code = exit_code;
-    keeper->deadline_ms = now_ms + KEEPER_LEAVE_MS;
+    bool has_time = keeper->opts->is_alone && keeper->term_count == 0;
+    keeper->deadline_ms = now_ms + (has_time ? KEEPER_ALONE_LEAVE_MS : KEEPER_LEAVE_MS);
 }
 
 static void pass_on(const struct keeper *keeper, int sig)
 {
+    if (sig == SIGHUP || sig == SIGQUIT)
+        keeper_alone_signal(&keeper->alone, sig);
     if (keeper->phase == KEEPER_RUNNING && !keeper->child.is_dead)
         (void)kill(keeper->child.pid, sig);
 }
@@ -229,6 +252,9 @@ static void kill_for(struct keeper *keeper, enum gone_cause cause)
 static void take_term(struct keeper *keeper, int64_t now_ms)
 {
     keeper->term_count++;
+    keeper_alone_signal(&keeper->alone, SIGTERM);
+    if (keeper->phase == KEEPER_LEAVING)
+        keeper->deadline_ms = earlier(keeper->deadline_ms, now_ms + KEEPER_LEAVE_MS);
     if (keeper->phase == KEEPER_RESTING)
         leave(keeper, EXIT_SUCCESS, now_ms);
     if (keeper->phase != KEEPER_RUNNING)
@@ -281,17 +307,46 @@ static void set_timer(const struct keeper *keeper, int64_t due_ms)
     BERTH_ASSERT(rc == 0);
 }
 
+static const char *exe_of(const struct keeper *keeper)
+{
+    return keeper->opts->exe ? keeper->opts->exe : "/proc/self/exe";
+}
+
+/* As many as the child has asked for since we looked last. */
+static void start_alone(struct keeper *keeper)
+{
+    uint32_t wanted = fence_alone_wanted(keeper->child.fence);
+    const struct keeper_alone_opts opts = { .exe = exe_of(keeper),
+                                            .argc = keeper->opts->argc,
+                                            .argv = keeper->opts->argv,
+                                            .mask = &keeper->child_mask };
+    struct berth_error err;
+    int rc = keeper->opts->is_alone || keeper->term_count > 0 ? -EPERM : 0;
+    for (uint32_t i = keeper->alone_started; rc == 0 && i != wanted; i++) {
+        rc = keeper_alone_start(&keeper->alone, &opts, &err);
+        if (rc == 0)
+            berth_log(BERTH_LOG_INFO, "alone_started",
+                      BERTH_LOG_I64("pid", keeper->alone.pids[keeper->alone.count - 1]));
+        else
+            berth_log(BERTH_LOG_WARN, "alone_not_started", BERTH_LOG_ERR(&err));
+    }
+    keeper->alone_started = wanted;
+}
+
 static void start_child(struct keeper *keeper, int64_t now_ms)
 {
     struct keeper_child_opts opts = {
-        .exe = keeper->opts->exe ? keeper->opts->exe : "/proc/self/exe",
+        .exe = exe_of(keeper),
         .argc = keeper->opts->argc,
         .argv = keeper->opts->argv,
         .mask = &keeper->child_mask,
         .cgroup = keeper->cgroup,
+        .alone = &keeper->alone,
         .birth = { .child = keeper->child_count + 1,
                    .epoch_seen = keeper->epoch_seen,
-                   .lineage_seen = keeper->lineage_seen },
+                   .lineage_seen = keeper->lineage_seen,
+                   .is_alone = keeper->opts->is_alone,
+                   .name_pid = keeper->opts->is_alone ? getppid() : getpid() },
         .now_ms = now_ms,
     };
     memcpy(opts.birth.nonce, keeper->nonce, sizeof keeper->nonce);
@@ -305,6 +360,7 @@ static void start_child(struct keeper *keeper, int64_t now_ms)
     keeper->child_count++;
     keeper->phase = KEEPER_RUNNING;
     keeper->kill_cause = 0;
+    keeper->alone_started = 0;
     keeper->stop_ms = INT64_MAX;
     rc = watch_fd(keeper, fence_event_fd(keeper->child.fence));
     if (rc < 0) { /* blind for its lease, so it may not have one */
@@ -328,6 +384,7 @@ static void watch_child(struct keeper *keeper, int64_t now_ms)
         keeper->phase = KEEPER_REAPING;
         return;
     }
+    start_alone(keeper);
     bool was_refused = child->is_lease_refused;
     int64_t end_ms = keeper_child_lease_end_ms(child);
     if (child->is_lease_refused && !was_refused)
@@ -382,11 +439,15 @@ static void certify(struct keeper *keeper, enum gone_cause cause, int64_t now_ms
         .status = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
         .attempts = keeper->attempts,
         .count = fence_attempts(child->fence, keeper->attempts, FENCE_ATTEMPTS_MAX),
+        .culprit = fence_culprit(child->fence),
     };
+    if (keeper->opts->is_alone && notice.count == 1) /* there was nobody else */
+        notice.culprit = keeper->attempts[0].attempt;
     berth_log(cause == GONE_BY_DRAIN ? BERTH_LOG_INFO : BERTH_LOG_WARN, "child_gone",
               BERTH_LOG_U64("child", child->number), BERTH_LOG_U64("session", child->session),
               BERTH_LOG_TEXT("cause", gone_cause_name(cause)),
-              BERTH_LOG_I64("status", notice.status), BERTH_LOG_U64("attempts", notice.count));
+              BERTH_LOG_I64("status", notice.status), BERTH_LOG_U64("attempts", notice.count),
+              BERTH_LOG_U64("culprit", notice.culprit));
     int rc = gone_add(keeper->desk, &notice, now_ms);
     if (rc < 0)
         berth_log(BERTH_LOG_ERROR, "certificate_lost",
@@ -399,7 +460,7 @@ static void go_on(struct keeper *keeper, enum gone_cause cause, bool is_refused,
 {
     if (is_refused) {
         leave(keeper, WEXITSTATUS(status), now_ms);
-    } else if (cause == GONE_BY_DRAIN) {
+    } else if (cause == GONE_BY_DRAIN || keeper->opts->is_alone) {
         leave(keeper, EXIT_SUCCESS, now_ms);
     } else if (keeper->term_count > 0) {
         berth_log(BERTH_LOG_ERROR, "drain_failed");

@@ -15,9 +15,10 @@
  *                                     LEAVING ◄───────────────────┘ until GONE_OK, or 3 s
  *
  * Invariants
- * 1. One runtime child at a time.
- * 2. A certificate is made only when nothing hangs under the keeper any more: the child, and all
- *    that it or its commands left behind, are dead.
+ * 1. One runtime child at a time; beside it keepers for suspects, each with its own:
+ * keeper_alone.h.
+ * 2. A certificate is made only when nothing else hangs under the keeper any more: the child, and
+ *    all that it or its commands left behind, are dead.
  * 3. A certificate is kept, and repeated, until the broker has acknowledged it.
  * 4. At the lease end the first thing done is SIGKILL; nothing waits for the child to agree.
  *
@@ -56,6 +57,7 @@ enum keeper_child_exit {
 };
 
 #define KEEPER_LEAVE_MS       3000  /* the longest wait for the last GONE_OK */
+#define KEEPER_ALONE_LEAVE_MS 60000 /* of a keeper for a suspect that was not told to end */
 #define KEEPER_STOP_MS        15000 /* from the second TERM to SIGKILL */
 #define KEEPER_BACKOFF_MS_MIN 100   /* after the second young death; none after the first */
 #define KEEPER_BACKOFF_MS_MAX 5000
@@ -68,6 +70,7 @@ struct keeper_opts {
     const char *broker_url; /* where GONE goes: a ZeroMQ endpoint */
     int64_t stop_ms;        /* from the second TERM to SIGKILL; 0: KEEPER_STOP_MS */
     bool is_without_cgroup; /* even where it may make one */
+    bool is_alone;          /* for one suspect: one child, and no other after it */
 };
 
 /* Runs until the worker has been drained or stopped, and returns the exit code of the program: 0

@@ -78,6 +78,7 @@ int keeper_child_start(const struct keeper_child_opts *opts, struct keeper_child
     }
     *ret_child = (struct keeper_child){ .fence = fence,
                                         .cgroup = opts->cgroup,
+                                        .alone = opts->alone,
                                         .pid = pid,
                                         .number = opts->birth.child,
                                         .born_ms = opts->now_ms,
@@ -123,27 +124,49 @@ int64_t keeper_child_lease_end_ms(struct keeper_child *child)
     return child->lease_end_ms;
 }
 
+/* How many it met. */
+static int kill_all_below(const struct keeper_child *child)
+{
+    if (!child->alone)
+        return reap_kill_children(NULL);
+    struct reap_spared spared = keeper_alone_spared(child->alone);
+    return reap_kill_children(&spared);
+}
+
 void keeper_child_kill(struct keeper_child *child)
 {
     if (!child->is_dead)
         (void)kill(child->pid, SIGKILL);
     if (child->cgroup)
         (void)cgroup_kill(child->cgroup);
-    (void)reap_kill_children(NULL);
+    (void)kill_all_below(child);
+}
+
+/* Somebody lives. Nobody but keepers for suspects, if the list of children has nobody else: who is
+ * in it stays there until we reap him, and what his death brings is put behind him. Seen twice,
+ * because children hang under threads, and those of a thread that ends move to another one. */
+static bool are_others_gone(const struct keeper_child *child)
+{
+    bool has_spared = child->is_dead && child->alone && child->alone->count > 0;
+    return has_spared && kill_all_below(child) == 0 && kill_all_below(child) == 0;
+}
+
+static void take_dead(struct keeper_child *child, pid_t pid, int status)
+{
+    if (pid == child->pid) {
+        child->is_dead = true;
+        child->status = status;
+    } else if (child->alone) {
+        (void)keeper_alone_forget(child->alone, pid);
+    }
 }
 
 bool keeper_child_reap(struct keeper_child *child)
 {
-    for (;;) {
-        int status;
-        pid_t pid = waitpid(-1, &status, WNOHANG);
-        if (pid == 0)
-            return false;
-        if (pid < 0)
-            return errno == ECHILD && (!child->cgroup || cgroup_is_empty(child->cgroup));
-        if (pid == child->pid) {
-            child->is_dead = true;
-            child->status = status;
-        }
-    }
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        take_dead(child, pid, status);
+    bool is_empty = pid < 0 ? errno == ECHILD : are_others_gone(child);
+    return is_empty && (!child->cgroup || cgroup_is_empty(child->cgroup));
 }

@@ -15,10 +15,12 @@
 
 #include "worker/cgroup.h"
 #include "worker/fence.h"
+#include "worker/keeper_alone.h"
 
 struct keeper_child {
     struct fence *fence;
     const struct cgroup *cgroup; /* borrowed; NULL: none, or it did not get in */
+    struct keeper_alone *alone;  /* borrowed; who else hangs under this process. NULL: nobody */
     pid_t pid;
     uint32_t number;
     int64_t born_ms;
@@ -37,6 +39,7 @@ struct keeper_child_opts {
     char *const *argv;
     const sigset_t *mask;        /* of the child */
     const struct cgroup *cgroup; /* NULL: none */
+    struct keeper_alone *alone;  /* NULL: none */
     struct fence_birth birth;
     int64_t now_ms; /* CLOCK_BOOTTIME */
 };
@@ -54,9 +57,10 @@ void keeper_child_fini(struct keeper_child *child);
  * refused. */
 int64_t keeper_child_lease_end_ms(struct keeper_child *child);
 
-/* SIGKILL to the child and to everything that hangs under this process now, or is in its group. */
+/* SIGKILL to the child and to everything that hangs under this process now, or is in its group: but
+ * not to the keepers for suspects. */
 void keeper_child_kill(struct keeper_child *child);
 
 /* Takes the dead, be they the child or what came to hang under this process. True: nothing is left
- * there and in the group. */
+ * there (but keepers for suspects) and in the group. */
 bool keeper_child_reap(struct keeper_child *child);

@@ -46,8 +46,10 @@ int main(int argc, char **argv)
     if (the_options.child_fd >= 0)
         status = child_run(&the_options, &the_args);
     else
-        status = keeper_run(
-            &(struct keeper_opts){ .argc = argc, .argv = argv, .broker_url = the_options.broker });
+        status = keeper_run(&(struct keeper_opts){ .argc = argc,
+                                                   .argv = argv,
+                                                   .broker_url = the_options.broker,
+                                                   .is_alone = the_options.is_alone });
     options_fini(&the_options);
     return status;
 }

@@ -59,6 +59,9 @@ static const struct berth_setting settings[] = {
       .offset = offsetof(struct options, child_fd),
       .min = 0,
       .max = INT_MAX },
+    { .name = "alone", /* what it starts keepers for suspects with */
+      .type = BERTH_SETTING_FLAG,
+      .offset = offsetof(struct options, is_alone) },
 };
 #define SETTINGS_COUNT   (sizeof settings / sizeof *settings)
 #define SETTINGS_IN_FILE 7

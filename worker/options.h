@@ -15,6 +15,7 @@ struct options {
     const char *work_dir;
     const char *config;
     int log_level;    /* enum berth_log_level */
+    bool is_alone;    /* a keeper for one suspect, or its child */
     int64_t child_fd; /* the keeper's page; negative: this is the keeper */
     struct berth_conf conf;
 };

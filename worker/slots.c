@@ -16,6 +16,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "worker/attempt.h"
+#include "worker/culprit.h"
 #include "worker/handlers/exec.h"
 
 #define SENTENCE_BYTES_MAX    BERTH_ERROR_MESSAGE_MAX
@@ -43,6 +44,7 @@ struct slot {
     uint32_t shown_epoch, shown_join; /* what it has shown, and in which join */
     uint64_t shown_out, shown_err;
     struct weft_task *root;
+    struct weft_element element; /* which attempt runs on which thread */
     struct berth_attempt attempt;
     struct berth_buf result; /* packed */
     char sentence[SENTENCE_BYTES_MAX];
@@ -473,6 +475,8 @@ static int slot_run(void *arg)
                                          .stack_bytes = slot->attempt.handler->stack_bytes };
     struct weft_scope scope;
     weft_scope_open(&scope);
+    if (slot->fence_place >= 0)
+        culprit_note(&scope, &slot->item.attempt, &slot->element);
     int rc = scope_fields(&scope, &slot->attempt.body);
     if (rc >= 0)
         rc = weft_launch_opts(&scope, NULL, handler_run, slot, &opts);

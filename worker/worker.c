@@ -14,6 +14,7 @@
 #include "base/endpoint.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "worker/culprit.h"
 #include "worker/node.h"
 #include "worker/plugin.h"
 #include "worker/registry.h"
@@ -142,7 +143,8 @@ static int copy_name(struct berth_worker *worker, const char *name, struct berth
     char fallback[NODE_NAME_BYTES_MAX + 1];
     if (!name) {
         /* The keeper's, which stays the same from child to child. */
-        node_default_name(worker->fence ? getppid() : getpid(), fallback);
+        int32_t name_pid = worker->fence ? fence_birth(worker->fence)->name_pid : getpid();
+        node_default_name(name_pid ? name_pid : getppid(), fallback);
         name = fallback;
     }
     int rc = berth_name_check("name", name, err);
@@ -332,6 +334,12 @@ static void host_lease(void *arg, int64_t end_ms)
         watchdog_set(worker->watchdog, end_ms, "the lease");
 }
 
+static void host_start_alone(void *arg, uint32_t count)
+{
+    struct berth_worker *worker = arg;
+    fence_start_alone(worker->fence, count);
+}
+
 /* ---- run ---- */
 
 size_t worker_running_count(struct berth_worker *worker)
@@ -367,6 +375,7 @@ static int prepare(struct berth_worker *worker, struct berth_error *err)
 static int session_open(struct berth_worker *worker, struct link **ret_link,
                         struct berth_error *err)
 {
+    bool is_alone = worker->fence && fence_birth(worker->fence)->is_alone;
     struct link_opts opts = {
         .url = worker->url,
         .agent = { .child = worker->child,
@@ -379,6 +388,8 @@ static int session_open(struct berth_worker *worker, struct link **ret_link,
                    .dispatcher_count = worker->served_count,
                    .capacity = worker->capacity,
                    .cores = node_cores(),
+                   .is_alone = is_alone,
+                   .can_start_alone = worker->fence && !is_alone,
                    .seed = (uint64_t)berth_clock_monotonic_ns() },
         .inbox = worker->inbox,
         .host = { .arg = worker,
@@ -394,7 +405,8 @@ static int session_open(struct berth_worker *worker, struct link **ret_link,
                   .ask = host_ask,
                   .answer = host_answer,
                   .session = host_session,
-                  .lease = host_lease },
+                  .lease = host_lease,
+                  .start_alone = host_start_alone },
         .stop_grace_ms = worker->grace_ms,
     };
     memcpy(opts.agent.node, worker->node, NODE_ID_BYTES);
@@ -407,6 +419,8 @@ int worker_run_session(struct berth_worker *worker, struct link_exit *ret_exit,
                        struct berth_error *err)
 {
     int rc = prepare(worker, err);
+    if (rc >= 0)
+        rc = culprit_watch(worker->fence, err);
     if (rc < 0)
         return rc;
     struct link *link;

@@ -13,6 +13,7 @@
 #include "lane.h"
 #include "scope.h"
 #include "submit.h"
+#include "suspect.h"
 
 /* Where it begins to wait. */
 static void place_new(struct berth_core *core, uint32_t index,
@@ -128,7 +129,10 @@ static int make_of_record(struct berth_core *core, const struct berth_job_record
     struct dispatcher *dispatcher = dispatcher_find_id(core, record->dispatcher);
     if (!dispatcher || job_find(core, record->id))
         return BERTH_ESTORE;
-    struct lane *lane = lane_get(core, dispatcher, record->handler, record->group);
+    char space[BERTH_NAME_BYTES + 1];
+    struct berth_slice handler =
+        record->is_suspect ? suspect_handler(record->handler, space) : record->handler;
+    struct lane *lane = lane_get(core, dispatcher, handler, record->group);
     uint32_t index = lane ? job_new(core, record->id, lane, record->priority) : 0;
     if (lane && !index)
         lane_release(core, lane);
@@ -139,6 +143,8 @@ static int make_of_record(struct berth_core *core, const struct berth_job_record
     job->attempt_number = record->attempt;
     job->failures = record->failures;
     job->deaths = (uint8_t)(record->deaths < UINT8_MAX ? record->deaths : UINT8_MAX);
+    if (record->is_suspect)
+        job->flags |= JOB_IS_SUSPECT;
     if (record->is_cancelled) {
         job->flags |= JOB_CANCEL_ASKED | JOB_CANCEL_STORED;
         core->has_queued_cancels = true;

@@ -12,6 +12,7 @@
 #include "outbox.h"
 #include "retry.h"
 #include "scope.h"
+#include "suspect.h"
 #include "suspend.h"
 #include "wait.h"
 
@@ -157,6 +158,7 @@ static void write_retry(struct berth_core *core, struct job *job, int64_t run_at
         .attempt = job->attempt_number,
         .failures = job->failures,
         .deaths = job->deaths,
+        .is_suspect = job->flags & JOB_IS_SUSPECT,
         .last = *last,
     };
     job->flags &= (uint8_t)~JOB_START_STORED;
@@ -323,18 +325,32 @@ void attempt_release(struct berth_core *core, struct attempt *attempt)
     hand_back(core, attempt);
 }
 
-static void write_loss(struct berth_core *core, struct attempt *attempt, enum attempt_loss how)
+/* In words: the kind of the error, and a sentence. */
+static struct berth_attempt_record loss_record(struct berth_core *core,
+                                               const struct attempt *attempt)
+{
+    static const char *const sentences[] = {
+        [BLAME_NONE] = "its worker was lost",
+        [BLAME_SUSPECT] = "the worker's process died while it ran",
+        [BLAME_CULPRIT] = "the worker's process died of it",
+    };
+    return attempt_record(core, attempt, slice_of(attempt->blame ? "crash" : "lost"),
+                          slice_of(sentences[attempt->blame]), (struct berth_slice){ 0 });
+}
+
+static void write_loss(struct berth_core *core, struct attempt *attempt)
 {
     struct job *job = job_at(&core->jobs, attempt->job);
-    bool is_crash = how == ATTEMPT_DIED;
-    if (is_crash && job->deaths < UINT8_MAX)
+    if (attempt->blame == BLAME_CULPRIT && job->deaths < UINT8_MAX)
         job->deaths++;
-    struct berth_attempt_record last = attempt_record(
-        core, attempt, slice_of(is_crash ? "crash" : "lost"),
-        slice_of(is_crash ? "the worker's process died while it ran" : "its worker was lost"),
-        (struct berth_slice){ 0 });
+    if (attempt->blame)
+        suspect_make(core, attempt->job);
+    bool is_poison = attempt->blame == BLAME_CULPRIT && job->deaths >= SUSPECT_DEATHS_MAX;
+    struct berth_attempt_record last = loss_record(core, attempt);
     if (job->flags & JOB_CANCEL_ASKED)
         write_cancelled(core, job, &last);
+    else if (is_poison)
+        write_end(core, job, BERTH_DEAD, &last);
     else if (is_late(core, attempt))
         write_late(core, job, &last);
     else
@@ -353,7 +369,7 @@ void attempt_lost(struct berth_core *core, struct attempt *attempt, enum attempt
             hand_back(core, attempt);
             return;
         }
-        write_loss(core, attempt, how);
+        write_loss(core, attempt);
         attempt_free(core, attempt);
         return;
     case ATTEMPT_SETTLING:

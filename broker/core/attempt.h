@@ -27,8 +27,9 @@ void attempt_release(struct berth_core *core, struct attempt *attempt);
 /* It has ended, and so it says. Gathers the job's end or retry. */
 void attempt_report(struct berth_core *core, struct attempt *attempt,
                     const struct berth_attempt_end *end);
-enum attempt_loss { ATTEMPT_LOST, ATTEMPT_DIED, ATTEMPT_DRAINED };
-/* Its process is dead, or counts as dead. Its job runs again; the attempt is forgotten. */
+enum attempt_loss { ATTEMPT_LOST, ATTEMPT_DRAINED };
+/* Its process is dead, or counts as dead. Its job runs again, unless that was its own doing once
+ * too often; the attempt is forgotten. */
 void attempt_lost(struct berth_core *core, struct attempt *attempt, enum attempt_loss how);
 
 /* A queued job ends cancelled, unstarted. */

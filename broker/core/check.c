@@ -9,6 +9,7 @@
 #include "rare.h"
 #include "recur.h"
 #include "state.h"
+#include "suspect.h"
 
 static bool is_below(const struct dispatcher *dispatcher, const struct dispatcher *top)
 {
@@ -192,4 +193,5 @@ void core_check(const struct berth_core *core)
     check_sessions(core);
     check_waiting(core);
     recur_check(core);
+    suspect_check(core);
 }

@@ -29,6 +29,7 @@
 #include "scope.h"
 #include "session.h"
 #include "submit.h"
+#include "suspect.h"
 #include "tombstone.h"
 #include "view.h"
 #include "wait.h"
@@ -114,13 +115,15 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     index_init(&core->lanes_by_key, lane_index_hash, core);
     index_init(&core->keys_by_hash, keys_index_hash, core);
     struct berth_list *lists[] = {
-        &core->runnable,     &core->stalled,         &core->handing,    &core->recovering,
-        &core->gained,       &core->outboxes,        &core->wait_order, &core->pending_open,
-        &core->pending_away, &core->heard,           &core->news,       &core->lives,
-        &core->felled,       &core->tombstone_order, &core->scope_work, &core->resuming
+        &core->runnable,      &core->stalled,         &core->handing,    &core->recovering,
+        &core->gained,        &core->outboxes,        &core->wait_order, &core->pending_open,
+        &core->pending_away,  &core->heard,           &core->news,       &core->lives,
+        &core->felled,        &core->tombstone_order, &core->scope_work, &core->resuming,
+        &core->alone_handlers
     };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         berth_list_init(lists[i]);
+    core->alone_again_ms = INT64_MAX;
     return core;
 }
 
@@ -253,6 +256,7 @@ static void on_turn(struct berth_core *core)
     wait_on_turn(core);
     keys_expire(core);
     match_turn(core);
+    suspect_on_turn(core);
     outbox_flush(core);
 }
 
@@ -322,7 +326,8 @@ int64_t berth_core_next_deadline_ms(const struct berth_core *core, int64_t now_m
     }
     int64_t others_ms[] = { park_next_deadline_ms(core), batch_next_deadline_ms(core),
                             recur_next_deadline_ms(core, now_ms, wall_us),
-                            clock_next_deadline_ms(core, now_ms, wall_us) };
+                            clock_next_deadline_ms(core, now_ms, wall_us),
+                            suspect_next_deadline_ms(core) };
     for (size_t i = 0; i < sizeof others_ms / sizeof *others_ms; i++)
         if (others_ms[i] < deadline)
             deadline = others_ms[i];

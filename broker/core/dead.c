@@ -98,6 +98,7 @@ static struct berth_job_record revived(const struct berth_core *core,
     record.state = BERTH_READY;
     record.run_at_us = core->wall_us;
     record.finished_us = 0;
+    record.is_suspect = row->deaths > 0; /* its process may die of it again */
     record.failures = record.deaths = 0;
     record.is_cancelled = false;
     record.after = (struct berth_slice){ 0 };

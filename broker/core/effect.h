@@ -205,7 +205,7 @@ struct berth_do_schedules {
 struct berth_worker_view {
     uint64_t session;
     struct berth_slice name, software;
-    const char *state; /* joined draining silent recovering lost gone */
+    const char *state; /* joined alone draining silent recovering lost gone */
     uint32_t capacity, running, cores;
     uint32_t held; /* of those that it was running when it was lost, and that it may still run */
     const struct berth_slice *handlers;

@@ -6,6 +6,7 @@
 #include "limit.h"
 #include "out.h"
 #include "query.h"
+#include "suspect.h"
 #include "view.h"
 
 static const char *const kinds[WHY_KIND_COUNT] = {
@@ -48,7 +49,7 @@ static struct berth_explain_cause cause_of(struct berth_core *core, const struct
         .job = job->id,
         .at = slice_of(why->at ? why->at->record.name : ""),
         .group = why->group ? why->group->name : (struct berth_slice){ 0 },
-        .handler = slice_of(why->handler ? why->handler->name : ""),
+        .handler = why->handler ? suspect_plain_name(why->handler) : slice_of(""),
         .worker = slice_of(why->session ? why->session->record.name : ""),
         .in_use = why->in_use,
         .limit = why->limit,

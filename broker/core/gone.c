@@ -9,6 +9,7 @@
 #include "out.h"
 #include "recovery.h"
 #include "session.h"
+#include "suspect.h"
 #include "tombstone.h"
 
 /* It has no lease any more, and nothing new. */
@@ -18,6 +19,7 @@ static void retire(struct berth_core *core, struct session *session)
         core->cores -= session->cores;
     session->state = SESSION_CLOSING;
     session_lose_peer(core, session);
+    suspect_on_closed(core, session);
     offer_drop(core, session);
     if (berth_heap_is_linked(&session->expiry_node))
         berth_heap_remove(&core->expiries, &session->expiry_node);
@@ -82,23 +84,6 @@ static void gone_ok_when_stored(struct berth_core *core, const struct berth_ev_g
     pending_put(core, pending);
 }
 
-/* Deaths that this broker has only the keeper's word of: the attempts were granted by an earlier
- * epoch. */
-static void count_unseen_deaths(struct berth_core *core, const struct berth_ev_gone *gone)
-{
-    if (gone->cause != BERTH_GONE_EXIT && gone->cause != BERTH_GONE_SIGNAL)
-        return;
-    for (size_t i = 0; i < gone->count; i++) {
-        uint32_t index = job_find(core, gone->jobs[i]);
-        struct job *job = index ? job_at(&core->jobs, index) : NULL;
-        if (!job || !job_is_queued(job))
-            continue; /* ended, or retried since */
-        if (job->deaths < UINT8_MAX)
-            job->deaths++;
-        job->attempt_number++;
-    }
-}
-
 /* A late hello may have made its child another one. */
 static struct session *find_gone(const struct berth_core *core, const struct berth_ev_gone *gone)
 {
@@ -122,13 +107,9 @@ void session_on_gone(struct berth_core *core, const struct berth_ev_gone *gone)
     }
     tombstone_put(core, session->record.nonce, session->record.child);
     if (session->state != SESSION_CLOSING) {
-        if (session->state == SESSION_RECOVERING)
-            count_unseen_deaths(core, gone);
-        bool is_death = gone->cause == BERTH_GONE_EXIT || gone->cause == BERTH_GONE_SIGNAL;
+        suspect_blame(core, session, gone);
         session_close(core, session,
-                      gone->cause == BERTH_GONE_DRAIN ? ATTEMPT_DRAINED
-                      : is_death                      ? ATTEMPT_DIED
-                                                      : ATTEMPT_LOST);
+                      gone->cause == BERTH_GONE_DRAIN ? ATTEMPT_DRAINED : ATTEMPT_LOST);
     }
     gone_ok_when_stored(core, gone);
 }

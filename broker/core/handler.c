@@ -2,6 +2,7 @@
 #include "handler.h"
 
 #include "park.h"
+#include "suspect.h"
 
 /* ---- handlers ---- */
 
@@ -24,12 +25,15 @@ struct handler *handler_get(struct berth_core *core, struct berth_slice name)
     BERTH_ASSERT(name.bytes < sizeof handler->name);
     memcpy(handler->name, name.data, name.bytes);
     handler->number = ++core->handler_counter;
+    handler->is_alone = name.bytes > 0 && handler->name[name.bytes - 1] == HANDLER_ALONE_MARK;
     berth_list_init(&handler->free);
     berth_list_init(&handler->waiting);
     if (berth_map_insert_bytes(&core->handlers, &handler->by_name, slice_of(handler->name)) < 0) {
         block_free(handler);
         return NULL;
     }
+    if (handler->is_alone)
+        berth_list_push_back(&core->alone_handlers, &handler->alone_node);
     return handler;
 }
 
@@ -39,6 +43,8 @@ void handler_release(struct berth_core *core, struct handler *handler)
         return;
     if (berth_list_is_linked(&handler->gain_node))
         berth_list_remove(&handler->gain_node);
+    if (handler->is_alone)
+        berth_list_remove(&handler->alone_node);
     berth_map_remove(&core->handlers, &handler->by_name);
     block_free(handler);
 }
@@ -223,6 +229,8 @@ static void insert_by_number(struct berth_list *waiting, struct gate *gate)
 
 void gate_wait(struct berth_core *core, struct gate *gate)
 {
+    if (gate->handler->is_alone)
+        suspect_look(core);
     if (gate->wait_number) {
         insert_by_number(&gate->handler->waiting, gate);
     } else {

@@ -11,6 +11,8 @@
 
 #include "state.h"
 
+#define HANDLER_ALONE_MARK '\x01' /* at the end of a name that is for suspects: suspect.h */
+
 /* Makes it; NULL: no memory, or too many. */
 struct handler *handler_get(struct berth_core *core, struct berth_slice name);
 /* Frees it if nobody names it. */

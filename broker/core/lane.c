@@ -6,6 +6,7 @@
 #include "group.h"
 #include "handler.h"
 #include "recovery.h"
+#include "suspect.h"
 
 /* ---- making and finding ---- */
 
@@ -219,6 +220,8 @@ void lane_push(struct berth_core *core, struct lane *lane, uint32_t index, enum 
     }
     link_job(core, level, index, before);
     lane->ready_count++;
+    if (lane->gate->handler->is_alone)
+        suspect_look(core);
     refresh(core, level);
     if (is_new(core, index))
         recovery_note_arrival(core, lane->gate->dispatcher);

@@ -5,6 +5,7 @@
 
 #include "handler.h"
 #include "park.h"
+#include "suspect.h"
 
 static void enter_free_lists(struct berth_core *core, struct session *session);
 static void leave_free_lists(struct session *session);
@@ -33,8 +34,11 @@ static struct offer *make_offers(struct berth_core *core, struct session *sessio
                                  const struct berth_offer *offer)
 {
     struct offer *offers = block_new((offer->handler_count + 1) * sizeof *offers);
+    char space[BERTH_NAME_BYTES + 1];
     for (size_t i = 0; offers && i < offer->handler_count; i++) {
-        struct handler *handler = handler_get(core, offer->handlers[i]);
+        struct berth_slice name = offer->handlers[i];
+        struct handler *handler =
+            handler_get(core, offer->is_alone ? suspect_handler(name, space) : name);
         if (!handler) {
             release_offers(core, offers, i);
             return NULL;
@@ -75,7 +79,10 @@ int offer_take(struct berth_core *core, struct session *session, const struct be
     session->capacity = offer->capacity;
     copy_name(session->record.name, offer->name);
     copy_name(session->software, offer->software);
-    set_cores(core, session, offer->cores);
+    session->is_alone = offer->is_alone;
+    session->can_start_alone = offer->can_start_alone && !offer->is_alone;
+    /* Those of its host are counted by the worker that it belongs to. */
+    set_cores(core, session, offer->is_alone ? 0 : offer->cores);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "out.h"
+#include "suspect.h"
 
 /* One message of orders: a frame has 16 MiB, a table of names 4096 rows (proto/limits.h). */
 #define ORDERS_GRANTS_MAX     1024
@@ -30,6 +31,12 @@ void outbox_cancel(struct berth_core *core, struct attempt *attempt)
     if (!berth_list_is_linked(&attempt->cancel_node))
         berth_list_push_back(&attempt->session->out_cancels, &attempt->cancel_node);
     outbox_want_flush(core, attempt->session);
+}
+
+void outbox_start_alone(struct berth_core *core, struct session *session)
+{
+    session->out_start_alone++;
+    outbox_want_flush(core, session);
 }
 
 /* A worker's table holds no more than its capacity; what claims otherwise is not answered. */
@@ -76,7 +83,7 @@ static struct berth_order_grant order_grant(const struct berth_core *core,
         .attempt = attempt->by_id.id,
         .job = job->id,
         .dispatcher = slice_of(dispatcher->record.name),
-        .handler = slice_of(job_lane(core, job)->gate->handler->name),
+        .handler = suspect_plain_name(job_lane(core, job)->gate->handler),
         .body = { .data = job->body->data, .bytes = job->body->bytes },
         .number = attempt->number,
         .timeout_ms = job->body->timeout_ms ? job->body->timeout_ms : dispatcher->record.timeout_ms,
@@ -151,7 +158,9 @@ static void send_next(struct berth_core *core, struct session *session)
         .epoch = core->opts.epoch,
         .join = session->join,
         .number = ++session->sent,
+        .start_alone = session->out_start_alone,
     };
+    session->out_start_alone = 0;
     take_grants(core, session, &orders);
     take_cancels(core, session, &orders);
     take_acks(core, session, &orders);

@@ -24,6 +24,8 @@ void outbox_take_scopes(struct berth_core *core, struct session *session,
                         struct berth_do_orders *orders);
 void outbox_want_flush(struct berth_core *core, struct session *session);
 /* What was to be said of this attempt is not said. */
+/* Asks the worker for one more process for a suspect. */
+void outbox_start_alone(struct berth_core *core, struct session *session);
 void outbox_forget(struct attempt *attempt);
 /* The end of the turn. */
 void outbox_flush(struct berth_core *core);

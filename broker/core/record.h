@@ -169,7 +169,7 @@ struct berth_end_record {
 };
 
 /* A dead or cancelled job lives again, under its own id: ready at once, with fresh tries. What it
- * came with stays, but for the jobs that it waited for. */
+ * came with stays, but for the jobs that it waited for; one that has deaths is a suspect. */
 struct berth_revive_record {
     uint64_t id;
     int64_t run_at_us;   /* since when it is ready: now */

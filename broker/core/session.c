@@ -11,6 +11,7 @@
 #include "outbox.h"
 #include "park.h"
 #include "recovery.h"
+#include "suspect.h"
 
 #define SILENT_AFTER_RENEWALS 2
 
@@ -185,6 +186,7 @@ void session_become_joined(struct berth_core *core, struct session *session, uin
     session->shall_join_again = false;
     become_live(core, session);
     session_renew(core, session, peer);
+    suspect_on_joined(core, session);
 }
 
 static void expire(struct berth_core *core)

@@ -121,11 +121,13 @@ struct handler {
     struct berth_map_node by_name;
     uint64_t number;
     uint32_t gate_count;
-    uint32_t offer_count;             /* connected workers that have it */
-    struct berth_list free;           /* offers of workers with room, least recently used first */
-    struct berth_list waiting;        /* gates that found nobody, in order */
-    struct berth_list_node gain_node; /* in core->gained: free and waiting may both be non-empty */
-    char name[BERTH_NAME_BYTES];
+    uint32_t offer_count;              /* connected workers that have it */
+    struct berth_list free;            /* offers of workers with room, least recently used first */
+    struct berth_list waiting;         /* gates that found nobody, in order */
+    struct berth_list_node gain_node;  /* in core->gained: free and waiting may both be non-empty */
+    bool is_alone;                     /* of processes for suspects: suspect.h */
+    struct berth_list_node alone_node; /* in core->alone_handlers */
+    char name[BERTH_NAME_BYTES + 1];
 };
 
 /* A handler that a session has. */
@@ -146,6 +148,9 @@ enum attempt_state {
 };
 
 struct live;
+
+/* Whose doing it is that the process died in which an attempt ran: suspect.h. */
+enum blame { BLAME_NONE = 0, BLAME_SUSPECT, BLAME_CULPRIT };
 
 struct attempt {
     struct berth_map_node by_id;
@@ -168,6 +173,7 @@ struct attempt {
     bool is_stuck;                      /* while a deadlock is looked for */
     uint32_t suspensions;               /* so far, and this one */
     struct berth_list_node resume_node; /* in dispatcher->resuming, or in the session's outbox */
+    enum blame blame;                   /* once its process has died */
     struct berth_list_node session_node;
     struct berth_list_node grant_node, cancel_node; /* in the session's outbox */
 };
@@ -201,6 +207,11 @@ struct session {
     uint32_t capacity, cores;
     bool is_draining;
     bool has_room; /* its offers are in the handlers' free lists */
+    /* Processes for suspects: suspect.h. */
+    bool is_alone, can_start_alone;
+    uint64_t worker;        /* is_alone: the session of its worker; 0: not known */
+    uint32_t alone_count;   /* sessions of such processes that belong to this one */
+    int64_t alone_asked_ms; /* when it was asked for one, and it has not come since; 0: never */
     struct offer *offers;
     size_t offer_count;
     struct berth_list attempts;
@@ -209,7 +220,8 @@ struct session {
     struct berth_order_ack *out_acks; /* room for `capacity` */
     size_t out_ack_count;
     struct berth_list out_resumes, out_children, out_child_ends;
-    bool shall_join_again;           /* something that it asked for could not be answered */
+    bool shall_join_again; /* something that it asked for could not be answered */
+    uint32_t out_start_alone;
     struct berth_list_node out_node; /* in core->outboxes */
 };
 
@@ -324,6 +336,9 @@ struct berth_core {
     uint64_t session_counter, attempt_counter;
     uint64_t unresolved; /* sessions RECOVERING; nothing is granted while there are any */
     uint64_t cores;      /* of LIVE sessions */
+    struct berth_list alone_handlers; /* suspect.h */
+    bool is_alone_looked_at;          /* nothing has changed since workers were asked */
+    int64_t alone_again_ms;           /* until then; INT64_MAX: no suspect waits for a process */
     struct berth_map attempts;
     struct berth_list outboxes;
     struct berth_list lives; /* what attempts show; those that were silent longest first */

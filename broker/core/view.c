@@ -11,6 +11,7 @@
 #include "out.h"
 #include "recovery.h"
 #include "scope.h"
+#include "suspect.h"
 #include "suspend.h"
 
 /* ---- jobs ---- */
@@ -57,6 +58,8 @@ static const char *reason_handler(struct berth_core *core, const struct handler 
         why->kind = WHY_STARTING;
         return "is about to start";
     }
+    if (handler->is_alone)
+        return suspect_reason(core, handler);
     if (handler->offer_count)
         return out_text(core, "every worker that offers '%s' is full, draining or not heard of",
                         handler->name);
@@ -278,6 +281,7 @@ void view_job(struct berth_core *core, const struct berth_job_record *row,
     ret_view->record.attempt = job->attempt_number;
     ret_view->record.failures = job->failures;
     ret_view->record.deaths = job->deaths;
+    ret_view->record.is_suspect = job->flags & JOB_IS_SUSPECT;
     ret_view->record.is_cancelled = job->flags & JOB_CANCEL_ASKED;
     bool has_time = job->state == JOB_SCHEDULED || job->state == JOB_RETRYING;
     if (has_time && job->due_us != AFTER_NEVER)
@@ -369,7 +373,9 @@ static const char *session_word(const struct session *session)
         return "lost";
     if (!session->peer)
         return "silent";
-    return session->is_draining ? "draining" : "joined";
+    if (session->is_draining)
+        return "draining";
+    return session->is_alone ? "alone" : "joined";
 }
 
 static void view_worker(struct berth_core *core, const struct session *session,
@@ -377,7 +383,7 @@ static void view_worker(struct berth_core *core, const struct session *session,
 {
     struct berth_slice *handlers = out_alloc(core, session->offer_count, sizeof *handlers);
     for (size_t i = 0; i < session->offer_count; i++)
-        handlers[i] = slice_of(session->offers[i].handler->name);
+        handlers[i] = suspect_plain_name(session->offers[i].handler);
     *ret_view = (struct berth_worker_view){
         .session = session->by_id.id,
         .name = slice_of(session->record.name),
@@ -450,7 +456,7 @@ void view_status(struct berth_core *core, uint64_t peer, uint64_t request,
     BERTH_MAP_FOREACH (node, &core->sessions) {
         const struct session *session = berth_container_of(node, struct session, by_id);
         int64_t left_ms = session->expires_ms - core->now_ms;
-        status.workers += session->state == SESSION_LIVE;
+        status.workers += session->state == SESSION_LIVE && !session->is_alone;
         if (session->state == SESSION_RECOVERING && left_ms > status.recovery_left_ms)
             status.recovery_left_ms = left_ms;
     }

@@ -328,6 +328,7 @@ static void apply_revive(struct berth_mem_disk *disk, struct berth_revive_record
     job->record.state = BERTH_READY;
     job->record.run_at_us = revive->run_at_us;
     job->record.finished_us = 0;
+    job->record.is_suspect = job->record.deaths > 0;
     job->record.failures = job->record.deaths = 0;
     job->record.is_cancelled = false;
     job->record.deadline_us = revive->deadline_us;

@@ -38,10 +38,10 @@
     "INSERT OR FAIL INTO job (id, dispatcher, state, priority, submitted_us, run_at_us,"           \
     " max_attempts, timeout_ms, attempt, failures, deaths, is_cancelled, finished_us, key_kind,"   \
     " key_until_us, last_attempt, last_started_us, handler, key_bytes, body_hash, last_worker,"    \
-    " last_error_kind, last_error_message, last_result, body)"                                     \
+    " last_error_kind, last_error_message, last_result, body, is_suspect)"                         \
     " SELECT id, dispatcher, ?2, priority, submitted_us, ?3, max_attempts, timeout_ms, attempt,"   \
     " 0, 0, 0, 0, key_kind, key_until_us, last_attempt, last_started_us, handler, key_bytes,"      \
-    " body_hash, last_worker, last_error_kind, last_error_message, last_result, body"              \
+    " body_hash, last_worker, last_error_kind, last_error_message, last_result, body, deaths > 0"  \
     " FROM done WHERE id = ?1"
 
 #define OPTION_REVIVE                                                                              \

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -77,14 +78,88 @@ static int halfway(struct berth_attempt *attempt, void *arg)
     return rc;
 }
 
+/* Leaves a line in the file that the payload names. */
+static void leave_line(struct berth_attempt *attempt, const char *line)
+{
+    char path[PATH_MAX];
+    struct berth_slice payload = berth_attempt_payload(attempt);
+    (void)snprintf(path, sizeof path, "%.*s", (int)payload.bytes, (const char *)payload.data);
+    FILE *file = fopen(path, "ae");
+    if (!file)
+        return;
+    (void)fprintf(file, "%s\n", line);
+    (void)fclose(file);
+}
+
+static int line_count(struct berth_attempt *attempt)
+{
+    char path[PATH_MAX];
+    struct berth_slice payload = berth_attempt_payload(attempt);
+    (void)snprintf(path, sizeof path, "%.*s", (int)payload.bytes, (const char *)payload.data);
+    FILE *file = fopen(path, "re");
+    int count = 0;
+    for (int c = 0; file && c != EOF; c = getc(file))
+        count += c == '\n';
+    if (file)
+        (void)fclose(file);
+    return count;
+}
+
+/* The three ways to take the process along: each leaves a line first. */
+static int crash(struct berth_attempt *attempt, void *arg)
+{
+    (void)arg;
+    leave_line(attempt, "crash");
+    (void)weft_sleep_ms(1); /* on another thread, perhaps */
+    volatile int *nowhere = NULL;
+    return *nowhere;
+}
+
+static int give_up(struct berth_attempt *attempt, void *arg)
+{
+    (void)arg;
+    leave_line(attempt, "abort");
+    abort();
+}
+
+static int leave(struct berth_attempt *attempt, void *arg)
+{
+    (void)arg;
+    leave_line(attempt, "leave");
+    _exit(3);
+}
+
+/* The first time. */
+static int crash_once(struct berth_attempt *attempt, void *arg)
+{
+    if (berth_attempt_number(attempt) == 1)
+        return crash(attempt, arg);
+    leave_line(attempt, "well");
+    return 0;
+}
+
+/* Stands beside those: the first attempt until its process dies, the next ones until there are two
+ * lines. */
+static int beside(struct berth_attempt *attempt, void *arg)
+{
+    (void)arg;
+    bool is_first = berth_attempt_number(attempt) == 1;
+    berth_attempt_log(attempt, "attempt %u stands beside", berth_attempt_number(attempt));
+    int rc = 0;
+    while (rc >= 0 && (is_first || line_count(attempt) < 2))
+        rc = weft_sleep_ms(10);
+    return rc;
+}
+
 static int jobs_open(struct berth_worker *worker, struct berth_error *err)
 {
     static const struct {
         const char *name;
         berth_handler_fn fn;
-    } rows[] = { { "echo", echo },      { "wait-long", wait_long }, { "third-time", third_time },
-                 { "never", never },    { "later", later },         { "block", block },
-                 { "halfway", halfway } };
+    } rows[] = { { "echo", echo },       { "wait-long", wait_long },   { "third-time", third_time },
+                 { "never", never },     { "later", later },           { "block", block },
+                 { "halfway", halfway }, { "crash", crash },           { "give-up", give_up },
+                 { "leave", leave },     { "crash-once", crash_once }, { "beside", beside } };
     int rc = 0;
     for (size_t i = 0; rc >= 0 && i < sizeof rows / sizeof rows[0]; i++)
         rc = berth_worker_handler(worker, rows[i].name, rows[i].fn, NULL, NULL, err);

@@ -98,6 +98,7 @@ static void fill_orders(struct note *note, const struct berth_do_orders *orders)
     note->child.orders.acks = acks;
     note->child.orders.ack_is_stale = is_stale;
     note->child.orders.ack_count = orders->ack_count;
+    note->child.orders.start_alone = orders->start_alone;
 }
 
 static void fill_welcome(struct agent_event *event, const struct berth_do_welcome *welcome)

@@ -11,8 +11,8 @@
  * 4. A broker that is back in time loses no worker its lease. (Promise 4.)
  * 5. A key has one job, and a submit is taken once however often it is sent.
  * 6. A cancel that was accepted ends cancelled.
- * 7. A job that is dead has failed as often as it may, or once for good. (Promise 3: what is lost
- * uses up no attempt.)
+ * 7. A job that is dead has failed as often as it may, or once for good, or killed its process
+ * twice. (Promise 3: what is lost uses up no attempt.)
  * 8. An attempt is started once, ever.
  * 9. Whatever is promised is on the disk when it is sent (promises.c).
  * 10. No attempt starts while its group's limit is full of attempts that are alive. (limits.c)
@@ -30,10 +30,14 @@
  * 19. No job is ready longer than its queue timeout.
  * 20. A job is dead by a clock only when that is over.
  * 21. An instant of a recurring job has one job, and none is left out. (recur.c)
+ * 22. A suspect starts in a process of its own, and nobody else does; it stays one. (suspects.c)
+ * 23. No job is said to have died more often than it killed its process or was alone in one that
+ * died; at the second time it may be dead. (suspects.c)
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/core/suspect.h"
 #include "sim.h"
 
 /* An outage is ridden out if it is shorter than K - R - what the network and the turns take; with
@@ -135,6 +139,7 @@ void check_start(struct sim *sim, const struct run *run, int64_t granted_us)
     attempt->is_started = true;
     check_life_start(sim, run->job);
     check_limits_start(sim, run, granted_us);
+    check_suspect_start(sim, run);
     job->alive = run->attempt;
     checkers->starts++;
 }
@@ -188,7 +193,7 @@ void check_told_end(struct sim *sim, uint64_t id, enum berth_state state)
         sim_fail(sim, "the cancel of job %llu was accepted, and it ended in state %d",
                  (unsigned long long)id, (int)state);
     if (state == BERTH_DEAD && !job->has_failed_forever && job->failures < MAX_ATTEMPTS &&
-        !job->ended_by_clock)
+        !job->ended_by_clock && job->own_deaths < SUSPECT_DEATHS_MAX)
         sim_fail(sim, "job %llu is dead after %u failures", (unsigned long long)id, job->failures);
     if (job->alive)
         sim_fail(sim, "job %llu has ended, it is said, while attempt %llx of it is alive",

@@ -2,6 +2,7 @@
 /* The checkers of ended jobs that live again or are discarded: rule 15 of checkers.c. What a client
  * is told may be from before, so it is compared with all that ever was on the disk; what starts is
  * compared with what is there now. */
+#include "broker/core/suspect.h"
 #include "sim.h"
 
 static struct check_job *ended_job(struct sim *sim, uint64_t id)
@@ -16,7 +17,8 @@ void check_ended(struct sim *sim, const struct berth_end_record *end)
     job->stored_end = end->state;
     job->ends |= 1u << end->state;
     if (job->lives && end->state == BERTH_DEAD && !job->has_failed_forever &&
-        !job->ended_by_clock && end->failures != job->failures)
+        !job->ended_by_clock && job->own_deaths < SUSPECT_DEATHS_MAX &&
+        end->failures != job->failures)
         sim_fail(sim, "job %llu is dead after %u failures in this life, it is said, of %u",
                  (unsigned long long)end->id, end->failures, job->failures);
 }
@@ -31,6 +33,7 @@ void check_revived(struct sim *sim, uint64_t id)
     if (job->alive)
         sim_fail(sim, "job %llu lives again while attempt %llx of it is alive",
                  (unsigned long long)id, (unsigned long long)job->alive);
+    check_suspect_revived(job);
     job->lives++;
     sim_total.revived++;
     job->told = job->stored_end = (enum berth_state)0;

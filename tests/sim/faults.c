@@ -53,22 +53,35 @@ static void host_back(struct sim *sim, void *arg)
     worker_start(arg);
 }
 
-static void heal_partition(struct sim *sim, void *arg)
+static bool is_on(const struct worker *other, const struct worker *worker)
 {
-    struct worker *worker = arg;
-    (void)sim;
-    worker->link.is_partitioned = worker->keeper_link.is_partitioned = false;
+    return other == worker || (other->is_up && other->host == worker);
 }
 
-static void partition(struct sim *sim, struct worker *worker)
+static void heal_partition(struct sim *sim, void *arg)
 {
-    sim_note(sim, "worker %u is cut off", worker->index);
-    worker->link.is_partitioned = worker->keeper_link.is_partitioned = true;
-    link_cut(&worker->link);
-    link_cut(&worker->keeper_link);
+    for (unsigned i = 0; i < SIM_WORKERS_MAX + SIM_ALONE_MAX; i++) {
+        struct worker *worker = &sim->workers[i];
+        if (is_on(worker, arg))
+            worker->link.is_partitioned = worker->keeper_link.is_partitioned = false;
+    }
+}
+
+/* With all that runs on its host. */
+static void partition(struct sim *sim, const struct worker *host)
+{
+    sim_note(sim, "worker %u is cut off", host->index);
     int64_t heal_us = sim->now_us + sim_random_us(sim, 100 * MS, PARTITION_US_MAX);
-    check_outage(sim, &worker->link, sim->now_us, heal_us);
-    sim_at(sim, heal_us, heal_partition, worker);
+    for (unsigned i = 0; i < SIM_WORKERS_MAX + SIM_ALONE_MAX; i++) {
+        struct worker *worker = &sim->workers[i];
+        if (!is_on(worker, host))
+            continue;
+        worker->link.is_partitioned = worker->keeper_link.is_partitioned = true;
+        link_cut(&worker->link);
+        link_cut(&worker->keeper_link);
+        check_outage(sim, &worker->link, sim->now_us, heal_us);
+    }
+    sim_at(sim, heal_us, heal_partition, &sim->workers[host->index]);
 }
 
 static void break_link(struct sim *sim)
@@ -112,7 +125,8 @@ static void happen(struct sim *sim, enum fault fault)
     switch (fault) {
     case FAULT_BROKER: break_broker(sim); return;
     case FAULT_CHILD:
-        worker_kill_child(worker, sim_chance(sim, 50) ? BERTH_GONE_SIGNAL : BERTH_GONE_EXIT);
+        worker_kill_child(worker_or_alone(worker),
+                          sim_chance(sim, 50) ? BERTH_GONE_SIGNAL : BERTH_GONE_EXIT);
         return;
     case FAULT_HOST:
         worker_kill_host(worker);
@@ -120,7 +134,7 @@ static void happen(struct sim *sim, enum fault fault)
         return;
     case FAULT_CUT: break_link(sim); return;
     case FAULT_PARTITION: partition(sim, worker); return;
-    case FAULT_FREEZE: worker_freeze(worker); return;
+    case FAULT_FREEZE: worker_freeze(worker_or_alone(worker)); return;
     case FAULT_FULL:
         sim->broker.full_until_us = sim->now_us + sim_random_us(sim, MS, 5 * SECOND);
         return;

@@ -21,10 +21,12 @@ static void note_record(struct sim *sim, const struct berth_record *record)
     case BERTH_RECORD_JOB: check_job_of(sim, record->job.id)->is_stored = true; return;
     case BERTH_RECORD_RETRY:
         check_attempt_of(sim, record->retry.last.id)->is_end_stored = true;
+        check_suspect_stored(sim, record);
         return;
     case BERTH_RECORD_END:
         check_ended(sim, &record->end);
         check_attempt_of(sim, record->end.last.id)->is_end_stored = true;
+        check_suspect_stored(sim, record);
         return;
     case BERTH_RECORD_CANCEL: check_job_of(sim, record->id)->is_cancel_stored = true; return;
     case BERTH_RECORD_START:

@@ -151,7 +151,7 @@ static void fini(struct sim *sim)
 {
     for (unsigned i = 0; i < sim->opts.clients; i++)
         client_fini(&sim->clients[i]);
-    for (unsigned i = 0; i < sim->opts.workers; i++)
+    for (unsigned i = 0; i < SIM_WORKERS_MAX + SIM_ALONE_MAX; i++)
         worker_fini(&sim->workers[i]);
     if (sim->broker.is_up)
         broker_kill(sim);
@@ -177,10 +177,10 @@ static void start_all(struct sim *sim)
         sim->clients[i] = (struct client){ .sim = sim, .index = i };
         client_start(&sim->clients[i]);
     }
-    for (unsigned i = 0; i < sim->opts.workers; i++) {
+    for (unsigned i = 0; i < SIM_WORKERS_MAX + SIM_ALONE_MAX; i++)
         sim->workers[i] = (struct worker){ .sim = sim, .index = i };
+    for (unsigned i = 0; i < sim->opts.workers; i++)
         worker_start(&sim->workers[i]);
-    }
     recur_start(sim);
     fault_schedule(sim);
 }
@@ -216,7 +216,7 @@ static void add_stats(const struct sim *sim)
     sim_total.broker_starts += sim->broker.restarts;
     sim_total.steps += sim->steps;
     sim_total.virtual_us += sim->now_us;
-    for (unsigned i = 0; i < sim->opts.workers; i++)
+    for (unsigned i = 0; i < SIM_WORKERS_MAX + SIM_ALONE_MAX; i++)
         sim_total.children += sim->workers[i].life;
 }
 

@@ -30,6 +30,8 @@
 #define SIM_NAME_BYTES   16
 #define SIM_HANDLERS     3
 #define SIM_WORKERS_MAX  6
+#define SIM_ALONE_MAX    12 /* processes for suspects, of all workers */
+#define SIM_ALONE_EACH   4  /* of one */
 #define SIM_CLIENTS_MAX  4
 #define TRACE_LINES      64 /* kept, to be shown when a run fails */
 #define TRACE_LINE_BYTES 160
@@ -186,6 +188,7 @@ struct run {
     uint64_t written, shown; /* what it has written to stdout, and shown of it in: */
     uint32_t shown_epoch, shown_join;
     struct agent_end end;
+    bool is_named; /* when it kills its process, the signal names it */
 };
 
 struct certificate {
@@ -193,7 +196,9 @@ struct certificate {
     uint32_t child;
     enum berth_gone_cause cause;
     uint64_t attempts[64], jobs[64];
+    uint32_t numbers[64];
     size_t count;
+    uint64_t culprit;
 };
 
 struct worker {
@@ -219,9 +224,17 @@ struct worker {
     struct berth_map runs;
     struct certificate gone[16];
     size_t gone_count;
+    struct worker
+        *host; /* of a process for a suspect, with a keeper of its own; NULL: it is none */
 };
 
 void worker_start(struct worker *worker);
+void worker_lose(struct worker *worker); /* keeper and child */
+/* Its processes for suspects (suspects.c): one more; each of them; one that has a child, or itself.
+ */
+void alone_start(struct worker *host);
+void alone_each(struct worker *host, void (*fn)(struct worker *alone));
+struct worker *worker_or_alone(struct worker *worker);
 void worker_kill_child(struct worker *worker, enum berth_gone_cause cause);
 void worker_kill_host(struct worker *worker);
 void worker_freeze(struct worker *worker);
@@ -275,6 +288,9 @@ struct check_job {
     uint64_t alive;          /* the attempt that runs; 0: none */
     bool ended_by_clock;     /* it is dead, and not for its failures */
     struct check_life *life; /* life.c; NULL: its arrival is not on the disk */
+    bool is_suspect;         /* on the disk */
+    unsigned own_deaths;     /* in truth */
+    uint32_t died;           /* as the disk has it */
 };
 
 struct check_key {
@@ -316,8 +332,8 @@ struct checkers {
     size_t granted_count[SIM_DISPATCHERS];
     uint64_t starts, acknowledged, cancelled;
     struct check_life *lives;
-    int64_t wall_us_most;       /* the wall clock at its highest */
-    struct outage outages[128]; /* the newest */
+    int64_t wall_us_most;        /* the wall clock at its highest */
+    struct outage outages[1024]; /* the newest */
     size_t outage_count;
     struct berth_arena arena;
 };
@@ -362,6 +378,14 @@ void check_acknowledged(struct sim *sim, uint64_t job, uint64_t tag, uint64_t ke
 void check_start(struct sim *sim, const struct run *run, int64_t granted_us);
 void check_finish(struct sim *sim, const struct run *run); /* it ended by itself */
 void check_killed(struct sim *sim, const struct run *run); /* its process died */
+/* suspects.c: an attempt begins; its process dies by itself, of `culprit` (0: nobody knows); a
+ * retry or an end is on the disk. */
+enum sim_poison { POISON_NONE, POISON_NAMED, POISON_QUIET };
+enum sim_poison sim_poison_of(uint64_t tag);
+void check_suspect_start(struct sim *sim, const struct run *run);
+void check_died(struct sim *sim, const struct run *run, uint64_t culprit);
+void check_suspect_stored(struct sim *sim, const struct berth_record *record);
+void check_suspect_revived(struct check_job *job);
 void check_told_end(struct sim *sim, uint64_t job, enum berth_state state);
 void check_told_cancel(struct sim *sim, uint64_t job, enum berth_state state, int code);
 void check_stored(struct sim *sim, const struct berth_batch *batch); /* it is on the disk */
@@ -407,7 +431,7 @@ struct sim {
     uint64_t peer_counter;
     struct berth_list links;
     struct broker broker;
-    struct worker workers[SIM_WORKERS_MAX];
+    struct worker workers[SIM_WORKERS_MAX + SIM_ALONE_MAX]; /* behind the workers: of suspects */
     struct client clients[SIM_CLIENTS_MAX];
     struct checkers checkers;
     struct recur_state *recur;

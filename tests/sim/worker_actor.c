@@ -6,14 +6,15 @@
 
 #include "sim.h"
 
-#define RUN_US_MAX      (4 * SECOND)
-#define LONG_RUN_US_MAX (60 * SECOND)
-#define KILL_US_MAX     (950 * MS) /* the keeper is that late at most: below kappa */
-#define GONE_EVERY_US   (500 * MS)
-#define DRIFT_PPM_MAX   900
-#define SHOWS_MAX       4
-#define WRITE_BYTES_MAX 40000 /* at a time */
-#define SHOW_BYTES_MAX  16384
+#define RUN_US_MAX          (4 * SECOND)
+#define LONG_RUN_US_MAX     (60 * SECOND)
+#define KILL_US_MAX         (950 * MS) /* the keeper is that late at most: below kappa */
+#define GONE_EVERY_US       (500 * MS)
+#define DRIFT_PPM_MAX       900
+#define SHOWS_MAX           4
+#define WRITE_BYTES_MAX     40000 /* at a time */
+#define SHOW_BYTES_MAX      16384
+#define STRIKES_NOT_PERCENT 15
 
 /* Something that happens to one life of a child, or to its keeper. */
 struct appointment {
@@ -22,11 +23,17 @@ struct appointment {
     uint64_t attempt;
 };
 
+/* The worker itself, or the one that a process for a suspect belongs to. */
+static const struct worker *home_of(const struct worker *worker)
+{
+    return worker->host ? worker->host : worker;
+}
+
 static int64_t child_ms(const struct worker *worker)
 {
     const struct sim *sim = worker->sim;
     int64_t us = sim->now_us + sim->now_us * worker->drift_ppm / 1000000;
-    return us / 1000 + 7000 * (worker->index + 1);
+    return us / 1000 + 7000 * (home_of(worker)->index + 1);
 }
 
 static void appoint(struct worker *worker, int64_t at_us, sim_fn fn, unsigned life,
@@ -39,6 +46,7 @@ static void appoint(struct worker *worker, int64_t at_us, sim_fn fn, unsigned li
 }
 
 static void feed(struct worker *worker, struct agent_event *event);
+static void die_of(struct worker *worker, uint64_t culprit);
 
 bool worker_is_stopped(const struct worker *worker)
 {
@@ -131,13 +139,40 @@ static void release(struct sim *sim, void *arg)
     feed(worker, &event);
 }
 
-static unsigned group_of(struct sim *sim, struct berth_slice body)
+static uint64_t tag_of(struct sim *sim, struct berth_slice body)
 {
     uint64_t tag;
     if (body.bytes != sizeof tag)
         sim_fail(sim, "a job of %zu bytes is granted, and nobody submitted one", body.bytes);
     memcpy(&tag, body.data, sizeof tag);
-    return sim_group_of(tag);
+    return tag;
+}
+
+/* It kills what runs it. */
+static void strike(struct sim *sim, void *arg)
+{
+    const struct appointment *appointment = arg;
+    struct worker *worker = appointment->worker;
+    const struct run *run = find_run(worker, appointment->attempt);
+    if (!run || run->life != worker->life || worker->is_frozen)
+        return;
+    sim_note(sim, "worker %u: job %llu kills its child", worker->index,
+             (unsigned long long)run->job);
+    if (run->is_named)
+        die_of(worker, run->attempt);
+    else
+        worker_kill_child(worker, BERTH_GONE_EXIT);
+}
+
+/* Perhaps not this time. */
+static void draw_strike(struct worker *worker, struct run *run, enum sim_poison poison)
+{
+    struct sim *sim = worker->sim;
+    if (poison == POISON_NONE || sim_chance(sim, STRIKES_NOT_PERCENT))
+        return;
+    run->is_named = poison == POISON_NAMED;
+    appoint(worker, sim_random_us(sim, sim->now_us, run->ends_us), strike, worker->life,
+            run->attempt);
 }
 
 static void start_run(struct worker *worker, const struct agent_grant *grant, int64_t granted_us)
@@ -153,7 +188,8 @@ static void start_run(struct worker *worker, const struct agent_grant *grant, in
     run->attempt = grant->attempt;
     run->job = grant->job;
     run->dispatcher = sim_dispatcher_index(sim, grant->dispatcher);
-    run->group = group_of(sim, grant->body);
+    uint64_t tag = tag_of(sim, grant->body);
+    run->group = sim_group_of(tag);
     run->life = worker->life;
     run->started_us = sim->now_us;
     run->number = grant->number;
@@ -165,6 +201,7 @@ static void start_run(struct worker *worker, const struct agent_grant *grant, in
              sim_rules[run->dispatcher].name, grant->number);
     check_start(sim, run, granted_us);
     draw_end(sim, run);
+    draw_strike(worker, run, sim_poison_of(tag));
     appoint(worker, run->ends_us, end_run, worker->life, run->attempt);
     for (uint64_t i = berth_rng_below(&sim->rng, SHOWS_MAX); i > 0; i--)
         appoint(worker, sim->now_us + sim_random_us(sim, 0, RUN_US_MAX), write_output, worker->life,
@@ -208,7 +245,8 @@ static struct berth_attempt_end broker_end(struct note *note, const struct agent
 static struct berth_offer offer_of(const struct worker *worker, struct note *note)
 {
     /* Not every worker has the rare handler, and its commands may be off. */
-    size_t count = worker->index == 0 ? 3 : worker->index % 2 ? 2 : 1;
+    unsigned index = home_of(worker)->index;
+    size_t count = index == 0 ? 3 : index % 2 ? 2 : 1;
     struct berth_slice *handlers = berth_arena_alloc_array(&note->arena, 3, sizeof *handlers);
     for (size_t i = 0; i < 3; i++)
         handlers[i] = (struct berth_slice){ sim_handlers[i], strlen(sim_handlers[i]) };
@@ -217,7 +255,9 @@ static struct berth_offer offer_of(const struct worker *worker, struct note *not
                                  .handlers = handlers,
                                  .handler_count = count,
                                  .capacity = worker->capacity,
-                                 .cores = worker->cores };
+                                 .cores = worker->cores,
+                                 .is_alone = worker->host != NULL,
+                                 .can_start_alone = worker->host == NULL };
 }
 
 static void say_hello(struct worker *worker, uint32_t epoch)
@@ -422,6 +462,10 @@ static void carry_out(struct worker *worker, const struct agent_effects *effects
             worker->lineage = effect->session.lineage;
             break;
         case AGENT_DO_LEASE: note_lease(worker, effect->lease.end_ms); break;
+        case AGENT_DO_START_ALONE:
+            for (uint32_t n = effect->start_alone.count; n > 0; n--)
+                alone_start(worker);
+            break;
         case AGENT_DO_RECONNECT: link_cut(&worker->link); break;
         case AGENT_DO_EXIT: child_exits(worker, effect->exit.why, effect->exit.reason); break;
         }
@@ -501,7 +545,9 @@ static void say_gone(struct worker *worker, const struct certificate *gone)
         .cause = gone->cause,
         .attempts = note_copy(note, gone->attempts, gone->count * sizeof *gone->attempts),
         .jobs = note_copy(note, gone->jobs, gone->count * sizeof *gone->jobs),
-        .count = gone->count
+        .numbers = note_copy(note, gone->numbers, gone->count * sizeof *gone->numbers),
+        .count = gone->count,
+        .culprit = gone->culprit,
     };
     memcpy(ev->nonce, worker->nonce, sizeof ev->nonce);
     link_send_up(&worker->keeper_link, note);
@@ -520,6 +566,13 @@ static void repeat_gone(struct sim *sim, void *arg)
     appoint(worker, sim->now_us + GONE_EVERY_US, repeat_gone, worker->keeper_life, 0);
 }
 
+static void end_keeper(struct worker *worker)
+{
+    worker->is_up = false;
+    worker->keeper_life++;
+    link_close(&worker->keeper_link);
+}
+
 void worker_keeper_deliver(struct worker *worker, struct note *note)
 {
     const struct berth_do_fenced *ok = &note->gone_ok;
@@ -529,9 +582,24 @@ void worker_keeper_deliver(struct worker *worker, struct note *note)
             break;
         }
     note_free(note);
+    if (worker->host && worker->is_up && !worker->has_child && worker->child > 0 &&
+        !worker->gone_count)
+        end_keeper(worker);
 }
 
-static void certify(struct worker *worker, enum berth_gone_cause cause)
+/* Who was alone is the culprit, unless somebody ended it. */
+static void note_deaths(struct worker *worker, struct certificate *gone)
+{
+    bool is_death = gone->cause == BERTH_GONE_EXIT || gone->cause == BERTH_GONE_SIGNAL;
+    if (is_death && worker->host && gone->count == 1)
+        gone->culprit = gone->attempts[0];
+    BERTH_MAP_FOREACH (node, &worker->runs)
+        if (is_death)
+            check_died(worker->sim, berth_container_of(node, struct run, by_attempt),
+                       gone->culprit);
+}
+
+static void certify(struct worker *worker, enum berth_gone_cause cause, uint64_t culprit)
 {
     if (worker->gone_count == sizeof worker->gone / sizeof *worker->gone)
         return; /* the lease decides then */
@@ -542,9 +610,12 @@ static void certify(struct worker *worker, enum berth_gone_cause cause)
         const struct run *run = berth_container_of(node, struct run, by_attempt);
         if (gone->count < 64) {
             gone->attempts[gone->count] = run->attempt;
+            gone->numbers[gone->count] = run->number;
             gone->jobs[gone->count++] = run->job;
         }
     }
+    gone->culprit = culprit;
+    note_deaths(worker, gone);
     appoint(worker, worker->sim->now_us, repeat_gone, worker->keeper_life, 0);
 }
 
@@ -587,6 +658,8 @@ static void start_child(struct sim *sim, void *arg)
                                .handler_count = SIM_HANDLERS,
                                .capacity = worker->capacity,
                                .cores = worker->cores,
+                               .is_alone = worker->host != NULL,
+                               .can_start_alone = worker->host == NULL,
                                .seed = berth_rng_next(&sim->rng) };
     memcpy(opts.nonce, worker->nonce, sizeof opts.nonce);
     worker->agent = agent_new(&opts);
@@ -597,14 +670,26 @@ static void start_child(struct sim *sim, void *arg)
     link_open(sim, &worker->link, worker, TO_CHILD);
 }
 
-void worker_kill_child(struct worker *worker, enum berth_gone_cause cause)
+static void kill_child(struct worker *worker, enum berth_gone_cause cause, uint64_t culprit)
 {
     if (!worker->has_child)
         return;
-    certify(worker, cause);
+    certify(worker, cause, culprit);
     end_child(worker);
+    if (worker->host)
+        return;
     appoint(worker, worker->sim->now_us + sim_random_us(worker->sim, MS, 100 * MS), start_child,
             worker->keeper_life, 0);
+}
+
+void worker_kill_child(struct worker *worker, enum berth_gone_cause cause)
+{
+    kill_child(worker, cause, 0);
+}
+
+static void die_of(struct worker *worker, uint64_t culprit)
+{
+    kill_child(worker, BERTH_GONE_SIGNAL, culprit);
 }
 
 void worker_start(struct worker *worker)
@@ -614,19 +699,33 @@ void worker_start(struct worker *worker)
         return;
     worker->is_up = true;
     worker->keeper_life++;
-    (void)snprintf(worker->name, sizeof worker->name, "w%u.%u", worker->index, worker->keeper_life);
+    if (worker->host)
+        memcpy(worker->name, worker->host->name, sizeof worker->name);
+    else
+        (void)snprintf(worker->name, sizeof worker->name, "w%u.%u", worker->index,
+                       worker->keeper_life);
     worker->child = 0;
     worker->gone_count = 0;
     worker->epoch_seen = 0;
     worker->lineage = 0;
-    worker->capacity = (uint32_t)berth_rng_between(&sim->rng, 1, 8);
+    worker->capacity = worker->host ? 1 : (uint32_t)berth_rng_between(&sim->rng, 1, 8);
     worker->cores = (uint32_t)berth_rng_between(&sim->rng, 1, 4);
-    worker->drift_ppm = (int)berth_rng_between(&sim->rng, -DRIFT_PPM_MAX, DRIFT_PPM_MAX);
+    worker->drift_ppm = worker->host
+                            ? worker->host->drift_ppm
+                            : (int)berth_rng_between(&sim->rng, -DRIFT_PPM_MAX, DRIFT_PPM_MAX);
     for (size_t i = 0; i < sizeof worker->nonce; i++)
         worker->nonce[i] = (uint8_t)berth_rng_next(&sim->rng);
     link_open(sim, &worker->keeper_link, worker, TO_KEEPER);
     appoint(worker, sim->now_us + sim_random_us(sim, 0, 50 * MS), start_child, worker->keeper_life,
             0);
+}
+
+void worker_lose(struct worker *worker)
+{
+    worker->link.stopped_until_us = worker->keeper_link.stopped_until_us = 0;
+    if (worker->has_child)
+        end_child(worker);
+    end_keeper(worker);
 }
 
 void worker_kill_host(struct worker *worker)
@@ -635,12 +734,8 @@ void worker_kill_host(struct worker *worker)
         return;
     sim_note(worker->sim, "worker %u: its host is lost", worker->index);
     operator_mourn(worker->sim, worker);
-    worker->link.stopped_until_us = worker->keeper_link.stopped_until_us = 0;
-    if (worker->has_child)
-        end_child(worker);
-    worker->is_up = false;
-    worker->keeper_life++;
-    link_close(&worker->keeper_link);
+    worker_lose(worker);
+    alone_each(worker, worker_lose);
 }
 
 void worker_freeze(struct worker *worker)
@@ -652,15 +747,24 @@ void worker_freeze(struct worker *worker)
     worker->is_frozen = true;
 }
 
+/* As long as its host does. */
+static void stop_one(struct worker *worker)
+{
+    int64_t until_us = home_of(worker)->link.stopped_until_us;
+    worker->link.stopped_until_us = worker->keeper_link.stopped_until_us = until_us;
+    check_outage(worker->sim, &worker->link, worker->sim->now_us, until_us);
+    check_stopped(worker->sim, worker);
+    worker->stops++;
+}
+
 void worker_stop(struct worker *worker, int64_t until_us)
 {
     if (!worker->is_up || worker_is_stopped(worker))
         return;
     sim_note(worker->sim, "worker %u: its host stands still", worker->index);
-    worker->link.stopped_until_us = worker->keeper_link.stopped_until_us = until_us;
-    check_outage(worker->sim, &worker->link, worker->sim->now_us, until_us);
-    check_stopped(worker->sim, worker);
-    worker->stops++;
+    worker->link.stopped_until_us = until_us;
+    stop_one(worker);
+    alone_each(worker, stop_one);
 }
 
 void worker_drain(struct worker *worker)

@@ -85,6 +85,7 @@ static void apply_revive(struct model *model, const struct berth_revive_record *
         return;
     job->state = BERTH_READY;
     set_start(job, &(struct berth_start_record){ .id = job->id });
+    job->is_suspect = job->deaths > 0;
     job->failures = job->deaths = 0;
     job->run_at_us = revive->run_at_us;
     job->finished_us = 0;

@@ -38,6 +38,7 @@ struct agent *agent_new(const struct agent_opts *opts)
 {
     BERTH_ASSERT(opts->capacity >= 1);
     BERTH_ASSERT(opts->capacity <= AGENT_CAPACITY_MAX);
+    BERTH_ASSERT(!opts->is_alone || opts->capacity == 1);
     struct agent *agent = calloc(1, sizeof *agent);
     if (!agent)
         return NULL;
@@ -46,6 +47,7 @@ struct agent *agent_new(const struct agent_opts *opts)
     agent->lineage_seen = opts->lineage_seen;
     agent->hello_first_ms = INT64_MAX;
     agent->stop_due_ms = INT64_MAX;
+    agent->alone_due_ms = INT64_MAX;
     agent->join_wait_ms = AGENT_JOIN_EVERY_MS_MIN;
     berth_rng_init(&agent->rng, opts->seed);
     berth_arena_init(&agent->arena, STEP_BYTES_MAX);
@@ -183,6 +185,7 @@ static enum agent_release_reason grant(struct agent *agent, const struct agent_g
         return AGENT_RELEASE_NO_HANDLER;
     if (agent_table_grant(&agent->table, grant, agent->now_ms) < 0)
         return AGENT_RELEASE_NO_MEMORY;
+    agent->alone_due_ms = INT64_MAX;
     agent_effect_push(agent, AGENT_DO_START)->start = *grant;
     return 0;
 }
@@ -250,6 +253,9 @@ static void take_orders(struct agent *agent, const struct agent_event *event)
     take_acks(agent, event->orders.acks, event->orders.ack_count);
     take_grants(agent, event->orders.grants, event->orders.grant_count);
     agent_take_scope_orders(agent, event);
+    if (event->orders.start_alone > 0 && agent->opts.can_start_alone && !agent->is_draining)
+        agent_effect_push(agent, AGENT_DO_START_ALONE)->start_alone.count =
+            event->orders.start_alone;
     for (size_t i = 0; i < event->orders.cancel_count; i++) {
         const struct agent_cancel *order = &event->orders.cancels[i];
         struct agent_attempt *attempt = agent_table_find(&agent->table, order->attempt);
@@ -269,6 +275,7 @@ static void take_ended(struct agent *agent, const struct agent_event *event)
     BERTH_ASSERT(attempt);
     if (agent_table_end(&agent->table, attempt, &event->ended.end) < 0)
         agent->is_out_of_memory = true;
+    agent->is_draining |= agent->opts.is_alone;
 }
 
 static void take_released(struct agent *agent, const struct agent_event *event)
@@ -276,6 +283,7 @@ static void take_released(struct agent *agent, const struct agent_event *event)
     struct agent_attempt *attempt = agent_table_find(&agent->table, event->released.attempt);
     BERTH_ASSERT(attempt);
     agent_table_release(&agent->table, attempt, event->released.reason);
+    agent->is_draining |= agent->opts.is_alone;
 }
 
 static void take_news(struct agent *agent, uint64_t id)
@@ -315,7 +323,7 @@ static void take_event(struct agent *agent, const struct agent_event *event)
     case AGENT_EV_CHILDREN: agent_take_children(agent, &event->children); return;
     case AGENT_EV_DRAIN: agent->is_draining = true; break;
     case AGENT_EV_STOP: take_stop(agent, event->stop.grace_ms); break;
-    case AGENT_EV_TIMER: break;
+    case AGENT_EV_TIMER: agent->is_draining |= agent->now_ms >= agent->alone_due_ms; break;
     }
     if (agent->state == AGENT_JOINED)
         tell(agent);
@@ -447,6 +455,8 @@ int64_t agent_next_deadline_ms(const struct agent *agent)
     const struct agent_attempt *forced = agent_table_first_forced(&agent->table);
     if (forced)
         due_ms = earlier(due_ms, forced->force_at_ms);
+    if (!agent->is_draining)
+        due_ms = earlier(due_ms, agent->alone_due_ms);
     return earlier(due_ms, agent->stop_due_ms);
 }
 

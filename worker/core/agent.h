@@ -24,6 +24,8 @@
  * child's end is known, and the attempt is suspended meanwhile.
  * 7. What is asked for an attempt (submits of children, ends of children, a resume) is asked anew
  * in each join until it is answered.
+ * 8. One that is alone takes one attempt, and drains when that has ended or none has come for
+ * AGENT_ALONE_WAIT_MS.
  */
 #pragma once
 
@@ -50,6 +52,7 @@
 #define AGENT_SUBMITS_MAX      256
 #define AGENT_ASKS_MAX         4096
 #define AGENT_SUBMIT_BYTES_MAX AGENT_MESSAGE_BYTES_MAX
+#define AGENT_ALONE_WAIT_MS    10000 /* so long a process for a suspect waits for one */
 
 struct agent;
 
@@ -290,6 +293,7 @@ enum agent_effect_type {
     AGENT_DO_CHILD_ENDED, /* tell the attempt that a child has ended; at most once for each */
     AGENT_DO_SESSION,     /* note session, epoch, lineage where the keeper sees them */
     AGENT_DO_LEASE,       /* note the new lease end where the keeper sees it */
+    AGENT_DO_START_ALONE, /* tell the keeper to start so many processes for suspects */
     AGENT_DO_RECONNECT,   /* the broker is silent: close the socket, open a new one with a fresh
                              identity */
     AGENT_DO_EXIT,
@@ -362,6 +366,9 @@ struct agent_effect {
         struct {
             int64_t end_ms;
         } lease;
+        struct {
+            uint32_t count;
+        } start_alone;
         struct {
             enum agent_exit why;
             const char *reason;

@@ -54,7 +54,8 @@ struct agent {
         is_drain_taken; /* told: in this join, in message drain_number at the latest */
     uint64_t drain_number;
     int64_t stop_due_ms;
-    int64_t show_due_ms; /* not before */
+    int64_t show_due_ms;  /* not before */
+    int64_t alone_due_ms; /* it drains then; INT64_MAX: not alone, or it has had its attempt */
 
     struct agent_effect *effects;
     size_t effect_count, effect_room;

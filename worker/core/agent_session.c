@@ -35,8 +35,16 @@ static void say_hello(struct agent *agent)
         agent->hello_first_ms = agent->now_ms;
 }
 
+/* From now on it waits for its one attempt. */
+static void alone_wait(struct agent *agent)
+{
+    if (agent->opts.is_alone)
+        agent->alone_due_ms = agent->now_ms + AGENT_ALONE_WAIT_MS;
+}
+
 void agent_session_start(struct agent *agent)
 {
+    alone_wait(agent);
     agent->is_started = true;
     agent->heard_ms = agent->now_ms;
     agent->hello_due_ms = agent->now_ms;
@@ -227,6 +235,7 @@ void agent_take_welcome(struct agent *agent, const struct agent_event *event)
     agent->lease_ms = lease_ms;
     agent->renew_every_ms = renew_ms;
     agent->heard_ms = agent->now_ms;
+    alone_wait(agent);
     agent_move(agent, AGENT_JOINED);
     note_session(agent);
     reading_note(agent, agent->hello_first_ms);

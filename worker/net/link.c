@@ -345,6 +345,10 @@ static int carry_out(struct link *link, const struct agent_effect *effect, struc
         if (host->lease)
             host->lease(host->arg, effect->lease.end_ms);
         return 0;
+    case AGENT_DO_START_ALONE:
+        if (host->start_alone)
+            host->start_alone(host->arg, effect->start_alone.count);
+        return 0;
     case AGENT_DO_RECONNECT:
         berth_log(BERTH_LOG_INFO, "broker_silent", BERTH_LOG_TEXT("broker", link->opts.url));
         return worker_socket_reopen(link->socket, err);

@@ -53,6 +53,8 @@ struct link_host {
     void (*session)(void *arg, uint64_t session, uint32_t epoch, uint64_t lineage,
                     int64_t worker_lease_ms);
     void (*lease)(void *arg, int64_t end_ms);
+    /* So many processes for suspects are wanted. NULL: nobody starts them. */
+    void (*start_alone)(void *arg, uint32_t count);
 };
 
 struct link_opts {

@@ -630,6 +630,7 @@ int translate_out(const struct agent_effect *effect, const struct agent_opts *op
     case AGENT_DO_CHILD_ENDED:
     case AGENT_DO_SESSION:
     case AGENT_DO_LEASE:
+    case AGENT_DO_START_ALONE:
     case AGENT_DO_RECONNECT:
     case AGENT_DO_EXIT: BERTH_UNREACHABLE();
     }

@@ -118,7 +118,7 @@ int berth_dispatcher_remove(struct berth_client *client, const char *name, int64
 struct berth_worker_info {
     uint64_t session;
     const char *name;
-    const char *state;           /* joined draining silent recovering lost gone */
+    const char *state;           /* joined alone draining silent recovering lost gone */
     const char *software;        /* "berth-worker 0.1.0" */
     const char *const *handlers; /* ended by NULL; "exec" if it allows commands */
     size_t handlers_count;

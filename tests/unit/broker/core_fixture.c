@@ -471,7 +471,9 @@ static struct berth_offer offer_of(const struct worker *w)
                                  .software = text("test"),
                                  .handlers = handlers,
                                  .capacity = w->capacity,
-                                 .cores = w->cores };
+                                 .cores = w->cores,
+                                 .is_alone = w->is_alone,
+                                 .can_start_alone = w->can_start_alone };
     while (offer.handler_count < WORKER_HANDLERS && w->handlers[offer.handler_count]) {
         handlers[offer.handler_count] = text(w->handlers[offer.handler_count]);
         offer.handler_count++;

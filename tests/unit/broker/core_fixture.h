@@ -38,7 +38,7 @@ struct worker {
     uint64_t peer, keeper_peer, session;
     uint8_t nonce;
     uint32_t child, epoch, join, capacity, cores;
-    bool is_draining;
+    bool is_draining, is_alone, can_start_alone;
     uint64_t reported, renewal;
     const char *handlers[WORKER_HANDLERS];
 };

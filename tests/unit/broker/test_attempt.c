@@ -339,7 +339,7 @@ static void a_lost_attempt_costs_a_number_and_none_of_the_tries(void **state)
     assert_int_equal(job_of(f, job)->state, JOB_READY);
     assert_int_equal(job_of(f, job)->failures, 0);
     assert_int_equal(job_of(f, job)->attempt_number, 10);
-    assert_int_equal(job_of(f, job)->deaths, 5);
+    assert_int_equal(job_of(f, job)->deaths, 0);
 }
 
 static void a_lost_attempt_of_a_cancelled_job_ends_it(void **state)

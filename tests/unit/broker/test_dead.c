@@ -15,7 +15,6 @@ static struct berth_job_record ended(const struct fixture *f, uint64_t id, enum 
     struct berth_job_record record = row(f, id, state);
     record.attempt = 3;
     record.failures = 3;
-    record.deaths = 1;
     record.max_attempts = 2;
     record.submitted_us = f->wall_us - 100 * SECOND_US;
     record.finished_us = f->wall_us;

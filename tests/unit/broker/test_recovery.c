@@ -111,26 +111,6 @@ static void a_loaded_session_is_never_promised_a_longer_lease_than_was_stored(vo
     assert_int_equal(get(f, BERTH_DO_WELCOME)->welcome.worker_lease_ms, 17000);
 }
 
-static void deaths_are_counted_even_when_only_the_keeper_saw_them(void **state)
-{
-    struct fixture *f = *state;
-    core_replace(f, (struct berth_core_opts){ 0 });
-    given_stored_default(f);
-    struct worker *w = given_stored_session(f, 1);
-    given_stored_job(f, 1);
-    core_start(f);
-    uint64_t attempt = (uint64_t)(EPOCH - 1) << 40 | 7, job = 1;
-
-    gone_with(f, w,
-              (struct berth_ev_gone){
-                  .cause = BERTH_GONE_SIGNAL, .attempts = &attempt, .jobs = &job, .count = 1 });
-
-    assert_int_equal(job_of(f, 1)->deaths, 1);
-    assert_int_equal(job_of(f, 1)->attempt_number, 1);
-    given_worker(f, 4);
-    assert_int_equal(grant_of(f, 1)->number, 2);
-}
-
 static void the_same_session_twice_in_the_store_is_an_error_and_not_the_end(void **state)
 {
     struct fixture *f = *state;
@@ -153,7 +133,6 @@ int main(void)
         TEST(a_loaded_lease_counts_from_the_start_of_this_broker),
         TEST(a_loaded_session_that_says_hello_never_took_a_welcome_and_runs_nothing),
         TEST(a_loaded_session_is_never_promised_a_longer_lease_than_was_stored),
-        TEST(deaths_are_counted_even_when_only_the_keeper_saw_them),
         TEST(the_same_session_twice_in_the_store_is_an_error_and_not_the_end),
     };
     return berth_test_main(tests, NULL, NULL);

@@ -522,9 +522,14 @@ static void a_death_that_is_proven_frees_slots_at_once_and_is_answered_when_stor
 {
     struct fixture *f = *state;
     struct worker *w = given_worker(f, 4);
-    uint64_t job = given_running(f, (struct submit){ 0 });
+    uint64_t job = given_running(f, (struct submit){ 0 }), attempt = attempt_of(f, job);
 
-    gone(f, w, BERTH_GONE_SIGNAL);
+    gone_with(f, w,
+              (struct berth_ev_gone){ .cause = BERTH_GONE_SIGNAL,
+                                      .attempts = &attempt,
+                                      .jobs = &job,
+                                      .count = 1,
+                                      .culprit = attempt });
 
     assert_int_equal(dispatcher(f, "default")->running, 0);
     assert_int_equal(job_of(f, job)->state, JOB_SETTLING);
