@@ -189,20 +189,34 @@ static int check_backoff(const struct berth_dispatcher_settings *settings, struc
                       settings->backoff_ms, ms_max);
 }
 
+static int check_limit(struct berth_limit limit, struct berth_error *err)
+{
+    bool has_value = limit.kind == BERTH_LIMIT_NUMBER || limit.kind == BERTH_LIMIT_MAX_CORES;
+    if (limit.kind < 0 || limit.kind > BERTH_LIMIT_MAX_CORES)
+        return berth_fail(err, BERTH_EVALUE, "limit: kind %d is not within 0 (as it is) and %d",
+                          limit.kind, BERTH_LIMIT_MAX_CORES);
+    if (limit.value > BERTH_LIMIT_VALUE_MAX)
+        return berth_fail(err, BERTH_EVALUE, "limit: value %" PRIu32 " is more than %d",
+                          limit.value, BERTH_LIMIT_VALUE_MAX);
+    if (!has_value && limit.value)
+        return berth_fail(err, BERTH_EVALUE,
+                          "limit: value %" PRIu32 " beside kind %d, for which only 0 is allowed",
+                          limit.value, limit.kind);
+    return 0;
+}
+
 static int check_settings(const struct berth_dispatcher_settings *settings, struct berth_error *err)
 {
-    if (settings->limit.kind < 0 || settings->limit.kind > BERTH_LIMIT_MAX_CORES)
-        return berth_fail(err, BERTH_EVALUE, "limit: kind %d is none", settings->limit.kind);
+    int rc = check_limit(settings->limit, err);
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < sizeof settings->reserved / sizeof settings->reserved[0]; i++)
         if (settings->reserved[i] != 0)
             return berth_fail(err, BERTH_EVALUE, "reserved members of settings must be zero");
-    if (settings->limit.value > BERTH_LIMIT_VALUE_MAX)
-        return berth_fail(err, BERTH_EVALUE, "limit: value %" PRIu32 " is more than %d",
-                          settings->limit.value, BERTH_LIMIT_VALUE_MAX);
     if (settings->max_attempts > BERTH_MAX_ATTEMPTS_MAX)
         return berth_fail(err, BERTH_EVALUE, "max_attempts %" PRIu32 " is more than %d",
                           settings->max_attempts, BERTH_MAX_ATTEMPTS_MAX);
-    int rc = check_values(settings, err);
+    rc = check_values(settings, err);
     if (rc == 0)
         rc = check_limits(settings, err);
     return rc < 0 ? rc : check_backoff(settings, err);

@@ -296,7 +296,8 @@ static int check_filter(const struct berth_job_filter *filter, struct berth_erro
     if (rc < 0)
         return rc;
     if (filter->state < 0 || filter->state > BERTH_CANCELLED)
-        return berth_fail(err, BERTH_EVALUE, "state %d is none", filter->state);
+        return berth_fail(err, BERTH_EVALUE, "state %d is not within 0 (all) and %d", filter->state,
+                          BERTH_CANCELLED);
     for (size_t i = 0; i < sizeof filter->reserved / sizeof filter->reserved[0]; i++)
         if (filter->reserved[i] != 0)
             return berth_fail(err, BERTH_EVALUE, "reserved members of a filter must be zero");

@@ -78,6 +78,9 @@ static int check_options(const struct berth_job_spec *spec, struct berth_error *
     if (spec->max_attempts > BERTH_MAX_ATTEMPTS_MAX)
         return berth_fail(err, BERTH_EVALUE, "max_attempts %" PRIu32 " is more than %d",
                           spec->max_attempts, BERTH_MAX_ATTEMPTS_MAX);
+    if (spec->has_array_index && spec->array_index > BERTH_JOB_ID_MAX) /* as large as in JSON */
+        return berth_fail(err, BERTH_EVALUE, "array_index %" PRIu64 " is not within 0 and %" PRIu64,
+                          spec->array_index, BERTH_JOB_ID_MAX);
     for (size_t i = 0; i < sizeof spec->reserved / sizeof spec->reserved[0]; i++)
         if (spec->reserved[i] != 0)
             return berth_fail(err, BERTH_EVALUE, "reserved members of a job must be zero");

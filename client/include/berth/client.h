@@ -93,7 +93,7 @@ struct berth_job_spec {
     const berth_job_id *after; /* jobs that must have completed; at most BERTH_JOB_AFTER_MAX */
     size_t after_count;
     bool has_array_index; /* it is one of an array: a command has BERTH_ARRAY_INDEX */
-    uint64_t array_index;
+    uint64_t array_index; /* below 2^53 */
     const char *line; /* it is one of many lines: a command has BERTH_LINE, of at most 64 KiB; NULL:
                          it is not */
     uint64_t reserved[16];

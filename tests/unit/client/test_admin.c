@@ -147,6 +147,8 @@ static void malformed_settings_are_refused_here(void **state)
         { .grace_ms = -2 },
         { .reserved = { 1 } },
         { .limit = { BERTH_LIMIT_NUMBER, 1000000001 } },
+        { .limit = { BERTH_LIMIT_CORES, 5 } },
+        { .limit = { .value = 5 } },
         { .max_attempts = 1000001 },
         { .backoff_ms = 315360000001 },
         { .grace_ms = 86400001 },

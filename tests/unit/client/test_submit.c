@@ -195,6 +195,10 @@ static void options_out_of_range_are_refused_before_anything_is_sent(void **stat
         { { .handler = "m", .after = nobody, .after_count = 1001 },
           BERTH_EVALUE,
           "after has 1001" },
+        { { .handler = "m", .has_array_index = true, .array_index = UINT64_C(1) << 53 },
+          BERTH_EVALUE,
+          "array_index 9007199254740992" },
+        { { .handler = "exec" }, BERTH_EVALUE, "handler: 'exec'" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         berth_job_id id = { 77 };
