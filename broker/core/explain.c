@@ -239,7 +239,7 @@ static bool is_below(const struct dispatcher *dispatcher, const struct dispatche
 static bool holds(const struct attempt *attempt, const struct dispatcher *at,
                   const struct group *group)
 {
-    if (attempt->state == ATTEMPT_SETTLING)
+    if (attempt->state == ATTEMPT_SETTLING || attempt->has_given)
         return false;
     return group ? attempt->group == group : is_below(attempt->dispatcher, at);
 }

@@ -38,6 +38,7 @@ struct group {
     struct berth_list lanes;
     uint64_t running; /* places in use */
     bool is_full;     /* its levels are in no rank */
+    bool is_blocked;  /* while a deadlock is looked for */
 };
 
 struct dispatcher {

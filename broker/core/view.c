@@ -223,6 +223,10 @@ static const char *reason_suspended(struct berth_core *core, const struct job *j
     if (core->unresolved)
         return reason_recovery(core, why);
     const struct dispatcher *at = suspend_lack(core, attempt);
+    if (!at && !job_lane(core, job)->group->is_full) {
+        *why = (struct why){ .kind = WHY_STARTING };
+        return "is about to go on";
+    }
     if (!at) {
         (void)reason_group(core, job_lane(core, job)->group, why);
         return "waits for a place of its group to go on";

@@ -58,6 +58,45 @@ static enum agent_cancel_reason agent_reason(enum berth_cancel_reason reason)
                                            : AGENT_CANCEL_JOB;
 }
 
+static void fill_scopes(struct note *note, const struct berth_do_orders *orders)
+{
+    struct berth_arena *arena = &note->arena;
+    struct agent_suspension *resumes =
+        berth_arena_alloc_array(arena, orders->resume_count + 1, sizeof *resumes);
+    struct agent_submitted *submitted =
+        berth_arena_alloc_array(arena, orders->children_count + 1, sizeof *submitted);
+    struct agent_child_end *ends =
+        berth_arena_alloc_array(arena, orders->child_end_count + 1, sizeof *ends);
+    for (size_t i = 0; i < orders->resume_count; i++)
+        resumes[i] = (struct agent_suspension){ .attempt = orders->resumes[i].attempt,
+                                                .number = orders->resumes[i].number };
+    for (size_t i = 0; i < orders->children_count; i++) {
+        const struct berth_order_children *from = &orders->children[i];
+        submitted[i] = (struct agent_submitted){
+            .attempt = from->attempt,
+            .ordinal = from->ordinal,
+            .ids = note_copy(note, from->ids, from->count * sizeof *from->ids),
+            .count = from->count,
+            .code = from->refusal.code,
+        };
+    }
+    for (size_t i = 0; i < orders->child_end_count; i++) {
+        const struct berth_order_child_end *from = &orders->child_ends[i];
+        ends[i] =
+            (struct agent_child_end){ .attempt = from->attempt,
+                                      .job = from->job,
+                                      .state = from->state,
+                                      .error_kind = note_slice(note, from->error_kind),
+                                      .error_message = note_slice(note, from->error_message) };
+    }
+    note->child.orders.resumes = resumes;
+    note->child.orders.resume_count = orders->resume_count;
+    note->child.orders.submitted = submitted;
+    note->child.orders.submitted_count = orders->children_count;
+    note->child.orders.child_ends = ends;
+    note->child.orders.child_end_count = orders->child_end_count;
+}
+
 static void fill_orders(struct note *note, const struct berth_do_orders *orders)
 {
     struct agent_grant *grants =
@@ -99,6 +138,7 @@ static void fill_orders(struct note *note, const struct berth_do_orders *orders)
     note->child.orders.ack_is_stale = is_stale;
     note->child.orders.ack_count = orders->ack_count;
     note->child.orders.start_alone = orders->start_alone;
+    fill_scopes(note, orders);
 }
 
 static void fill_welcome(struct agent_event *event, const struct berth_do_welcome *welcome)
@@ -501,6 +541,8 @@ static void seed_dispatchers(struct sim *sim)
             .deadline_ms = rule->deadline_ms,
             .has_backoff_max = true,
             .backoff_ms_max = 5000,
+            .has_hold = true,
+            .hold = rule->is_given_back ? BERTH_HOLD_RUNNING : BERTH_HOLD_JOB,
             .has_grace = true,
             .grace_ms = 500,
         };

@@ -33,11 +33,20 @@
  * 22. A suspect starts in a process of its own, and nobody else does; it stays one. (suspects.c)
  * 23. No job is said to have died more often than it killed its process or was alone in one that
  * died; at the second time it may be dead. (suspects.c)
+ * 24. In the batch with the end or retry of a job, or its cancel, all its children end or are
+ * cancelled; so do the siblings of a child that is dead, but for those of a supervisor. (scope.c,
+ * as all that follow)
+ * 25. No attempt of a job starts while a child of it lives.
+ * 26. An ordinal of a parent has one child that completed; what a parent's worker is told of a
+ * child is on the disk.
+ * 27. A job completes when all children of that attempt have ended; and none of them is dead,
+ * unless a supervisor made it.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/core/suspect.h"
+#include "parent.h"
 #include "sim.h"
 
 /* An outage is ridden out if it is shorter than K - R - what the network and the turns take; with
@@ -138,6 +147,7 @@ void check_start(struct sim *sim, const struct run *run, int64_t granted_us)
         sim_fail(sim, "attempt %llx is started again", (unsigned long long)run->attempt);
     attempt->is_started = true;
     check_life_start(sim, run->job);
+    check_scope_start(sim, run);
     check_limits_start(sim, run, granted_us);
     check_suspect_start(sim, run);
     job->alive = run->attempt;
@@ -325,6 +335,8 @@ static void check_row(struct sim *sim, struct disk_view *view, const struct bert
     uint64_t tag = 0;
     if (row->body.bytes == sizeof tag)
         memcpy(&tag, row->body.data, sizeof tag);
+    if (parent_is_child(tag))
+        return; /* one that failed is made anew */
     struct check_key *key = berth_arena_zalloc(&sim->checkers.arena, sizeof *key);
     key->job = row->id;
     if (berth_map_insert_id(&view->tags, &key->by_key, tag) < 0)

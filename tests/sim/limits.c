@@ -102,8 +102,29 @@ void check_limits_start(struct sim *sim, const struct run *run, int64_t granted_
     start_at_rate(sim, run);
 }
 
+void check_limits_given(struct sim *sim, struct run *run)
+{
+    if (run->is_ghost || run->has_given || !sim_rules[run->dispatcher].is_given_back)
+        return;
+    check_limits_end(sim, run);
+    run->has_given = true;
+}
+
+void check_limits_resume(struct sim *sim, struct run *run, int64_t granted_us)
+{
+    if (!run->has_given)
+        return;
+    run->has_given = false;
+    if (run->is_ghost)
+        return;
+    start_in_chain(sim, run, granted_us);
+    start_in_group(sim, run);
+}
+
 void check_limits_end(struct sim *sim, const struct run *run)
 {
+    if (run->has_given)
+        return;
     sim->checkers.alive[run->dispatcher]--;
     sim->checkers.alive_in_group[run->dispatcher][run->group]--;
 }
@@ -182,7 +203,8 @@ void check_shown(struct sim *sim, const struct berth_do_jobs *jobs)
         const struct berth_job_view *view = &jobs->items[i];
         enum berth_state state = view->record.state;
         bool is_waiting = state == BERTH_SCHEDULED || state == BERTH_READY ||
-                          state == BERTH_RETRYING || state == BERTH_CANCELLING;
+                          state == BERTH_RETRYING || state == BERTH_CANCELLING ||
+                          state == BERTH_SUSPENDED;
         bool is_held = state == BERTH_RUNNING && begins_with(view->reason, "its worker w");
         if (!is_held && is_waiting != (view->reason.bytes > 0))
             sim_fail(sim, "job %llu is in state %d, and its reason is '%.*s'",

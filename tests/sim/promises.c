@@ -52,11 +52,13 @@ void check_stored(struct sim *sim, const struct berth_batch *batch)
         if (is_end)
             check_life_stored(sim, &batch->records[i]);
         note_record(sim, &batch->records[i]);
+        check_scope_stored(sim, &batch->records[i]);
         if (!is_end)
             check_life_stored(sim, &batch->records[i]);
     }
     check_life_batch(sim, batch);
     check_recur_stored(sim, batch);
+    check_scope_batch(sim, batch);
 }
 
 /* ---- what leaves ---- */
@@ -111,6 +113,7 @@ static void check_orders(struct sim *sim, const struct berth_do_orders *orders)
             sim_fail(sim, "job %llu is told to stop and its cancel is not stored",
                      (unsigned long long)job);
     }
+    check_scope_orders(sim, orders);
     for (size_t i = 0; i < orders->ack_count; i++)
         if (!orders->acks[i].is_stale &&
             !check_attempt_of(sim, orders->acks[i].attempt)->is_end_stored)

@@ -17,13 +17,13 @@
  * hold what is lost: vault, and coin below it. One that does at times. One without a limit. */
 const struct sim_rule sim_rules[SIM_DISPATCHERS] = {
     { .name = "newsletter", .limit = 3, .parent = -1, .group_limit = 2 },
-    { .name = "auth", .limit = 5, .parent = -1, .deadline_ms = 30000 },
+    { .name = "auth", .limit = 5, .parent = -1, .deadline_ms = 30000, .is_given_back = true },
     { .name = "mutex", .limit = 1, .parent = -1 },
     { .name = "default", .parent = -1 },
     { .name = "all", .limit = 6, .parent = -1 },
     { .name = "eu", .limit = 4, .parent = 4, .weight = 2 },
     { .name = "mail", .limit = 3, .parent = 5, .weight = 3, .group_limit = 1 },
-    { .name = "push", .limit = 3, .parent = 5, .queue_timeout_ms = 15000 },
+    { .name = "push", .limit = 3, .parent = 5, .queue_timeout_ms = 15000, .is_given_back = true },
     { .name = "slow", .limit = 4, .parent = 4, .rate_count = 1, .burst = 4, .max_queued = 6 },
     { .name = "vault", .limit = 2, .parent = -1, .is_held = true },
     { .name = "coin", .limit = 2, .parent = 9, .group_limit = 1 },

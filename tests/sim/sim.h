@@ -51,6 +51,7 @@ struct sim_rule {
     bool is_held;      /* on_lost = hold */
     bool is_unlimited; /* instead of a limit */
     int64_t queue_timeout_ms, deadline_ms;
+    bool is_given_back; /* hold = running */
 };
 
 typedef void (*sim_fn)(struct sim *sim, void *arg);
@@ -189,6 +190,13 @@ struct run {
     uint32_t shown_epoch, shown_join;
     struct agent_end end;
     bool is_named; /* when it kills its process, the signal names it */
+    /* parent.h */
+    bool is_parent, is_supervisor, waits_at_once;
+    bool is_suspended, has_asked; /* has_asked: to go on */
+    bool is_body_over;            /* but for its children */
+    bool has_given;               /* what it counts for in the limits */
+    unsigned children, submitted; /* that it is to have; of them, submitted */
+    unsigned unanswered, awaited; /* submits; children that live */
 };
 
 struct certificate {
@@ -280,17 +288,19 @@ struct check_job {
     enum berth_state stored_end;      /* on the disk; 0: it lives */
     uint64_t completed_by;            /* worker index + 1, while that child lives */
     unsigned completed_life, completed_stops, completed_in; /* in this dispatcher */
-    enum berth_state told;   /* the end that a client was told of; 0: none */
-    unsigned lives;          /* how often it came to life again: dead.c */
-    unsigned ends;           /* a bit for each state in which it ever ended, on the disk */
-    bool may_be_gone;        /* somebody asked to discard it */
-    bool is_discarded;       /* on the disk */
-    uint64_t alive;          /* the attempt that runs; 0: none */
-    bool ended_by_clock;     /* it is dead, and not for its failures */
-    struct check_life *life; /* life.c; NULL: its arrival is not on the disk */
-    bool is_suspect;         /* on the disk */
-    unsigned own_deaths;     /* in truth */
-    uint32_t died;           /* as the disk has it */
+    enum berth_state told;        /* the end that a client was told of; 0: none */
+    unsigned lives;               /* how often it came to life again: dead.c */
+    unsigned ends;                /* a bit for each state in which it ever ended, on the disk */
+    bool may_be_gone;             /* somebody asked to discard it */
+    bool is_discarded;            /* on the disk */
+    uint64_t alive;               /* the attempt that runs; 0: none */
+    bool ended_by_clock;          /* it is dead, and not for its failures */
+    struct check_life *life;      /* life.c; NULL: its arrival is not on the disk */
+    bool is_suspect;              /* on the disk */
+    unsigned own_deaths;          /* in truth */
+    uint32_t died;                /* as the disk has it */
+    struct check_child *child;    /* scope.c; NULL: it is none */
+    struct check_child *children; /* of it, the newest first */
 };
 
 struct check_key {
@@ -346,6 +356,9 @@ void check_fini(struct sim *sim);
  * jobs are shown; the end. */
 void check_limit(struct sim *sim, unsigned dispatcher, uint32_t limit);
 void check_move(struct sim *sim, bool is_home); /* SIM_MOVER is known to be where it was made */
+/* It is suspended where its slots come back; it goes on. */
+void check_limits_given(struct sim *sim, struct run *run);
+void check_limits_resume(struct sim *sim, struct run *run, int64_t granted_us);
 void check_limits_start(struct sim *sim, const struct run *run, int64_t granted_us);
 void check_limits_end(struct sim *sim, const struct run *run);
 void check_granted(struct sim *sim, const struct berth_do_orders *orders);
@@ -368,6 +381,11 @@ void check_life_told(struct sim *sim, const struct berth_order_cancel *cancel, u
 void check_life_start(struct sim *sim, uint64_t job);
 void check_life_existing(struct sim *sim, uint64_t job, unsigned dispatcher,
                          struct berth_slice unique);
+/* scope.c: a record is on the disk, and then all of its batch; an attempt begins; orders leave. */
+void check_scope_stored(struct sim *sim, const struct berth_record *record);
+void check_scope_batch(struct sim *sim, const struct berth_batch *batch);
+void check_scope_start(struct sim *sim, const struct run *run);
+void check_scope_orders(struct sim *sim, const struct berth_do_orders *orders);
 void check_life_turn(struct sim *sim);
 void check_life_step(struct sim *sim); /* the broker looks at its clock */
 /* How the dispatcher with this id was made. */
@@ -471,6 +489,7 @@ struct sim_stats {
     int64_t virtual_us;
     uint64_t revived, discarded;
     uint64_t instants;
+    uint64_t offspring; /* jobs that were submitted as children */
 };
 extern struct sim_stats sim_total;
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "parent.h"
 #include "sim.h"
 
 #define RUN_US_MAX          (4 * SECOND)
@@ -15,13 +16,7 @@
 #define WRITE_BYTES_MAX     40000 /* at a time */
 #define SHOW_BYTES_MAX      16384
 #define STRIKES_NOT_PERCENT 15
-
-/* Something that happens to one life of a child, or to its keeper. */
-struct appointment {
-    struct worker *worker;
-    unsigned life;
-    uint64_t attempt;
-};
+#define CALM_CAPACITY       256
 
 /* The worker itself, or the one that a process for a suspect belongs to. */
 static const struct worker *home_of(const struct worker *worker)
@@ -36,8 +31,7 @@ static int64_t child_ms(const struct worker *worker)
     return us / 1000 + 7000 * (home_of(worker)->index + 1);
 }
 
-static void appoint(struct worker *worker, int64_t at_us, sim_fn fn, unsigned life,
-                    uint64_t attempt)
+void appoint(struct worker *worker, int64_t at_us, sim_fn fn, unsigned life, uint64_t attempt)
 {
     struct appointment *appointment =
         berth_arena_alloc(&worker->sim->checkers.arena, sizeof *appointment);
@@ -45,7 +39,6 @@ static void appoint(struct worker *worker, int64_t at_us, sim_fn fn, unsigned li
     sim_at(worker->sim, at_us, fn, appointment);
 }
 
-static void feed(struct worker *worker, struct agent_event *event);
 static void die_of(struct worker *worker, uint64_t culprit);
 
 bool worker_is_stopped(const struct worker *worker)
@@ -55,7 +48,7 @@ bool worker_is_stopped(const struct worker *worker)
 
 /* What falls due in a host that stands still is done when it goes on, each thing in its own time.
  */
-static bool postpone(struct sim *sim, const struct appointment *appointment, sim_fn fn, void *arg)
+bool postpone(struct sim *sim, const struct appointment *appointment, sim_fn fn, void *arg)
 {
     const struct worker *worker = appointment->worker;
     if (!worker_is_stopped(worker))
@@ -66,7 +59,7 @@ static bool postpone(struct sim *sim, const struct appointment *appointment, sim
 
 /* ---- attempts ---- */
 
-static struct run *find_run(struct worker *worker, uint64_t attempt)
+struct run *find_run(struct worker *worker, uint64_t attempt)
 {
     struct berth_map_node *node = berth_map_find_id(&worker->runs, attempt);
     return node ? berth_container_of(node, struct run, by_attempt) : NULL;
@@ -89,7 +82,7 @@ static void draw_end(struct sim *sim, struct run *run)
     run->ignores_cancel = sim_chance(sim, 25);
 }
 
-static void end_run(struct sim *sim, void *arg)
+void end_run(struct sim *sim, void *arg)
 {
     const struct appointment *appointment = arg;
     struct worker *worker = appointment->worker;
@@ -98,14 +91,34 @@ static void end_run(struct sim *sim, void *arg)
         return;
     if (!run || run->life != worker->life || run->ends_us > sim->now_us || worker->is_frozen)
         return;
+    if (run->is_suspended || run->is_body_over)
+        return;
     run->end.run_us = sim->now_us - run->started_us;
-    check_finish(sim, run);
-    berth_map_remove(&worker->runs, &run->by_attempt);
     struct agent_event event = { .type = AGENT_EV_ENDED };
     event.ended.attempt = run->attempt;
     event.ended.end = run->end;
-    free(run);
+    if (run->is_parent)
+        parent_body_over(run); /* how it ends its agent says, when its children have ended */
+    else
+        finish_run(worker, run);
     feed(worker, &event);
+}
+
+void finish_run(struct worker *worker, struct run *run)
+{
+    check_finish(worker->sim, run);
+    berth_map_remove(&worker->runs, &run->by_attempt);
+    free(run);
+}
+
+/* What the agent says of the end of a parent. */
+static void take_end(struct worker *worker, const struct agent_line *line)
+{
+    struct run *run = line->state == AGENT_ENDED ? find_run(worker, line->attempt) : NULL;
+    if (!run || !run->is_body_over)
+        return;
+    run->end = (struct agent_end){ .outcome = line->end.outcome };
+    finish_run(worker, run);
 }
 
 /* It writes something, and says so. */
@@ -203,6 +216,7 @@ static void start_run(struct worker *worker, const struct agent_grant *grant, in
     draw_end(sim, run);
     draw_strike(worker, run, sim_poison_of(tag));
     appoint(worker, run->ends_us, end_run, worker->life, run->attempt);
+    parent_begin(run, grant->body);
     for (uint64_t i = berth_rng_below(&sim->rng, SHOWS_MAX); i > 0; i--)
         appoint(worker, sim->now_us + sim_random_us(sim, 0, RUN_US_MAX), write_output, worker->life,
                 run->attempt);
@@ -218,6 +232,7 @@ static void cancel_run(struct worker *worker, uint64_t attempt, enum agent_cance
     run->end = (struct agent_end){ .outcome = AGENT_CANCELLED };
     run->ends_us = sim->now_us + sim_random_us(sim, 10, 300 * MS);
     appoint(worker, run->ends_us, end_run, worker->life, run->attempt);
+    parent_cancelled(run);
 }
 
 /* ---- what the agent says ---- */
@@ -286,8 +301,10 @@ static void say_join(struct worker *worker, const struct agent_effect *effect)
                                              .dispatcher = note_slice(note, from->dispatcher),
                                              .number = from->number,
                                              .state = (enum berth_attempt_state)from->state,
+                                             .suspensions = from->suspensions,
                                              .is_cancelled = from->is_cancelled,
                                              .end = broker_end(note, &from->end) };
+        take_end(worker, from);
     }
     note->broker.join = (struct berth_ev_join){ .peer = worker->link.peer,
                                                 .session = effect->join.session,
@@ -330,6 +347,7 @@ static void say_reports(struct worker *worker, const struct agent_effect *effect
         reports[i] = (struct berth_report){ .attempt = from->attempt,
                                             .job = from->job,
                                             .end = broker_end(note, &from->end) };
+        take_end(worker, from);
     }
     for (size_t i = 0; i < released; i++)
         reasons[i] = (uint8_t)effect->reports.release_reasons[i];
@@ -346,6 +364,7 @@ static void say_reports(struct worker *worker, const struct agent_effect *effect
         .release_count = released,
         .is_draining = effect->reports.is_draining,
     };
+    parent_say(note, effect);
     link_send_up(&worker->link, note);
 }
 
@@ -453,9 +472,9 @@ static void carry_out(struct worker *worker, const struct agent_effects *effects
         case AGENT_DO_CANCEL:
             cancel_run(worker, effect->cancel.attempt, effect->cancel.reason);
             break;
-        case AGENT_DO_RESUME:
-        case AGENT_DO_CHILDREN:
-        case AGENT_DO_CHILD_ENDED: break; /* nobody here asks for these */
+        case AGENT_DO_RESUME: parent_resumed(worker, effect->resume.attempt, granted_us); break;
+        case AGENT_DO_CHILDREN: parent_answered(worker, &effect->children); break;
+        case AGENT_DO_CHILD_ENDED: parent_child_ended(worker, &effect->child_ended); break;
         case AGENT_DO_SESSION:
             worker->session = effect->session.session;
             worker->epoch_seen = effect->session.epoch;
@@ -514,7 +533,7 @@ static void feed_at(struct worker *worker, struct agent_event *event, int64_t gr
     }
 }
 
-static void feed(struct worker *worker, struct agent_event *event)
+void feed(struct worker *worker, struct agent_event *event)
 {
     feed_at(worker, event, worker->sim->now_us);
 }
@@ -709,6 +728,8 @@ void worker_start(struct worker *worker)
     worker->epoch_seen = 0;
     worker->lineage = 0;
     worker->capacity = worker->host ? 1 : (uint32_t)berth_rng_between(&sim->rng, 1, 8);
+    if (sim->is_calm && !worker->host)
+        worker->capacity = CALM_CAPACITY;
     worker->cores = (uint32_t)berth_rng_between(&sim->rng, 1, 4);
     worker->drift_ppm = worker->host
                             ? worker->host->drift_ppm

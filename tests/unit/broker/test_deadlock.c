@@ -91,6 +91,44 @@ static void a_grandchild_for_the_slot_of_its_grandparent_is_refused(void **state
     assert_non_null(strstr(refusal->message, "a slot of d, held by job 1, which waits for job 3"));
 }
 
+static void a_place_of_a_group_counts(void **state)
+{
+    struct fixture *f = *state;
+    set(f,
+        (struct berth_ev_dispatcher_set){ .has_limit = true,
+                                          .limit = { BERTH_LIMIT_NUMBER, 9 },
+                                          .has_group_limit = true,
+                                          .group_limit = 1 },
+        "d");
+    store_all(f);
+    struct worker *w = given_worker(f, 8);
+    uint64_t parent = given_running(f, (struct submit){ .dispatcher = "d", .group = "g" });
+    const struct submit other = { .dispatcher = "d", .group = "h" },
+                        same = { .dispatcher = "d", .group = "g" };
+
+    submit_children_of(f, w, parent, 1, &other, 1);
+    store_all(f);
+    assert_int_equal(children_of(f, parent, 1)->refusal.code, 0);
+    submit_children_of(f, w, parent, 2, &same, 1);
+    turn(f);
+
+    assert_int_equal(children_of(f, parent, 2)->refusal.code, -EDEADLK);
+    assert_non_null(strstr(children_of(f, parent, 2)->refusal.message,
+                           "needs a place of group 'g' of d, held by job 1;"));
+}
+
+static void one_that_waits_without_slots_may_be_a_part_of_the_cycle(void **state)
+{
+    struct fixture *f = *state;
+    given_holding(f, "d", 1, BERTH_HOLD_JOB, NULL);
+    given_holding(f, "e", 1, BERTH_HOLD_RUNNING, NULL);
+    struct worker *w = given_worker(f, 8);
+    uint64_t parent = given_running(f, (struct submit){ .dispatcher = "d" });
+    uint64_t child = given_child(f, w, parent, 1, (struct submit){ .dispatcher = "e" });
+
+    assert_int_equal(refusal_of(f, w, child, "d")->code, -EDEADLK);
+}
+
 static void two_that_wait_for_each_other_are_found_over_two_dispatchers(void **state)
 {
     struct fixture *f = *state;
@@ -142,6 +180,8 @@ int main(void)
         TEST(a_holder_that_waits_for_nobody_lets_it_start_one_day),
         TEST(a_slot_of_an_ancestor_counts),
         TEST(a_grandchild_for_the_slot_of_its_grandparent_is_refused),
+        TEST(a_place_of_a_group_counts),
+        TEST(one_that_waits_without_slots_may_be_a_part_of_the_cycle),
         TEST(two_that_wait_for_each_other_are_found_over_two_dispatchers),
         TEST(a_pause_and_a_limit_of_none_are_no_deadlock),
         TEST(one_that_is_being_cancelled_lets_go),
