@@ -282,6 +282,7 @@ static void apply_stored(struct berth_core *core, const struct berth_record *rec
     case BERTH_RECORD_SESSION_END: session_on_end_stored(core, record->id); return;
     case BERTH_RECORD_START: hold_on_start_stored(core, &record->start); return;
     case BERTH_RECORD_SESSION_CLOSED: return; /* it was over at once */
+    case BERTH_RECORD_TOKEN: hold_on_token_stored(core, &record->token); return;
     case BERTH_RECORD_SCHEDULE: recur_on_stored(core, &record->schedule); return;
     case BERTH_RECORD_SCHEDULE_END: recur_on_end_stored(core); return;
     case BERTH_RECORD_SCHEDULE_DONE: recur_on_done_stored(core, &record->schedule_done); return;

@@ -69,9 +69,10 @@ static void check_holder(const struct attempt *attempt)
 /* A start that is not stored must not be out where it had to be. */
 static void check_start(const struct attempt *attempt, const struct job *job)
 {
-    if (attempt->state == ATTEMPT_HELD || attempt->state == ATTEMPT_STARTING)
+    if (attempt->state == ATTEMPT_HELD)
         BERTH_ASSERT(job->flags & JOB_START_STORED);
-    if (attempt->state == ATTEMPT_RUNNING && attempt->dispatcher->is_held)
+    bool is_begun = attempt->state == ATTEMPT_RUNNING || attempt->state == ATTEMPT_STARTING;
+    if (is_begun && attempt->dispatcher->is_held)
         BERTH_ASSERT(job->flags & JOB_START_STORED);
 }
 

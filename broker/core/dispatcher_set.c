@@ -44,6 +44,8 @@ static void change(struct berth_core *core, struct dispatcher *dispatcher,
     dispatcher->changes++;
     put_in_force(core, dispatcher, had_rate); /* it may allow more than the last one did */
     batch_add(core, BERTH_RECORD_DISPATCHER)->dispatcher = *wanted;
+    if (wanted->rate_count)
+        limit_write_new_rate(core, dispatcher);
     hold_refresh(core);
     struct pending *pending = peer ? pending_new(PENDING_DISPATCHER, peer, request) : NULL;
     if (!pending)

@@ -7,6 +7,7 @@
 #include "batch.h"
 #include "clock.h"
 #include "dispatcher.h"
+#include "limit.h"
 #include "out.h"
 #include "outbox.h"
 #include "session.h"
@@ -68,7 +69,8 @@ static void write_missing_starts(struct berth_core *core)
 {
     BERTH_MAP_FOREACH (node, &core->attempts) {
         const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
-        if (attempt->state == ATTEMPT_RUNNING && attempt->dispatcher->is_held &&
+        bool is_begun = attempt->state == ATTEMPT_RUNNING || attempt->state == ATTEMPT_STARTING;
+        if (is_begun && attempt->dispatcher->is_held &&
             !(job_at(&core->jobs, attempt->job)->flags & JOB_START_STORED))
             write_start(core, attempt);
     }
@@ -119,20 +121,20 @@ const char *hold_remark(struct berth_core *core, const struct dispatcher *dispat
 void hold_begin(struct berth_core *core, struct attempt *attempt)
 {
     bool has_start = job_at(&core->jobs, attempt->job)->flags & JOB_START_STORED;
-    if (attempt->dispatcher->is_held || has_start) {
+    bool has_rate = limit_write_tokens(core, attempt->dispatcher, attempt->by_id.id);
+    if (attempt->dispatcher->is_held || has_start || has_rate)
         attempt->state = ATTEMPT_STARTING;
+    if (attempt->dispatcher->is_held || has_start)
         write_start(core, attempt);
+    if (attempt->state == ATTEMPT_STARTING)
         return;
-    }
     attempt->state = ATTEMPT_RUNNING;
     outbox_grant(core, attempt);
 }
 
-void hold_on_start_stored(struct berth_core *core, const struct berth_start_record *start)
+/* All that it needs on the disk is there. */
+static void go(struct berth_core *core, struct attempt *attempt)
 {
-    struct attempt *attempt = start->attempt ? attempt_find(core, start->attempt) : NULL;
-    if (!attempt || attempt->state != ATTEMPT_STARTING)
-        return;
     const struct job *job = job_at(&core->jobs, attempt->job);
     if (job->flags & JOB_CANCEL_STORED || clock_is_late(core, job)) {
         attempt_release(core, attempt);
@@ -140,6 +142,27 @@ void hold_on_start_stored(struct berth_core *core, const struct berth_start_reco
     }
     attempt->state = ATTEMPT_RUNNING;
     outbox_grant(core, attempt);
+}
+
+static struct attempt *starting(const struct berth_core *core, uint64_t id)
+{
+    struct attempt *attempt = id ? attempt_find(core, id) : NULL;
+    return attempt && attempt->state == ATTEMPT_STARTING ? attempt : NULL;
+}
+
+void hold_on_start_stored(struct berth_core *core, const struct berth_start_record *start)
+{
+    struct attempt *attempt = starting(core, start->attempt);
+    if (attempt)
+        go(core, attempt);
+}
+
+/* Those of all rates of its chain stand in one batch, and before its start. */
+void hold_on_token_stored(struct berth_core *core, const struct berth_token_record *token)
+{
+    struct attempt *attempt = starting(core, token->attempt);
+    if (attempt && !(job_at(&core->jobs, attempt->job)->flags & JOB_START_STORED))
+        go(core, attempt);
 }
 
 /* The flag stays: should this record be lost in a crash, what begins until then must be found. */

@@ -26,9 +26,11 @@ bool hold_may_change(const struct berth_core *core, const struct dispatcher *dis
  */
 const char *hold_remark(struct berth_core *core, const struct dispatcher *dispatcher);
 
-/* The attempt has all it needs: its worker hears of it, at once or when its start is stored. */
+/* The attempt has all it needs: its worker hears of it, at once or when its start is stored, or the
+ * tokens that it took of slow rates (limit.h). */
 void hold_begin(struct berth_core *core, struct attempt *attempt);
 void hold_on_start_stored(struct berth_core *core, const struct berth_start_record *start);
+void hold_on_token_stored(struct berth_core *core, const struct berth_token_record *token);
 /* It was not started, and its job goes back: a stored start of it is taken out. */
 void hold_forget_start(struct berth_core *core, struct job *job);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "limit.h"
 
+#include "batch.h"
 #include "dispatcher.h"
 #include "group.h"
 #include "park.h"
@@ -8,6 +9,7 @@
 
 /* A token has so many parts that each rate earns a whole number of them in a millisecond. */
 #define TOKEN_PARTS UINT64_C(86400000)
+#define SLOW_MS     60000 /* a token in more than this */
 
 /* ---- tokens ---- */
 
@@ -49,9 +51,56 @@ void limit_take_tokens(const struct berth_core *core, struct dispatcher *dispatc
     }
 }
 
+/* Who would not like to wait for a new one after each restart. */
+static bool is_slow(const struct rate *rate)
+{
+    return rate->count && rate->ms > rate->count * SLOW_MS;
+}
+
+static bool write_token(struct berth_core *core, const struct dispatcher *dispatcher,
+                        uint64_t attempt)
+{
+    struct rate rate = dispatcher_rate(dispatcher);
+    if (!is_slow(&rate))
+        return false;
+    int64_t wait_ms = limit_token_wait_ms(core, dispatcher);
+    batch_add(core, BERTH_RECORD_TOKEN)->token =
+        (struct berth_token_record){ .dispatcher = dispatcher->record.id,
+                                     .token_us = core->wall_us + wait_ms * 1000,
+                                     .attempt = attempt };
+    return true;
+}
+
+bool limit_write_tokens(struct berth_core *core, struct dispatcher *dispatcher, uint64_t attempt)
+{
+    bool is_any = false;
+    for (; dispatcher; dispatcher = dispatcher->parent)
+        is_any |= write_token(core, dispatcher, attempt);
+    return is_any;
+}
+
+void limit_write_new_rate(struct berth_core *core, struct dispatcher *dispatcher)
+{
+    (void)write_token(core, dispatcher, 0);
+}
+
+/* What it had when it was stored last, less what there is no telling of: more than one token. */
+static uint64_t parts_loaded(const struct berth_core *core, const struct dispatcher *dispatcher)
+{
+    struct rate rate = dispatcher_rate(dispatcher);
+    int64_t wait_ms = (dispatcher->record.token_us - core->wall_us + 999) / 1000;
+    if (!dispatcher->record.token_us || !is_slow(&rate))
+        return 0;
+    if (wait_ms <= 0)
+        return TOKEN_PARTS;
+    uint64_t each_ms = parts_each_ms(&rate);
+    return (uint64_t)wait_ms >= TOKEN_PARTS / each_ms ? 0
+                                                      : TOKEN_PARTS - (uint64_t)wait_ms * each_ms;
+}
+
 void limit_init(const struct berth_core *core, struct dispatcher *dispatcher)
 {
-    dispatcher->tokens = 0;
+    dispatcher->tokens = parts_loaded(core, dispatcher);
     dispatcher->tokens_at_ms = core->now_ms;
     share_init(core, dispatcher);
 }

@@ -3,9 +3,10 @@
  * of a group, tokens of rates. Taken together or not at all: who takes has looked at the whole
  * chain (park.h) in the same step.
  *
- * A rate is a bucket of `burst` tokens that fills at the rate and is empty when the broker starts.
- * So in any stretch of time there are no more starts than burst + rate x time, also across a crash.
- * A start takes one token of each rate in its chain, and gives none back.
+ * A rate is a bucket of `burst` tokens that fills at the rate and is empty when the broker starts;
+ * one of less than a token a minute has its next one when it would have had it, but not later than
+ * an empty one. So in any stretch of time there are no more starts than burst + rate x time, also
+ * across a crash. A start takes one token of each rate in its chain, and gives none back.
  */
 #pragma once
 
@@ -21,6 +22,12 @@ void limit_take(struct berth_core *core, struct attempt *attempt);
 void limit_give(struct berth_core *core, struct attempt *attempt);
 /* One token of each rate in the chain: it is there. */
 void limit_take_tokens(const struct berth_core *core, struct dispatcher *dispatcher);
+/* A rate of less than one start a minute, here or above: when the next token comes must be stored
+ * before a start leaves, so that it holds across a crash. Gathers that; `attempt` (0: none) is to
+ * begin when it is stored. False: there is no such rate. */
+bool limit_write_tokens(struct berth_core *core, struct dispatcher *dispatcher, uint64_t attempt);
+/* The same of a rate that is new, without those above it. */
+void limit_write_new_rate(struct berth_core *core, struct dispatcher *dispatcher);
 /* Until there is a token; 0: there is one, or no rate. */
 int64_t limit_token_wait_ms(const struct berth_core *core, const struct dispatcher *dispatcher);
 

@@ -59,6 +59,14 @@ struct berth_dispatcher_record {
     uint64_t retention_count;              /* of ended jobs */
     int64_t changed_us;                    /* when it was made or changed last; 0: not known */
     char changed_by[BERTH_NAME_BYTES];     /* "USER@HOST", "config", "broker"; "": not known */
+    int64_t token_us;                      /* as loaded: that of the last TOKEN; 0: none */
+};
+
+/* A dispatcher of less than one start a minute: when it has its next token. */
+struct berth_token_record {
+    uint32_t dispatcher;
+    int64_t token_us;
+    uint64_t attempt; /* not stored: it begins when this is; 0: none */
 };
 
 struct berth_session_record {
@@ -227,6 +235,7 @@ enum berth_record_type {
     BERTH_RECORD_SCHEDULE,       /* made or changed: the whole row */
     BERTH_RECORD_SCHEDULE_DONE,  /* an instant was dealt with */
     BERTH_RECORD_SCHEDULE_END,   /* it is removed; id in `id` */
+    BERTH_RECORD_TOKEN,          /* of a slow rate a token was taken, or it is new */
 };
 
 struct berth_record {
@@ -242,6 +251,7 @@ struct berth_record {
         struct berth_revive_record revive;
         struct berth_schedule_record schedule;
         struct berth_schedule_done_record schedule_done;
+        struct berth_token_record token;
     };
 };
 

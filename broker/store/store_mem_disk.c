@@ -349,12 +349,21 @@ static void apply_dispatcher(struct berth_mem_disk *disk,
                              const struct berth_dispatcher_record *record)
 {
     struct berth_dispatcher_record *found = mem_array_find(&disk->dispatchers, record->id);
+    struct berth_dispatcher_record fresh = *record;
+    fresh.token_us = found ? found->token_us : 0;
     if (found)
-        *found = *record;
+        *found = fresh;
     else
-        mem_array_insert(&disk->dispatchers, record->id, record);
+        mem_array_insert(&disk->dispatchers, record->id, &fresh);
     if (record->id >= disk->next_dispatcher_id)
         disk->next_dispatcher_id = record->id + UINT64_C(1);
+}
+
+static void apply_token(struct berth_mem_disk *disk, const struct berth_token_record *token)
+{
+    struct berth_dispatcher_record *found = mem_array_find(&disk->dispatchers, token->dispatcher);
+    BERTH_ASSERT(found);
+    found->token_us = token->token_us;
 }
 
 static void close_session(struct berth_mem_disk *disk, uint64_t id)
@@ -393,6 +402,7 @@ static void apply(struct berth_mem_disk *disk, struct berth_record *record, void
     case BERTH_RECORD_REVIVE: apply_revive(disk, &record->revive); return;
     case BERTH_RECORD_DISCARD: apply_discard(disk, record->id); return;
     case BERTH_RECORD_DISPATCHER_END: apply_dispatcher_end(disk, record->id); return;
+    case BERTH_RECORD_TOKEN: apply_token(disk, &record->token); return;
     case BERTH_RECORD_SCHEDULE:
     case BERTH_RECORD_SCHEDULE_DONE:
     case BERTH_RECORD_SCHEDULE_END: mem_schedule_apply(disk, record, block); return;

@@ -259,6 +259,8 @@ const char *store_record_fault(const struct berth_record *record)
     case BERTH_RECORD_START: return start_fault(&record->start);
     case BERTH_RECORD_RETRY: return retry_fault(&record->retry);
     case BERTH_RECORD_END: return end_fault(&record->end);
+    case BERTH_RECORD_TOKEN:
+        return record->token.dispatcher && record->token.token_us > 0 ? NULL : "it is of nobody";
     case BERTH_RECORD_SCHEDULE: return store_schedule_fault(&record->schedule);
     case BERTH_RECORD_SCHEDULE_DONE: return store_schedule_done_fault(&record->schedule_done);
     case BERTH_RECORD_CANCEL:

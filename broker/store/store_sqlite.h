@@ -39,6 +39,7 @@ enum sqlite_statement {
     SQL_DONE_INSERT_KEPT,
     SQL_DONE_INSERT_ENDED,
     SQL_DISPATCHER_PUT,
+    SQL_DISPATCHER_TOKEN,
     SQL_SESSION_INSERT,
     SQL_SESSION_CLOSE,
     SQL_SESSION_DELETE,
@@ -188,7 +189,7 @@ int sqlite_row_job(sqlite3_stmt *row, struct berth_job_record *ret_job, struct b
     "id, name, limit_kind, limit_value, is_paused, max_attempts, backoff_ms, backoff_ms_max,"      \
     " timeout_ms, grace_ms, parent, weight, group_limit, rate_count, rate_ms, burst, max_queued,"  \
     " hold, on_lost, no_jitter, queue_timeout_ms, deadline_ms, retention_ms, retention_count,"     \
-    " changed_us, changed_by"
+    " changed_us, changed_by, token_us"
 int sqlite_row_dispatcher(sqlite3_stmt *row, struct berth_dispatcher_record *ret_dispatcher,
                           struct berth_error *err);
 int sqlite_row_session(sqlite3_stmt *row, struct berth_session_record *ret_session,

@@ -195,6 +195,7 @@ static void read_limits(struct row_reader *reader, struct berth_dispatcher_recor
     dispatcher->retention_count = next_u64(reader);
     dispatcher->changed_us = next_i64(reader);
     next_name(reader, dispatcher->changed_by);
+    dispatcher->token_us = next_i64(reader);
 }
 
 int sqlite_row_dispatcher(sqlite3_stmt *row, struct berth_dispatcher_record *ret_dispatcher,

@@ -192,6 +192,8 @@
     "last_fate INTEGER NOT NULL DEFAULT 0,"                                                        \
     "last_text TEXT) STRICT;"
 
+#define MIGRATION_8 ADD("dispatcher", "token_us INTEGER NOT NULL DEFAULT 0")
+
 /* Number n brings a database from version n - 1 to n. */
 static const char *const migrations[] = {
     /* 1: the first release. Ids are dense and ascending, so every table is its own index. `job` and
@@ -212,6 +214,8 @@ static const char *const migrations[] = {
     MIGRATION_6,
     /* 7: recurring jobs. */
     MIGRATION_7,
+    /* 8: rates of less than one start a minute go on after a restart. */
+    MIGRATION_8,
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof *migrations))

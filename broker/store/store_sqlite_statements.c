@@ -122,6 +122,7 @@ static const char *const texts[SQL_STATEMENT_COUNT] = {
     [SQL_DONE_INSERT_ENDED] =
         DONE_INSERT("last_attempt, last_started_us", "last_worker, ?8, ?9", "last_result"),
     [SQL_DISPATCHER_PUT] = DISPATCHER_PUT,
+    [SQL_DISPATCHER_TOKEN] = "UPDATE dispatcher SET token_us = ?2 WHERE id = ?1",
     [SQL_SESSION_INSERT] = SESSION_INSERT,
     [SQL_SESSION_CLOSE] = "UPDATE session SET is_closed = 1 WHERE id = ?1",
     [SQL_SESSION_DELETE] = "DELETE FROM session WHERE id = ?1",

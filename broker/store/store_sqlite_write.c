@@ -305,6 +305,14 @@ static int write_session(struct store_sqlite *self, const struct berth_session_r
     return sqlite_run(self, SQL_SESSION_INSERT);
 }
 
+static int write_token(struct store_sqlite *self, const struct berth_token_record *token)
+{
+    sqlite3_stmt *update = self->statements[SQL_DISPATCHER_TOKEN];
+    bind_i64(update, 1, token->dispatcher);
+    bind_i64(update, 2, token->token_us);
+    return run_one(self, SQL_DISPATCHER_TOKEN);
+}
+
 static int write_record(struct store_sqlite *self, struct berth_record *record)
 {
     switch (record->type) {
@@ -320,6 +328,7 @@ static int write_record(struct store_sqlite *self, struct berth_record *record)
     case BERTH_RECORD_REVIVE: return write_revive(self, &record->revive);
     case BERTH_RECORD_DISCARD: return write_discard(self, record->id);
     case BERTH_RECORD_DISPATCHER_END: return write_dispatcher_end(self, record->id);
+    case BERTH_RECORD_TOKEN: return write_token(self, &record->token);
     case BERTH_RECORD_SCHEDULE: return sqlite_write_schedule(self, &record->schedule);
     case BERTH_RECORD_SCHEDULE_DONE:
         return sqlite_write_schedule_done(self, &record->schedule_done);

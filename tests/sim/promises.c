@@ -36,6 +36,7 @@ static void note_record(struct sim *sim, const struct berth_record *record)
     case BERTH_RECORD_SCHEDULE:
     case BERTH_RECORD_SCHEDULE_DONE:
     case BERTH_RECORD_SCHEDULE_END:
+    case BERTH_RECORD_TOKEN:
     case BERTH_RECORD_SESSION_CLOSED: return;
     case BERTH_RECORD_SESSION: session_of(sim, record->session.id)->is_stored = true; return;
     case BERTH_RECORD_SESSION_END: session_of(sim, record->id)->is_stored = false; return;

@@ -39,11 +39,21 @@ static void apply_dispatcher(struct model *model, const struct berth_dispatcher_
     while (i < model->dispatcher_count && model->dispatchers[i].id != record->id)
         i++;
     BERTH_ASSERT(i < MODEL_DISPATCHERS_MAX);
+    int64_t token_us = i < model->dispatcher_count ? model->dispatchers[i].token_us : 0;
     model->dispatchers[i] = *record;
+    model->dispatchers[i].token_us = token_us;
     if (i == model->dispatcher_count)
         model->dispatcher_count++;
     if (record->id > model->dispatcher_id_max)
         model->dispatcher_id_max = record->id;
+}
+
+static struct berth_dispatcher_record *find_dispatcher(struct model *model, uint32_t id)
+{
+    size_t i = 0;
+    while (model->dispatchers[i].id != id)
+        i++;
+    return &model->dispatchers[i];
 }
 
 static struct berth_session_record *find_session(struct model *model, uint64_t id)
@@ -155,6 +165,9 @@ void model_apply(struct model *model, const struct berth_record *record)
     case BERTH_RECORD_DISPATCHER: apply_dispatcher(model, &record->dispatcher); return;
     case BERTH_RECORD_SESSION: model->sessions[model->session_count++] = record->session; return;
     case BERTH_RECORD_SESSION_END: remove_session(model, record->id); return;
+    case BERTH_RECORD_TOKEN:
+        find_dispatcher(model, record->token.dispatcher)->token_us = record->token.token_us;
+        return;
     case BERTH_RECORD_SCHEDULE: /* test_store_schedule.c looks at these */
     case BERTH_RECORD_SCHEDULE_DONE:
     case BERTH_RECORD_SCHEDULE_END: return;
@@ -235,6 +248,7 @@ static void check_limits(const struct berth_dispatcher_record *is,
     assert_int_equal(is->retention_count, wanted->retention_count);
     assert_int_equal(is->changed_us, wanted->changed_us);
     assert_string_equal(is->changed_by, wanted->changed_by);
+    assert_int_equal(is->token_us, wanted->token_us);
 }
 
 static void check_job(const struct berth_job_record *is, const struct berth_job_record *wanted,

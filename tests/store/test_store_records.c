@@ -134,6 +134,25 @@ static void settings_of_a_dispatcher_come_back_and_are_replaced(void **state)
     }
 }
 
+static void the_next_token_of_a_rate_is_loaded_whatever_is_set(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_batch *batch = kit_batch(&f->kit);
+    struct berth_record record = kit_dispatcher(7, "daily"), token;
+    put(f, batch, &record);
+    for (int64_t i = 1; i <= 2; i++) {
+        token = (struct berth_record){
+            .type = BERTH_RECORD_TOKEN,
+            .token = { .dispatcher = 7, .token_us = f->kit.wall_us + i, .attempt = 5 }
+        };
+        put(f, batch, &token);
+    }
+    put(f, batch, &record);
+    kit_store(&f->kit, batch);
+    then_load_is_as_the_model(f);
+    assert_int_equal(f->model.dispatchers[0].token_us, f->kit.wall_us + 2);
+}
+
 static void end_without_an_attempt_keeps_the_last_one(void **state)
 {
     struct fixture *f = *state;
@@ -290,6 +309,7 @@ int main(void)
         TEST(options_of_a_job_come_back_live_and_ended),
         TEST(options_survive_a_body_that_is_read_without),
         TEST(settings_of_a_dispatcher_come_back_and_are_replaced),
+        TEST(the_next_token_of_a_rate_is_loaded_whatever_is_set),
         TEST(end_without_an_attempt_keeps_the_last_one),
         TEST(end_without_an_attempt_can_say_what_ended_it),
         TEST(a_start_is_loaded_until_its_job_is_tried_again_or_ends),

@@ -147,6 +147,7 @@ static uint64_t record_id(const struct berth_record *record)
     case BERTH_RECORD_SESSION: return record->session.id;
     case BERTH_RECORD_START: return record->start.id;
     case BERTH_RECORD_REVIVE: return record->revive.id;
+    case BERTH_RECORD_TOKEN: return record->token.dispatcher;
     case BERTH_RECORD_SCHEDULE: return record->schedule.id;
     case BERTH_RECORD_SCHEDULE_DONE: return record->schedule_done.id;
     case BERTH_RECORD_SCHEDULE_END:
