@@ -330,7 +330,16 @@ static int run_rm(void *context)
         rc = cli_connect(cli, 0);
     if (rc == 0)
         rc = berth_schedule_remove(cli->client, name, cli->opts.connect_timeout_ms, &cli->err);
-    return rc < 0 ? cli_fail(cli, rc) : CLI_OK;
+    if (rc < 0)
+        return cli_fail(cli, rc);
+    if (cli->opts.is_json) {
+        struct json json;
+        json_init(&json, stdout);
+        json_document_begin(&json, "berth.removed/1");
+        json_text(&json, "name", name);
+        json_document_end(&json);
+    }
+    return CLI_OK;
 }
 
 const struct berth_command cmd_schedule_ls = {

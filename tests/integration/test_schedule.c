@@ -68,7 +68,8 @@ static void a_person_makes_changes_and_removes_a_schedule(void **state)
     assert_runs(site, 0, NULL, WORDS("schedule", "pause", "report"));
     assert_runs(site, 0, "paused", WORDS("schedule", "ls"));
     assert_runs(site, 0, "\"paused\":false", WORDS("schedule", "resume", "report", "--json"));
-    assert_runs(site, 0, NULL, WORDS("schedule", "rm", "report"));
+    assert_runs(site, 0, "{\"schema\":\"berth.removed/1\",\"name\":\"report\"}",
+                WORDS("schedule", "rm", "report", "--json"));
     assert_runs(site, 5, "schedule 'report' does not exist", WORDS("schedule", "rm", "report"));
     assert_int_equal(site_stop(site), 0);
 }
