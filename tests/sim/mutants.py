@@ -151,12 +151,25 @@ MUTANTS = [
            "    gone_ok_when_stored(core, gone);\n}\n", "    send_gone_ok(core, gone);\n}\n",
            "the keeper forgets a proof that the broker has not stored"),
     Mutant("lost attempts use up tries", "broker/core/attempt.c",
-           "    bool is_crash = how == ATTEMPT_DIED;\n",
-           "    bool is_crash = how == ATTEMPT_DIED;\n    if (++job->failures >= attempts_allowed(core, job)) {\n"
+           "    bool is_poison = attempt->blame == BLAME_CULPRIT && job->deaths >= SUSPECT_DEATHS_MAX;\n",
+           "    bool is_poison = attempt->blame == BLAME_CULPRIT && job->deaths >= SUSPECT_DEATHS_MAX;\n    if (++job->failures >= attempts_allowed(core, job)) {\n"
            "        struct berth_attempt_record none = { .id = attempt->by_id.id };\n"
            "        write_end(core, job, job->flags & JOB_CANCEL_ASKED ? BERTH_CANCELLED : BERTH_DEAD, &none);\n"
            "        attempt_settle(core, attempt);\n        return;\n    }\n",
            "jobs are dead that never failed"),
+    Mutant("suspicions not stored", "broker/core/attempt.c",
+           "        .is_suspect = job->flags & JOB_IS_SUSPECT,\n", "        .is_suspect = false,\n",
+           "the next broker runs suspects beside others"),
+    Mutant("deaths counted for all that ran", "broker/core/suspect.c",
+           "            attempt->blame = BLAME_SUSPECT;\n", "            attempt->blame = BLAME_CULPRIT;\n",
+           "jobs are dead of what another one did"),
+    Mutant("neighbours blamed with the one that is named", "broker/core/suspect.c",
+           "        if (!gone->culprit)\n", "        if (gone->culprit != gone->attempts[i])\n",
+           "who only stood beside runs alone"),
+    Mutant("a process for suspects asked for once", "broker/core/suspect.c",
+           "    return session->alone_asked_ms && core->now_ms - session->alone_asked_ms < SUSPECT_ASK_WAIT_MS;\n",
+           "    return session->alone_asked_ms && core->now_ms >= session->alone_asked_ms;\n",
+           "a question that was lost on its way leaves a suspect waiting for ever"),
     Mutant("requests not recognised after a restart", "broker/core/submit.c",
            "    if (record->key.kind == BERTH_KEY_NONE)\n", "    if (record->key.kind != BERTH_KEY_IDEMPOTENCY)\n",
            "a submit that is sent again to the next broker is two jobs"),

@@ -297,6 +297,7 @@ struct check_job {
     bool ended_by_clock;          /* it is dead, and not for its failures */
     struct check_life *life;      /* life.c; NULL: its arrival is not on the disk */
     bool is_suspect;              /* on the disk */
+    bool is_blamed;               /* in truth: what it ran in died of it, or of nobody known */
     unsigned own_deaths;          /* in truth */
     uint32_t died;                /* as the disk has it */
     struct check_child *child;    /* scope.c; NULL: it is none */

@@ -31,8 +31,9 @@ void check_suspect_start(struct sim *sim, const struct run *run)
 
 void check_died(struct sim *sim, const struct run *run, uint64_t culprit)
 {
-    if (culprit == run->attempt)
-        check_job_of(sim, run->job)->own_deaths++;
+    struct check_job *job = check_job_of(sim, run->job);
+    job->own_deaths += culprit == run->attempt;
+    job->is_blamed |= !culprit || culprit == run->attempt;
 }
 
 void check_suspect_stored(struct sim *sim, const struct berth_record *record)
@@ -46,6 +47,8 @@ void check_suspect_stored(struct sim *sim, const struct berth_record *record)
                  (unsigned long long)id, deaths, job->own_deaths);
     if (is_retry && job->is_suspect && !record->retry.is_suspect)
         sim_fail(sim, "job %llu is not a suspect any more", (unsigned long long)id);
+    if (is_retry && record->retry.is_suspect && !job->is_blamed)
+        sim_fail(sim, "job %llu is a suspect, and only stood beside", (unsigned long long)id);
     job->died = deaths;
     job->is_suspect |= is_retry && record->retry.is_suspect;
 }
