@@ -26,7 +26,9 @@ enum ask_type {
     ASK_LIMIT,
     ASK_PAUSE,
     ASK_MOVE,
-    ASK_ON_LOST
+    ASK_ON_LOST,
+    ASK_REMOVE,
+    ASK_MAKE
 };
 
 /* A request: what it says, so that it can be said again. */
@@ -111,6 +113,13 @@ static void say_change(const struct ask *ask, uint64_t number, struct note *note
                                                 .is_paused = ask->limit == 1 };
         return;
     }
+    if (ask->type == ASK_REMOVE) {
+        note->broker.type = BERTH_EV_DISPATCHER_REMOVE;
+        note->broker.query = (struct berth_ev_query){ .peer = ask->client->link.peer,
+                                                      .request = number,
+                                                      .name = name };
+        return;
+    }
     note->broker.type = BERTH_EV_DISPATCHER_SET;
     if (ask->type == ASK_ON_LOST) {
         note->broker.dispatcher_set =
@@ -140,6 +149,8 @@ static void say_change(const struct ask *ask, uint64_t number, struct note *note
         .has_limit = true,
         .limit = { .kind = BERTH_LIMIT_NUMBER, .value = ask->limit },
     };
+    if (ask->type == ASK_MAKE)
+        note->broker.dispatcher_set.limit = (struct berth_limit){ .kind = BERTH_LIMIT_UNLIMITED };
 }
 
 static void say(const struct ask *ask, uint64_t number)
@@ -196,7 +207,9 @@ static void say(const struct ask *ask, uint64_t number)
     case ASK_LIMIT:
     case ASK_PAUSE:
     case ASK_MOVE:
-    case ASK_ON_LOST: say_change(ask, number, note); break;
+    case ASK_ON_LOST:
+    case ASK_REMOVE:
+    case ASK_MAKE: say_change(ask, number, note); break;
     }
     link_send_up(&ask->client->link, note);
 }
@@ -252,7 +265,7 @@ static void submit(struct client *client)
         /* The same key from everybody means the same job, so it determines all there is of it. */
         uint64_t key = berth_rng_below(&sim->rng, KEYS) + 1;
         ask->key[i] = key;
-        ask->dispatcher[i] = (unsigned)(key % SIM_DISPATCHERS);
+        ask->dispatcher[i] = (unsigned)(key % SIM_FLEETING);
         ask->handler[i] = (unsigned)(key % 2);
         ask->tag[i] = UINT64_C(1) << 60 | key;
         ask->delay_ms[i] = 0;
@@ -319,6 +332,12 @@ static void change_something(struct client *client)
         purge(client, (unsigned)berth_rng_below(&sim->rng, SIM_DISPATCHERS), 0, 0);
         return;
     }
+    if (sim_chance(sim, 8)) {
+        if (sim_chance(sim, 50))
+            purge(client, SIM_FLEETING, 0, 0);
+        change(client, ASK_REMOVE, SIM_FLEETING, 0);
+        return;
+    }
     if (sim_chance(sim, 20)) {
         change(client, ASK_ON_LOST, SIM_TURNCOAT, sim_chance(sim, 60));
         return;
@@ -369,10 +388,12 @@ static void change(struct client *client, enum ask_type type, unsigned dispatche
     if (type == ASK_MOVE)
         check_move(client->sim, false);
     sim_note(client->sim, "%s of %s to %u asked for",
-             type == ASK_LIMIT   ? "limit"
-             : type == ASK_PAUSE ? "pause"
-             : type == ASK_MOVE  ? "move"
-                                 : "on_lost",
+             type == ASK_LIMIT     ? "limit"
+             : type == ASK_PAUSE   ? "pause"
+             : type == ASK_MOVE    ? "move"
+             : type == ASK_ON_LOST ? "on_lost"
+             : type == ASK_REMOVE  ? "removal"
+                                   : "making",
              sim_rules[dispatcher].name, limit);
     client->is_admin_busy = true;
     add(client, ask, REQUEST_CANCEL, INT64_MAX);
@@ -424,6 +445,7 @@ static void take_submitted(struct client *client, const struct ask *ask,
                 item->refusal.code == BERTH_ELIMIT && sim_rules[ask->dispatcher[i]].max_queued;
             bool is_unique = item->refusal.code == BERTH_ECONFLICT && said[i].unique.bytes;
             bool is_gone = item->refusal.code == BERTH_ENOTFOUND && waits_for_gone(sim, ask, i);
+            is_gone |= item->refusal.code == BERTH_ENOTFOUND && ask->dispatcher[i] == SIM_FLEETING;
             if (item->refusal.code != BERTH_EFULL && !is_queue_full && !is_unique && !is_gone)
                 sim_fail(sim, "a submit was refused with %s", berth_error_name(item->refusal.code));
             continue;
@@ -485,6 +507,20 @@ static void take_jobs(struct client *client, const struct ask *ask,
     }
 }
 
+/* What it asked for is not there, or cannot be removed now. */
+static bool take_fleeting(struct client *client, const struct ask *ask, int code)
+{
+    bool is_of_fleeting = (ask->type == ASK_PURGE || (ask->type == ASK_EXPLAIN && !ask->ids[0])) &&
+                          ask->dispatcher[0] == SIM_FLEETING;
+    if (ask->type == ASK_REMOVE && code == BERTH_ECONFLICT)
+        client->is_admin_busy = false;
+    else if (ask->type == ASK_REMOVE && code == BERTH_ENOTFOUND) /* it said so twice */
+        change(client, ASK_MAKE, SIM_FLEETING, 0);
+    else
+        return is_of_fleeting && code == BERTH_ENOTFOUND;
+    return true;
+}
+
 /* True: the request is answered for good. */
 static bool take(struct client *client, struct ask *ask, const struct berth_effect *effect)
 {
@@ -505,11 +541,12 @@ static bool take(struct client *client, struct ask *ask, const struct berth_effe
         if (ask->type == ASK_MOVE && ask->limit)
             check_move(client->sim, true);
         if (ask->type == ASK_LIMIT || ask->type == ASK_PAUSE || ask->type == ASK_MOVE ||
-            ask->type == ASK_ON_LOST) {
+            ask->type == ASK_ON_LOST || ask->type == ASK_MAKE) {
             sim_note(client->sim, "changed");
             client->is_admin_busy = false;
         }
         return true;
+    case BERTH_DO_REMOVED: change(client, ASK_MAKE, SIM_FLEETING, 0); return true;
     case BERTH_DO_JOB_OUTPUT: check_told_output(client->sim, &effect->job_output); return true;
     case BERTH_DO_STATUS: return true;
     default:
@@ -523,6 +560,8 @@ static bool take(struct client *client, struct ask *ask, const struct berth_effe
             client->is_admin_busy = false; /* workers are missing */
             return true;
         }
+        if (effect->type == BERTH_DO_ERROR && take_fleeting(client, ask, effect->error.code))
+            return true;
         sim_fail(client->sim, "client %u got an answer of type %d", client->index,
                  (int)effect->type);
     }

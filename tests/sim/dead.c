@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The checkers of ended jobs that live again or are discarded: rule 15 of checkers.c. What a client
- * is told may be from before, so it is compared with all that ever was on the disk; what starts is
- * compared with what is there now. */
+/* The checkers of ended jobs that live again or are discarded, and of the dispatcher that is
+ * removed and made again: rule 15 of checkers.c. What a client is told may be from before, so it is
+ * compared with all that ever was on the disk; what starts is compared with what is there now. */
+#include <string.h>
+
 #include "broker/core/suspect.h"
 #include "sim.h"
 
@@ -49,6 +51,36 @@ void check_discarded(struct sim *sim, uint64_t id)
     if (job && job->stored_end == BERTH_DEAD)
         job->is_discarded = true;
     sim_total.discarded += job && job->is_discarded;
+}
+
+void check_arrived(struct sim *sim, const struct berth_job_record *record)
+{
+    struct check_job *job = check_job_of(sim, record->id);
+    job->is_stored = true;
+    job->dispatcher = record->dispatcher;
+    job->may_be_gone |= check_rule_of(sim, record->dispatcher) == &sim_rules[SIM_FLEETING];
+}
+
+void check_made(struct sim *sim, const struct berth_dispatcher_record *record)
+{
+    if (strcmp(record->name, sim_rules[SIM_FLEETING].name) == 0)
+        sim->broker.ids[SIM_FLEETING] = record->id;
+}
+
+void check_removed(struct sim *sim, uint32_t dispatcher)
+{
+    if (check_rule_of(sim, dispatcher) != &sim_rules[SIM_FLEETING])
+        sim_fail(sim, "a dispatcher is removed that nobody asked to remove: %u", dispatcher);
+    BERTH_MAP_FOREACH (node, &sim->checkers.jobs) {
+        struct check_job *job = berth_container_of(node, struct check_job, by_id);
+        if (!job->is_stored || job->dispatcher != dispatcher)
+            continue;
+        if (!job->stored_end || job->alive)
+            sim_fail(sim, "job %llu lives and its dispatcher is removed",
+                     (unsigned long long)node->id);
+        job->is_discarded = true;
+    }
+    sim_total.removed++;
 }
 
 void check_changed(struct sim *sim, const struct berth_do_changed *changed)

@@ -131,16 +131,16 @@ static void print_stats(void)
 {
     const struct sim_stats *all = &sim_total;
     printf("%llu seeds, all well: %llu jobs acknowledged, %llu attempts started, %llu cancels "
-           "accepted, %llu jobs lived again, %llu discarded, %llu instants fired, %llu submitted "
-           "as children, %llu broker starts, %llu lives of workers' children, %llu events in %.1f "
-           "virtual "
-           "hours\n",
+           "accepted, %llu jobs lived again, %llu discarded, %llu dispatchers removed, %llu "
+           "instants fired, %llu submitted as children, %llu broker starts, %llu lives of workers' "
+           "children, %llu events in %.1f virtual hours\n",
            (unsigned long long)all->runs, (unsigned long long)all->acknowledged,
            (unsigned long long)all->starts, (unsigned long long)all->cancelled,
            (unsigned long long)all->revived, (unsigned long long)all->discarded,
-           (unsigned long long)all->instants, (unsigned long long)all->offspring,
-           (unsigned long long)all->broker_starts, (unsigned long long)all->children,
-           (unsigned long long)all->steps, (double)all->virtual_us / 3.6e9);
+           (unsigned long long)all->removed, (unsigned long long)all->instants,
+           (unsigned long long)all->offspring, (unsigned long long)all->broker_starts,
+           (unsigned long long)all->children, (unsigned long long)all->steps,
+           (double)all->virtual_us / 3.6e9);
 }
 
 static void take_day(struct sim_opts *opts)

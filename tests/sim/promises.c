@@ -18,7 +18,7 @@ static struct check_session *session_of(struct sim *sim, uint64_t id)
 static void note_record(struct sim *sim, const struct berth_record *record)
 {
     switch (record->type) {
-    case BERTH_RECORD_JOB: check_job_of(sim, record->job.id)->is_stored = true; return;
+    case BERTH_RECORD_JOB: check_arrived(sim, &record->job); return;
     case BERTH_RECORD_RETRY:
         check_attempt_of(sim, record->retry.last.id)->is_end_stored = true;
         check_suspect_stored(sim, record);
@@ -32,7 +32,7 @@ static void note_record(struct sim *sim, const struct berth_record *record)
     case BERTH_RECORD_START:
         check_attempt_of(sim, record->start.attempt)->is_start_stored = true;
         return;
-    case BERTH_RECORD_DISPATCHER:
+    case BERTH_RECORD_DISPATCHER: check_made(sim, &record->dispatcher); return;
     case BERTH_RECORD_SCHEDULE:
     case BERTH_RECORD_SCHEDULE_DONE:
     case BERTH_RECORD_SCHEDULE_END:
@@ -42,7 +42,7 @@ static void note_record(struct sim *sim, const struct berth_record *record)
     case BERTH_RECORD_SESSION_END: session_of(sim, record->id)->is_stored = false; return;
     case BERTH_RECORD_REVIVE: check_revived(sim, record->revive.id); return;
     case BERTH_RECORD_DISCARD: check_discarded(sim, record->id); return;
-    case BERTH_RECORD_DISPATCHER_END: return;
+    case BERTH_RECORD_DISPATCHER_END: check_removed(sim, (uint32_t)record->id); return;
     }
 }
 

@@ -72,7 +72,7 @@ static void set(struct sim *sim, const char *name)
 {
     struct berth_rng *rng = &sim->recur->rng;
     struct note *note = note_for(BERTH_EV_SCHEDULE_SET);
-    unsigned dispatcher = (unsigned)berth_rng_below(rng, SIM_DISPATCHERS);
+    unsigned dispatcher = (unsigned)berth_rng_below(rng, SIM_FLEETING);
     uint64_t tag = TAG + berth_rng_below(rng, 64);
     const char *group = sim_groups[sim_group_of(tag)];
     bool is_whole = berth_rng_chance(rng, 60, 100);

@@ -27,6 +27,7 @@
 #define SIM_GROUPS       4  /* jobs without one are the first of them */
 #define SIM_MOVER        7  /* the dispatcher that is moved between its parent and that one's */
 #define SIM_TURNCOAT     11 /* the dispatcher whose on_lost changes */
+#define SIM_FLEETING     12 /* the dispatcher that is removed and made again; the last */
 #define SIM_NAME_BYTES   16
 #define SIM_HANDLERS     3
 #define SIM_WORKERS_MAX  6
@@ -291,8 +292,9 @@ struct check_job {
     enum berth_state told;        /* the end that a client was told of; 0: none */
     unsigned lives;               /* how often it came to life again: dead.c */
     unsigned ends;                /* a bit for each state in which it ever ended, on the disk */
-    bool may_be_gone;             /* somebody asked to discard it */
-    bool is_discarded;            /* on the disk */
+    bool may_be_gone;             /* somebody asked to discard it, or it is in SIM_FLEETING */
+    bool is_discarded;            /* on the disk, or its dispatcher is removed there */
+    uint32_t dispatcher;          /* its id */
     uint64_t alive;               /* the attempt that runs; 0: none */
     bool ended_by_clock;          /* it is dead, and not for its failures */
     struct check_life *life;      /* life.c; NULL: its arrival is not on the disk */
@@ -413,6 +415,9 @@ void check_explained(struct sim *sim, const struct berth_do_explained *explained
 void check_ended(struct sim *sim, const struct berth_end_record *end);
 void check_revived(struct sim *sim, uint64_t job);
 void check_discarded(struct sim *sim, uint64_t job);
+void check_arrived(struct sim *sim, const struct berth_job_record *record);
+void check_made(struct sim *sim, const struct berth_dispatcher_record *record);
+void check_removed(struct sim *sim, uint32_t dispatcher);
 void check_changed(struct sim *sim, const struct berth_do_changed *changed);
 /* Whether the end that is told is one that it had; of a job that came to life again no more can be
  * said, since messages are late. */
@@ -488,7 +493,7 @@ unsigned sim_dispatcher_index(struct sim *sim, struct berth_slice name);
 struct sim_stats {
     uint64_t runs, steps, acknowledged, starts, cancelled, broker_starts, children;
     int64_t virtual_us;
-    uint64_t revived, discarded;
+    uint64_t revived, discarded, removed;
     uint64_t instants;
     uint64_t offspring; /* jobs that were submitted as children */
 };
