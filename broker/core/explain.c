@@ -6,15 +6,17 @@
 #include "limit.h"
 #include "out.h"
 #include "query.h"
+#include "scope.h"
 #include "suspect.h"
 #include "view.h"
 
 static const char *const kinds[WHY_KIND_COUNT] = {
-    [WHY_OTHER] = "other",       [WHY_TIME] = "time",       [WHY_RETRY] = "retry",
-    [WHY_AFTER] = "after",       [WHY_PAUSE] = "pause",     [WHY_RECOVERY] = "recovery",
-    [WHY_GROUP] = "group",       [WHY_SLOTS] = "slots",     [WHY_RATE] = "rate",
-    [WHY_HANDLER] = "handler",   [WHY_WORKERS] = "workers", [WHY_STARTING] = "starting",
-    [WHY_STOPPING] = "stopping", [WHY_HELD] = "held",
+    [WHY_OTHER] = "other",         [WHY_TIME] = "time",         [WHY_RETRY] = "retry",
+    [WHY_AFTER] = "after",         [WHY_PAUSE] = "pause",       [WHY_RECOVERY] = "recovery",
+    [WHY_GROUP] = "group",         [WHY_SLOTS] = "slots",       [WHY_RATE] = "rate",
+    [WHY_HANDLER] = "handler",     [WHY_WORKERS] = "workers",   [WHY_STARTING] = "starting",
+    [WHY_STOPPING] = "stopping",   [WHY_HELD] = "held",         [WHY_ALONE] = "alone",
+    [WHY_SUSPENDED] = "suspended", [WHY_CHILDREN] = "children",
 };
 
 /* ---- causes ---- */
@@ -177,6 +179,18 @@ static void add_running(struct berth_core *core, struct causes *causes,
     }
 }
 
+/* Those of which no attempt runs, and children of the last one do. */
+static void add_held(struct berth_core *core, struct causes *causes,
+                     const struct dispatcher *dispatcher)
+{
+    BERTH_MAP_FOREACH (node, &core->scopes) {
+        const struct scope *scope = berth_container_of(node, struct scope, by_parent);
+        uint32_t parent = scope->is_held ? job_find_known(core, node->id) : 0;
+        if (parent && job_dispatcher(core, job_at(&core->jobs, parent)) == dispatcher)
+            add(core, causes, job_at(&core->jobs, parent), 1);
+    }
+}
+
 static struct causes add_all(struct berth_core *core, const struct dispatcher *dispatcher)
 {
     struct causes causes = { .items = out_alloc(core, EXPLAIN_CAUSES_MAX, sizeof *causes.items),
@@ -184,6 +198,7 @@ static struct causes add_all(struct berth_core *core, const struct dispatcher *d
     add_ready(core, &causes, dispatcher);
     add_due(core, &causes, dispatcher);
     add_running(core, &causes, dispatcher);
+    add_held(core, &causes, dispatcher);
     return causes;
 }
 

@@ -58,8 +58,10 @@ static const char *reason_handler(struct berth_core *core, const struct handler 
         why->kind = WHY_STARTING;
         return "is about to start";
     }
-    if (handler->is_alone)
+    if (handler->is_alone) {
+        why->kind = WHY_ALONE;
         return suspect_reason(core, handler);
+    }
     if (handler->offer_count)
         return out_text(core, "every worker that offers '%s' is full, draining or not heard of",
                         handler->name);
@@ -218,6 +220,7 @@ static const char *reason_retrying(const struct job *job, struct why *why)
 static const char *reason_suspended(struct berth_core *core, const struct job *job, struct why *why)
 {
     const struct attempt *attempt = job->attempt;
+    *why = (struct why){ .kind = WHY_SUSPENDED };
     if (!attempt->waits_to_resume)
         return "its handler waits, for a child or a time";
     if (core->unresolved)
@@ -241,8 +244,10 @@ static const char *reason_suspended(struct berth_core *core, const struct job *j
 const char *view_reason(struct berth_core *core, const struct job *job, struct why *ret_why)
 {
     *ret_why = (struct why){ .kind = WHY_OTHER };
-    if (scope_is_held(core, job))
+    if (scope_is_held(core, job)) {
+        ret_why->kind = WHY_CHILDREN;
         return "waits for the children of its last attempt to end";
+    }
     switch (view_state(job)) {
     case BERTH_READY: return reason_ready(core, job, ret_why);
     case BERTH_SCHEDULED: return reason_scheduled(core, job, ret_why);

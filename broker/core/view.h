@@ -7,19 +7,22 @@
 /* What a job waits for, taken apart; the sentence says the same. */
 enum why_kind {
     WHY_OTHER = 0,
-    WHY_TIME,     /* its own */
-    WHY_RETRY,    /* its next attempt */
-    WHY_AFTER,    /* other jobs */
-    WHY_PAUSE,    /* of a dispatcher of its chain */
-    WHY_RECOVERY, /* a worker that has not come back */
-    WHY_GROUP,    /* a place of its group */
-    WHY_SLOTS,    /* one of a dispatcher of its chain */
-    WHY_RATE,     /* the next token of one of them */
-    WHY_HANDLER,  /* nobody offers it */
-    WHY_WORKERS,  /* nobody who offers it has room */
-    WHY_STARTING, /* nothing: it is about to start */
-    WHY_STOPPING, /* it was told to stop */
-    WHY_HELD,     /* its worker is lost, and not proven gone */
+    WHY_TIME,      /* its own */
+    WHY_RETRY,     /* its next attempt */
+    WHY_AFTER,     /* other jobs */
+    WHY_PAUSE,     /* of a dispatcher of its chain */
+    WHY_RECOVERY,  /* a worker that has not come back */
+    WHY_GROUP,     /* a place of its group */
+    WHY_SLOTS,     /* one of a dispatcher of its chain */
+    WHY_RATE,      /* the next token of one of them */
+    WHY_HANDLER,   /* nobody offers it */
+    WHY_WORKERS,   /* nobody who offers it has room */
+    WHY_STARTING,  /* nothing: it is about to start */
+    WHY_STOPPING,  /* it was told to stop */
+    WHY_HELD,      /* its worker is lost, and not proven gone */
+    WHY_ALONE,     /* a process of its own: it is a suspect */
+    WHY_SUSPENDED, /* its handler waits */
+    WHY_CHILDREN,  /* those of its last attempt */
     WHY_KIND_COUNT
 };
 

@@ -46,7 +46,7 @@ static void check_dispatcher(struct sim *sim, const struct berth_do_explained *e
     uint64_t sum = explained->more;
     for (size_t i = 0; i < explained->cause_count; i++)
         sum += explained->causes[i].count;
-    if (sum < waiting || sum > waiting + d->count[JOB_RUNNING])
+    if (sum < waiting || sum > waiting + d->count[JOB_RUNNING] + d->count[JOB_SETTLING])
         sim_fail(sim, "%s: %llu jobs wait, and %llu are explained", d->record.name,
                  (unsigned long long)waiting, (unsigned long long)sum);
     if (explained->holder_sum != d->running)

@@ -13,7 +13,7 @@ extern "C" {
 /* What jobs wait for. Texts are "" and numbers 0 where there is nothing to say. */
 struct berth_cause {
     const char *kind;   /* time retry after pause recovery group slots rate handler workers starting
-                           stopping held other; more may come */
+                           stopping held alone suspended children other; more may come */
     const char *reason; /* one sentence, as berth_job.reason of `job` */
     uint64_t count;     /* jobs that wait for it */
     berth_job_id job;   /* one of them */

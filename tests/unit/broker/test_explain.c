@@ -2,7 +2,7 @@
  *
  * Why jobs wait: the reason of one taken apart, with who holds it up; of a dispatcher all of them.
  */
-#include "core_fixture.h"
+#include "scope_fixture.h"
 
 static uint64_t explain_id(struct fixture *f, uint64_t id)
 {
@@ -226,6 +226,70 @@ static void of_a_dispatcher_everybody_who_waits_is_counted_once(void **state)
     assert_int_equal(why->id, 0);
 }
 
+/* ---- attempts that wait, their children, suspects ---- */
+
+static void who_gave_its_slot_back_holds_none_and_waits_for_one_to_go_on(void **state)
+{
+    struct fixture *f = *state;
+    given_holding(f, "d", 1, BERTH_HOLD_RUNNING, NULL);
+    struct worker *w = given_worker(f, 8);
+    uint64_t waits = given_running(f, (struct submit){ .dispatcher = "d" });
+    uint64_t next = given_job(f, (struct submit){ .dispatcher = "d" });
+    suspend_attempt(f, w, waits, 1);
+    turn(f);
+    assert_non_null(grant_of(f, next));
+
+    const struct berth_do_explained *why = explain(f, "d");
+    assert_int_equal(cause(why, "suspended")->job, waits);
+    assert_int_equal(why->holder_sum, 1);
+    assert_int_equal(why->holders[0].job, next);
+
+    ask_to_resume(f, w, waits, 1);
+    turn(f);
+    why = explain_job(f, waits);
+    then_it_says_what_is_shown(f, waits, why);
+    assert_string_equal(why->causes[0].kind, "slots");
+    assert_int_equal(why->holder_sum, 1);
+    assert_int_equal(why->holders[0].job, next);
+}
+
+static void who_waits_for_the_end_of_children_is_counted_with_its_dispatcher(void **state)
+{
+    struct fixture *f = *state;
+    given_holding(f, "d", 9, BERTH_HOLD_JOB, NULL);
+    struct worker *w = given_worker(f, 8);
+    uint64_t parent = given_running(f, (struct submit){ .dispatcher = "d" });
+    uint64_t child = given_child(f, w, parent, 1, (struct submit){ .dispatcher = "default" });
+    turn(f);
+    report(f, w, parent, BERTH_OUTCOME_SNOOZED);
+    store_all(f);
+    turn_after(f, 1000);
+
+    const struct berth_do_explained *why = explain_job(f, parent);
+    then_it_says_what_is_shown(f, parent, why);
+    assert_string_equal(why->causes[0].kind, "children");
+    assert_int_equal(cause(explain(f, "d"), "children")->job, parent);
+    assert_int_equal(cause(explain(f, "default"), "stopping")->job, child);
+}
+
+static void a_suspect_waits_for_a_process_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ 0 });
+    const uint64_t attempt = attempt_of(f, job);
+    gone_with(f, w,
+              (struct berth_ev_gone){
+                  .cause = BERTH_GONE_EXIT, .attempts = &attempt, .jobs = &job, .count = 1 });
+    store_all(f);
+    turn_after(f, 60000);
+
+    const struct berth_do_explained *why = explain_job(f, job);
+    then_it_says_what_is_shown(f, job, why);
+    assert_string_equal(why->causes[0].kind, "alone");
+    assert_true(slice_is(why->causes[0].handler, "mail"));
+}
+
 static void who_does_not_exist_is_not_explained(void **state)
 {
     struct fixture *f = *state;
@@ -266,6 +330,9 @@ int main(void)
         TEST(a_full_group_names_who_has_its_places),
         TEST(what_runs_is_shown_with_its_attempt_and_what_has_ended_with_its_state),
         TEST(of_a_dispatcher_everybody_who_waits_is_counted_once),
+        TEST(who_gave_its_slot_back_holds_none_and_waits_for_one_to_go_on),
+        TEST(who_waits_for_the_end_of_children_is_counted_with_its_dispatcher),
+        TEST(a_suspect_waits_for_a_process_of_its_own),
         TEST(who_does_not_exist_is_not_explained),
         TEST(one_question_is_about_one_of_the_two),
     };
