@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <berth/schedule.h>
+
 #include "base/buf.h"
 #include "base/text.h"
 #include "cli/cli.h"
@@ -128,28 +130,41 @@ static const char *name_of_shell(const void *arg, size_t index)
     return shells[index].name;
 }
 
-/* What is asked for the names of dispatchers. */
+/* What is asked for names. */
 struct asked {
     const char *last; /* the last word on the command line */
     size_t prefix_bytes;
 };
 
-static int print_dispatcher(void *arg, const struct berth_dispatcher *dispatcher)
+static int print_name(const struct asked *asked, const char *name)
 {
-    const struct asked *asked = arg;
     const char *typed = asked->last + asked->prefix_bytes;
-    if (strncmp(dispatcher->name, typed, strlen(typed)) == 0)
-        (void)printf("%.*s%s\t\n", (int)asked->prefix_bytes, asked->last, dispatcher->name);
+    if (strncmp(name, typed, strlen(typed)) == 0)
+        (void)printf("%.*s%s\t\n", (int)asked->prefix_bytes, asked->last, name);
     return 0;
 }
 
+static int print_dispatcher(void *arg, const struct berth_dispatcher *dispatcher)
+{
+    return print_name(arg, dispatcher->name);
+}
+
+static int print_schedule(void *arg, const struct berth_schedule *schedule)
+{
+    return print_name(arg, schedule->name);
+}
+
 /* Without an answer there are no names. */
-static void print_dispatchers(struct cli *cli, const struct complete *complete, const char *last)
+static void print_names(struct cli *cli, const struct complete *complete, const char *last)
 {
     struct asked asked = { .last = last, .prefix_bytes = complete->prefix_bytes };
     if (complete->broker)
         cli->opts.broker = complete->broker;
-    if (cli_connect(cli, 0) == 0)
+    if (cli_connect(cli, 0) < 0)
+        return;
+    if (complete->kind == COMPLETE_SCHEDULES)
+        (void)berth_schedule_list(cli->client, print_schedule, &asked, ASK_MS, NULL);
+    else
         (void)berth_dispatcher_list(cli->client, print_dispatcher, &asked, ASK_MS, NULL);
 }
 
@@ -164,7 +179,8 @@ static void print_words(struct cli *cli, const char *const *words, size_t count)
         case COMPLETE_FILES: (void)puts(":files"); break;
         case COMPLETE_FOLDERS: (void)puts(":folders"); break;
         case COMPLETE_COMMANDS: (void)puts(":commands"); break;
-        case COMPLETE_DISPATCHERS: print_dispatchers(cli, &complete, words[count - 1]); break;
+        case COMPLETE_DISPATCHERS:
+        case COMPLETE_SCHEDULES: print_names(cli, &complete, words[count - 1]); break;
         }
     }
     berth_buf_fini(&candidates);

@@ -234,6 +234,8 @@ static enum complete_kind read_placeholder(struct answer *answer, const char *te
             return COMPLETE_FOLDERS;
         if (bytes == 10 && memcmp(text, "DISPATCHER", 10) == 0)
             return COMPLETE_DISPATCHERS;
+        if (strncmp(text, "SCHEDULE", 8) == 0)
+            return COMPLETE_SCHEDULES;
         if (bytes > 1 && lower == bytes)
             offer(answer, prefix, prefix_bytes, text, bytes, "");
         text += bytes + (text[bytes] == '|');

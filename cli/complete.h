@@ -20,6 +20,7 @@ enum complete_kind {
     COMPLETE_FOLDERS,     /* folders */
     COMPLETE_COMMANDS,    /* programs on PATH */
     COMPLETE_DISPATCHERS, /* names that the broker knows */
+    COMPLETE_SCHEDULES,
 };
 
 struct complete {

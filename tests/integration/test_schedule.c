@@ -65,6 +65,7 @@ static void a_person_makes_changes_and_removes_a_schedule(void **state)
                 WORDS("schedule", "ls", "--json"));
     assert_runs(site, 0, "\"tz\":\"Europe/Berlin\"", WORDS("schedule", "ls", "--json"));
     assert_runs(site, 0, "\"priority\":7", WORDS("schedule", "ls", "--json"));
+    assert_runs(site, 0, "report\t", WORDS("completion", "words", "--", "schedule", "pause", "re"));
     assert_runs(site, 0, NULL, WORDS("schedule", "pause", "report"));
     assert_runs(site, 0, "paused", WORDS("schedule", "ls"));
     assert_runs(site, 0, "\"paused\":false", WORDS("schedule", "resume", "report", "--json"));
