@@ -35,11 +35,20 @@ struct up_opts {
     uint64_t workers;
 };
 
+static int check_data(const char *what, const char *text, struct berth_error *err)
+{
+    if (text[0] != '\0')
+        return 0;
+    return berth_fail(err, BERTH_EVALUE, "%s: '' is not allowed; the path of a directory is wanted",
+                      what);
+}
+
 static const struct berth_setting settings[] = {
     { .name = "data",
       .type = BERTH_SETTING_TEXT,
       .offset = offsetof(struct up_opts, data),
       .value = "DIR",
+      .check = check_data,
       .help = "where the broker keeps its database",
       .env = "BERTH_DATA" },
     { .name = "workers",
@@ -95,9 +104,9 @@ static int run(void *context)
         (void)printf("%s\n", up.url);
         (void)fflush(stdout);
         (void)fprintf(stderr,
-                      "berth: the broker is up, with %zu workers; Ctrl-C ends them in order\n"
+                      "berth: the broker is up, with %zu worker%s; Ctrl-C ends them in order\n"
                       "berth: try:  berth submit --wait -- date\n",
-                      up.workers_count);
+                      up.workers_count, up.workers_count == 1 ? "" : "s");
     }
     int code = rc < 0 ? cli_fail(cli, rc) : CLI_OK;
     up.is_ending = up.is_ending || rc < 0;

@@ -136,6 +136,8 @@ static void what_is_malformed_is_refused_before_anything_is_sent(void **state)
         { "", "", "a command is wanted" },
         { "dispatcher", "", "needs one more word: ls, show, set, pause, resume, purge, rm" },
         { "key", "", "'berth key' is not there yet" },
+        { "up --data @", "", "--data: '' is not allowed" },
+        { "up --workers 65", "", "--workers: '65'" },
     };
     assert_refused(f, cases, sizeof cases / sizeof cases[0]);
     free(big);
