@@ -399,12 +399,12 @@ void check_acknowledged(struct sim *sim, uint64_t job, uint64_t tag, uint64_t ke
 void check_start(struct sim *sim, const struct run *run, int64_t granted_us);
 void check_finish(struct sim *sim, const struct run *run); /* it ended by itself */
 void check_killed(struct sim *sim, const struct run *run); /* its process died */
-/* suspects.c: an attempt begins; its process dies by itself, of `culprit` (0: nobody knows); a
- * retry or an end is on the disk. */
+/* suspects.c: an attempt begins; a child is dead, of the one that was alone, too; a retry or an end
+ * is on the disk. */
 enum sim_poison { POISON_NONE, POISON_NAMED, POISON_QUIET };
 enum sim_poison sim_poison_of(uint64_t tag);
 void check_suspect_start(struct sim *sim, const struct run *run);
-void check_died(struct sim *sim, const struct run *run, uint64_t culprit);
+void check_deaths(struct worker *worker, struct certificate *gone);
 void check_suspect_stored(struct sim *sim, const struct berth_record *record);
 void check_suspect_revived(struct check_job *job);
 void check_told_end(struct sim *sim, uint64_t job, enum berth_state state);

@@ -29,11 +29,21 @@ void check_suspect_start(struct sim *sim, const struct run *run)
                  (unsigned long long)run->job);
 }
 
-void check_died(struct sim *sim, const struct run *run, uint64_t culprit)
+static void note_death(struct sim *sim, const struct run *run, uint64_t culprit)
 {
     struct check_job *job = check_job_of(sim, run->job);
     job->own_deaths += culprit == run->attempt;
     job->is_blamed |= !culprit || culprit == run->attempt;
+}
+
+void check_deaths(struct worker *worker, struct certificate *gone)
+{
+    if (gone->cause != BERTH_GONE_EXIT && gone->cause != BERTH_GONE_SIGNAL)
+        return;
+    if (worker->host && gone->count == 1)
+        gone->culprit = gone->attempts[0];
+    BERTH_MAP_FOREACH (node, &worker->runs)
+        note_death(worker->sim, berth_container_of(node, struct run, by_attempt), gone->culprit);
 }
 
 void check_suspect_stored(struct sim *sim, const struct berth_record *record)

@@ -420,18 +420,6 @@ void worker_keeper_deliver(struct worker *worker, struct note *note)
         end_keeper(worker);
 }
 
-/* Who was alone is the culprit, unless somebody ended it. */
-static void note_deaths(struct worker *worker, struct certificate *gone)
-{
-    bool is_death = gone->cause == BERTH_GONE_EXIT || gone->cause == BERTH_GONE_SIGNAL;
-    if (is_death && worker->host && gone->count == 1)
-        gone->culprit = gone->attempts[0];
-    BERTH_MAP_FOREACH (node, &worker->runs)
-        if (is_death)
-            check_died(worker->sim, berth_container_of(node, struct run, by_attempt),
-                       gone->culprit);
-}
-
 static void certify(struct worker *worker, enum berth_gone_cause cause, uint64_t culprit)
 {
     if (worker->gone_count == sizeof worker->gone / sizeof *worker->gone)
@@ -448,7 +436,7 @@ static void certify(struct worker *worker, enum berth_gone_cause cause, uint64_t
         }
     }
     gone->culprit = culprit;
-    note_deaths(worker, gone);
+    check_deaths(worker, gone);
     appoint(worker, worker->sim->now_us, repeat_gone, worker->keeper_life, 0);
 }
 

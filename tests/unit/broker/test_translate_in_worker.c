@@ -25,6 +25,7 @@ static void a_hello_says_who_and_what_it_offers(void **state)
     m.handlers = handlers;
     m.n_served = 1;
     m.served = &served;
+    m.has_can_start_alone = m.can_start_alone = 1;
     ENVELOPE(&e, WORKER_HELLO, worker_hello, &m);
     e.request = 0;
 
@@ -45,6 +46,8 @@ static void a_hello_says_who_and_what_it_offers(void **state)
     assert_slice(event.hello.offer.served[0], "io");
     assert_int_equal(event.hello.offer.capacity, 256);
     assert_int_equal(event.hello.offer.cores, 4);
+    assert_false(event.hello.offer.is_alone);
+    assert_true(event.hello.offer.can_start_alone);
 }
 
 static Berth__V1__WorkerJoin join_of(void)
@@ -268,6 +271,10 @@ static void a_certificate_says_who_is_gone_and_what_ran(void **state)
     m.n_attempt = m.n_job = 2;
     m.attempt = attempts;
     m.job = jobs;
+    m.n_number = 1; /* the second one's is 0: not known */
+    m.number = &(uint32_t){ 4 };
+    m.has_culprit = 1;
+    m.culprit = SESSION(11);
     ENVELOPE(&e, WORKER_GONE, worker_gone, &m);
     e.request = 0;
 
@@ -282,6 +289,9 @@ static void a_certificate_says_who_is_gone_and_what_ran(void **state)
     assert_int_equal(event.gone.count, 2);
     assert_int_equal(event.gone.attempts[1], SESSION(11));
     assert_int_equal(event.gone.jobs[1], 2);
+    assert_int_equal(event.gone.numbers[0], 4);
+    assert_int_equal(event.gone.numbers[1], 0);
+    assert_int_equal(event.gone.culprit, SESSION(11));
 }
 
 static void a_bad_report_is_refused_by_name(void **state)

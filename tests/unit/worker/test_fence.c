@@ -141,6 +141,32 @@ static void attempts_are_listed_from_start_to_end(void **state)
     assert_int_equal(fence_attempt_add(f->child, 44, 4, 1), second);
 }
 
+static void the_first_culprit_that_is_named_is_the_one(void **state)
+{
+    struct fixture *f = *state;
+    assert_true(fence_culprit(f->keeper) == 0);
+
+    fence_set_culprit(f->child, 77);
+    fence_set_culprit(f->child, 78);
+
+    assert_true(fence_culprit(f->keeper) == 77);
+}
+
+static void processes_for_suspects_add_up_and_wake_the_keeper(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(fence_alone_wanted(f->keeper), 0);
+    assert_false(is_event_set(f->keeper));
+
+    fence_start_alone(f->child, 2);
+    assert_true(is_event_set(f->keeper));
+    fence_event_clear(f->keeper);
+    fence_start_alone(f->child, 1);
+
+    assert_true(is_event_set(f->keeper));
+    assert_int_equal(fence_alone_wanted(f->keeper), 3);
+}
+
 static void a_full_table_refuses_and_a_freed_place_is_found(void **state)
 {
     struct fixture *f = *state;
@@ -303,6 +329,8 @@ int main(int argc, char **argv)
         TEST(a_session_wakes_the_keeper_and_reads_as_a_whole),
         TEST(the_epoch_seen_and_the_lease_end_never_go_back),
         TEST(attempts_are_listed_from_start_to_end),
+        TEST(the_first_culprit_that_is_named_is_the_one),
+        TEST(processes_for_suspects_add_up_and_wake_the_keeper),
         TEST(a_full_table_refuses_and_a_freed_place_is_found),
         TEST(threads_do_not_take_each_others_places),
         TEST(the_keeper_never_reads_half_of_a_record),
