@@ -28,7 +28,8 @@ enum ask_type {
     ASK_MOVE,
     ASK_ON_LOST,
     ASK_REMOVE,
-    ASK_MAKE
+    ASK_MAKE,
+    ASK_QUEUE
 };
 
 /* A request: what it says, so that it can be said again. */
@@ -42,7 +43,7 @@ struct ask {
     uint64_t tag[BATCH_MAX], key[BATCH_MAX]; /* key 0: none */
     int64_t delay_ms[BATCH_MAX];
     uint64_t after[BATCH_MAX][AFTER_MAX]; /* 0: none */
-    uint32_t limit;                       /* PAUSE: 1 pauses. MOVE: 1 goes home. ON_LOST: 1 holds */
+    uint32_t limit; /* PAUSE: 1 pauses. MOVE: 1 goes home. ON_LOST: 1 holds. QUEUE: ms */
 };
 
 static void feed(struct client *client, struct request_event *event);
@@ -121,6 +122,15 @@ static void say_change(const struct ask *ask, uint64_t number, struct note *note
         return;
     }
     note->broker.type = BERTH_EV_DISPATCHER_SET;
+    if (ask->type == ASK_QUEUE) {
+        note->broker.dispatcher_set =
+            (struct berth_ev_dispatcher_set){ .peer = ask->client->link.peer,
+                                              .request = number,
+                                              .name = name,
+                                              .has_queue_timeout = true,
+                                              .queue_timeout_ms = ask->limit };
+        return;
+    }
     if (ask->type == ASK_ON_LOST) {
         note->broker.dispatcher_set =
             (struct berth_ev_dispatcher_set){ .peer = ask->client->link.peer,
@@ -209,7 +219,8 @@ static void say(const struct ask *ask, uint64_t number)
     case ASK_MOVE:
     case ASK_ON_LOST:
     case ASK_REMOVE:
-    case ASK_MAKE: say_change(ask, number, note); break;
+    case ASK_MAKE:
+    case ASK_QUEUE: say_change(ask, number, note); break;
     }
     link_send_up(&ask->client->link, note);
 }
@@ -342,6 +353,11 @@ static void change_something(struct client *client)
         change(client, ASK_ON_LOST, SIM_TURNCOAT, sim_chance(sim, 60));
         return;
     }
+    if (sim_chance(sim, 10)) {
+        static const uint32_t timeouts_ms[] = { 0, 2000, 6000, 15000 };
+        change(client, ASK_QUEUE, SIM_MOVER, timeouts_ms[berth_rng_below(&sim->rng, 4)]);
+        return;
+    }
     if (sim_chance(sim, 20)) {
         change(client, ASK_MOVE, SIM_MOVER, sim_chance(sim, 50));
         return;
@@ -392,6 +408,7 @@ static void change(struct client *client, enum ask_type type, unsigned dispatche
              : type == ASK_PAUSE   ? "pause"
              : type == ASK_MOVE    ? "move"
              : type == ASK_ON_LOST ? "on_lost"
+             : type == ASK_QUEUE   ? "queue timeout"
              : type == ASK_REMOVE  ? "removal"
                                    : "making",
              sim_rules[dispatcher].name, limit);
@@ -541,7 +558,7 @@ static bool take(struct client *client, struct ask *ask, const struct berth_effe
         if (ask->type == ASK_MOVE && ask->limit)
             check_move(client->sim, true);
         if (ask->type == ASK_LIMIT || ask->type == ASK_PAUSE || ask->type == ASK_MOVE ||
-            ask->type == ASK_ON_LOST || ask->type == ASK_MAKE) {
+            ask->type == ASK_ON_LOST || ask->type == ASK_MAKE || ask->type == ASK_QUEUE) {
             sim_note(client->sim, "changed");
             client->is_admin_busy = false;
         }

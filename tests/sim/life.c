@@ -18,13 +18,17 @@ struct later {
 struct check_life {
     struct check_life *next; /* of all, the newest first */
     uint64_t id;
-    int64_t submitted_us, run_at_us, deadline_us, queue_timeout_ms;
-    uint64_t unique; /* with its dispatcher; 0: none */
+    int64_t submitted_us, run_at_us, deadline_us;
+    int64_t queue_timeout_ms;       /* its own; that of its dispatcher changes */
+    int64_t queue_timeout_ms_least; /* 0: it has none */
+    uint64_t unique;                /* with its dispatcher; 0: none */
     uint64_t *after;
     size_t after_count;
     struct later *later;
     unsigned stored_life; /* of the broker that wrote it; 0: its time in the queue is not known */
     bool is_granted;      /* at least once */
+    int64_t stored_us; /* by no clock that jumps: one that came to wait before its dispatcher had a
+                          timeout counts from then by that of the broker */
 };
 
 /* ---- what jobs bring ---- */
@@ -125,10 +129,12 @@ static void note_arrival(struct sim *sim, const struct berth_job_record *record)
         .submitted_us = record->submitted_us,
         .run_at_us = record->run_at_us,
         .deadline_us = record->deadline_us,
-        .queue_timeout_ms =
-            record->queue_timeout_ms ? record->queue_timeout_ms : rule->queue_timeout_ms,
+        .queue_timeout_ms = record->queue_timeout_ms,
+        .queue_timeout_ms_least =
+            record->queue_timeout_ms ? record->queue_timeout_ms : rule->queue_timeout_ms_least,
         .unique = unique_of(record),
         .stored_life = sim->broker.life,
+        .stored_us = sim->now_us,
     };
     sim->checkers.lives = life;
     check_job_of(sim, record->id)->life = life;
@@ -176,10 +182,14 @@ static void note_end(struct sim *sim, const struct berth_end_record *end)
     job->ended_by_clock = end->state == BERTH_DEAD && (is_late || is_over);
     if (is_late && (!life->deadline_us || sim->checkers.wall_us_most < life->deadline_us))
         sim_fail(sim, "job %llu is dead by its deadline, which has not passed", id);
+    if (is_over && !life->queue_timeout_ms_least)
+        sim_fail(sim, "job %llu is dead by a queue timeout that it has not", id);
     if (is_over && job->alive)
         sim_fail(sim, "job %llu is dead by its queue timeout, and runs", id);
     if (is_over && knows_its_time(sim, life) &&
-        end->finished_us - ready_us(life) < life->queue_timeout_ms * 1000)
+        end->finished_us - ready_us(life) < life->queue_timeout_ms_least * 1000 &&
+        (life->queue_timeout_ms ||
+         sim->now_us - life->stored_us < life->queue_timeout_ms_least * 1000))
         sim_fail(sim, "job %llu is dead by its queue timeout, which has not passed", id);
     if (end->state != BERTH_CANCELLED || !kind_is(end, "refused"))
         return;
@@ -243,7 +253,7 @@ void check_life_granted(struct sim *sim, const struct berth_order_grant *grant, 
     bool is_known = knows_its_time(sim, life);
     life->is_granted = true;
     if (is_known && is_decided_now && life->queue_timeout_ms &&
-        now_us - ready_us(life) >= life->queue_timeout_ms * 1000)
+        now_us - ready_us(life) >= life->queue_timeout_ms * 1000 + MS) /* decided in this ms */
         sim_fail(sim, "job %llu is granted when its queue timeout has passed", id);
 }
 

@@ -52,7 +52,8 @@ struct sim_rule {
     bool is_held;      /* on_lost = hold */
     bool is_unlimited; /* instead of a limit */
     int64_t queue_timeout_ms, deadline_ms;
-    bool is_given_back; /* hold = running */
+    int64_t queue_timeout_ms_least; /* that one ever changes it to */
+    bool is_given_back;             /* hold = running */
 };
 
 typedef void (*sim_fn)(struct sim *sim, void *arg);

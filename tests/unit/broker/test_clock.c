@@ -80,6 +80,22 @@ static void a_queue_timeout_that_is_set_later_holds_for_those_who_wait(void **st
     assert_dead(f, job, "queue_timeout", "not started within its queue_timeout of 12000 ms");
 }
 
+static void one_that_others_wait_for_counts_from_when_it_was_ready(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t job = given_job(f, (struct submit){ .dispatcher = "io" });
+    turn_after(f, 1000);
+    given_job(f, (struct submit){ .after = &job, .after_count = 1 });
+    set_queue_timeout(f, "io", 5000);
+    store_all(f);
+    turn_after(f, 3500);
+    assert_int_equal(job_of(f, job)->state, JOB_READY);
+
+    turn_after(f, 1500);
+
+    assert_dead(f, job, "queue_timeout", "not started within its queue_timeout of 5000 ms");
+}
+
 static void a_queue_timeout_that_is_taken_away_holds_for_nobody(void **state)
 {
     struct fixture *f = *state;
@@ -505,6 +521,7 @@ int main(void)
         TEST(a_job_that_is_not_started_in_time_is_dead_and_says_so),
         TEST(a_dispatchers_queue_timeout_holds_for_jobs_that_bring_none),
         TEST(a_queue_timeout_that_is_set_later_holds_for_those_who_wait),
+        TEST(one_that_others_wait_for_counts_from_when_it_was_ready),
         TEST(a_queue_timeout_that_is_taken_away_holds_for_nobody),
         TEST(the_time_before_it_is_ready_does_not_count),
         TEST(a_job_that_runs_is_not_in_the_queue),
