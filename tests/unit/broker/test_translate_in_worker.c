@@ -271,8 +271,8 @@ static void a_certificate_says_who_is_gone_and_what_ran(void **state)
     m.n_attempt = m.n_job = 2;
     m.attempt = attempts;
     m.job = jobs;
-    m.n_number = 1; /* the second one's is 0: not known */
-    m.number = &(uint32_t){ 4 };
+    m.n_number = 2; /* 0: not known */
+    m.number = (uint32_t[]){ 4, 0 };
     m.has_culprit = 1;
     m.culprit = SESSION(11);
     ENVELOPE(&e, WORKER_GONE, worker_gone, &m);
