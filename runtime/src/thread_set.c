@@ -327,15 +327,22 @@ static struct set_thread *thread_new(void)
     return thread;
 }
 
-/* Signals are for the program's own threads, but for those that a thread brings on itself. */
+/* Signals are for the program's own threads, but for those that a thread brings on itself. Our
+ * service thread, which starts threads too, has them blocked: a fault would then kill without a
+ * word to whoever handles it. */
 static void signals_block(sigset_t *ret_before)
 {
-    sigset_t signals;
+    sigset_t signals, faults;
     (void)sigfillset(&signals);
-    const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPIPE };
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+    (void)sigemptyset(&faults);
+    const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT };
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
         (void)sigdelset(&signals, own[i]);
+        (void)sigaddset(&faults, own[i]);
+    }
+    (void)sigdelset(&signals, SIGPIPE);
     (void)pthread_sigmask(SIG_BLOCK, &signals, ret_before);
+    (void)pthread_sigmask(SIG_UNBLOCK, &faults, NULL);
 }
 
 static int thread_start(struct set_thread *thread)

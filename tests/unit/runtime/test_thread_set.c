@@ -6,6 +6,7 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,6 +40,34 @@ static int teardown(void **state)
     threads_left = -1;
     weft_threads_idle_ms_set(WEFT_IDLE_MS_DEFAULT);
     return weft_shutdown();
+}
+
+/* ---- signals -----------------------------------------------------------------------------------
+ */
+
+static int is_fault_blocked(void *arg)
+{
+    sigset_t mask;
+    (void)pthread_sigmask(SIG_BLOCK, NULL, &mask);
+    *(int *)arg = sigismember(&mask, SIGSEGV);
+    return 0;
+}
+
+static void a_thread_takes_its_own_faults_whoever_starts_it(void **state)
+{
+    (void)state;
+    sigset_t fault, before;
+    int is_blocked = -1;
+    (void)sigemptyset(&fault);
+    (void)sigaddset(&fault, SIGSEGV);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &fault, &before), 0);
+
+    struct weft_task *root = weft_root_open(weft_io(), is_fault_blocked, &is_blocked);
+    assert_non_null(root);
+    assert_int_equal(weft_root_close(root), 0);
+
+    assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+    assert_int_equal(is_blocked, 0);
 }
 
 /* ---- work of every kind -----------------------------------------------------------------------
@@ -376,6 +405,7 @@ static void a_seat_that_is_watched_needs_its_watcher_and_no_further_thread(void 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        threads_unit_test(a_thread_takes_its_own_faults_whoever_starts_it),
         threads_unit_test(with_one_thread_and_no_further_to_be_had_all_work_is_done),
         threads_unit_test(from_whatever_thread_on_none_can_be_had_no_work_is_lost),
         threads_unit_test(the_last_thread_stays_and_takes_what_comes),
