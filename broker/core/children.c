@@ -125,6 +125,25 @@ static void ask_store(struct berth_core *core, struct session *session,
     ask_for(core, session, asks[0].attempt, ids, id_count);
 }
 
+/* Whose attempt is nobody's any more waits for its children to no end: whatever became of them, it
+ * shall end. */
+static void let_end(struct berth_core *core, struct session *session,
+                    const struct berth_child_ask *asks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct berth_order_child_end order = { .attempt = asks[i].attempt,
+                                                     .job = asks[i].job,
+                                                     .state = BERTH_CANCELLED };
+        tell(core, session, &order);
+    }
+}
+
+static bool is_doomed(const struct berth_core *core, const struct session *session, uint64_t id)
+{
+    const struct attempt *attempt = attempt_find(core, id);
+    return attempt && attempt->session == session && attempt->state == ATTEMPT_DOOMED;
+}
+
 /* Each question is of one attempt. */
 static void take_asks(struct berth_core *core, struct session *session,
                       const struct berth_child_ask *asks, size_t count)
@@ -135,6 +154,8 @@ static void take_asks(struct berth_core *core, struct session *session,
             to++;
         if (running(core, session, asks[from].attempt))
             ask_store(core, session, &asks[from], to - from);
+        else if (is_doomed(core, session, asks[from].attempt))
+            let_end(core, session, &asks[from], to - from);
     }
 }
 

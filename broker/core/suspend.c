@@ -72,9 +72,23 @@ static void wait_for_slots(struct berth_core *core, struct attempt *attempt)
     attempt->waits_to_resume = true;
 }
 
+/* It is nobody's attempt any more, was told to end, and holds its slots until it has: it can only
+ * end if it may go on. */
+static void let_end(struct berth_core *core, struct attempt *attempt, uint32_t number)
+{
+    attempt->suspensions = number;
+    if (!berth_list_is_linked(&attempt->resume_node))
+        outbox_resume(core, attempt);
+}
+
 void suspend_ask(struct berth_core *core, const struct session *session, uint64_t id,
                  uint32_t number)
 {
+    struct attempt *doomed = attempt_find(core, id);
+    if (doomed && doomed->session == session && doomed->state == ATTEMPT_DOOMED) {
+        let_end(core, doomed, number);
+        return;
+    }
     struct attempt *attempt = find(core, session, id);
     if (!attempt || !attempt->is_suspended || attempt->suspensions != number ||
         attempt->waits_to_resume)

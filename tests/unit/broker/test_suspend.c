@@ -264,6 +264,48 @@ static void after_a_restart_nothing_goes_on_until_every_session_is_resolved(void
     assert_int_equal(dispatcher(f, "default")->running, 1);
 }
 
+/* Its job is finished, or has a newer attempt: it is told to end, and can. */
+static void one_that_is_nobodys_any_more_may_go_on_and_ends(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t old = (uint64_t)(EPOCH - 1) << 40;
+    struct berth_dispatcher_record record = { .id = 1,
+                                              .name = "default",
+                                              .limit = { .kind = BERTH_LIMIT_NUMBER, .value = 1 },
+                                              .weight = 1,
+                                              .max_attempts = 5,
+                                              .hold = BERTH_HOLD_RUNNING };
+    core_replace(f, (struct berth_core_opts){ 0 });
+    assert_int_equal(berth_core_load_dispatcher(f->core, &record), 0);
+    struct worker *w = new_worker(f, 4);
+    w->session = old | 1;
+    struct berth_session_record session = {
+        .id = w->session, .nonce = { w->nonce }, .child = 1, .lease_ms = L_MS, .name = "loaded"
+    };
+    assert_int_equal(berth_core_load_session(f->core, &session), 0);
+    core_start(f);
+    store_all(f);
+    join(f, w, (struct berth_join_line[]){ suspended_line(old | 9, 55, 2) }, 1);
+    turn(f);
+    assert_true(was_cancel_sent(f, old | 9));
+    forget(f);
+
+    const struct berth_suspension asked = { old | 9, 2 };
+    const struct berth_child_ask children = { old | 9, 56 };
+    send_reports(
+        f, w,
+        (struct berth_ev_reports){
+            .resumes = &asked, .resume_count = 1, .child_asks = &children, .child_ask_count = 1 });
+    turn(f);
+
+    const struct berth_do_orders *orders = &get(f, BERTH_DO_ORDERS)->orders;
+    assert_int_equal(orders->resume_count, 1);
+    assert_int_equal(orders->resumes[0].number, 2);
+    assert_int_equal(orders->child_end_count, 1);
+    assert_int_equal(orders->child_ends[0].job, 56);
+    assert_int_equal(orders->child_ends[0].state, BERTH_CANCELLED);
+}
+
 static void one_that_waits_in_a_lost_worker_is_held_and_never_goes_on(void **state)
 {
     struct fixture *f = *state;
@@ -297,6 +339,7 @@ static void one_that_waits_in_a_lost_worker_is_held_and_never_goes_on(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(one_that_is_nobodys_any_more_may_go_on_and_ends),
         TEST(one_that_waits_in_a_lost_worker_is_held_and_never_goes_on),
         TEST(one_that_waits_gives_its_slot_back_and_takes_it_ahead_of_new_jobs),
         TEST(under_hold_job_only_the_state_changes),

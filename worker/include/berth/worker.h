@@ -128,7 +128,8 @@ void berth_attempt_supervise(struct berth_attempt *attempt);
  *
  * 0; -ECANCELED: the attempt was cancelled before; BERTH_EVALUE, -EMSGSIZE, -E2BIG: one is
  * malformed, or has an idempotency key; BERTH_ENOTFOUND: no such dispatcher; BERTH_ECONFLICT: an
- * earlier attempt had another job in that place; BERTH_EFULL; -EDEADLK: they could never start, for
+ * earlier attempt had another job in that place; BERTH_EDENIED: this job is being cancelled, or
+ * another attempt runs it; BERTH_EFULL; -EDEADLK: they could never start, for
  * this job and its like hold all the slots that they need while they wait; -EPERM: not in a
  * coroutine; -ENOMEM: they may be there all the same, and end when the handler returns this. The
  * worker's log has the reason. */
