@@ -170,6 +170,7 @@ static void orders_carry_grants_cancels_and_acknowledgements(void **state)
         .cancel_count = 1,
         .acks = acks,
         .ack_count = 2,
+        .start_alone = 2,
     };
 
     const Berth__V1__WorkerOrders *m = sent(f, &effect, BERTH_SIDE_WORKER)->worker_orders;
@@ -188,6 +189,7 @@ static void orders_carry_grants_cancels_and_acknowledgements(void **state)
     assert_int_equal(m->ack_attempt[1], SESSION(7));
     assert_int_equal(m->ack_is_stale[0], 0);
     assert_int_equal(m->ack_is_stale[1], 1);
+    assert_int_equal(m->start_alone, 2);
 }
 
 static void orders_may_hold_acknowledgements_alone(void **state)

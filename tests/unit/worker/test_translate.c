@@ -206,6 +206,7 @@ static void orders_come_in_column_by_column(void **state)
     m.n_grant_deadline_ms = 2, m.grant_deadline_ms = (uint64_t[]){ 0, 9000 };
     m.n_cancel_reason = 1, m.cancel_reason = (uint32_t[]){ 2 };
     m.n_cancel_is_forced = 1, m.cancel_is_forced = (uint32_t[]){ 1 };
+    m.has_start_alone = 1, m.start_alone = 3;
     m.n_ack_attempt = 2, m.ack_attempt = acks;
     m.n_ack_is_stale = 2, m.ack_is_stale = stale;
 
@@ -231,6 +232,7 @@ static void orders_come_in_column_by_column(void **state)
     assert_int_equal(grant->deadline_ms, 9000);
     assert_int_equal(event->orders.cancels[0].reason, AGENT_CANCEL_DEADLINE);
     assert_true(event->orders.cancels[0].is_forced);
+    assert_int_equal(event->orders.start_alone, 3);
     assert_int_equal(event->orders.ack_count, 2);
     assert_int_equal(event->orders.acks[1], ID(5));
     assert_false(event->orders.ack_is_stale[0]);
@@ -336,6 +338,12 @@ static void hello_says_who_and_what_is_offered(void **state)
     assert_int_equal(hello->capacity, 16);
     assert_int_equal(hello->cores, 2);
     assert_true(hello->software.len > 0);
+    assert_false(hello->is_alone);
+    f->opts.is_alone = true;
+    assert_true(say(f, &effect)->worker_hello->is_alone);
+    f->opts.is_alone = false;
+    f->opts.can_start_alone = true;
+    assert_true(say(f, &effect)->worker_hello->can_start_alone);
 }
 
 static void a_hello_that_asks_is_valid_too(void **state)
