@@ -73,9 +73,11 @@ static void take_submit(struct berth_core *core, struct session *session,
 static void tell_found(struct berth_core *core, struct session *session,
                        const struct pending *answer)
 {
+    if (answer->refusal.code)
+        return;
     uint64_t *ids = out_alloc(core, answer->count, sizeof *ids);
     size_t count = 0;
-    for (size_t i = 0; !answer->refusal.code && i < answer->count; i++) {
+    for (size_t i = 0; i < answer->count; i++) {
         uint64_t id = answer->submitted[i].id;
         if (!answer->submitted[i].is_existing || scope_find_child(core, id))
             continue;

@@ -7,7 +7,6 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
-#include "broker/store/store_record.h"
 
 bool model_is_live(const struct berth_job_record *job)
 {
@@ -360,7 +359,9 @@ static size_t skip_to_key(const struct model *model, size_t place, int64_t wall_
 {
     for (; place < model->job_count; place++) {
         const struct berth_job_record *job = &model->jobs[place];
-        if (!model_is_live(job) && store_key_outlives(job) && job->key.until_us > wall_us)
+        bool is_failed_child = job->key.kind == BERTH_KEY_CHILD && job->state != BERTH_COMPLETED;
+        if (!model_is_live(job) && job->key.kind != BERTH_KEY_NONE && !is_failed_child &&
+            job->key.until_us > wall_us)
             break;
     }
     return place;
