@@ -359,6 +359,28 @@ static void the_end_of_a_child_says_how_it_ended(void **state)
     }
 }
 
+/* The lock is one of libc's, which parks there. */
+static void on_virtual_it_is_the_same(void **state)
+{
+    struct fixture *f = *state;
+    struct story story = { .rc = { 1, 1, 1 } };
+    const struct berth_handler_opts opts = { .on = weft_virtual() };
+    assert_ok(registry_add(f->registry, "awaits", awaits, &story, &opts, NULL));
+    start(f, 1, "awaits", "");
+    (void)await_kind(f, INBOX_CHILDREN);
+    say_submitted(f, 1, 201, 2);
+    (void)await_kind(f, INBOX_SUSPEND);
+    say_ended(f, 202, BERTH_CANCELLED);
+    say_ended(f, 201, BERTH_COMPLETED);
+    (void)await_kind(f, INBOX_RESUME_ME);
+    slots_resume(f->slots, 1);
+
+    assert_int_equal(await_over(f)->outcome, AGENT_COMPLETED);
+    assert_int_equal(story.rc[0], 0);
+    assert_int_equal(story.rc[1], WEFT_ECHILD);
+    finish(f);
+}
+
 /* The broker's answer to the question: the job, dead, or that there is none. */
 static void answer(struct fixture *f, uint64_t number, bool is_known)
 {
@@ -491,6 +513,7 @@ int main(void)
         FAMILY_TEST(what_is_malformed_never_leaves),
         FAMILY_TEST(out_of_memory_is_an_answer_at_each_allocation),
         FAMILY_TEST(the_end_of_a_child_says_how_it_ended),
+        FAMILY_TEST(on_virtual_it_is_the_same),
         FAMILY_TEST(the_job_of_a_child_comes_from_the_broker),
         FAMILY_TEST(a_job_that_retention_has_removed_is_not_found),
         FAMILY_TEST(a_cancel_ends_the_wait_for_a_job),

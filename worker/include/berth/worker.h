@@ -124,15 +124,15 @@ int berth_attempt_snooze(struct berth_attempt *attempt, int64_t delay_ms);
 void berth_attempt_supervise(struct berth_attempt *attempt);
 
 /* Waits until `count` jobs (1 .. BERTH_SUBMIT_JOBS_MAX, 4 MiB in all) are durable as children: all
- * of them, or none. Not to be interrupted: a cancel waits for the answer.
+ * of them, or none; the next ones have the next numbers in both cases. Not to be interrupted: a
+ * cancel waits for the answer.
  *
  * 0; -ECANCELED: the attempt was cancelled before; BERTH_EVALUE, -EMSGSIZE, -E2BIG: one is
  * malformed, or has an idempotency key; BERTH_ENOTFOUND: no such dispatcher; BERTH_ECONFLICT: an
  * earlier attempt had another job in that place; BERTH_EDENIED: this job is being cancelled, or
- * another attempt runs it; BERTH_EFULL; -EDEADLK: they could never start, for
- * this job and its like hold all the slots that they need while they wait; -EPERM: not in a
- * coroutine; -ENOMEM: they may be there all the same, and end when the handler returns this. The
- * worker's log has the reason. */
+ * another attempt runs it; BERTH_EFULL; -EDEADLK: they could never start, for this job and its like
+ * hold all the slots that they need while they wait; -EPERM: not in a coroutine; -ENOMEM: they may
+ * be there all the same, and end when the handler returns this. The worker's log has the reason. */
 int berth_child_submit(struct berth_attempt *attempt, const struct berth_job_spec *specs,
                        size_t count, berth_job_id *ret_ids);
 
