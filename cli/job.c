@@ -209,6 +209,15 @@ static void print_progress(const struct berth_job *job)
     (void)putchar('\n');
 }
 
+/* It may be beyond what is allowed: what was lost does not count, nor what was before a retry. */
+static void print_attempt(const struct berth_job *job)
+{
+    (void)printf("%-12s%" PRIu32, "attempt", job->attempt);
+    if (job->attempt <= job->max_attempts)
+        (void)printf(" of %" PRIu32, job->max_attempts);
+    (void)printf("\n");
+}
+
 void cli_job_print(const struct berth_job *job)
 {
     (void)printf("%-12s%" PRIu64 "\n", "job", job->id.v);
@@ -226,7 +235,7 @@ void cli_job_print(const struct berth_job *job)
     print_line("group", job->group);
     print_line("unique", job->unique);
     print_after(job);
-    (void)printf("%-12s%" PRIu32 " of %" PRIu32 "\n", "attempt", job->attempt, job->max_attempts);
+    print_attempt(job);
     if (job->priority != 0)
         (void)printf("%-12s%" PRId32 "\n", "priority", job->priority);
     print_time("submitted", job->submitted_unix_us);

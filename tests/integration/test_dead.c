@@ -5,6 +5,7 @@
  */
 #include "cluster.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,19 @@ static void assert_prints(struct cluster *c, int code, const char *out, const ch
 }
 #define WORDS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
+static void assert_shows(struct cluster *c, uint64_t id, const char *line)
+{
+    char number[24];
+    (void)snprintf(number, sizeof number, "%" PRIu64, id);
+    struct process process;
+    const char *const argv[] = {
+        BERTH_BIN_DIR "/berth", "--broker", c->site->url, "show", number, NULL
+    };
+    assert_int_equal(process_run(&process, argv, NULL, NULL, (int)CLUSTER_TIMEOUT_MS), 0);
+    assert_in_text(process_out(&process), line);
+    process_fini(&process);
+}
+
 /* ---- the dead ---- */
 
 static int count_done(void *arg, const struct berth_job_outcome *outcome)
@@ -84,6 +98,7 @@ static void the_dead_complete_once_what_failed_is_mended(void **state)
               .dispatcher = "newsletter", .command = WORDS("test", "-e", path), .max_attempts = 1 },
           MANY, ids);
     cluster_await(c, ids, MANY, BERTH_DEAD);
+    assert_shows(c, ids[0], "\nattempt     1 of 1\n");
     cluster_restart_broker(c); /* of those that have ended only the store knows */
 
     FILE *file = fopen(path, "we");
@@ -103,6 +118,7 @@ static void the_dead_complete_once_what_failed_is_mended(void **state)
         assert_string_equal(job->error_kind, "");
         berth_job_free(job);
     }
+    assert_shows(c, ids[0], "\nattempt     2\n");
     free(path);
 }
 
