@@ -117,7 +117,7 @@ static void settings_and_options_outlive_a_kill(void **state)
     };
     static const char *const options[] = {
         "state       scheduled\n", "group       tenant\n",
-        "unique      alice\n",     "after       7,8\n",
+        "unique      alice\n",     "after       1,2\n",
         "deadline    20",          "queue time  1m\n",
         "backoff     250ms\n",     "backoff max 2s\n",
         "tenant      blue\n",      NULL,
@@ -129,20 +129,22 @@ static void settings_and_options_outlive_a_kill(void **state)
            "--max-queued", "1000", "--hold", "running", "--on-lost", "hold", "--jitter", "off",
            "--queue-timeout", "5m", "--deadline", "1h", "--retention", "1d", "--retention-count",
            "7");
-    PRINTS(site, 0, "1\n", "submit", "-d", "child", "--group", "tenant", "--delay", "1h",
+    PRINTS(site, 0, "1\n", "submit", "--delay", "1h", "--", "date");
+    PRINTS(site, 0, "2\n", "submit", "--delay", "1h", "--", "date");
+    PRINTS(site, 0, "3\n", "submit", "-d", "child", "--group", "tenant", "--delay", "1h",
            "--queue-timeout", "1m", "--backoff", "250ms", "--backoff-max", "2s", "--context",
-           "tenant=blue", "--after", "7,8", "--unique", "alice", "--", "date");
+           "tenant=blue", "--after", "1,2", "--unique", "alice", "--", "date");
     for (int round = 0; round < 2; round++) {
         const char *const show_child[] = { program, "--broker", site->url, "dispatcher",
                                            "show",  "child",    NULL };
-        const char *const show_job[] = { program, "--broker", site->url, "show", "1", NULL };
+        const char *const show_job[] = { program, "--broker", site->url, "show", "3", NULL };
         then_shows(show_child, settings);
         then_shows(show_job, options);
         site_kill(site);
         site_start(site, NULL);
     }
-    PRINTS(site, 0, "1\n", "cancel", "1");
-    const char *const show_job[] = { program, "--broker", site->url, "show", "1", NULL };
+    PRINTS(site, 0, "3\n", "cancel", "3");
+    const char *const show_job[] = { program, "--broker", site->url, "show", "3", NULL };
     then_shows(show_job, options + 1); /* from the history */
 }
 
