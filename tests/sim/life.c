@@ -16,7 +16,7 @@ struct later {
 };
 
 struct check_life {
-    struct check_life *next; /* of all, the newest first */
+    struct check_life *next; /* of those with a unique key or a time in the queue, newest first */
     uint64_t id;
     int64_t submitted_us, run_at_us, deadline_us;
     int64_t queue_timeout_ms;       /* its own; that of its dispatcher changes */
@@ -124,7 +124,6 @@ static void note_arrival(struct sim *sim, const struct berth_job_record *record)
     const struct sim_rule *rule = check_rule_of(sim, record->dispatcher);
     struct check_life *life = berth_arena_zalloc(&sim->checkers.arena, sizeof *life);
     *life = (struct check_life){
-        .next = sim->checkers.lives,
         .id = record->id,
         .submitted_us = record->submitted_us,
         .run_at_us = record->run_at_us,
@@ -136,7 +135,10 @@ static void note_arrival(struct sim *sim, const struct berth_job_record *record)
         .stored_life = sim->broker.life,
         .stored_us = sim->now_us,
     };
-    sim->checkers.lives = life;
+    if (life->unique || life->queue_timeout_ms) {
+        life->next = sim->checkers.lives;
+        sim->checkers.lives = life;
+    }
     check_job_of(sim, record->id)->life = life;
     if (record->after.bytes)
         note_after(sim, life, record->after);
