@@ -90,10 +90,18 @@ static void tell_found(struct berth_core *core, struct session *session,
     ask_for(core, session, answer->attempt, ids, count);
 }
 
+/* In each join the worker asks again for what is not answered, and one question is to have one
+ * answer: after a refusal, which is of the first, the second could be taken. */
+static bool is_awaited(const struct attempt *attempt, const struct pending *answer)
+{
+    return attempt && attempt->state == ATTEMPT_RUNNING &&
+           attempt->session->state == SESSION_LIVE && attempt->session->join == answer->join;
+}
+
 void children_answer(struct berth_core *core, struct pending *answer)
 {
     struct attempt *attempt = attempt_find(core, answer->attempt);
-    if (!attempt || attempt->state != ATTEMPT_RUNNING || attempt->session->state != SESSION_LIVE) {
+    if (!is_awaited(attempt, answer)) {
         pending_free(answer);
         return;
     }

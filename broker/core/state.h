@@ -257,6 +257,7 @@ struct pending {
     /* CHILDREN, and `submitted` */
     uint64_t attempt;
     uint32_t ordinal;
+    uint32_t join; /* in which it was asked for */
     struct berth_do_error refusal;
     uint32_t schedule;       /* SCHEDULES: this one; 0: all behind `schedule_after` */
     uint32_t schedule_after; /* UINT32_MAX: none of them */

@@ -158,6 +158,7 @@ void submit_children(struct berth_core *core, struct attempt *attempt,
     uint64_t first = core->next_job_id;
     bool must_wait = false;
     answer->attempt = parent.attempt;
+    answer->join = attempt->session->join;
     answer->ordinal = parent.ordinal;
     for (size_t i = 0; i < answer->count && !answer->refusal.code; i++) {
         answer->submitted[i] = submit_one(core, &submission, i);

@@ -130,6 +130,27 @@ static void only_the_attempt_that_runs_a_job_submits_children_of_it(void **state
     assert_int_equal(f->core->jobs.used, 1);
 }
 
+static void what_was_asked_before_a_join_is_not_answered_after_it(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_room(f);
+    uint64_t parent = given_running(f, (struct submit){ 0 });
+    submit_children_of(f, w, parent, 1, &one_child, 1);
+    assert_true(close_batch(f));
+    struct berth_join_line runs = line(attempt_of(f, parent), parent, 1);
+    join(f, w, &runs, 1);
+
+    complete(f, FULL); /* refused; but the worker asks again in this join */
+    turn(f);
+
+    assert_null(children_of(f, parent, 1));
+    turn_after(f, 500);
+    submit_children_of(f, w, parent, 1, &one_child, 1);
+    store_all(f);
+    assert_int_equal(children_of(f, parent, 1)->refusal.code, 0);
+    assert_int_equal(children_of(f, parent, 1)->count, 1);
+}
+
 static void a_store_without_room_refuses_children_together(void **state)
 {
     struct fixture *f = *state;
@@ -629,6 +650,7 @@ int main(void)
         TEST(a_repeat_is_answered_with_the_same_child),
         TEST(all_children_of_a_submit_are_taken_or_none),
         TEST(only_the_attempt_that_runs_a_job_submits_children_of_it),
+        TEST(what_was_asked_before_a_join_is_not_answered_after_it),
         TEST(a_store_without_room_refuses_children_together),
         TEST(a_child_has_no_more_time_than_its_parent),
         TEST(a_child_that_would_wait_for_its_parent_is_refused),
