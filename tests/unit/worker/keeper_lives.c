@@ -177,7 +177,25 @@ static void end_with_damage(struct life *life)
     (void)fence_attempt_add(life->fence, LIFE_ATTEMPT, 5, 1); /* twice */
     (void)fence_attempt_add(life->fence, 12345, 6, 1);        /* of no epoch */
     (void)fence_attempt_add(life->fence, LIFE_ATTEMPT + 1, 0, 1);
+    fence_set_culprit(life->fence, 12345);
     (void)raise(SIGKILL);
+}
+
+static void end_with_a_name(struct life *life)
+{
+    join(life, LIFE_LONG_MS);
+    (void)fence_attempt_add(life->fence, LIFE_ATTEMPT, 5, 1);
+    (void)fence_attempt_add(life->fence, LIFE_ATTEMPT + 1, 6, 1);
+    fence_set_culprit(life->fence, LIFE_ATTEMPT + 1);
+    (void)raise(SIGKILL);
+}
+
+/* Its one attempt, and nobody is named. */
+static void end_in_silence(struct life *life)
+{
+    join(life, LIFE_LONG_MS);
+    (void)fence_attempt_add(life->fence, LIFE_ATTEMPT, 5, 1);
+    _exit(5);
 }
 
 /* Lists the descriptors it was born with, its own two FIFOs aside. */
@@ -232,6 +250,8 @@ static const struct {
     { "signals", live_on_signals },
     { "crash-drain", crash_while_draining },
     { "damage", end_with_damage },
+    { "name", end_with_a_name },
+    { "silence", end_in_silence },
     { "descriptors", list_descriptors },
     { "exit", exit_5 },
     { "usage", exit_usage },

@@ -48,20 +48,21 @@ struct fixture {
     int alive_fd;
     int go_fd; /* DIR/go, for writing: lets a child go on that waits for it */
     pid_t keeper;
-    bool is_without_cgroup;
+    bool is_without_cgroup, is_alone;
     int64_t stop_ms; /* of the keeper to be started */
 };
 
 /* ---- the keeper ---- */
 
-/* test_keeper --keeper LIFE DIR URL CGROUP STOP_MS */
+/* test_keeper --keeper LIFE DIR URL with|without|alone STOP_MS */
 static int keeper_main(int argc, char **argv)
 {
     struct keeper_opts opts = { .argc = argc,
                                 .argv = argv,
                                 .broker_url = argv[4],
                                 .stop_ms = strtol(argv[6], NULL, 10),
-                                .is_without_cgroup = strcmp(argv[5], "without") == 0 };
+                                .is_without_cgroup = strcmp(argv[5], "without") == 0,
+                                .is_alone = strcmp(argv[5], "alone") == 0 };
     berth_log_init("keeper", BERTH_LOG_ERROR);
     return keeper_run(&opts);
 }
@@ -126,7 +127,10 @@ static void start_keeper(struct fixture *f, const char *life)
     char stop_ms[24];
     (void)snprintf(stop_ms, sizeof stop_ms, "%lld", (long long)f->stop_ms);
     (void)execl("/proc/self/exe", "test_keeper", "--keeper", life, f->dir, broker_url(f->broker),
-                f->is_without_cgroup ? "without" : "with", stop_ms, (char *)NULL);
+                f->is_alone            ? "alone"
+                : f->is_without_cgroup ? "without"
+                                       : "with",
+                stop_ms, (char *)NULL);
     _exit(9);
 }
 
@@ -361,6 +365,46 @@ static void lines_that_no_broker_could_have_granted_are_left_out(void **state)
 
     assert_int_equal(gone.count, 1);
     assert_int_equal(gone.attempts[0], LIFE_ATTEMPT);
+    assert_true(gone.culprit == 0); /* nor is one of those named */
+}
+
+static void the_attempt_that_a_child_named_is_the_culprit(void **state)
+{
+    struct fixture *f = *state;
+    struct heard_gone gone;
+    start_keeper(f, "name");
+
+    broker_await_gone(f->broker, &gone);
+
+    assert_int_equal(gone.count, 2);
+    assert_true(gone.culprit == LIFE_ATTEMPT + 1);
+}
+
+static void who_may_be_one_of_many_is_not_named(void **state)
+{
+    struct fixture *f = *state;
+    struct heard_gone gone;
+    start_keeper(f, "silence");
+
+    broker_await_gone(f->broker, &gone);
+
+    assert_int_equal(gone.count, 1);
+    assert_true(gone.culprit == 0);
+}
+
+/* And its keeper ends when that is acknowledged. */
+static void who_was_alone_is_the_culprit(void **state)
+{
+    struct fixture *f = *state;
+    struct heard_gone gone;
+    f->is_alone = true;
+    start_keeper(f, "silence");
+
+    broker_await_gone(f->broker, &gone);
+    broker_acknowledge(f->broker, &gone, false);
+
+    assert_true(gone.culprit == LIFE_ATTEMPT);
+    assert_int_equal(await_keeper_exit(f), 0);
 }
 
 static void a_fenced_child_is_followed_by_a_fresh_one(void **state)
@@ -667,6 +711,9 @@ int main(int argc, char **argv)
         TEST(a_child_without_a_session_is_named_by_nonce_and_number),
         TEST(children_that_die_young_are_followed_ever_more_slowly),
         TEST(lines_that_no_broker_could_have_granted_are_left_out),
+        TEST(the_attempt_that_a_child_named_is_the_culprit),
+        TEST(who_may_be_one_of_many_is_not_named),
+        TEST(who_was_alone_is_the_culprit),
         TEST(a_fenced_child_is_followed_by_a_fresh_one),
         TEST(at_the_end_of_its_lease_a_child_and_its_commands_are_dead),
         TEST_WITHOUT_CGROUP(at_the_end_of_its_lease_a_child_and_its_commands_are_dead),

@@ -97,6 +97,7 @@ static void read_gone(struct berth_slice frame, struct heard_gone *ret_gone)
                                      .cause = (int)gone->cause,
                                      .status = gone->status,
                                      .count = gone->n_attempt,
+                                     .culprit = gone->culprit,
                                      .at_ms = berth_clock_monotonic_ms() };
     memcpy(ret_gone->nonce, gone->nonce.data, sizeof ret_gone->nonce);
     assert_in_range(gone->n_attempt, 0, BROKER_ATTEMPTS_MAX);

@@ -21,6 +21,7 @@ struct heard_gone {
     uint64_t attempts[BROKER_ATTEMPTS_MAX], jobs[BROKER_ATTEMPTS_MAX];
     uint32_t numbers[BROKER_ATTEMPTS_MAX];
     size_t count;
+    uint64_t culprit;
     int64_t at_ms; /* monotonic: when it was taken */
     uint64_t peer; /* a part of the identity that it came from */
 };
