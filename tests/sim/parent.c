@@ -165,6 +165,15 @@ void parent_cancelled(struct run *run)
         wake(run, MS);
 }
 
+/* Processes for suspects are few: if parents that are suspects waited there for children that are,
+ * without end, no place would be left for these. So there they fail, and end their children. */
+void parent_ends(struct run *run)
+{
+    bool is_waiting = run->is_parent && (run->awaited || run->unanswered);
+    if (is_waiting && run->worker->host && !run->is_cancelled)
+        run->end = (struct agent_end){ .outcome = AGENT_FAILED, .error_kind = { "handler", 7 } };
+}
+
 void parent_body_over(struct run *run)
 {
     run->is_body_over = true;

@@ -28,6 +28,7 @@ void finish_run(struct worker *worker, struct run *run);
 /* parent.c. An attempt begins; it was told to end; its body has ended. */
 void parent_begin(struct run *run, struct berth_slice body);
 void parent_cancelled(struct run *run);
+void parent_ends(struct run *run); /* its body is about to */
 void parent_body_over(struct run *run);
 /* What the agent says to attempts. */
 void parent_resumed(struct worker *worker, uint64_t attempt, int64_t granted_us);

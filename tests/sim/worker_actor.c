@@ -93,6 +93,7 @@ void end_run(struct sim *sim, void *arg)
         return;
     if (run->is_suspended || run->is_body_over)
         return;
+    parent_ends(run);
     run->end.run_us = sim->now_us - run->started_us;
     struct agent_event event = { .type = AGENT_EV_ENDED };
     event.ended.attempt = run->attempt;
