@@ -388,6 +388,13 @@ static void a_worker_that_is_stopped_hands_its_parents_back(void **state)
     berth_job_free(job);
 }
 
+static void kill_when_there(struct cluster *c, int worker)
+{
+    while (!cluster_child_of(c, worker))
+        assert_false(await_readable(-1, 1));
+    cluster_kill_child(c, worker);
+}
+
 /* Each round somebody else is killed, while children come and go. Every attempt counts once only.
  */
 static void whoever_is_killed_every_parent_completes_and_nothing_is_left(void **state)
@@ -399,14 +406,10 @@ static void whoever_is_killed_every_parent_completes_and_nothing_is_left(void **
     for (int i = 0; i < ROUNDS; i++) {
         ids[i] = submit_parent(c, i % 2 ? "plain" : "left", 4);
         assert_true(gauge_await_starts(c->gauge, 2 * i + 1, CLUSTER_TIMEOUT_MS));
-        switch (i % 4) {
-        case 0: cluster_kill_child(c, 1); break;
-        case 1: cluster_restart_broker(c); break;
-        case 2: cluster_kill_child(c, PARENTS); break;
-        case 3: cluster_kill_child(c, 2); break;
-        }
-        while (!cluster_child_of(c, i % 3))
-            assert_false(await_readable(-1, 1));
+        if (i % 4 == 1)
+            cluster_restart_broker(c);
+        else
+            kill_when_there(c, i == 2 ? PARENTS : i % 4 == 3 ? 2 : 1);
     }
 
     cluster_await(c, ids, ROUNDS, BERTH_COMPLETED);
