@@ -584,7 +584,9 @@ static bool sleep_idle(struct set_thread *thread)
 
 void weft_threads_idle_ms_set(int64_t idle_ms)
 {
+    (void)pthread_mutex_lock(&set.lock);
     set.idle_ms = idle_ms;
+    (void)pthread_mutex_unlock(&set.lock);
 }
 
 void weft_threads_look(struct weft_pool_state *ret_state)
