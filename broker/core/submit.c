@@ -114,12 +114,13 @@ void submit_take(struct berth_core *core, const struct berth_ev_submit *event,
 /* ---- a submit of children: all or none ---- */
 
 /* Those that were made just now, the last one first: their records stand at the end of the batch.
+ * One may be named again by a sibling with its unique key.
  */
-static void take_back(struct berth_core *core, const struct pending *answer, uint64_t first)
+static void take_back(struct berth_core *core, const struct pending *answer)
 {
     for (size_t i = answer->count; i-- > 0;) {
         uint64_t id = answer->submitted[i].id;
-        if (id < first)
+        if (!id || answer->submitted[i].is_existing)
             continue;
         const struct berth_record *last = &core->open->records[core->open->count - 1];
         while (last->type != BERTH_RECORD_JOB || last->job.id != id) { /* its end, at once */
@@ -168,7 +169,7 @@ void submit_children(struct berth_core *core, struct attempt *attempt,
     if (!answer->refusal.code && core->next_job_id > first)
         find_deadlock(core, attempt, first, answer);
     if (answer->refusal.code) {
-        take_back(core, answer, first);
+        take_back(core, answer);
         children_answer(core, answer);
     } else if (must_wait) {
         pending_put(core, answer);

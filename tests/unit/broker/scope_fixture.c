@@ -19,6 +19,8 @@ static void send_children(struct fixture *f, struct worker *w, struct berth_chil
                                               .max_attempts = item->max_attempts,
                                               .deadline_ms = item->deadline_ms,
                                               .group = text(item->group ? item->group : ""),
+                                              .unique = text(item->unique ? item->unique : ""),
+                                              .on_conflict = item->on_conflict,
                                               .after = item->after,
                                               .after_count = item->after_count,
                                               .body = text(item->body ? item->body : "body") };

@@ -112,6 +112,33 @@ static void all_children_of_a_submit_are_taken_or_none(void **state)
     assert_int_equal(children_of(f, parent, 1)->count, 2);
 }
 
+static void what_is_taken_back_may_be_named_twice(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_room(f);
+    uint64_t parent = given_running(f, (struct submit){ 0 });
+    uint64_t request = submit(f, (struct submit){ 0 }); /* in the same batch */
+    const struct submit items[] = { { .unique = "u" },
+                                    { .body = "b" },
+                                    { .unique = "u", .on_conflict = BERTH_ON_CONFLICT_EXISTING },
+                                    { .dispatcher = "nowhere" } };
+
+    submit_children_of(f, w, parent, 1, items, 4);
+    turn(f);
+
+    assert_int_equal(children_of(f, parent, 1)->refusal.code, BERTH_ENOTFOUND);
+    assert_int_equal(f->core->jobs.used, 2);
+    assert_true(close_batch(f));
+    assert_int_equal(f->away->count, 1);
+    complete(f, STORED);
+    assert_non_null(job_of(f, submitted(f, request)));
+    submit_children_of(f, w, parent, 1, items, 3);
+    store_all(f);
+    const struct berth_order_children *children = children_of(f, parent, 1);
+    assert_int_equal(children->count, 3);
+    assert_int_equal(children->ids[2], children->ids[0]);
+}
+
 static void only_the_attempt_that_runs_a_job_submits_children_of_it(void **state)
 {
     struct fixture *f = *state;
@@ -649,6 +676,7 @@ int main(void)
         TEST(a_child_is_stored_with_its_parent_and_answered_when_stored),
         TEST(a_repeat_is_answered_with_the_same_child),
         TEST(all_children_of_a_submit_are_taken_or_none),
+        TEST(what_is_taken_back_may_be_named_twice),
         TEST(only_the_attempt_that_runs_a_job_submits_children_of_it),
         TEST(what_was_asked_before_a_join_is_not_answered_after_it),
         TEST(a_store_without_room_refuses_children_together),
