@@ -55,10 +55,19 @@ static bool keep(struct held *held, const struct berth_ev_submit *event)
     return is_kept;
 }
 
+static uint64_t weigh_table(const struct berth_slice *table, size_t count)
+{
+    uint64_t bytes = count * sizeof *table;
+    for (size_t i = 0; i < count; i++)
+        bytes += table[i].bytes;
+    return bytes;
+}
+
 /* About: what it weighs while it is held. */
 static uint64_t weigh(const struct berth_ev_submit *event)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = weigh_table(event->dispatchers, event->dispatcher_count) +
+                     weigh_table(event->handlers, event->handler_count);
     for (size_t i = 0; i < event->count; i++) {
         const struct berth_submit_item *item = &event->items[i];
         bytes += sizeof *item + item->key.bytes + item->body.bytes + item->group.bytes +

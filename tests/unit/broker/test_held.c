@@ -4,6 +4,8 @@
  */
 #include "core_fixture.h"
 
+#include "broker/core/held.h"
+
 static struct submit after_one(const uint64_t *id)
 {
     return (struct submit){ .after = id, .after_count = 1 };
@@ -134,6 +136,26 @@ static void too_many_to_look_up_are_refused(void **state)
         "after: the jobs of one submit wait for 11000 different ones; allowed are 10000");
 }
 
+static void more_than_may_be_held_is_told_to_try_later(void **state)
+{
+    enum { BYTES = HELD_BYTES_MAX / 2 };
+    struct fixture *f = *state;
+    static char big[BYTES + 1];
+    memset(big, 'x', BYTES);
+    uint64_t id = 998;
+    struct submit items[] = { after_one(&id), after_one(&id) };
+    items[0].body = big;
+    items[1].handler = big; /* the names weigh, too */
+    for (size_t i = 0; i < 2; i++) {
+        submit(f, items[i]);
+        uint64_t request = submit(f, items[i]);
+        assert_int_equal(answer(f, request, BERTH_DO_ERROR)->error.code, BERTH_ELATER);
+
+        fail_read(f);
+        assert_int_equal(f->core->held_bytes, 0);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
 
 int main(void)
@@ -145,6 +167,7 @@ int main(void)
         TEST(nobody_waits_for_himself_or_for_who_comes_later),
         TEST(who_has_ended_while_it_was_looked_up_is_asked_about_again),
         TEST(too_many_to_look_up_are_refused),
+        TEST(more_than_may_be_held_is_told_to_try_later),
     };
     return berth_test_main(tests, NULL, NULL);
 }
