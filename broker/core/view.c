@@ -270,6 +270,13 @@ static void overlay_attempt(const struct job *job, struct berth_job_record *reco
     record->last.worker = slice_of(job->attempt->session->record.name);
 }
 
+/* It was retried, and that is not stored: until then it is what it was. */
+static bool is_coming_to_life(const struct berth_core *core, const struct berth_job_record *row,
+                              uint32_t job)
+{
+    return row->state >= BERTH_COMPLETED && job_is_arriving(core, job_at(&core->jobs, job));
+}
+
 void view_job(struct berth_core *core, const struct berth_job_record *row,
               struct berth_job_view *ret_view)
 {
@@ -281,7 +288,7 @@ void view_job(struct berth_core *core, const struct berth_job_record *row,
                              : dispatcher      ? dispatcher->record.max_attempts
                                                : 0;
     uint32_t index = job_find(core, row->id);
-    if (!index)
+    if (!index || is_coming_to_life(core, row, index))
         return;
     const struct job *job = job_at(&core->jobs, index);
     ret_view->record.state = scope_is_held(core, job) && !(job->flags & JOB_CANCEL_ASKED)

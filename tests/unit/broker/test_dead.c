@@ -69,6 +69,20 @@ static void a_dead_job_lives_again_when_that_is_stored(void **state)
     assert_int_equal(job_of(f, ENDED)->deaths, 0);
 }
 
+static void until_that_is_stored_it_is_shown_as_dead(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_job_record record = ended(f, ENDED, BERTH_DEAD);
+    retry(f, record);
+
+    uint64_t request = ask_with(f, BERTH_EV_JOB_GET, record);
+    assert_int_equal(answer(f, request, BERTH_DO_JOBS)->jobs.items[0].record.state, BERTH_DEAD);
+
+    store_all(f);
+    request = ask_with(f, BERTH_EV_JOB_GET, record); /* it was read before */
+    assert_int_equal(answer(f, request, BERTH_DO_JOBS)->jobs.items[0].record.state, BERTH_READY);
+}
+
 static void its_fresh_tries_are_as_many_as_it_came_with(void **state)
 {
     struct fixture *f = *state;
@@ -470,6 +484,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_dead_job_lives_again_when_that_is_stored),
+        TEST(until_that_is_stored_it_is_shown_as_dead),
         TEST(its_fresh_tries_are_as_many_as_it_came_with),
         TEST(its_deadline_begins_anew),
         TEST(what_lives_or_has_completed_is_not_retried),
