@@ -168,14 +168,11 @@ void job_end_cancelled(struct berth_core *core, uint32_t index)
 {
     const struct job *job = job_at(&core->jobs, index);
     const char *why = job->flags & JOB_IN_SCOPE ? scope_cause_text(core, job->id) : NULL;
-    write_end(core, job, BERTH_CANCELLED, &(struct berth_attempt_record){ 0 });
     if (why) {
-        struct berth_slice kind = batch_copy(core, slice_of("parent_cancelled"));
-        struct berth_slice message = batch_copy(core, slice_of(why));
-        struct berth_end_record *end = &core->open->records[core->open->count - 1].end;
-        end->error_kind = kind;
-        end->error_message = message;
+        job_end_queued(core, index, BERTH_CANCELLED, "parent_cancelled", why);
+        return;
     }
+    write_end(core, job, BERTH_CANCELLED, &(struct berth_attempt_record){ 0 });
     settle(core, index);
 }
 
