@@ -7,6 +7,7 @@
 #include "dead.h"
 #include "dispatcher.h"
 #include "hold.h"
+#include "intake.h"
 #include "out.h"
 #include "query.h"
 #include "recur.h"
@@ -339,7 +340,7 @@ static void refuse_submits(struct berth_core *core, struct berth_list *list)
         for (size_t i = 0; i < pending->count; i++) {
             if (!pending->is_arriving[i] || job_find(core, pending->submitted[i].id))
                 continue;
-            pending->submitted[i] = submit_refusal_full();
+            pending->submitted[i] = intake_refusal_full();
             pending->refusal = pending->submitted[i].refusal;
         }
         berth_list_remove(node);

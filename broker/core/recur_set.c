@@ -6,8 +6,8 @@
 
 #include "batch.h"
 #include "dispatcher.h"
+#include "intake.h"
 #include "out.h"
-#include "submit.h"
 
 #define SHOW_NONE UINT32_MAX
 
@@ -126,7 +126,7 @@ static bool check_backoff(struct berth_core *core, const struct berth_ev_schedul
                           const struct dispatcher *dispatcher)
 {
     int64_t ms, ms_max;
-    if (submit_is_backoff_sound(&set->job, dispatcher, &ms, &ms_max))
+    if (intake_is_backoff_sound(&set->job, dispatcher, &ms, &ms_max))
         return true;
     refuse(core, set->peer, set->request, BERTH_EVALUE, "backoff",
            out_text(core, "backoff %lld ms: allowed is 0 to backoff_max, which is %lld ms",

@@ -2,26 +2,18 @@
 #include "submit.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 
-#include "after.h"
 #include "batch.h"
 #include "children.h"
-#include "clock.h"
 #include "deadlock.h"
 #include "dispatcher.h"
 #include "held.h"
-#include "hold.h"
+#include "identity.h"
+#include "intake.h"
 #include "keys.h"
-#include "lane.h"
 #include "out.h"
 #include "scope.h"
 #include "unique.h"
-
-#define SEED_BODY      3
-#define SEED_RARE      4
-#define TEXT_BYTES_MAX 256
 
 /* A submit that is being taken. */
 struct submission {
@@ -30,20 +22,6 @@ struct submission {
     const struct scope_parent *parent; /* of the first of its jobs; NULL: they are no children */
     struct dispatcher **dispatchers;   /* of its table; NULL: there is none of that name */
     struct pending *answer;
-};
-
-/* One job of it. */
-struct arrival {
-    const struct berth_submit_item *item;
-    struct dispatcher *dispatcher;
-    struct berth_slice handler;
-    enum berth_key_kind kind;
-    struct berth_hash128 key, body;
-    int64_t until_us;
-    uint64_t
-        failed; /* a job that it is to wait for, and that has ended dead or cancelled; 0: none */
-    enum berth_state failed_state;
-    struct scope_parent parent; /* job 0: none */
 };
 
 static bool are_live(const struct berth_core *core, const struct berth_submit_item *item);
@@ -61,10 +39,6 @@ static struct berth_submitted_item same(const struct berth_core *core,
                                         struct pending *answer);
 static uint64_t find_failed(const struct berth_core *core, const struct submission *submission,
                             struct arrival *arrival);
-static struct berth_submitted_item take_in(struct berth_core *core, const struct arrival *arrival,
-                                           struct pending *answer);
-static struct berth_submitted_item refusal(int code, const char *field, const char *message);
-static const char *say(struct pending *answer, const char *format, ...) BERTH_PRINTF(2, 3);
 
 /* ---- a submit ---- */
 
@@ -140,7 +114,7 @@ static void find_deadlock(struct berth_core *core, const struct attempt *attempt
     if (cycle)
         answer->refusal = (struct berth_do_error){ .code = -EDEADLK,
                                                    .field = "dispatcher",
-                                                   .message = say(answer, "%s", cycle) };
+                                                   .message = intake_say(answer, "%s", cycle) };
 }
 
 void submit_children(struct berth_core *core, struct attempt *attempt,
@@ -202,63 +176,6 @@ static bool begin(struct berth_core *core, const struct berth_ev_submit *event,
     return true;
 }
 
-static bool has_rare_options(const struct berth_submit_item *item)
-{
-    return item->group.bytes || item->run_at_us || item->queue_timeout_ms || item->deadline_ms ||
-           item->backoff_ms || item->backoff_ms_max || item->unique.bytes || item->on_conflict ||
-           item->after_count;
-}
-
-/* Of a job without them it stays what it was before there were any: a key that the store has from
- * then is still recognised. */
-static struct berth_hash128 add_rare_options(struct berth_hash128 hash,
-                                             const struct berth_submit_item *item)
-{
-    struct berth_slice after = { item->after, item->after_count * sizeof *item->after };
-    struct {
-        struct berth_hash128 common, group, unique, after;
-        int64_t run_at_us, queue_timeout_ms, deadline_ms, backoff_ms, backoff_ms_max, on_conflict;
-    } all = { .common = hash,
-              .group = berth_hash128(item->group, SEED_RARE),
-              .unique = berth_hash128(item->unique, SEED_RARE),
-              .after = berth_hash128(after, SEED_RARE),
-              .run_at_us = item->run_at_us,
-              .queue_timeout_ms = item->queue_timeout_ms,
-              .deadline_ms = item->deadline_ms,
-              .backoff_ms = item->backoff_ms,
-              .backoff_ms_max = item->backoff_ms_max,
-              .on_conflict = item->on_conflict };
-    return berth_hash128((struct berth_slice){ .data = &all, .bytes = sizeof all }, SEED_RARE);
-}
-
-/* What makes two submits the same: handler, options, body. */
-static struct berth_hash128 body_hash(const struct berth_submit_item *item,
-                                      struct berth_slice handler)
-{
-    struct {
-        struct berth_hash128 body, handler;
-        int64_t priority, delay_ms, max_attempts, timeout_ms;
-    } all = { .body = berth_hash128(item->body, SEED_BODY),
-              .handler = berth_hash128(handler, SEED_BODY),
-              .priority = item->priority,
-              .delay_ms = item->delay_ms,
-              .max_attempts = item->max_attempts,
-              .timeout_ms = item->timeout_ms };
-    struct berth_hash128 hash =
-        berth_hash128((struct berth_slice){ .data = &all, .bytes = sizeof all }, SEED_BODY);
-    return has_rare_options(item) ? add_rare_options(hash, item) : hash;
-}
-
-/* The same ordinal in another dispatcher is another child. */
-static struct berth_hash128 child_hash(struct berth_hash128 body, uint32_t dispatcher)
-{
-    struct {
-        struct berth_hash128 body;
-        uint64_t dispatcher;
-    } all = { .body = body, .dispatcher = dispatcher };
-    return berth_hash128((struct berth_slice){ .data = &all, .bytes = sizeof all }, SEED_BODY);
-}
-
 /* Its key, and what makes a repeat the same. */
 static void identify(const struct berth_core *core, const struct submission *submission,
                      size_t place, struct arrival *arrival)
@@ -267,13 +184,13 @@ static void identify(const struct berth_core *core, const struct submission *sub
     uint32_t dispatcher = arrival->dispatcher->record.id;
     bool has_key = item->key.bytes > 0;
     int64_t window_s = has_key ? KEY_WINDOW_IDEMPOTENCY_S : KEY_WINDOW_REQUEST_S;
-    arrival->body = body_hash(item, arrival->handler);
+    arrival->body = identity_of(item, arrival->handler);
     if (submission->parent) {
         arrival->parent = *submission->parent;
         arrival->parent.ordinal += (uint32_t)place;
         arrival->kind = BERTH_KEY_CHILD;
         arrival->key = keys_of_child(arrival->parent.job, arrival->parent.ordinal);
-        arrival->body = child_hash(arrival->body, dispatcher);
+        arrival->body = identity_of_child(arrival->body, dispatcher);
         window_s = KEY_WINDOW_CHILD_S;
     } else {
         arrival->kind = has_key ? BERTH_KEY_IDEMPOTENCY : BERTH_KEY_REQUEST;
@@ -312,16 +229,16 @@ static struct berth_submitted_item submit_one(struct berth_core *core,
     struct pending *answer = submission->answer;
     if (!dispatcher) {
         struct berth_slice name = event->dispatchers[item->dispatcher];
-        return refusal(BERTH_ENOTFOUND, "dispatcher",
-                       say(answer, "dispatcher '%.*s' does not exist", (int)name.bytes,
-                           (const char *)name.data));
+        return intake_refusal(BERTH_ENOTFOUND, "dispatcher",
+                              intake_say(answer, "dispatcher '%.*s' does not exist",
+                                         (int)name.bytes, (const char *)name.data));
     }
     struct arrival arrival = { .item = item,
                                .dispatcher = dispatcher,
                                .handler = event->handlers[item->handler] };
     identify(core, submission, place, &arrival);
     if (waits_for_ancestor(core, &arrival))
-        return refusal(-EDEADLK, "after", "after: a child cannot wait for its own parent");
+        return intake_refusal(-EDEADLK, "after", "after: a child cannot wait for its own parent");
     const struct key_entry *entry = keys_find(core, arrival.key);
     if (entry)
         return repeat(core, &arrival, entry, answer, place);
@@ -329,23 +246,24 @@ static struct berth_submitted_item submit_one(struct berth_core *core,
     if (holder) { /* an answer that names it waits until it is stored */
         struct berth_submitted_item named = same(core, &arrival, holder, answer);
         if (named.id && arrival.parent.job && !is_sibling(core, named.id, arrival.parent.job))
-            return refusal(BERTH_ECONFLICT, "unique",
-                           say(answer, "unique: job %llu has this key, and is no child of job %llu",
-                               (unsigned long long)named.id,
-                               (unsigned long long)arrival.parent.job));
+            return intake_refusal(
+                BERTH_ECONFLICT, "unique",
+                intake_say(answer, "unique: job %llu has this key, and is no child of job %llu",
+                           (unsigned long long)named.id, (unsigned long long)arrival.parent.job));
         bool is_arriving = job_is_arriving(core, job_at(&core->jobs, holder));
         answer->is_arriving[place] = named.id && is_arriving;
         return named;
     }
     uint64_t unknown = find_failed(core, submission, &arrival);
     if (unknown)
-        return refusal(BERTH_ENOTFOUND, "after",
-                       say(answer,
-                           arrival.parent.job
-                               ? "after: job %llu does not live; a child waits for live jobs"
-                               : "after: job %llu is not known",
-                           (unsigned long long)unknown));
-    struct berth_submitted_item result = take_in(core, &arrival, answer);
+        return intake_refusal(
+            BERTH_ENOTFOUND, "after",
+            intake_say(answer,
+                       arrival.parent.job
+                           ? "after: job %llu does not live; a child waits for live jobs"
+                           : "after: job %llu is not known",
+                       (unsigned long long)unknown));
+    struct berth_submitted_item result = intake_take(core, &arrival, answer);
     answer->is_arriving[place] = result.id != 0;
     return result;
 }
@@ -362,14 +280,14 @@ struct berth_submitted_item submit_of_schedule(struct berth_core *core,
         .handler = handler,
         .kind = BERTH_KEY_SCHEDULE,
         .key = keys_of_schedule(item->key),
-        .body = body_hash(item, handler),
+        .body = identity_of(item, handler),
         .until_us = core->wall_us + (int64_t)KEY_WINDOW_IDEMPOTENCY_S * 1000000,
     };
     const struct key_entry *entry = keys_find(core, arrival.key);
     if (entry)
         return (struct berth_submitted_item){ .id = entry->job, .is_existing = true };
     uint32_t holder = holder_of(core, &arrival);
-    return holder ? same(core, &arrival, holder, answer) : take_in(core, &arrival, answer);
+    return holder ? same(core, &arrival, holder, answer) : intake_take(core, &arrival, answer);
 }
 
 /* The job of an earlier submit with this key; if that is not stored yet, the answer waits for it.
@@ -379,11 +297,12 @@ static struct berth_submitted_item repeat(struct berth_core *core, const struct 
                                           size_t place)
 {
     if (entry->body.low != arrival->body.low || entry->body.high != arrival->body.high)
-        return refusal(BERTH_ECONFLICT, "key",
-                       say(answer,
-                           "key: it was used for job %llu with another handler, body or options; a "
-                           "repeat must be the same",
-                           (unsigned long long)entry->job));
+        return intake_refusal(
+            BERTH_ECONFLICT, "key",
+            intake_say(answer,
+                       "key: it was used for job %llu with another handler, body or options; a "
+                       "repeat must be the same",
+                       (unsigned long long)entry->job));
     uint32_t index = job_find(core, entry->job);
     answer->is_arriving[place] = index && job_is_arriving(core, job_at(&core->jobs, index));
     return (struct berth_submitted_item){ .id = entry->job,
@@ -404,9 +323,10 @@ static struct berth_submitted_item same(const struct berth_core *core,
     const struct job *job = job_at(&core->jobs, holder);
     if (arrival->item->on_conflict == BERTH_ON_CONFLICT_EXISTING)
         return (struct berth_submitted_item){ .id = job->id, .is_existing = true };
-    return refusal(BERTH_ECONFLICT, "unique",
-                   say(answer, "unique: job %llu of dispatcher %s has this key, and has not ended",
-                       (unsigned long long)job->id, arrival->dispatcher->record.name));
+    return intake_refusal(
+        BERTH_ECONFLICT, "unique",
+        intake_say(answer, "unique: job %llu of dispatcher %s has this key, and has not ended",
+                   (unsigned long long)job->id, arrival->dispatcher->record.name));
 }
 
 /* ---- what it waits for ---- */
@@ -446,209 +366,4 @@ static uint64_t find_failed(const struct berth_core *core, const struct submissi
         arrival->failed_state = state;
     }
     return 0;
-}
-
-/* ---- a new job ---- */
-
-/* The ids as the record has them: little-endian, on every machine. */
-static bool write_after(struct berth_core *core, const struct berth_submit_item *item,
-                        struct berth_slice *ret_after)
-{
-    if (!item->after_count)
-        return true;
-    size_t bytes = item->after_count * sizeof *item->after;
-    uint8_t *packed = berth_arena_alloc(core->open->arena, bytes);
-    for (size_t i = 0; packed && i < bytes; i++)
-        packed[i] = (uint8_t)(item->after[i / 8] >> 8 * (i % 8));
-    *ret_after = (struct berth_slice){ packed, bytes };
-    return packed;
-}
-
-/* A child has no more time than its parent. */
-static void write_parent(const struct berth_core *core, const struct scope_parent *parent,
-                         struct berth_job_record *job)
-{
-    const struct rare *rare = rare_of(core, job_at(&core->jobs, job_find(core, parent->job)));
-    int64_t deadline_us = rare ? rare->deadline_us : 0;
-    job->parent = parent->job;
-    job->parent_ordinal = parent->ordinal;
-    job->parent_attempt = parent->attempt;
-    if (deadline_us && (!job->deadline_us || deadline_us < job->deadline_us))
-        job->deadline_us = deadline_us;
-}
-
-static bool write_rare_options(struct berth_core *core, const struct arrival *arrival,
-                               struct berth_job_record *job)
-{
-    const struct berth_submit_item *item = arrival->item;
-    int64_t deadline_ms =
-        item->deadline_ms ? item->deadline_ms : arrival->dispatcher->record.deadline_ms;
-    if (item->run_at_us)
-        job->run_at_us = item->run_at_us;
-    if (deadline_ms)
-        job->deadline_us = core->wall_us + deadline_ms * 1000;
-    if (arrival->parent.job)
-        write_parent(core, &arrival->parent, job);
-    job->queue_timeout_ms = item->queue_timeout_ms;
-    job->backoff_ms = item->backoff_ms;
-    job->backoff_ms_max = item->backoff_ms_max;
-    job->group = item->group;
-    job->unique = item->unique;
-    return batch_try_copy(core, &job->group) && batch_try_copy(core, &job->unique) &&
-           write_after(core, item, &job->after);
-}
-
-/* False: no memory. */
-static bool write_arrival(struct berth_core *core, const struct arrival *arrival, uint64_t id)
-{
-    const struct berth_submit_item *item = arrival->item;
-    struct berth_record *record = batch_try_add(core, BERTH_RECORD_JOB);
-    if (!record)
-        return false;
-    struct berth_slice key = { &arrival->key, sizeof arrival->key };
-    bool is_hash = arrival->kind == BERTH_KEY_REQUEST || arrival->kind == BERTH_KEY_CHILD;
-    record->job = (struct berth_job_record){
-        .id = id,
-        .dispatcher = arrival->dispatcher->record.id,
-        .handler = arrival->handler,
-        .priority = item->priority,
-        .submitted_us = core->wall_us,
-        .run_at_us = item->delay_ms ? core->wall_us + item->delay_ms * 1000 : 0,
-        .max_attempts = item->max_attempts,
-        .timeout_ms = item->timeout_ms,
-        .key = { .kind = arrival->kind,
-                 .bytes = is_hash ? key : item->key,
-                 .until_us = arrival->until_us },
-        .body = item->body,
-    };
-    memcpy(record->job.key.body_hash, &arrival->body, sizeof record->job.key.body_hash);
-    if (batch_try_copy(core, &record->job.handler) &&
-        batch_try_copy(core, &record->job.key.bytes) && batch_try_copy(core, &record->job.body) &&
-        write_rare_options(core, arrival, &record->job))
-        return true;
-    batch_undo(core);
-    return false;
-}
-
-/* In memory, with its lane. 0: no room. */
-static uint32_t make_job(struct berth_core *core, const struct arrival *arrival, uint64_t id)
-{
-    struct lane *lane = lane_get(core, arrival->dispatcher, arrival->handler, arrival->item->group);
-    if (!lane)
-        return 0;
-    uint32_t index = job_new(core, id, lane, arrival->item->priority);
-    if (!index)
-        lane_release(core, lane);
-    return index;
-}
-
-/* As it was written just now. One that is to be cancelled at once waits for nobody. */
-static bool take_rare(struct berth_core *core, uint32_t index, const struct arrival *arrival)
-{
-    const struct berth_job_record *record = &core->open->records[core->open->count - 1].job;
-    if (rare_take(core, index, record) < 0)
-        return false;
-    if (!record->after.bytes)
-        return true;
-    struct ties *ties = rare_get_ties(core, index);
-    if (!ties)
-        return false;
-    ties->run_at_us = record->run_at_us;
-    return arrival->failed || after_take(core, index, record->after) == 0;
-}
-
-/* All that the job's life needs, or nothing. */
-static bool make_all(struct berth_core *core, const struct arrival *arrival, uint64_t id)
-{
-    const struct berth_submit_item *item = arrival->item;
-    uint32_t index = make_job(core, arrival, id);
-    if (!index)
-        return false;
-    struct job *job = job_at(&core->jobs, index);
-    job->max_attempts = item->max_attempts;
-    if (job_keep_body(core, job, item->body, item->timeout_ms, false) == 0 &&
-        write_arrival(core, arrival, id)) {
-        bool is_taken = !arrival->parent.job || scope_take(core, index, &arrival->parent) == 0;
-        if (is_taken && take_rare(core, index, arrival) &&
-            keys_remember(core, arrival->kind, arrival->key, arrival->body, id,
-                          arrival->until_us) == 0)
-            return true;
-        batch_undo(core);
-    }
-    job_free(core, index);
-    return false;
-}
-
-bool submit_is_backoff_sound(const struct berth_submit_item *item,
-                             const struct dispatcher *dispatcher, int64_t *ret_backoff_ms,
-                             int64_t *ret_backoff_ms_max)
-{
-    const struct berth_dispatcher_record *settings = &dispatcher->record;
-    *ret_backoff_ms = item->backoff_ms ? item->backoff_ms : settings->backoff_ms;
-    *ret_backoff_ms_max = item->backoff_ms_max ? item->backoff_ms_max : settings->backoff_ms_max;
-    return (!item->backoff_ms && !item->backoff_ms_max) || *ret_backoff_ms <= *ret_backoff_ms_max;
-}
-
-/* Those that wait for something, and those that will when they are stored. */
-static uint64_t queued_count(const struct dispatcher *dispatcher)
-{
-    const uint64_t *count = dispatcher->count;
-    return count[JOB_ARRIVING] + count[JOB_SCHEDULED] + count[JOB_READY] + count[JOB_RETRYING];
-}
-
-static struct berth_submitted_item take_in(struct berth_core *core, const struct arrival *arrival,
-                                           struct pending *answer)
-{
-    int64_t backoff_ms, backoff_ms_max;
-    if (!submit_is_backoff_sound(arrival->item, arrival->dispatcher, &backoff_ms, &backoff_ms_max))
-        return refusal(BERTH_EVALUE, "backoff",
-                       say(answer, "backoff %lld ms: allowed is 0 to backoff_max, which is %lld ms",
-                           (long long)backoff_ms, (long long)backoff_ms_max));
-    if (!batch_takes_arrivals(core))
-        return submit_refusal_full();
-    if (core->jobs.used >= core->jobs.count_max)
-        return refusal(
-            BERTH_EFULL, "",
-            say(answer, "the broker holds %u live jobs, as many as it may", core->jobs.count_max));
-    const struct dispatcher *dispatcher = arrival->dispatcher;
-    uint64_t queued = queued_count(dispatcher), queued_max = dispatcher_max_queued(dispatcher);
-    if (queued >= queued_max)
-        return refusal(BERTH_ELIMIT, "dispatcher",
-                       say(answer,
-                           "dispatcher %s has %llu jobs queued, as many as its max_queued of %llu "
-                           "allows",
-                           dispatcher->record.name, (unsigned long long)queued,
-                           (unsigned long long)queued_max));
-    uint64_t id = core->next_job_id;
-    if (!make_all(core, arrival, id))
-        return refusal(BERTH_EFULL, "", "the broker has no memory for another job");
-    core->next_job_id++;
-    if (arrival->failed)
-        after_end(core, job_find(core, id), arrival->failed, arrival->failed_state);
-    return (struct berth_submitted_item){ .id = id };
-}
-
-/* ---- refusals ---- */
-
-static struct berth_submitted_item refusal(int code, const char *field, const char *message)
-{
-    return (struct berth_submitted_item){ .refusal = {
-                                              .code = code, .field = field, .message = message } };
-}
-
-struct berth_submitted_item submit_refusal_full(void)
-{
-    return refusal(BERTH_EFULL, "", "the broker's disk is full: this job was not stored");
-}
-
-/* A sentence that lives as long as the answer. */
-static const char *say(struct pending *answer, const char *format, ...)
-{
-    char text[TEXT_BYTES_MAX];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    const char *copy = berth_arena_strdup(&answer->memory, text);
-    return copy ? copy : "the broker has no memory to say why";
 }

@@ -29,11 +29,6 @@ void submit_children(struct berth_core *core, struct attempt *attempt,
 void submit_on_stored(struct berth_core *core, const struct berth_job_record *record);
 /* Its batch was not written: the job and its key are forgotten. */
 void submit_on_refused(struct berth_core *core, const struct berth_job_record *record);
-struct berth_submitted_item submit_refusal_full(void);
-/* What a job does not bring its dispatcher has: a pair that makes no sense shows only here. */
-bool submit_is_backoff_sound(const struct berth_submit_item *item,
-                             const struct dispatcher *dispatcher, int64_t *ret_backoff_ms,
-                             int64_t *ret_backoff_ms_max);
 
 /* 0, -ENOMEM, or BERTH_ESTORE: what cannot be. */
 int submit_load(struct berth_core *core, const struct berth_job_record *record);
