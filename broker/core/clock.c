@@ -102,6 +102,13 @@ void clock_on_setting(struct berth_core *core, const struct dispatcher *dispatch
 
 void clock_on_unknown_loss(struct berth_core *core)
 {
+    core->has_unknown_loss = true;
+}
+
+/* All that is lost at once makes one walk over all jobs. */
+static void count_anew(struct berth_core *core)
+{
+    core->has_unknown_loss = false;
     for (uint32_t i = 1; core->rares.used && i <= core->jobs.top; i++) {
         const struct job *job = job_at(&core->jobs, i);
         if (job->state == JOB_READY && job->id < core->first_new_job)
@@ -172,6 +179,8 @@ bool clock_end_before_start(struct berth_core *core, uint32_t job)
 void clock_on_turn(struct berth_core *core)
 {
     struct berth_heap_node *node;
+    if (core->has_unknown_loss)
+        count_anew(core);
     while (!core->unresolved && (node = berth_heap_first(&core->clocks))) {
         struct rare *rare = berth_container_of(node, struct rare, clock_node);
         if (rare->clock_us > core->wall_us)

@@ -28,7 +28,7 @@ void clock_start(struct berth_core *core);
 /* The queue timeout of this dispatcher is another one now. */
 void clock_on_setting(struct berth_core *core, const struct dispatcher *dispatcher);
 /* Somebody is lost who may have run what was loaded, and did not say: what is READY of it counts
- * from now. */
+ * from the next turn. */
 void clock_on_unknown_loss(struct berth_core *core);
 
 /* A READY job is about to start, and cannot run anywhere: whether its clock is over, and it ends.

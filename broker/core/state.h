@@ -295,6 +295,7 @@ struct berth_core {
     struct index rares_by_job;
     struct berth_heap clocks; /* rare records, by the next of their clocks that is over */
     struct berth_heap_node **clock_nodes;
+    bool has_unknown_loss;        /* since the last turn: clock.h */
     struct berth_map uniques;     /* ties, by dispatcher and unique key */
     struct berth_list felled;     /* ties whose job has failed while others wait for it */
     uint64_t held_bytes;          /* of submits that wait for the store's word */
