@@ -329,20 +329,35 @@ static void drop_arrivals(struct berth_core *core, struct berth_batch *batch)
         batch->count = kept;
 }
 
-/* Whoever waits for a job that is not there any more is told that it was not stored. No job is
- * arriving now, so nobody's submit has to wait any longer. */
+/* Those of its jobs that were refused are not there any more. True: another one that it names is
+ * coming to life, and that will be written. */
+static bool refuse_jobs(struct berth_core *core, struct pending *pending)
+{
+    bool must_wait = false;
+    for (size_t i = 0; i < pending->count; i++) {
+        if (!pending->is_arriving[i])
+            continue;
+        uint32_t job = job_find(core, pending->submitted[i].id);
+        if (job) {
+            must_wait |= job_is_arriving(core, job_at(&core->jobs, job));
+            continue;
+        }
+        pending->submitted[i] = intake_refusal_full();
+        pending->refusal = pending->submitted[i].refusal;
+    }
+    return must_wait;
+}
+
+/* Whoever waits for a job that is not there any more is told that it was not stored. No new job is
+ * arriving now, so hardly anybody's submit has to wait any longer. */
 static void refuse_submits(struct berth_core *core, struct berth_list *list)
 {
     BERTH_LIST_FOREACH_SAFE (node, list) {
         struct pending *pending = berth_container_of(node, struct pending, node);
         if (pending->type != PENDING_SUBMITTED && pending->type != PENDING_CHILDREN)
             continue;
-        for (size_t i = 0; i < pending->count; i++) {
-            if (!pending->is_arriving[i] || job_find(core, pending->submitted[i].id))
-                continue;
-            pending->submitted[i] = intake_refusal_full();
-            pending->refusal = pending->submitted[i].refusal;
-        }
+        if (refuse_jobs(core, pending))
+            continue;
         berth_list_remove(node);
         pending_answer(core, pending);
     }

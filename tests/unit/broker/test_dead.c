@@ -193,6 +193,27 @@ static void a_full_disk_takes_what_was_asked_and_refuses_more(void **state)
     assert_int_equal(changed(f, first)->code, 0);
 }
 
+/* An answer that names it says that it lives. */
+static void over_a_full_disk_who_is_told_of_it_waits_for_its_retry(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_job_record record = ended(f, ENDED, BERTH_DEAD);
+    record.dispatcher = dispatcher(f, "default")->record.id;
+    record.unique = text("alice");
+    retry(f, record);
+    const struct submit same = { .unique = "alice", .on_conflict = BERTH_ON_CONFLICT_EXISTING };
+    uint64_t request = submit(f, same);
+    assert_true(close_batch(f));
+
+    complete(f, FULL);
+    assert_null(answer(f, request, BERTH_DO_SUBMITTED));
+
+    turn_after(f, 1000);
+    assert_true(close_batch(f));
+    complete(f, STORED);
+    assert_int_equal(submitted(f, request), ENDED);
+}
+
 static void a_row_that_is_outdated_is_read_again(void **state)
 {
     struct fixture *f = *state;
@@ -492,6 +513,7 @@ int main(void)
         TEST(two_who_retry_it_at_once_wait_for_the_same_batch),
         TEST(one_that_the_store_has_forgotten_meanwhile_is_not_found),
         TEST(a_full_disk_takes_what_was_asked_and_refuses_more),
+        TEST(over_a_full_disk_who_is_told_of_it_waits_for_its_retry),
         TEST(a_row_that_is_outdated_is_read_again),
         TEST(many_are_answered_together_in_their_order),
         TEST(a_dead_job_is_discarded_when_that_is_stored),
