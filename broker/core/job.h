@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* The record of a live job, its states, and the table of all of them.
  *
- *            STORED                due                 grant             report
- *  ARRIVING ────────► SCHEDULED ────────► READY ─────────────► RUNNING ─────────► SETTLING ──►
- * (gone) └───────────────────────────────────▲ ▲ ▲                 │ release,           │ retry │ │
- * └─────────────────┘ not in a join      │ stored due      │
- * └────────────────────────────────────────┤ RETRYING
- * ─────────────┘◄─────────────────────────────────────────┘ SCHEDULED READY RETRYING ──► SETTLING:
- * cancelled unstarted.   ARRIVING ──► (gone): its batch was refused.
+ *            stored              due             grant            report
+ *   ARRIVING ───────► SCHEDULED ───────► READY ──────────► RUNNING ─────────► SETTLING ───► (gone)
+ *      │                                 ▲ ▲ ▲                │                │  │
+ *      └─────────────────────────────────┘ │ └────────────────┘ never began    │  │
+ *           no time to wait for            ├───────────────────────────────────┘  │ a retry
+ *                                          └──────────── RETRYING ◄───────────────┘
+ *                                               due
+ *
+ * ARRIVING SCHEDULED READY RETRYING ──► SETTLING: ended unstarted. ARRIVING ──► (gone): its batch
+ * was refused. SCHEDULED ──► SCHEDULED: what it waited for has completed, and its time counts.
  *
  * 1. A job is in exactly one container: READY in its lane, SCHEDULED and RETRYING in the heap of
- * due times, RUNNING at its attempt, ARRIVING and SETTLING in a batch.
+ * due times, RUNNING at its attempt, ARRIVING and SETTLING in a batch; or SETTLING at its scope,
+ * until its children have ended.
  * 2. job_move() is the only function that writes `state`; the counts of the dispatcher follow it.
  * 3. 48 bytes: options and body lie in a block of their own, which may be absent (then it is read
  * back when needed).
