@@ -47,7 +47,7 @@ struct keeper {
     enum phase phase;
     struct keeper_child child; /* while RUNNING or REAPING */
     struct keeper_alone alone;
-    uint32_t alone_started;     /* as many as this child has asked for */
+    uint32_t alone_started;     /* of those that this child has asked for */
     enum gone_cause kill_cause; /* why it was killed; 0: it was not */
     uint32_t child_count;
     uint32_t epoch_seen;
@@ -312,25 +312,39 @@ static const char *exe_of(const struct keeper *keeper)
     return keeper->opts->exe ? keeper->opts->exe : "/proc/self/exe";
 }
 
-/* As many as the child has asked for since we looked last. */
-static void start_alone(struct keeper *keeper)
+/* False: what else was asked for is not started. */
+static bool start_one_alone(struct keeper *keeper)
 {
-    uint32_t wanted = fence_alone_wanted(keeper->child.fence);
     const struct keeper_alone_opts opts = { .exe = exe_of(keeper),
                                             .argc = keeper->opts->argc,
                                             .argv = keeper->opts->argv,
                                             .mask = &keeper->child_mask };
     struct berth_error err;
-    int rc = keeper->opts->is_alone || keeper->term_count > 0 ? -EPERM : 0;
-    for (uint32_t i = keeper->alone_started; rc == 0 && i != wanted; i++) {
-        rc = keeper_alone_start(&keeper->alone, &opts, &err);
-        if (rc == 0)
-            berth_log(BERTH_LOG_INFO, "alone_started",
-                      BERTH_LOG_I64("pid", keeper->alone.pids[keeper->alone.count - 1]));
-        else
-            berth_log(BERTH_LOG_WARN, "alone_not_started", BERTH_LOG_ERR(&err));
+    if (keeper->opts->is_alone || keeper->term_count > 0)
+        return false;
+    int rc = keeper_alone_start(&keeper->alone, &opts, &err);
+    if (rc == 0)
+        berth_log(BERTH_LOG_INFO, "alone_started",
+                  BERTH_LOG_I64("pid", keeper->alone.pids[keeper->alone.count - 1]));
+    else
+        berth_log(BERTH_LOG_WARN, "alone_not_started", BERTH_LOG_ERR(&err));
+    return rc == 0;
+}
+
+/* As many as the child has asked for since we looked last. Of those for which there is no place one
+ * waits: the broker hears of the end of a suspect before its keeper has ended, and asks for the
+ * next; the end of that one is a signal. */
+static void start_alone(struct keeper *keeper)
+{
+    uint32_t wanted = fence_alone_wanted(keeper->child.fence);
+    while (keeper->alone_started != wanted) {
+        bool is_full = keeper->alone.count == KEEPER_ALONE_MAX;
+        if (is_full || !start_one_alone(keeper)) {
+            keeper->alone_started = is_full ? wanted - 1 : wanted;
+            return;
+        }
+        keeper->alone_started++;
     }
-    keeper->alone_started = wanted;
 }
 
 static void start_child(struct keeper *keeper, int64_t now_ms)

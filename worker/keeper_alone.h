@@ -18,7 +18,7 @@
 
 #include "worker/reap.h"
 
-#define KEEPER_ALONE_MAX 4 /* at once; what is asked for beyond that is asked for again */
+#define KEEPER_ALONE_MAX 4 /* at once */
 
 struct keeper_alone {
     pid_t pids[KEEPER_ALONE_MAX];

@@ -17,6 +17,7 @@
 #include "worker/fence.h"
 #include "worker/handlers/exec.h"
 #include "worker/keeper.h"
+#include "worker/keeper_alone.h"
 
 #define LINEAGE 90
 
@@ -198,6 +199,15 @@ static void end_in_silence(struct life *life)
     _exit(5);
 }
 
+/* More than there may be at once. */
+static void ask_for_too_many(struct life *life)
+{
+    join(life, LIFE_LONG_MS);
+    fence_start_alone(life->fence, KEEPER_ALONE_MAX + 2);
+    for (;;)
+        (void)pause();
+}
+
 /* Lists the descriptors it was born with, its own two FIFOs aside. */
 static void list_descriptors(struct life *life)
 {
@@ -252,6 +262,7 @@ static const struct {
     { "damage", end_with_damage },
     { "name", end_with_a_name },
     { "silence", end_in_silence },
+    { "alone", ask_for_too_many },
     { "descriptors", list_descriptors },
     { "exit", exit_5 },
     { "usage", exit_usage },
@@ -274,4 +285,14 @@ int keeper_live(int fd, const char *name, const char *dir)
         if (strcmp(lives[i].name, name) == 0)
             lives[i].live(&life);
     return 9;
+}
+
+int keeper_live_alone(const char *dir)
+{
+    const struct life life = { .dir = dir, .say_fd = keeper_open_in(dir, "child", O_WRONLY) };
+    char line[LIFE_LINE_BYTES_MAX];
+    (void)snprintf(line, sizeof line, "alone %d\n", getpid());
+    say(&life, line);
+    for (;;)
+        (void)pause();
 }

@@ -18,5 +18,8 @@
 /* Lives the named life in `dir`, with the fence that was inherited as `fd`. */
 int keeper_live(int fd, const char *name, const char *dir);
 
+/* As a keeper for a suspect: says "alone PID", and pauses. */
+int keeper_live_alone(const char *dir);
+
 /* Opens DIR/NAME. */
 int keeper_open_in(const char *dir, const char *name, int flags);

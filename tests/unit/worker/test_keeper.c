@@ -30,6 +30,7 @@
 #include "translate_broker.h"
 #include "worker/cgroup.h"
 #include "worker/keeper.h"
+#include "worker/keeper_alone.h"
 #include "worker/net/gone.h"
 #include "worker/net/translate_gone.h"
 #include "worker/reap.h"
@@ -689,6 +690,31 @@ static void a_child_is_born_with_its_fence_and_nothing_else(void **state)
     assert_int_equal(second.number, 2);
 }
 
+/* ---- keepers for suspects ---- */
+
+static pid_t await_alone(const struct fixture *f)
+{
+    static const char word[] = "alone ";
+    char line[LIFE_LINE_BYTES_MAX];
+    await_line(f, line);
+    assert_memory_equal(line, word, strlen(word));
+    return (pid_t)strtol(line + strlen(word), NULL, 10);
+}
+
+static void who_is_asked_for_while_there_is_no_place_starts_when_there_is_one(void **state)
+{
+    struct fixture *f = *state;
+    pid_t alone = 0;
+    start_keeper(f, "alone");
+    (void)await_born(f);
+    for (int i = 0; i < KEEPER_ALONE_MAX; i++)
+        alone = await_alone(f);
+
+    assert_int_equal(kill(alone, SIGKILL), 0);
+
+    assert_true(await_alone(f) != alone);
+}
+
 int main(int argc, char **argv)
 {
     /* test_keeper --child FD --keeper LIFE DIR URL CGROUP STOP_MS */
@@ -696,6 +722,8 @@ int main(int argc, char **argv)
         return keeper_live((int)strtol(argv[2], NULL, 10), argv[4], argv[5]);
     if (argc == 7 && strcmp(argv[1], "--keeper") == 0)
         return keeper_main(argc, argv);
+    if (argc == 8 && strcmp(argv[1], "--alone") == 0) /* before --keeper */
+        return keeper_live_alone(argv[4]);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST_WITHOUT_CGROUP(name)                                                                  \
     {                                                                                              \
@@ -731,6 +759,7 @@ int main(int argc, char **argv)
         TEST(a_term_between_two_children_ends_the_worker),
         TEST(when_the_keeper_is_killed_child_and_commands_die),
         TEST(a_child_is_born_with_its_fence_and_nothing_else),
+        TEST(who_is_asked_for_while_there_is_no_place_starts_when_there_is_one),
     };
     if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
         return 1;
