@@ -181,6 +181,19 @@ static void ask(struct berth_core *core, const struct handler *handler)
     }
 }
 
+/* When the first of those that were asked is asked again; others come back with a renewal alone. */
+static int64_t again_ms(const struct berth_core *core)
+{
+    int64_t due_ms = core->now_ms + SUSPECT_ASK_WAIT_MS;
+    BERTH_MAP_FOREACH (node, &core->sessions) {
+        const struct session *session = berth_container_of(node, struct session, by_id);
+        int64_t ends_ms = session->alone_asked_ms + SUSPECT_ASK_WAIT_MS;
+        if (is_asked(core, session) && ends_ms < due_ms)
+            due_ms = ends_ms;
+    }
+    return due_ms;
+}
+
 void suspect_on_turn(struct berth_core *core)
 {
     bool is_time = core->now_ms >= core->alone_again_ms;
@@ -193,7 +206,7 @@ void suspect_on_turn(struct berth_core *core)
         if (berth_list_is_empty(&handler->waiting))
             continue;
         ask(core, handler);
-        core->alone_again_ms = core->now_ms + SUSPECT_ASK_WAIT_MS;
+        core->alone_again_ms = again_ms(core);
     }
 }
 

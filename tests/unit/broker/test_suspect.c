@@ -358,6 +358,28 @@ static void whoever_was_asked_in_vain_is_asked_again_without_other_news(void **s
     assert_int_equal(f->core->alone_again_ms, f->now_ms + SUSPECT_ASK_WAIT_MS);
 }
 
+/* However often it was looked meanwhile. */
+static void other_suspects_that_come_do_not_put_off_the_next_question(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *one = given_worker(f, 1);
+    uint64_t first = given_running(f, (struct submit){ 0 });
+    struct worker *other = given_worker(f, 1);
+    uint64_t second = given_running(f, (struct submit){ 0 });
+    dies(f, one, &first, 1, 0);
+    store_all(f);
+    struct worker *w = given_keeper_worker(f);
+    int64_t asked_ms = f->now_ms;
+    assert_int_equal(asked(f, w), 1);
+
+    turn_after(f, SUSPECT_ASK_WAIT_MS / 2);
+    dies(f, other, &second, 1, 0);
+    store_all(f);
+
+    assert_true(is_suspect(f, second));
+    assert_int_equal(f->core->alone_again_ms, asked_ms + SUSPECT_ASK_WAIT_MS);
+}
+
 static void suspects_keep_their_group_and_their_order(void **state)
 {
     struct fixture *f = *state;
@@ -525,6 +547,7 @@ int main(void)
         TEST(a_worker_without_the_handler_or_that_drains_is_not_asked),
         TEST(a_worker_is_asked_for_one_after_the_other_and_has_four_at_most),
         TEST(whoever_was_asked_in_vain_is_asked_again_without_other_news),
+        TEST(other_suspects_that_come_do_not_put_off_the_next_question),
         TEST(suspects_keep_their_group_and_their_order),
         TEST(a_process_for_suspects_is_no_worker_more_and_adds_no_cores),
         TEST(deaths_that_only_the_keeper_saw_are_counted_and_stored),
