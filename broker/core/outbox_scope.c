@@ -11,7 +11,7 @@
 #define RESUMES_MAX      4096
 #define CHILDREN_MAX     1024
 #define CHILDREN_IDS_MAX 200000
-#define ENDS_MAX         2048
+#define ENDS_MAX         256 /* no more than a message names kinds of errors */
 #define ENDS_BYTES_MAX   (4u << 20)
 #define END_MESSAGE_MAX  4096
 
