@@ -59,6 +59,13 @@ struct list {
     bool has_more;
 };
 
+/* Why it waits, or what became of it; of one that is tried again, why it has to be. */
+static const char *remark_of(const struct berth_job *job)
+{
+    bool is_why = job->reason[0] != '\0' && job->state != BERTH_RETRYING;
+    return is_why || !job->error_message[0] ? job->reason : job->error_message;
+}
+
 static void add_row(struct list *list, const struct berth_job *job)
 {
     char age[BERTH_DURATION_TEXT_MAX];
@@ -70,7 +77,7 @@ static void add_row(struct list *list, const struct berth_job *job)
     print_cell(list->table, "%" PRIu32 "/%" PRIu32, job->attempt, job->max_attempts);
     print_cell(list->table, "%s", berth_duration_format(age_ms > 0 ? age_ms : 0, age));
     print_words(list->table, job->command, COMMAND_WIDTH);
-    print_cell(list->table, "%s", job->error_message[0] ? job->error_message : job->reason);
+    print_cell(list->table, "%s", remark_of(job));
 }
 
 static int on_job(void *arg, const struct berth_job *job)

@@ -270,6 +270,22 @@ static void who_answers_but_is_no_broker_is_told_apart(void **state)
     assert_says(f, "not as a broker does");
 }
 
+static void a_list_says_why_a_job_waits_rather_than_how_its_last_attempt_ended(void **state)
+{
+    struct fixture *f = *state;
+    const struct berth_slice nothing = { .data = NULL };
+    assert_int_equal(run(f, "submit -- a"), 0);
+
+    fake_broker_report(f->broker, 1, BERTH_READY, 3, nothing, nothing, "exit", "status 3");
+    assert_int_equal(run(f, "ls"), 0);
+    assert_non_null(strstr(out(f), "  no worker offers it\n"));
+    assert_null(strstr(out(f), "status 3"));
+
+    fake_broker_report(f->broker, 1, BERTH_DEAD, 3, nothing, nothing, "exit", "status 3");
+    assert_int_equal(run(f, "ls"), 0);
+    assert_non_null(strstr(out(f), "  status 3\n"));
+}
+
 static void a_list_is_a_table_ids_or_json(void **state)
 {
     struct fixture *f = *state;
@@ -638,6 +654,7 @@ int main(void)
         TEST(conflicts_unknown_dispatchers_and_versions_are_told_apart),
         TEST(without_an_answer_a_command_ends_with_69_in_time),
         TEST(who_answers_but_is_no_broker_is_told_apart),
+        TEST(a_list_says_why_a_job_waits_rather_than_how_its_last_attempt_ended),
         TEST(a_list_is_a_table_ids_or_json),
         TEST(a_job_as_json_has_every_member_always),
         TEST(what_a_job_left_is_shown_whatever_it_wrote),
