@@ -16,6 +16,8 @@
 #include "base/args.h"
 
 #define CLI_PATIENCE_MS 60000 /* `wait` and `submit --wait` outlive that much without a broker */
+/* What goes on part by part, over many jobs, may take its time. */
+#define CLI_ALL_TIMEOUT_MS INT64_C(600000)
 
 /* What the broker takes; it would refuse more by itself. */
 #define CLI_DURATION_MS_MAX  (INT64_C(3650) * 24 * 60 * 60 * 1000)

@@ -76,8 +76,8 @@ static int change_all(struct cli *cli, const struct verb *verb, const char *disp
                       struct outcomes *outcomes)
 {
     uint64_t count;
-    int rc = verb->all(cli->client, dispatcher, write_outcome, outcomes, &count,
-                       cli->opts.connect_timeout_ms, &cli->err);
+    int rc = verb->all(cli->client, dispatcher, write_outcome, outcomes, &count, CLI_ALL_TIMEOUT_MS,
+                       &cli->err);
     if (rc < 0)
         return cli_fail(cli, rc);
     if (count == 0 && outcomes->code == CLI_OK)
@@ -106,7 +106,7 @@ static int run(struct cli *cli, const struct verb *verb)
     if (rc == 0)
         rc = check(cli, &opts);
     if (rc == 0)
-        rc = cli_connect(cli, 0);
+        rc = cli_connect(cli, opts.dispatcher ? cli->opts.connect_timeout_ms : 0);
     if (rc < 0)
         return cli_fail(cli, rc);
     struct outcomes outcomes = { .cli = cli, .code = CLI_OK };

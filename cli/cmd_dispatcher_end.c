@@ -7,9 +7,6 @@
 #include "cli/cli.h"
 #include "cli/json.h"
 
-/* A purge goes on part by part; each part may take its time. */
-#define PURGE_TIMEOUT_MS INT64_C(600000)
-
 struct purge_opts {
     bool is_sure;
 };
@@ -63,7 +60,7 @@ static int run_purge(void *context)
     uint64_t count = 0;
     rc = cli_connect(cli, cli->opts.connect_timeout_ms);
     if (rc == 0)
-        rc = berth_dispatcher_purge(cli->client, name, &count, PURGE_TIMEOUT_MS, &cli->err);
+        rc = berth_dispatcher_purge(cli->client, name, &count, CLI_ALL_TIMEOUT_MS, &cli->err);
     if (rc == 0 || count > 0)
         write_purged(cli, name, count);
     return rc < 0 ? cli_fail(cli, rc) : CLI_OK;

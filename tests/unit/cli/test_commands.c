@@ -240,6 +240,7 @@ static void without_an_answer_a_command_ends_with_69_in_time(void **state)
                                   "ls",
                                   "show 1",
                                   "cancel 1",
+                                  "retry -d io",
                                   "dispatcher ls",
                                   "dispatcher show io",
                                   "dispatcher pause io",
