@@ -41,6 +41,8 @@
  * child is on the disk.
  * 27. A job completes when all children of that attempt have ended; and none of them is dead,
  * unless a supervisor made it.
+ * 28. No attempt is granted before its time: a delay, a backoff, what a snooze asked for. (life.c)
+ * 29. No attempt is granted while its dispatcher, or one above it, is paused. (limits.c)
  */
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +61,8 @@
 void check_init(struct sim *sim)
 {
     berth_arena_init(&sim->checkers.arena, SIZE_MAX);
+    for (unsigned i = 0; i < SIM_DISPATCHERS; i++)
+        check_pause(sim, i, false);
 }
 
 void check_fini(struct sim *sim)

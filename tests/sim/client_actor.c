@@ -401,6 +401,8 @@ static void change(struct client *client, enum ask_type type, unsigned dispatche
         uint32_t before = checkers->limits[dispatcher][checkers->limit_count[dispatcher] - 1].limit;
         check_limit(client->sim, dispatcher, limit > before ? limit : before);
     }
+    if (type == ASK_PAUSE && limit != 1)
+        check_pause(client->sim, dispatcher, false);
     if (type == ASK_MOVE)
         check_move(client->sim, false);
     sim_note(client->sim, "%s of %s to %u asked for",
@@ -555,6 +557,8 @@ static bool take(struct client *client, struct ask *ask, const struct berth_effe
     case BERTH_DO_DISPATCHERS:
         if (ask->type == ASK_LIMIT)
             check_limit(client->sim, ask->dispatcher[0], ask->limit);
+        if (ask->type == ASK_PAUSE && ask->limit == 1)
+            check_pause(client->sim, ask->dispatcher[0], true);
         if (ask->type == ASK_MOVE && ask->limit)
             check_move(client->sim, true);
         if (ask->type == ASK_LIMIT || ask->type == ASK_PAUSE || ask->type == ASK_MOVE ||

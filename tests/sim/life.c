@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The checkers of a job's life: rules 16 to 20 of checkers.c. What a job brings is read from its
- * record when that is on the disk; what it may bring is a function of its tag, as whoever repeats a
- * submit says the same. */
+/* The checkers of a job's life: rules 16 to 20 and 28 of checkers.c. What a job brings is read from
+ * its record when that is on the disk; what it may bring is a function of its tag, as whoever
+ * repeats a submit says the same. */
 #include <string.h>
 
 #include "broker/core/state.h"
@@ -19,6 +19,7 @@ struct check_life {
     struct check_life *next; /* of those with a unique key or a time in the queue, newest first */
     uint64_t id;
     int64_t submitted_us, run_at_us, deadline_us;
+    int64_t not_before_us;          /* its delay, or the wait before its next attempt */
     int64_t queue_timeout_ms;       /* its own; that of its dispatcher changes */
     int64_t queue_timeout_ms_least; /* 0: it has none */
     uint64_t unique;                /* with its dispatcher; 0: none */
@@ -127,6 +128,7 @@ static void note_arrival(struct sim *sim, const struct berth_job_record *record)
         .id = record->id,
         .submitted_us = record->submitted_us,
         .run_at_us = record->run_at_us,
+        .not_before_us = record->run_at_us,
         .deadline_us = record->deadline_us,
         .queue_timeout_ms = record->queue_timeout_ms,
         .queue_timeout_ms_least =
@@ -152,6 +154,7 @@ static void note_revival(struct sim *sim, const struct berth_revive_record *revi
         return; /* it was gone */
     job->ended_by_clock = false;
     job->life->deadline_us = revive->deadline_us;
+    job->life->not_before_us = 0;
     job->life->after_count = 0;
     job->life->stored_life = 0;
     note_unique(sim, job->life);
@@ -231,8 +234,10 @@ void check_life_stored(struct sim *sim, const struct berth_record *record)
     if (record->type == BERTH_RECORD_END)
         note_end(sim, &record->end);
     /* It was given to a worker, which may have died before it heard of it. */
-    if (record->type == BERTH_RECORD_RETRY && check_job_of(sim, record->retry.id)->life)
+    if (record->type == BERTH_RECORD_RETRY && check_job_of(sim, record->retry.id)->life) {
         check_job_of(sim, record->retry.id)->life->is_granted = true;
+        check_job_of(sim, record->retry.id)->life->not_before_us = record->retry.run_at_us;
+    }
 }
 
 void check_life_batch(struct sim *sim, const struct berth_batch *batch)
@@ -252,6 +257,8 @@ void check_life_granted(struct sim *sim, const struct berth_order_grant *grant, 
     int64_t now_us = sim_wall_us(sim);
     if (life->deadline_us && now_us >= life->deadline_us)
         sim_fail(sim, "job %llu is granted when its deadline has passed", id);
+    if (sim->checkers.wall_us_most < life->not_before_us)
+        sim_fail(sim, "job %llu is granted before its time", id);
     bool is_known = knows_its_time(sim, life);
     life->is_granted = true;
     if (is_known && is_decided_now && life->queue_timeout_ms &&

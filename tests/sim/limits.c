@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The checkers of limits: rules 2, 10, 11 and 12 of checkers.c. What is counted are attempts that
- * are truly alive, and starts by the time at which they were granted. */
+/* The checkers of limits: rules 2, 10, 11, 12 and 29 of checkers.c. What is counted are attempts
+ * that are truly alive, and starts by the time at which they were granted. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +44,21 @@ static int parent_of(const struct sim *sim, int dispatcher, int64_t granted_us)
     int parent = sim_rules[dispatcher].parent;
     bool is_away = dispatcher == SIM_MOVER && granted_us <= sim->checkers.moved_in_us;
     return is_away ? sim_rules[parent].parent : parent;
+}
+
+void check_pause(struct sim *sim, unsigned dispatcher, bool is_paused)
+{
+    sim->checkers.paused_us[dispatcher] = is_paused ? sim->now_us : INT64_MAX;
+}
+
+static void granted_in_chain(struct sim *sim, const struct berth_order_grant *grant,
+                             int64_t decided_us)
+{
+    int at = (int)sim_dispatcher_index(sim, grant->dispatcher);
+    for (; at >= 0; at = parent_of(sim, at, decided_us))
+        if (decided_us > sim->checkers.paused_us[at])
+            sim_fail(sim, "%s is paused, and job %llu is granted", sim_rules[at].name,
+                     (unsigned long long)grant->job);
 }
 
 static unsigned alive_below(const struct sim *sim, int top, int64_t granted_us)
@@ -140,6 +155,7 @@ void check_granted(struct sim *sim, const struct berth_do_orders *orders)
         if (!attempt)
             sim_fail(sim, "attempt %llx is granted and not known", (unsigned long long)id);
         check_attempt_of(sim, id)->granted_ms = attempt->slot_ms;
+        granted_in_chain(sim, &orders->grants[i], attempt->slot_ms * MS);
         check_life_granted(sim, &orders->grants[i], attempt->slot_ms == sim_ms(sim));
     }
 }

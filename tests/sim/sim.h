@@ -339,7 +339,8 @@ struct checkers {
         uint32_t limit;
     } limits[SIM_DISPATCHERS][512];
     size_t limit_count[SIM_DISPATCHERS];
-    unsigned alive[SIM_DISPATCHERS]; /* of its own jobs */
+    unsigned alive[SIM_DISPATCHERS];    /* of its own jobs */
+    int64_t paused_us[SIM_DISPATCHERS]; /* since then for certain; INT64_MAX: perhaps not */
     int64_t moved_in_us; /* since then SIM_MOVER stands where it was made; INT64_MAX: perhaps not */
     unsigned alive_in_group[SIM_DISPATCHERS][SIM_GROUPS];
     int64_t granted_ms[SIM_DISPATCHERS][4096]; /* of what started, where there is a rate */
@@ -359,6 +360,8 @@ void check_fini(struct sim *sim);
 /* limits.c: from now on this much may be in force; an attempt begins, or is over; orders leave;
  * jobs are shown; the end. */
 void check_limit(struct sim *sim, unsigned dispatcher, uint32_t limit);
+/* It is paused for certain; or perhaps not any more. */
+void check_pause(struct sim *sim, unsigned dispatcher, bool is_paused);
 void check_move(struct sim *sim, bool is_home); /* SIM_MOVER is known to be where it was made */
 /* It is suspended where its slots come back; it goes on. */
 void check_limits_given(struct sim *sim, struct run *run);
