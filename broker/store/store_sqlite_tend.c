@@ -171,7 +171,7 @@ struct done_row {
     enum berth_state state;
     struct sqlite_count *count;
     bool is_protected; /* by a request key inside its window */
-    bool has_key;      /* of the user's, inside its window: it outlives the row */
+    bool has_key;      /* inside its window: SQL_KEY_KEEP says whether it outlives the row */
 };
 
 struct done_walk {
@@ -180,27 +180,21 @@ struct done_walk {
     bool has_old, is_blocked;
 };
 
-/* Columns 5 and 6 of SQL_DONE_AGES. */
-static bool has_live_key(sqlite3_stmt *row, enum berth_key_kind kind, int64_t now_us)
-{
-    return sqlite3_column_int64(row, 5) == (sqlite3_int64)kind &&
-           sqlite3_column_int64(row, 6) > now_us;
-}
-
 static bool read_done_row(struct store_sqlite *self, sqlite3_stmt *row, int64_t now_us,
                           struct done_row *ret_row)
 {
+    /* Columns 5 and 6 of SQL_DONE_AGES. */
+    enum berth_key_kind kind = (enum berth_key_kind)sqlite3_column_int64(row, 5);
+    bool has_key = kind != BERTH_KEY_NONE && sqlite3_column_int64(row, 6) > now_us;
     *ret_row = (struct done_row){
         .id = sqlite3_column_int64(row, 0),
         .count = sqlite_count_get(self, (uint32_t)sqlite3_column_int64(row, 1)),
         .state = (enum berth_state)sqlite3_column_int64(row, 2),
         .submitted_us = sqlite3_column_int64(row, 3),
         .finished_us = sqlite3_column_int64(row, 4),
-        .is_protected = has_live_key(row, BERTH_KEY_REQUEST, now_us),
-        .has_key = has_live_key(row, BERTH_KEY_IDEMPOTENCY, now_us),
+        .is_protected = has_key && kind == BERTH_KEY_REQUEST,
+        .has_key = has_key,
     };
-    if (ret_row->state == BERTH_COMPLETED)
-        ret_row->has_key |= has_live_key(row, BERTH_KEY_CHILD, now_us);
     return ret_row->count != NULL;
 }
 

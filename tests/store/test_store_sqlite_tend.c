@@ -379,6 +379,20 @@ static void key_of_a_child_outlives_its_job_if_it_completed(void **state)
     assert_int_equal(loaded_key(f), 5);
 }
 
+/* So an instant that a clock put back brings again has one job still. */
+static void key_of_an_instant_outlives_its_job(void **state)
+{
+    struct fixture *f = *state;
+    int64_t until_us = berth_clock_wall_us() + HOUR_US;
+    given_ended(f, 5, 6, 1, f->now_us - 2 * BERTH_STORE_HISTORY_US,
+                key_of(BERTH_KEY_SCHEDULE, until_us));
+    tend_all(f);
+    assert_false(has_job(f, 5));
+    assert_false(has_job(f, 6));
+    assert_int_equal(number_in_file(f, "SELECT count(*) FROM idempotency"), 2);
+    assert_int_equal(loaded_key(f), 6);
+}
+
 /* Power is lost right after the last job went, so that no clean stop could note the number. */
 static void next_job_id_survives_the_largest_job(void **state)
 {
@@ -416,6 +430,7 @@ int main(void)
         TEST(excess_inside_its_window_waits_without_a_busy_loop),
         TEST(idempotency_key_outlives_its_job_and_not_its_window),
         TEST(key_of_a_child_outlives_its_job_if_it_completed),
+        TEST(key_of_an_instant_outlives_its_job),
         TEST(wrong_count_in_the_file_keeps_nobody_busy),
         TEST(next_job_id_survives_the_largest_job),
     };
