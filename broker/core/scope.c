@@ -330,6 +330,18 @@ static void leave(struct berth_core *core, struct child *child)
     scope->child_count--;
 }
 
+/* Of a parent that runs for ever: whose key is over is found by nobody any more. */
+static void drop_expired(const struct berth_core *core, struct scope *scope)
+{
+    struct berth_list_node *node;
+    while ((node = berth_list_first(&scope->failed))) {
+        struct child *child = berth_container_of(node, struct child, scope_node);
+        if (keys_find(core, keys_of_child(scope->by_parent.id, child->ordinal)))
+            return;
+        free_child(child);
+    }
+}
+
 void scope_on_end_stored(struct berth_core *core, uint32_t index,
                          const struct berth_end_record *end)
 {
@@ -345,6 +357,7 @@ void scope_on_end_stored(struct berth_core *core, uint32_t index,
         return;
     }
     leave(core, child);
+    drop_expired(core, scope);
     berth_list_push_back(&scope->failed, &child->scope_node);
 }
 

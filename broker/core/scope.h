@@ -9,8 +9,8 @@
  * ended. So whatever is stored last, a child that lives without its parent's attempt is found at
  * the next start: by `parent_attempt`.
  * 3. A child that ends dead ends its siblings in the same batch, unless a supervisor made it.
- * 4. What ended badly is remembered until the parent's attempt is over: the same ordinal finds it
- * until then, and makes a new child afterwards.
+ * 4. What ended badly is remembered until the parent's attempt, or the window of its key, is over:
+ * the same ordinal finds it until then, and makes a new child afterwards.
  */
 #pragma once
 

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#include "broker/core/scope.h"
+
 static const struct submit one_child = { .body = "one" };
 
 static const struct berth_end_record *end_away(const struct fixture *f, uint64_t job)
@@ -524,6 +526,36 @@ static void in_the_same_attempt_a_failed_child_is_found(void **state)
     assert_int_equal(get(f, BERTH_DO_READ)->read.ids[0], parent + 1);
 }
 
+static size_t failed_count(const struct fixture *f, uint64_t parent)
+{
+    size_t count = 0;
+    BERTH_LIST_FOREACH (node, &scope_find(f->core, parent)->failed)
+        count++;
+    return count;
+}
+
+static void what_failed_is_forgotten_when_its_key_is_over(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_room(f);
+    uint64_t parent = given_running(f, (struct submit){ 0 });
+    submit_supervised(f, w, parent, 1, (struct submit[]){ { .body = "a" }, { .body = "b" } }, 2);
+    store_all(f);
+    fail_for_good(f, w, parent + 1);
+    store_all(f);
+    fail_for_good(f, w, parent + 2);
+    store_all(f);
+    assert_int_equal(failed_count(f, parent), 2);
+
+    f->wall_us += 7 * 24 * 3600 * SECOND_US;
+    submit_supervised(f, w, parent, 3, &one_child, 1);
+    store_all(f);
+    fail_for_good(f, w, parent + 3);
+    store_all(f);
+
+    assert_int_equal(failed_count(f, parent), 1);
+}
+
 /* ---- what is asked for after a join ---- */
 
 static void a_child_that_lives_is_told_of_when_it_ends_and_an_ended_one_at_once(void **state)
@@ -696,6 +728,7 @@ int main(void)
         TEST(a_held_parent_can_be_cancelled),
         TEST(the_next_attempt_makes_anew_what_failed_and_finds_what_completed),
         TEST(in_the_same_attempt_a_failed_child_is_found),
+        TEST(what_failed_is_forgotten_when_its_key_is_over),
         TEST(a_child_that_lives_is_told_of_when_it_ends_and_an_ended_one_at_once),
         TEST(a_child_that_nobody_knows_any_more_is_lost),
         TEST(a_store_that_cannot_answer_makes_the_worker_join_and_ask_again),
