@@ -60,10 +60,11 @@ void outbox_forget(struct attempt *attempt)
 
 /* ---- sending ---- */
 
-static size_t list_count(const struct berth_list *list)
+size_t outbox_count(const struct berth_list *list, size_t most)
 {
     size_t count = 0;
-    BERTH_LIST_FOREACH (node, list)
+    for (const struct berth_list_node *node = berth_list_first(list); node && count < most;
+         node = berth_list_next(list, node))
         count++;
     return count;
 }
@@ -96,9 +97,8 @@ static struct berth_order_grant order_grant(const struct berth_core *core,
 static void take_grants(struct berth_core *core, struct session *session,
                         struct berth_do_orders *orders)
 {
-    size_t count = list_count(&session->out_grants), body_bytes = 0;
-    struct berth_order_grant *grants =
-        out_alloc(core, count < ORDERS_GRANTS_MAX ? count : ORDERS_GRANTS_MAX, sizeof *grants);
+    size_t count = outbox_count(&session->out_grants, ORDERS_GRANTS_MAX), body_bytes = 0;
+    struct berth_order_grant *grants = out_alloc(core, count, sizeof *grants);
     struct berth_list_node *node;
     while (orders->grant_count < ORDERS_GRANTS_MAX &&
            (node = berth_list_first(&session->out_grants))) {
@@ -125,7 +125,7 @@ static void take_cancels(struct berth_core *core, struct session *session,
                          struct berth_do_orders *orders)
 {
     struct berth_order_cancel *cancels =
-        out_alloc(core, list_count(&session->out_cancels), sizeof *cancels);
+        out_alloc(core, outbox_count(&session->out_cancels, SIZE_MAX), sizeof *cancels);
     struct berth_list_node *node;
     while ((node = berth_list_pop_front(&session->out_cancels))) {
         struct attempt *attempt = berth_container_of(node, struct attempt, cancel_node);

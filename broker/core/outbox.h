@@ -18,14 +18,16 @@ void outbox_child_end(struct berth_core *core, struct session *session, struct c
                       const struct berth_order_child_end *order);
 /* A join begins, or the session is over: nothing of that is said any more. */
 void outbox_clear_scopes(struct session *session);
-/* For outbox.c. */
+/* Shared by outbox.c and outbox_scope.c. */
+/* How many are in the list, as far as `most`. */
+size_t outbox_count(const struct berth_list *list, size_t most);
 bool outbox_has_scopes(const struct session *session);
 void outbox_take_scopes(struct berth_core *core, struct session *session,
                         struct berth_do_orders *orders);
 void outbox_want_flush(struct berth_core *core, struct session *session);
-/* What was to be said of this attempt is not said. */
 /* Asks the worker for one more process for a suspect. */
 void outbox_start_alone(struct berth_core *core, struct session *session);
+/* What was to be said of this attempt is not said. */
 void outbox_forget(struct attempt *attempt);
 /* The end of the turn. */
 void outbox_flush(struct berth_core *core);

@@ -72,7 +72,8 @@ static void take_resumes(struct berth_core *core, struct session *session,
 {
     if (berth_list_is_empty(&session->out_resumes))
         return;
-    struct berth_suspension *resumes = out_alloc(core, RESUMES_MAX, sizeof *resumes);
+    size_t count = outbox_count(&session->out_resumes, RESUMES_MAX);
+    struct berth_suspension *resumes = out_alloc(core, count, sizeof *resumes);
     struct berth_list_node *node;
     while (orders->resume_count < RESUMES_MAX &&
            (node = berth_list_pop_front(&session->out_resumes))) {
@@ -107,7 +108,8 @@ static void take_children(struct berth_core *core, struct session *session,
 {
     if (berth_list_is_empty(&session->out_children))
         return;
-    struct berth_order_children *children = out_alloc(core, CHILDREN_MAX, sizeof *children);
+    size_t count = outbox_count(&session->out_children, CHILDREN_MAX);
+    struct berth_order_children *children = out_alloc(core, count, sizeof *children);
     struct berth_list_node *node;
     size_t id_count = 0;
     while (orders->children_count < CHILDREN_MAX && id_count < CHILDREN_IDS_MAX &&
@@ -125,7 +127,8 @@ static void take_child_ends(struct berth_core *core, struct session *session,
 {
     if (berth_list_is_empty(&session->out_child_ends))
         return;
-    struct berth_order_child_end *ends = out_alloc(core, ENDS_MAX, sizeof *ends);
+    size_t count = outbox_count(&session->out_child_ends, ENDS_MAX);
+    struct berth_order_child_end *ends = out_alloc(core, count, sizeof *ends);
     struct berth_list_node *node;
     size_t bytes = 0;
     while (orders->child_end_count < ENDS_MAX && bytes < ENDS_BYTES_MAX &&

@@ -248,6 +248,20 @@ static void the_end_of_a_child_is_told_to_its_parents_worker_when_stored(void **
     assert_int_equal(child_end_of(f, child)->error_kind.bytes, 0);
 }
 
+/* A batch may end one child each of thousands of workers' parents. */
+static void what_a_worker_is_told_takes_no_more_memory_than_there_is_to_say(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_room(f);
+    uint64_t parent = given_running(f, (struct submit){ 0 });
+    uint64_t child = given_child(f, w, parent, 1, one_child);
+    report(f, w, child, BERTH_OUTCOME_COMPLETED);
+    store_all(f);
+
+    assert_int_equal(child_ends_of(f, child), 1);
+    assert_in_range(f->core->arena.chunk_bytes, 1, 16384);
+}
+
 static void a_dead_child_ends_its_siblings_in_the_same_batch(void **state)
 {
     struct fixture *f = *state;
@@ -715,6 +729,7 @@ int main(void)
         TEST(a_child_has_no_more_time_than_its_parent),
         TEST(a_child_that_would_wait_for_its_parent_is_refused),
         TEST(the_end_of_a_child_is_told_to_its_parents_worker_when_stored),
+        TEST(what_a_worker_is_told_takes_no_more_memory_than_there_is_to_say),
         TEST(a_dead_child_ends_its_siblings_in_the_same_batch),
         TEST(under_a_supervisor_children_die_alone),
         TEST(a_child_that_is_cancelled_alone_ends_nobody_else),
