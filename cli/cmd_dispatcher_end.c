@@ -77,13 +77,8 @@ static int run_rm(void *context)
         rc = berth_dispatcher_remove(cli->client, name, cli->opts.connect_timeout_ms, &cli->err);
     if (rc < 0)
         return cli_fail(cli, rc);
-    if (cli->opts.is_json) {
-        struct json json;
-        json_init(&json, stdout);
-        json_document_begin(&json, "berth.removed/1");
-        json_text(&json, "name", name);
-        json_document_end(&json);
-    }
+    if (cli->opts.is_json)
+        json_removed(stdout, name);
     return CLI_OK;
 }
 

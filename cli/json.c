@@ -88,6 +88,15 @@ void json_document_end(struct json *json)
     (void)fputc('\n', json->file);
 }
 
+void json_removed(FILE *file, const char *name)
+{
+    struct json json;
+    json_init(&json, file);
+    json_document_begin(&json, "berth.removed/1");
+    json_text(&json, "name", name);
+    json_document_end(&json);
+}
+
 void json_list_begin(struct json *json, const char *schema)
 {
     BERTH_ASSERT(json->depth == 0);

@@ -30,6 +30,9 @@ void json_init(struct json *json, FILE *file);
 void json_document_begin(struct json *json, const char *schema);
 void json_document_end(struct json *json);
 
+/* The whole document that tells what was removed, by its name. */
+void json_removed(FILE *file, const char *name);
+
 /* {"schema":"berth.jobs/1","items":[ ... ],"next":null}. Nothing is written before the first item,
  * so that a list that fails before it leaves no document that looks like an empty one: `rc` says
  * whether it has. `next`: where the list goes on; 0: nowhere. */
