@@ -64,9 +64,9 @@
 #define BERTH_WORKERS_MAX         4096
 #define BERTH_WORKER_HANDLERS_MAX 256
 #define BERTH_WORKER_SERVED_MAX   256
-#define BERTH_WORKER_SHOWN_MAX    16 /* handlers of one worker in a list of workers: the first */
-#define BERTH_CAPACITY_MAX        65535
-#define BERTH_ALONE_MAX           64 /* processes for suspects, asked for at once */
+#define BERTH_WORKER_SHOWN_MAX    16    /* handlers of one worker in a list of workers: the first */
+#define BERTH_CAPACITY_MAX        65535 /* of a worker, with the suspended attempts beside it */
+#define BERTH_ALONE_MAX           64    /* processes for suspects, asked for at once */
 #define BERTH_CORES_MAX           65535
 #define BERTH_ATTEMPTS_MAX        65536 /* lines of one join, of one message of orders or reports */
 #define BERTH_ERROR_KINDS_MAX     256   /* in a table of kinds */

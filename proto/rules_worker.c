@@ -23,12 +23,26 @@
 #define OFFER_NAME(number_)                RULE(number_, name, NAME, .max = BERTH_NAME_BYTES_MAX)
 #define OFFER_SOFTWARE(number_)            RULE(number_, software, TEXT, .max = BERTH_SOFTWARE_BYTES_MAX)
 #define OFFER_NUMBER(number_, name_, max_) RULE(number_, name_, NUMBER, .min = 1, .max = (max_))
+#define OFFER_SUSPENDED_MAX(number_)                                                               \
+    RULE(number_, suspended_max, NUMBER, .presence = RULE_UNLESS_0, .min = 1,                      \
+         .max = BERTH_CAPACITY_MAX - 1)
 /* A column of attempts that says how many things there are. */
 #define ATTEMPTS(number_, name_, thing_)                                                           \
     RULE(number_, name_, NUMBER, .min = BERTH_FENCED_ID_MIN, .max = UINT64_MAX,                    \
          .leader = (number_), .thing = (thing_), .count_max = BERTH_ATTEMPTS_MAX)
 #define COLUMN(number_, name_, leader_, min_, max_)                                                \
     RULE(number_, name_, NUMBER, .min = (min_), .max = (max_), .leader = (leader_))
+
+/* A worker's attempts stand in one list. */
+static int offer_check(struct berth_checker *checker, uint32_t capacity, uint32_t suspended_max)
+{
+    if (suspended_max <= BERTH_CAPACITY_MAX - capacity)
+        return 0;
+    return RULE_FAIL(checker, "suspended_max", BERTH_EPROTO,
+                     "suspended_max %" PRIu32 " beside capacity %" PRIu32
+                     ": allowed are %d together",
+                     suspended_max, capacity, BERTH_CAPACITY_MAX);
+}
 
 static const struct berth_rule worker_hello_rules[] = {
     RULE(1, epoch, NUMBER, .max = BERTH_EPOCH_MAX),
@@ -46,9 +60,16 @@ static const struct berth_rule worker_hello_rules[] = {
     OFFER_SOFTWARE(13),
     RULE(14, is_alone, ANY),
     RULE(15, can_start_alone, ANY),
+    OFFER_SUSPENDED_MAX(16),
 };
+
+static int worker_hello_check(struct berth_checker *checker, const ProtobufCMessage *message)
+{
+    const Berth__V1__WorkerHello *hello = (const Berth__V1__WorkerHello *)message;
+    return offer_check(checker, hello->capacity, hello->suspended_max);
+}
 const struct berth_rules berth_rules_worker_hello =
-    RULES(berth__v1__worker_hello__descriptor, worker_hello_rules);
+    RULES(berth__v1__worker_hello__descriptor, worker_hello_rules, .check = worker_hello_check);
 
 static const struct berth_rule worker_welcome_rules[] = {
     SESSION(1, RULE_NEEDED),
@@ -130,12 +151,16 @@ static const struct berth_rule worker_join_rules[] = {
     COLUMN(20, suspensions, 5, 0, UINT32_MAX),
     RULE(21, is_alone, ANY),
     RULE(22, can_start_alone, ANY),
+    OFFER_SUSPENDED_MAX(23),
 };
 
 /* An attempt has an outcome if and only if it has ended, and stands in the list once. */
 static int worker_join_check(struct berth_checker *checker, const ProtobufCMessage *message)
 {
     const Berth__V1__WorkerJoin *join = (const Berth__V1__WorkerJoin *)message;
+    int rc = offer_check(checker, join->capacity, join->suspended_max);
+    if (rc < 0)
+        return rc;
     for (size_t i = 0; i < join->n_attempt; i++) {
         uint32_t outcome = outcome_of(join->ends, i);
         bool is_ended = join->state[i] == BERTH__V1__ATTEMPT_STATE__ATTEMPT_STATE_ENDED;

@@ -201,8 +201,10 @@ struct berth_offer {
     const struct berth_slice *handlers, *served; /* served: names of dispatchers; none: all */
     size_t handler_count, served_count;
     uint32_t capacity, cores;
-    bool is_alone;        /* a process for one suspect: then with a capacity of 1 */
-    bool can_start_alone; /* it has a keeper that starts such processes */
+    uint32_t suspended_max; /* so many suspended attempts take no place of the capacity; the sum of
+                               both is 65,535 at most */
+    bool is_alone;          /* a process for one suspect: then with a capacity of 1 */
+    bool can_start_alone;   /* it has a keeper that starts such processes */
 };
 
 struct berth_ev_hello {

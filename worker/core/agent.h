@@ -67,7 +67,9 @@ struct agent_opts {
     size_t handler_count;
     const char *const *dispatchers; /* served; none: all */
     size_t dispatcher_count;
-    uint32_t capacity; /* 1 .. AGENT_CAPACITY_MAX */
+    uint32_t capacity; /* attempts at once, 1 .. AGENT_CAPACITY_MAX */
+    /* So many suspended ones take no place of it; the sum of both is AGENT_CAPACITY_MAX at most. */
+    uint32_t suspended_max;
     uint32_t cores;
     bool is_alone;        /* a process for one suspect: a capacity of 1, and it drains after one */
     bool can_start_alone; /* there is a keeper that starts such processes */

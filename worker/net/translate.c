@@ -63,6 +63,8 @@ static int out_hello(const struct agent_effect *effect, const struct agent_opts 
     PUT(&message, lineage_seen, effect->hello.lineage_seen);
     PUT(&message, name, text_bytes(opts->name));
     PUT(&message, capacity, opts->capacity);
+    if (opts->suspended_max > 0)
+        PUT(&message, suspended_max, opts->suspended_max);
     PUT(&message, cores, opts->cores);
     PUT(&message, software, text_bytes(SOFTWARE));
     PUT(&message, is_alone, opts->is_alone);
@@ -207,6 +209,8 @@ static int out_join(const struct agent_effect *effect, const struct agent_opts *
     PUT(&message, is_draining, effect->join.is_draining);
     PUT(&message, name, text_bytes(opts->name));
     PUT(&message, capacity, opts->capacity);
+    if (opts->suspended_max > 0)
+        PUT(&message, suspended_max, opts->suspended_max);
     PUT(&message, cores, opts->cores);
     PUT(&message, software, text_bytes(SOFTWARE));
     PUT(&message, is_alone, opts->is_alone);

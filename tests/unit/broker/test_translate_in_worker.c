@@ -20,6 +20,8 @@ static void a_hello_says_who_and_what_it_offers(void **state)
     m.name = bytes("host-1");
     m.software = bytes("berth-worker test");
     m.capacity = 256;
+    m.has_suspended_max = 1;
+    m.suspended_max = 4096;
     m.cores = 4;
     m.n_handlers = 2;
     m.handlers = handlers;
@@ -45,6 +47,7 @@ static void a_hello_says_who_and_what_it_offers(void **state)
     assert_int_equal(event.hello.offer.served_count, 1);
     assert_slice(event.hello.offer.served[0], "io");
     assert_int_equal(event.hello.offer.capacity, 256);
+    assert_int_equal(event.hello.offer.suspended_max, 4096);
     assert_int_equal(event.hello.offer.cores, 4);
     assert_false(event.hello.offer.is_alone);
     assert_true(event.hello.offer.can_start_alone);
@@ -61,6 +64,8 @@ static Berth__V1__WorkerJoin join_of(void)
     m.renewal = 5;
     m.name = bytes("host-1");
     m.capacity = 8;
+    m.has_suspended_max = 1;
+    m.suspended_max = 32;
     m.cores = 2;
     m.software = bytes("test");
     return m;
@@ -112,6 +117,8 @@ static void a_join_lists_what_runs_and_what_has_ended(void **state)
     assert_int_equal(event.join.renewal, 5);
     assert_true(event.join.is_draining);
     assert_slice(event.join.offer.name, "host-1");
+    assert_int_equal(event.join.offer.capacity, 8);
+    assert_int_equal(event.join.offer.suspended_max, 32);
     assert_int_equal(event.join.count, 2);
     const struct berth_join_line *a = &event.join.lines[0], *b = &event.join.lines[1];
     assert_int_equal(a->attempt, SESSION(10));

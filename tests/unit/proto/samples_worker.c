@@ -42,6 +42,21 @@ Berth__V1__WorkerHello worker_hello_alone = {
     SET(can_start_alone, 0),
 };
 
+Berth__V1__WorkerHello worker_hello_with_parents = {
+    MESSAGE(worker_hello),
+    SET(epoch, 7),
+    SET_BYTES(node, NODE),
+    SET_BYTES(boot, BOOT),
+    SET_BYTES(nonce, NONCE),
+    SET(child, 2),
+    SET_BYTES(name, "host-42"),
+    NAMES(handlers, BYTES("mail")),
+    SET(capacity, 256),
+    SET(cores, 8),
+    SET_BYTES(software, "berth-worker 0.1.0"),
+    SET(suspended_max, 4096),
+};
+
 Berth__V1__WorkerWelcome worker_welcome = {
     MESSAGE(worker_welcome), SET(session, ATTEMPT(7, 1)),
     SET(epoch, 7),           SET(lineage, UINT64_C(0x0123456789abcdef)),
@@ -101,6 +116,20 @@ Berth__V1__WorkerJoin worker_join_with_keeper = {
     SET_BYTES(software, "berth-worker 0.1.0"),
     SET(is_alone, 0),
     SET(can_start_alone, 1),
+};
+
+Berth__V1__WorkerJoin worker_join_with_parents = {
+    MESSAGE(worker_join),
+    SET(session, ATTEMPT(7, 1)),
+    SET(epoch, 8),
+    SET(join, 2),
+    SET(renewal, 40),
+    SET_BYTES(name, "host-42"),
+    NAMES(handlers, BYTES("mail")),
+    SET(capacity, 256),
+    SET(cores, 8),
+    SET_BYTES(software, "berth-worker 0.1.0"),
+    SET(suspended_max, 4096),
 };
 
 Berth__V1__WorkerJoined worker_joined = {

@@ -6,9 +6,11 @@
 
 extern Berth__V1__WorkerHello worker_hello;
 extern Berth__V1__WorkerHello worker_hello_alone;
+extern Berth__V1__WorkerHello worker_hello_with_parents;
 extern Berth__V1__WorkerWelcome worker_welcome;
 extern Berth__V1__WorkerJoin worker_join;
 extern Berth__V1__WorkerJoin worker_join_with_keeper;
+extern Berth__V1__WorkerJoin worker_join_with_parents;
 extern Berth__V1__WorkerJoined worker_joined;
 extern Berth__V1__WorkerRenew worker_renew;
 extern Berth__V1__WorkerRenewed worker_renewed;

@@ -15,9 +15,10 @@
 
 /* Bounds of single fields that another rule of the message makes narrower: the edge itself is not
  * taken there. */
-static const char *const narrowed[] = { "worker_lease_ms", "renew_ms", "backoff_ms", "culprit",
-                                        "outcome",         "refused",  "rate_count", "rate_ms",
-                                        "backoff_max_ms",  "client",   "ordinal" };
+static const char *const narrowed[] = {
+    "worker_lease_ms", "renew_ms", "backoff_ms",     "culprit", "outcome", "refused",
+    "rate_count",      "rate_ms",  "backoff_max_ms", "client",  "ordinal", "suspended_max"
+};
 
 #define TRIED_MAX 2000
 

@@ -247,6 +247,8 @@ static void rate_is_a_count_for_a_second_minute_hour_or_day(void **state)
                 "rate_count and rate_ms: only both together are allowed");
 }
 
+#define SUSPENDED(max) (m->has_suspended_max = 1, m->suspended_max = (max))
+
 static void worker_hello_says_what_it_offers(void **state)
 {
     struct fixture *f = *state;
@@ -256,6 +258,14 @@ static void worker_hello_says_what_it_offers(void **state)
     REFUSED(worker_hello, m->capacity = 65536, "capacity", "capacity 65536: allowed is 1 to 65535");
     REFUSED(worker_hello, m->has_capacity = 0, "capacity",
             "capacity is missing: allowed is 1 to 65535");
+    TAKEN(worker_hello, SUSPENDED(65535 - 256));
+    TAKEN(worker_hello, SUSPENDED(0));
+    REFUSED(worker_hello, SUSPENDED(65536 - 256), "suspended_max",
+            "suspended_max 65280 beside capacity 256: allowed are 65535 together");
+    REFUSED(worker_hello, SUSPENDED(65535), "suspended_max",
+            "suspended_max 65535: allowed is 1 to 65534");
+    REFUSED(worker_join, SUSPENDED(65536 - 256), "suspended_max",
+            "suspended_max 65280 beside capacity 256: allowed are 65535 together");
     REFUSED(worker_hello, SET_BYTES(m->nonce, "short"), "nonce",
             "nonce has 5 bytes; exactly 16 are allowed");
     REFUSED(worker_hello, m->child = 0, "child", "child 0: allowed is 1 to 4294967295");

@@ -42,6 +42,7 @@ static int translate_setup(void **state)
                                           .dispatchers = served,
                                           .dispatcher_count = 1,
                                           .capacity = 16,
+                                          .suspended_max = 4096,
                                           .cores = 2 } };
     berth_arena_init(&fixture.arena, TRANSLATE_ARENA_BYTES_MAX);
     berth_arena_init(&fixture.unpacked, BERTH_WIRE_BUDGET_MAX);
@@ -336,6 +337,7 @@ static void hello_says_who_and_what_is_offered(void **state)
     assert_int_equal(hello->n_served, 1);
     assert_true(bytes_are(hello->served[0], "newsletter"));
     assert_int_equal(hello->capacity, 16);
+    assert_int_equal(hello->suspended_max, 4096);
     assert_int_equal(hello->cores, 2);
     assert_true(hello->software.len > 0);
     assert_false(hello->is_alone);
@@ -418,6 +420,7 @@ static void a_join_lists_what_runs_and_what_ended(void **state)
     assert_true(bytes_are(ends->results, "packedr"));
     assert_true(bytes_are(join->name, "w1"));
     assert_int_equal(join->capacity, 16);
+    assert_int_equal(join->suspended_max, 4096);
 }
 
 static void an_empty_join_is_valid(void **state)
