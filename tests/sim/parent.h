@@ -7,23 +7,7 @@
  * waits for them); or, out of patience, failed. */
 #pragma once
 
-#include "sim.h"
-
-/* Something that happens to one life of a child process, or to its keeper. */
-struct appointment {
-    struct worker *worker;
-    unsigned life;
-    uint64_t attempt;
-};
-
-/* worker_actor.c */
-void appoint(struct worker *worker, int64_t at_us, sim_fn fn, unsigned life, uint64_t attempt);
-/* What falls due in a host that stands still happens later. */
-bool postpone(struct sim *sim, const struct appointment *appointment, sim_fn fn, void *arg);
-void feed(struct worker *worker, struct agent_event *event);
-struct run *find_run(struct worker *worker, uint64_t attempt);
-void end_run(struct sim *sim, void *arg);
-void finish_run(struct worker *worker, struct run *run);
+#include "runs.h"
 
 /* parent.c. An attempt begins; it was told to end; its body has ended. */
 void parent_begin(struct run *run, struct berth_slice body);
