@@ -146,7 +146,7 @@ const struct berth_job_view *shown(struct fixture *f, uint64_t id);
 /* A row of the store for this job. */
 struct berth_job_record row(const struct fixture *f, uint64_t id, enum berth_state state);
 
-/* ---- workers ---- */
+/* ---- workers (core_workers.c) ---- */
 
 /* A worker that says hello with one handler "mail", cores 2; joined and ready. */
 struct worker *given_worker(struct fixture *f, uint32_t capacity);
