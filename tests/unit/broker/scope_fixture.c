@@ -146,3 +146,26 @@ void given_holding(struct fixture *f, const char *name, uint32_t limit, enum ber
         name);
     store_all(f);
 }
+
+const struct submit one_child = { .body = "one" };
+
+const struct berth_end_record *end_away(const struct fixture *f, uint64_t job)
+{
+    const struct berth_record *record = record_away(f, BERTH_RECORD_END, job);
+    return record ? &record->end : NULL;
+}
+
+void fail_for_good(struct fixture *f, struct worker *w, uint64_t job)
+{
+    report_end(f, w, attempt_of(f, job), job,
+               (struct berth_attempt_end){ .outcome = BERTH_OUTCOME_FAILED_FOREVER,
+                                           .error_kind = text("handler"),
+                                           .error_message = text("it cannot be done") });
+}
+
+struct worker *given_room(struct fixture *f)
+{
+    set_limit(f, "default", 100);
+    store_all(f);
+    return given_worker(f, 8);
+}

@@ -4,6 +4,15 @@
 
 #include "core_fixture.h"
 
+extern const struct submit one_child; /* with a body, and nothing else */
+
+/* A worker of capacity 8, and slots in `default` for more than anybody here needs. */
+struct worker *given_room(struct fixture *f);
+/* The end of this job in the batch that is away, or NULL. */
+const struct berth_end_record *end_away(const struct fixture *f, uint64_t job);
+/* Its attempt, at this worker, fails, and the job is not to be tried again. */
+void fail_for_good(struct fixture *f, struct worker *w, uint64_t job);
+
 /* This worker's attempt of `parent` submits children with these options, the first with `ordinal`.
  */
 void submit_children_of(struct fixture *f, struct worker *w, uint64_t parent, uint32_t ordinal,
