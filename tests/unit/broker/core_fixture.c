@@ -279,6 +279,11 @@ bool slice_is(struct berth_slice slice, const char *text)
            (slice.bytes == 0 || memcmp(slice.data, text, slice.bytes) == 0);
 }
 
+bool slice_starts_with(struct berth_slice slice, const char *start)
+{
+    return slice.bytes >= strlen(start) && memcmp(slice.data, start, strlen(start)) == 0;
+}
+
 /* Every job is the only one of its dispatcher and handler in the tables, which may repeat. */
 static void send_submit(struct fixture *f, uint64_t request, const struct submit *items,
                         size_t count)
@@ -440,4 +445,10 @@ const struct berth_job_view *shown(struct fixture *f, uint64_t id)
     assert_non_null(effect);
     assert_int_equal(effect->jobs.count, 1);
     return &effect->jobs.items[0];
+}
+
+bool reason_is(struct fixture *f, uint64_t job, const char *reason)
+{
+    const struct berth_job_view *view = shown(f, job);
+    return slice_is(view->reason, reason);
 }

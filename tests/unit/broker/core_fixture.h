@@ -111,6 +111,7 @@ struct dispatcher *dispatcher(const struct fixture *f, const char *name);
 
 struct berth_slice text(const char *text);
 bool slice_is(struct berth_slice slice, const char *text);
+bool slice_starts_with(struct berth_slice slice, const char *start);
 
 struct submit {
     const char *dispatcher, *handler, *key, *body; /* NULL: "default", "mail", none, a fresh one */
@@ -143,6 +144,7 @@ void fail_read(struct fixture *f);
 /* The job as it lies in the core, or NULL; as it is shown (given such a row in the store). */
 const struct job *job_of(const struct fixture *f, uint64_t id);
 const struct berth_job_view *shown(struct fixture *f, uint64_t id);
+bool reason_is(struct fixture *f, uint64_t id, const char *reason);
 /* A row of the store for this job. */
 struct berth_job_record row(const struct fixture *f, uint64_t id, enum berth_state state);
 
