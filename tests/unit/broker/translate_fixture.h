@@ -111,3 +111,26 @@ static inline Berth__V1__Envelope *sent(struct fixture *f, const struct berth_ef
     assert_int_equal(berth_translate_out(f->translate, effect, 4096, &frame), 0);
     return opened(f, frame, side);
 }
+
+/* One job, and nothing that could be left out. */
+struct least {
+    Berth__V1__Submit m;
+    ProtobufCBinaryData dispatcher, handler;
+    uint32_t body_bytes;
+};
+
+static inline Berth__V1__Submit *least_submit(struct least *least)
+{
+    berth__v1__submit__init(&least->m);
+    least->dispatcher = bytes("default");
+    least->handler = bytes("exec");
+    least->body_bytes = 2;
+    least->m.has_client = least->m.has_bodies = 1;
+    least->m.client = bytes(ID16);
+    least->m.n_dispatchers = least->m.n_handlers = least->m.n_body_bytes = 1;
+    least->m.dispatchers = &least->dispatcher;
+    least->m.handlers = &least->handler;
+    least->m.body_bytes = &least->body_bytes;
+    least->m.bodies = bytes("bb");
+    return &least->m;
+}
