@@ -17,8 +17,8 @@ int cli_exit_of(int rc)
     case -EMSGSIZE:
     case -E2BIG: return CLI_USAGE;
     case BERTH_ENOTFOUND: return CLI_NOT_FOUND;
-    case BERTH_EFULL:
     case BERTH_ELIMIT: return CLI_LIMIT;
+    case BERTH_EFULL:
     case BERTH_ELATER: return CLI_LATER;
     case BERTH_EUNKNOWN:
     case -ETIMEDOUT:

@@ -26,8 +26,8 @@ static const struct code_row {
     { -E2BIG, CODE(TOO_LARGE) },
     { BERTH_ENOTFOUND, CODE(NOT_FOUND) },
     { BERTH_ECONFLICT, CODE(CONFLICT) },
+    { BERTH_ELIMIT, CODE(LIMIT) },
     { BERTH_EFULL, CODE(FULL) },
-    { BERTH_ELIMIT, CODE(FULL) },
     { -ENOSPC, CODE(FULL) },
     { BERTH_ELATER, CODE(LATER) },
     { -EAGAIN, CODE(LATER) },
@@ -67,13 +67,14 @@ const char *berth_wire_code_name(uint32_t code)
         [CODE(TOO_LARGE)] = "too_large",
         [CODE(NOT_FOUND)] = "not_found",
         [CODE(CONFLICT)] = "conflict",
-        [CODE(FULL)] = "full",
+        [CODE(LIMIT)] = "limit",
         [CODE(LATER)] = "later",
         [CODE(DENIED)] = "denied",
         [CODE(ALREADY)] = "already",
         [CODE(UNSUPPORTED)] = "unsupported",
         [CODE(INTERNAL)] = "internal",
         [CODE(DEADLOCK)] = "deadlock",
+        [CODE(FULL)] = "full",
     };
     return code < sizeof names / sizeof *names ? names[code] : "unknown";
 }

@@ -201,7 +201,7 @@ void dispatcher_on_set(struct berth_core *core, const struct berth_ev_dispatcher
     if (!dispatcher)
         dispatcher = dispatcher_new(core, &made);
     if (!dispatcher) {
-        refuse(core, set, BERTH_EFULL, "name",
+        refuse(core, set, BERTH_ELIMIT, "name",
                out_text(core, "no room for another dispatcher: there may be %u", DISPATCHERS_MAX));
         return;
     }

@@ -91,7 +91,7 @@ static void take_new(struct berth_core *core, const struct berth_ev_hello *hello
         session_send_fenced(core, hello->peer, 0, hello->nonce, hello->child,
                             "a newer child of this worker is known");
     else if (berth_map_count(&core->sessions) >= SESSIONS_MAX || begin(core, hello) < 0)
-        out_error(core, hello->peer, 0, BERTH_EFULL, "",
+        out_error(core, hello->peer, 0, BERTH_ELIMIT, "",
                   out_text(core, "no room for another worker: there may be %u", SESSIONS_MAX));
 }
 

@@ -130,10 +130,10 @@ static int check_bounds(const struct berth_core *core, const struct recurring *k
     uint64_t others = core->recurring_bytes - (known ? known->bytes : 0);
     *ret_field = "name";
     if (!known && berth_map_count(&core->recurring_by_id) >= SCHEDULES_MAX)
-        return berth_fail(err, BERTH_EFULL, "no room for another schedule: there may be %u",
+        return berth_fail(err, BERTH_ELIMIT, "no room for another schedule: there may be %u",
                           SCHEDULES_MAX);
     if (others + bytes > RECUR_BYTES_MAX)
-        return berth_fail(err, BERTH_EFULL,
+        return berth_fail(err, BERTH_ELIMIT,
                           "no room for what the schedule brings, %llu bytes: all together may have "
                           "%u, and the others have %llu",
                           (unsigned long long)bytes, RECUR_BYTES_MAX, (unsigned long long)others);

@@ -49,7 +49,7 @@ const struct recurring *recur_find_of(const struct berth_core *core,
 int recur_read(const struct berth_schedule_record *record, struct cron *ret_cron,
                struct zone *ret_zone, const char **ret_field, struct berth_error *err);
 /* Makes it, or gives it another record, of which it keeps a copy; `done_us` counts from now on. 0,
- * -ENOMEM, BERTH_EFULL or what recur_read says, with a sentence; then nothing has changed. */
+ * -ENOMEM, BERTH_ELIMIT or what recur_read says, with a sentence; then nothing has changed. */
 int recur_put(struct berth_core *core, const struct berth_schedule_record *record,
               struct recurring **ret_recurring, const char **ret_field, struct berth_error *err);
 void recur_remove(struct berth_core *core, struct recurring *recurring);

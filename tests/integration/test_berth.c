@@ -58,6 +58,22 @@ static void assert_prints(struct site *site, int code, const char *wanted, const
 #define PRINTS(site, code, wanted, ...)                                                            \
     assert_prints(site, code, wanted, (const char *const[]){ __VA_ARGS__, NULL })
 
+static void a_full_queue_is_a_limit_and_says_which(void **state)
+{
+    struct site *site = *state;
+    site_start(site, NULL);
+    PRINTS(site, 0, "", "dispatcher", "set", "mail", "--limit", "0", "--max-queued", "1");
+    PRINTS(site, 0, "1\n", "submit", "-d", "mail", "--", "date");
+
+    struct process process;
+    assert_int_equal(RUN(site, &process, "submit", "-d", "mail", "--", "date"), 6);
+    assert_string_equal(process_out(&process), "");
+    assert_string_equal(process_err(&process),
+                        "berth: dispatcher mail has 1 jobs queued, as many as its max_queued of 1 "
+                        "allows\n");
+    process_fini(&process);
+}
+
 static void what_was_submitted_is_shown_after_a_kill(void **state)
 {
     struct site *site = *state;
@@ -307,6 +323,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, site_setup, site_teardown)
     const struct CMUnitTest tests[] = {
         TEST(what_was_submitted_is_shown_after_a_kill),
+        TEST(a_full_queue_is_a_limit_and_says_which),
         TEST(settings_and_options_outlive_a_kill),
         TEST(refusals_of_a_real_broker_have_their_codes),
         TEST(a_cancelled_job_ends_the_wait_for_it_across_a_kill),

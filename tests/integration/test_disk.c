@@ -13,6 +13,7 @@
 #include "translate_peer.h"
 
 #define STORE_LOST 75 /* berthd(8) */
+#define TRY_LATER  75 /* berth(1) */
 
 struct disk {
     struct site *site;
@@ -87,6 +88,30 @@ static void a_full_disk_refuses_submits_and_a_disk_with_room_takes_them_again(vo
     assert_int_equal(peer_await(&disk->peer, "jobs").count, 2);
 }
 
+/* `berth submit`: its exit code, with what it said. */
+static int run_submit(struct disk *disk, struct process *ret_process)
+{
+    const char *const argv[] = {
+        BERTH_BIN_DIR "/berth", "--broker", disk->site->url, "submit", "--", "true", NULL
+    };
+    return process_run(ret_process, argv, NULL, NULL, SITE_TIMEOUT_MS);
+}
+
+static void a_full_disk_tells_a_script_to_try_later(void **state)
+{
+    struct disk *disk = *state;
+    struct process process;
+    assert_int_equal(run_submit(disk, &process), 0);
+    process_fini(&process);
+
+    tempdir_write(disk->command, "full");
+    assert_int_equal(run_submit(disk, &process), TRY_LATER);
+    assert_string_equal(process_out(&process), "");
+    assert_string_equal(process_err(&process),
+                        "berth: the broker's disk is full: this job was not stored\n");
+    process_fini(&process);
+}
+
 static void a_failed_sync_ends_the_broker_before_it_answers(void **state)
 {
     struct disk *disk = *state;
@@ -123,6 +148,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_full_disk_refuses_submits_and_a_disk_with_room_takes_them_again),
+        TEST(a_full_disk_tells_a_script_to_try_later),
         TEST(a_failed_sync_ends_the_broker_before_it_answers),
         TEST(a_disk_that_is_full_at_the_start_is_named),
     };

@@ -48,7 +48,8 @@ enum {
     PEER_TOO_LARGE = 3,
     PEER_NOT_FOUND = 4,
     PEER_CONFLICT = 5,
-    PEER_FULL = 6,
+    PEER_LIMIT = 6,
+    PEER_FULL = 13,
 };
 
 /* `name` makes the id of the client: 1 to 16 letters. */

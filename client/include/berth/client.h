@@ -21,8 +21,8 @@
  *     -EHOSTUNREACH    only with `unreachable_ms`: the broker was not heard for so long (or
  *                      BERTH_EUNKNOWN, as above)
  * Other failures that any call may have: BERTH_EVERSION (the broker speaks another protocol),
- * BERTH_EPROTO (its answer makes no sense), BERTH_ELATER, BERTH_EFULL, BERTH_EDENIED (it says so),
- * -EAGAIN (pending_max is reached), -ENOMEM.
+ * BERTH_EPROTO (its answer makes no sense), BERTH_ELATER, BERTH_EFULL (it has no room now: disk,
+ * memory, live jobs), BERTH_EDENIED (it says so), -EAGAIN (pending_max is reached), -ENOMEM.
  *
  * Options: zero is every member's default; write designated initialisers. `reserved` must be zero.
  */
@@ -101,7 +101,8 @@ struct berth_job_spec {
 
 /* Returns when the job is durable. BERTH_EVALUE or -EMSGSIZE: the spec is malformed, and nothing
  * was sent; BERTH_ENOTFOUND: no such dispatcher, or a job to wait for that is not known;
- * BERTH_ECONFLICT; BERTH_EFULL; BERTH_ELATER: too many submits wait to have ended jobs looked up.
+ * BERTH_ECONFLICT; BERTH_ELIMIT: as many are queued as max_queued allows; BERTH_EFULL;
+ * BERTH_ELATER: too many submits wait to have ended jobs looked up.
  */
 int berth_submit(struct berth_client *client, const struct berth_job_spec *spec,
                  berth_job_id *ret_id, int64_t timeout_ms, struct berth_error *err);

@@ -317,7 +317,7 @@ static void more_dispatchers_than_one_answer_can_hold_are_refused(void **state)
 
     uint64_t request = set_limit(f, "one-more", 1);
 
-    assert_int_equal(answer(f, request, BERTH_DO_ERROR)->error.code, BERTH_EFULL);
+    assert_int_equal(answer(f, request, BERTH_DO_ERROR)->error.code, BERTH_ELIMIT);
     assert_string_equal(answer(f, request, BERTH_DO_ERROR)->error.message,
                         "no room for another dispatcher: there may be 4096");
 }

@@ -383,7 +383,7 @@ static void what_all_schedules_bring_is_bounded(void **state)
         uint64_t request = put(f, set);
         store_all(f);
         if (find(f, BERTH_DO_ERROR)) {
-            refused(f, request, BERTH_EFULL, "name");
+            refused(f, request, BERTH_ELIMIT, "name");
             break;
         }
         forget(f);

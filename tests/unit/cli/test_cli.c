@@ -21,7 +21,7 @@ static void every_result_has_its_exit_code(void **state)
         { -EMSGSIZE, 2 },
         { -E2BIG, 2 },
         { BERTH_ENOTFOUND, 5 },
-        { BERTH_EFULL, 6 },
+        { BERTH_EFULL, 75 },
         { BERTH_ELIMIT, 6 },
         { BERTH_EUNKNOWN, 69 },
         { -ETIMEDOUT, 69 },

@@ -206,9 +206,9 @@ static void a_broker_that_refuses_gives_each_reason_its_code(void **state)
     struct fixture *f = *state;
     const struct {
         int rc, code;
-    } cases[] = { { BERTH_EFULL, 6 },     { BERTH_ELATER, 75 }, { BERTH_ECONFLICT, 1 },
-                  { BERTH_ENOTFOUND, 5 }, { BERTH_EVALUE, 2 },  { BERTH_EDENIED, 1 },
-                  { -EMSGSIZE, 2 },       { -EREMOTEIO, 1 } };
+    } cases[] = { { BERTH_ELIMIT, 6 },    { BERTH_EFULL, 75 },    { BERTH_ELATER, 75 },
+                  { BERTH_ECONFLICT, 1 }, { BERTH_ENOTFOUND, 5 }, { BERTH_EVALUE, 2 },
+                  { BERTH_EDENIED, 1 },   { -EMSGSIZE, 2 },       { -EREMOTEIO, 1 } };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         fake_broker_next_error(f->broker, FAKE_SUBMIT, cases[i].rc, "so says the broker", 1);
         assert_int_equal(run(f, "submit -- date"), cases[i].code);
@@ -517,7 +517,7 @@ static void many_as_json_are_one_document(void **state)
 static void a_batch_that_is_refused_is_the_last(void **state)
 {
     struct fixture *f = *state;
-    fake_broker_next_error(f->broker, FAKE_SUBMIT, BERTH_EFULL, "the queue is full", 1);
+    fake_broker_next_error(f->broker, FAKE_SUBMIT, BERTH_ELIMIT, "the queue is full", 1);
     assert_int_equal(run(f, "submit --array 5-20000 --wait -- echo {}"), 6);
     assert_string_equal(out(f), "");
     assert_says(f, "berth: 0 of 19996 jobs were taken; index 5: the queue is full");

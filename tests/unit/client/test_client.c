@@ -290,7 +290,7 @@ static void a_broker_of_another_version_is_named_as_such(void **state)
 static void what_the_broker_says_is_what_the_caller_reads(void **state)
 {
     struct fixture *f = *state;
-    const int codes[] = { BERTH_ELATER, BERTH_EFULL, BERTH_EDENIED, -EREMOTEIO };
+    const int codes[] = { BERTH_ELATER, BERTH_EFULL, BERTH_ELIMIT, BERTH_EDENIED, -EREMOTEIO };
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         struct berth_error err;
         fake_broker_next_error(f->broker, FAKE_SUBMIT, codes[i], "because I say so", 1);

@@ -41,6 +41,7 @@ static void codes_have_the_meaning_of_the_contract(void **state)
         { -EMSGSIZE, CODE(TOO_LARGE) },
         { BERTH_ENOTFOUND, CODE(NOT_FOUND) },
         { BERTH_ECONFLICT, CODE(CONFLICT) },
+        { BERTH_ELIMIT, CODE(LIMIT) },
         { BERTH_EFULL, CODE(FULL) },
         { -ENOSPC, CODE(FULL) },
         { BERTH_ELATER, CODE(LATER) },

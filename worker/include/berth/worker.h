@@ -130,8 +130,9 @@ void berth_attempt_supervise(struct berth_attempt *attempt);
  * 0; -ECANCELED: the attempt was cancelled before; BERTH_EVALUE, -EMSGSIZE, -E2BIG: one is
  * malformed, or has an idempotency key; BERTH_ENOTFOUND: no such dispatcher; BERTH_ECONFLICT: an
  * earlier attempt had another job in that place; BERTH_EDENIED: this job is being cancelled, or
- * another attempt runs it; BERTH_EFULL; -EDEADLK: they could never start, for this job and its like
- * hold all the slots that they need while they wait; -EPERM: not in a coroutine; -ENOMEM: they may
+ * another attempt runs it; BERTH_ELIMIT: its dispatcher has max_queued; BERTH_EFULL: no room in the
+ * broker now; -EDEADLK: they could never start, for this job and its like hold all the slots that
+ * they need while they wait; -EPERM: not in a coroutine; -ENOMEM: they may
  * be there all the same, and end when the handler returns this. The worker's log has the reason. */
 int berth_child_submit(struct berth_attempt *attempt, const struct berth_job_spec *specs,
                        size_t count, berth_job_id *ret_ids);
