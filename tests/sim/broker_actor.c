@@ -185,6 +185,7 @@ static void step(struct sim *sim, struct berth_event *event)
     event->now_ms = sim_ms(sim);
     event->wall_us = sim_wall_us(sim);
     check_life_step(sim);
+    check_wall(sim);
     carry_out(sim, berth_core_step(sim->broker.core, event));
 }
 
@@ -353,7 +354,9 @@ static void seed_dispatchers(struct sim *sim)
             .has_deadline = true,
             .deadline_ms = rule->deadline_ms,
             .has_backoff_max = true,
-            .backoff_ms_max = 5000,
+            .backoff_ms_max = SIM_BACKOFF_MS_MAX,
+            .has_jitter = true,
+            .no_jitter = rule->is_without_jitter,
             .has_hold = true,
             .hold = rule->is_given_back ? BERTH_HOLD_RUNNING : BERTH_HOLD_JOB,
             .has_grace = true,

@@ -43,6 +43,8 @@
  * unless a supervisor made it.
  * 28. No attempt is granted before its time: a delay, a backoff, what a snooze asked for. (life.c)
  * 29. No attempt is granted while its dispatcher, or one above it, is paused. (limits.c)
+ * 30. What fails is tried again within the ceiling of its backoff, and without jitter at it; only
+ * that uses up a try. A snooze lasts as long as it asked for. (tries.c)
  */
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +173,7 @@ void check_killed(struct sim *sim, const struct run *run)
 void check_finish(struct sim *sim, const struct run *run)
 {
     check_killed(sim, run);
+    check_tries_finish(sim, run);
     struct check_job *job = check_job_of(sim, run->job);
     job->failures += run->end.outcome == AGENT_FAILED;
     job->has_failed_forever |= run->end.outcome == AGENT_FAILED_FOREVER;

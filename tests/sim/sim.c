@@ -18,7 +18,7 @@
 const struct sim_rule sim_rules[SIM_DISPATCHERS] = {
     { .name = "newsletter", .limit = 3, .parent = -1, .group_limit = 2 },
     { .name = "auth", .limit = 5, .parent = -1, .deadline_ms = 30000, .is_given_back = true },
-    { .name = "mutex", .limit = 1, .parent = -1 },
+    { .name = "mutex", .limit = 1, .parent = -1, .is_without_jitter = true },
     { .name = "default", .parent = -1 },
     { .name = "all", .limit = 6, .parent = -1 },
     { .name = "eu", .limit = 4, .parent = 4, .weight = 2 },

@@ -39,6 +39,8 @@
 #define MS               INT64_C(1000)
 #define SECOND           INT64_C(1000000)
 
+#define SIM_BACKOFF_MS_MAX 5000 /* of the dispatchers */
+
 struct sim;
 
 /* How a dispatcher is made. */
@@ -54,6 +56,7 @@ struct sim_rule {
     int64_t queue_timeout_ms, deadline_ms;
     int64_t queue_timeout_ms_least; /* that one ever changes it to */
     bool is_given_back;             /* hold = running */
+    bool is_without_jitter;
 };
 
 typedef void (*sim_fn)(struct sim *sim, void *arg);
@@ -305,6 +308,9 @@ struct check_job {
     uint32_t died;                /* as the disk has it */
     struct check_child *child;    /* scope.c; NULL: it is none */
     struct check_child *children; /* of it, the newest first */
+    /* tries.c: in this life; its own, 0: the dispatcher's. */
+    uint32_t stored_failures;
+    int64_t backoff_ms, backoff_ms_max;
 };
 
 struct check_key {
@@ -317,11 +323,19 @@ struct check_attempt {
     uint64_t job; /* as it was granted */
     int64_t granted_ms;
     bool is_started, is_start_stored, is_end_stored;
+    /* tries.c: how it ended, as it said itself; 0: it has not. */
+    enum agent_outcome outcome;
+    int64_t ended_us, asked_ms;
 };
 
 struct check_session {
     struct berth_map_node by_id;
     bool is_stored;
+};
+
+/* So far the wall clock is off from then on. */
+struct check_skew {
+    int64_t from_us, skew_us;
 };
 
 /* The broker could not be reached. */
@@ -350,6 +364,8 @@ struct checkers {
     int64_t wall_us_most;        /* the wall clock at its highest */
     struct outage outages[1024]; /* the newest */
     size_t outage_count;
+    struct check_skew skews[256];
+    size_t skew_count;
     struct berth_arena arena;
 };
 
@@ -388,6 +404,10 @@ void check_life_told(struct sim *sim, const struct berth_order_cancel *cancel, u
 void check_life_start(struct sim *sim, uint64_t job);
 void check_life_existing(struct sim *sim, uint64_t job, unsigned dispatcher,
                          struct berth_slice unique);
+/* tries.c: the broker looks at its clock; an attempt says how it ended; a record is on the disk. */
+void check_wall(struct sim *sim);
+void check_tries_finish(struct sim *sim, const struct run *run);
+void check_tries_stored(struct sim *sim, const struct berth_record *record);
 /* scope.c: a record is on the disk, and then all of its batch; an attempt begins; orders leave. */
 void check_scope_stored(struct sim *sim, const struct berth_record *record);
 void check_scope_batch(struct sim *sim, const struct berth_batch *batch);

@@ -57,7 +57,7 @@ static void take_end(struct worker *worker, const struct agent_line *line)
     struct run *run = line->state == AGENT_ENDED ? find_run(worker, line->attempt) : NULL;
     if (!run || !run->is_body_over)
         return;
-    run->end = (struct agent_end){ .outcome = line->end.outcome };
+    run->end = (struct agent_end){ .outcome = line->end.outcome, .retry_ms = line->end.retry_ms };
     finish_run(worker, run);
 }
 
