@@ -38,6 +38,7 @@ struct agent *agent_new(const struct agent_opts *opts)
 {
     BERTH_ASSERT(opts->capacity >= 1);
     BERTH_ASSERT(opts->capacity <= AGENT_CAPACITY_MAX);
+    BERTH_ASSERT(opts->suspended_max <= AGENT_CAPACITY_MAX - opts->capacity);
     BERTH_ASSERT(!opts->is_alone || opts->capacity == 1);
     struct agent *agent = calloc(1, sizeof *agent);
     if (!agent)
@@ -53,7 +54,8 @@ struct agent *agent_new(const struct agent_opts *opts)
     berth_arena_init(&agent->arena, STEP_BYTES_MAX);
     agent->effects = calloc(EFFECTS_COUNT_MIN, sizeof *agent->effects);
     agent->effect_room = EFFECTS_COUNT_MIN;
-    if (!agent->effects || agent_table_init(&agent->table, opts->capacity) < 0) {
+    if (!agent->effects ||
+        agent_table_init(&agent->table, opts->capacity, opts->suspended_max) < 0) {
         free(agent->effects);
         free(agent);
         return NULL;

@@ -14,7 +14,9 @@
  * Invariants (docs/PROTOCOL.md has the reasons):
  * 1. From the moment a join list is built, orders of any other (epoch, join) are dropped.
  * 2. An attempt that ended stays in the table, and in each join list with its report, until it is
- * acknowledged. It holds a place of the capacity until then.
+ * acknowledged. It counts until then as it did when it ended: at most capacity + suspended_max
+ * attempts are held, and at most suspended_max of those that are suspended take no place of the
+ * capacity.
  * 3. The lease end is max over n of (time read before RENEW n was sent) + K, never the arrival of
  * an answer.
  * 4. After the lease end, or FENCED, the only effect is EXIT: nothing is sent or started any more.
@@ -23,7 +25,8 @@
  * 6. An attempt is over when its handler and its children are: an ENDED is kept until the last
  * child's end is known, and the attempt is suspended meanwhile.
  * 7. What is asked for an attempt (submits of children, ends of children, a resume) is asked anew
- * in each join until it is answered.
+ * in each join until it is answered. A resume that is granted is carried out, whatever else runs:
+ * the broker counts places.
  * 8. One that is alone takes one attempt, and drains when that has ended or none has come for
  * AGENT_ALONE_WAIT_MS.
  */

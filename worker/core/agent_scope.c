@@ -86,6 +86,7 @@ void agent_scope_suspend(struct agent_table *table, struct agent_attempt *attemp
 {
     BERTH_ASSERT(attempt->state == AGENT_RUNNING);
     attempt->state = AGENT_SUSPENDED;
+    agent_table_set_waiting(table, attempt, true);
     attempt->scope.suspensions++;
     attempt->scope.has_suspend = true;
     call(table, &attempt->scope);
@@ -105,6 +106,7 @@ bool agent_scope_resume(struct agent_table *table, struct agent_attempt *attempt
     if (attempt->state != AGENT_SUSPENDED || number != scope->suspensions)
         return false;
     attempt->state = AGENT_RUNNING;
+    agent_table_set_waiting(table, attempt, false);
     scope->wants_resume = scope->has_suspend = scope->has_resume = false;
     call(table, scope);
     if (scope->is_body_over)

@@ -37,20 +37,21 @@ static bool is_before(const struct berth_heap_node *a, const struct berth_heap_n
     return x->by_id.id < y->by_id.id;
 }
 
-int agent_table_init(struct agent_table *table, uint32_t capacity)
+int agent_table_init(struct agent_table *table, uint32_t capacity, uint32_t suspended_max)
 {
     BERTH_ASSERT(capacity > 0);
-    *table = (struct agent_table){ .capacity = capacity };
+    size_t count_max = (size_t)capacity + suspended_max;
+    *table = (struct agent_table){ .capacity = capacity, .suspended_max = suspended_max };
     berth_list_init(&table->untold);
     berth_list_init(&table->news);
     berth_list_init(&table->forced);
     berth_list_init(&table->calls);
     berth_list_init(&table->submits);
     berth_list_init(&table->asks);
-    table->timeout_nodes = calloc(capacity, sizeof(struct berth_heap_node *));
+    table->timeout_nodes = calloc(count_max, sizeof(struct berth_heap_node *));
     if (!table->timeout_nodes)
         return -ENOMEM;
-    berth_heap_init(&table->by_timeout, table->timeout_nodes, capacity, is_before);
+    berth_heap_init(&table->by_timeout, table->timeout_nodes, count_max, is_before);
     return 0;
 }
 
@@ -83,12 +84,19 @@ size_t agent_table_count(const struct agent_table *table)
     return berth_map_count(&table->by_id);
 }
 
+static bool is_full(const struct agent_table *table)
+{
+    size_t free_of_charge =
+        table->waiting_count < table->suspended_max ? table->waiting_count : table->suspended_max;
+    return agent_table_count(table) - free_of_charge >= table->capacity;
+}
+
 int agent_table_grant(struct agent_table *table, const struct agent_grant *grant, int64_t now_ms)
 {
     BERTH_ASSERT(grant->dispatcher.bytes <= AGENT_NAME_BYTES_MAX);
     if (agent_table_find(table, grant->attempt))
         return -EEXIST;
-    if (agent_table_count(table) >= table->capacity)
+    if (is_full(table))
         return -ENOSPC;
 
     struct agent_attempt *attempt = calloc(1, sizeof *attempt);
@@ -119,6 +127,19 @@ int agent_table_grant(struct agent_table *table, const struct agent_grant *grant
 bool agent_table_is_live(const struct agent_attempt *attempt)
 {
     return attempt->state != AGENT_ENDED && attempt->release_reason == 0;
+}
+
+void agent_table_set_waiting(struct agent_table *table, struct agent_attempt *attempt,
+                             bool is_waiting)
+{
+    if (attempt->is_waiting == is_waiting)
+        return;
+    attempt->is_waiting = is_waiting;
+    BERTH_ASSERT(is_waiting || table->waiting_count > 0);
+    if (is_waiting)
+        table->waiting_count++;
+    else
+        table->waiting_count--;
 }
 
 static bool is_running_code(const struct agent_attempt *attempt)
@@ -328,6 +349,7 @@ void agent_table_forget(struct agent_table *table, struct agent_attempt *attempt
         BERTH_ASSERT(table->owed_count > 0);
         table->owed_count--;
     }
+    agent_table_set_waiting(table, attempt, false);
     berth_map_remove(&table->by_id, &attempt->by_id);
     attempt_free(table, attempt);
 }
@@ -471,6 +493,7 @@ static void attempt_check(const struct agent_attempt *attempt)
     bool is_released = attempt->release_reason != 0;
     bool is_ended = attempt->state == AGENT_ENDED;
     BERTH_ASSERT(is_ended || attempt->state == AGENT_RUNNING || attempt->state == AGENT_SUSPENDED);
+    BERTH_ASSERT(is_ended || attempt->is_waiting == (attempt->state == AGENT_SUSPENDED));
     BERTH_ASSERT(!(is_ended && is_released));
     bool has_end = is_ended || attempt->scope.is_body_over;
     BERTH_ASSERT(has_end == (attempt->end_memory != NULL));
@@ -486,7 +509,7 @@ static void attempt_check(const struct agent_attempt *attempt)
 
 void agent_table_check(const struct agent_table *table)
 {
-    size_t running = 0, owed = 0, untold = 0;
+    size_t running = 0, waiting = 0, owed = 0, untold = 0;
     BERTH_MAP_FOREACH (node, &table->by_id) {
         const struct agent_attempt *attempt = of_id(node);
         attempt_check(attempt);
@@ -495,12 +518,14 @@ void agent_table_check(const struct agent_table *table)
             running++;
         else if (!attempt->is_handed_back)
             owed++;
+        waiting += attempt->is_waiting ? 1 : 0;
         untold += berth_list_is_linked(&attempt->in_untold) ? 1 : 0;
     }
     BERTH_LIST_FOREACH (node, &table->untold)
         untold--;
     BERTH_ASSERT(untold == 0);
     BERTH_ASSERT(running == table->running_count);
+    BERTH_ASSERT(waiting == table->waiting_count);
     BERTH_ASSERT(owed == table->owed_count);
-    BERTH_ASSERT(agent_table_count(table) <= table->capacity);
+    BERTH_ASSERT(agent_table_count(table) <= table->capacity + table->suspended_max);
 }

@@ -8,7 +8,8 @@
  *             └──► released (never started) ─► told, and forgotten with it
  *
  * Invariants
- * 1. At most `capacity` attempts; one that ended keeps its place until it is forgotten.
+ * 1. At most `capacity` attempts, and `suspended_max` more for those that wait: that are suspended,
+ *    or were when they ended. One that ended keeps its place until it is forgotten.
  * 2. `untold` holds exactly those that ended or were released and that the current join does not
  *    yet say. One that is handed back (see agent_table_end) is never in it.
  * 3. Only live attempts (running or suspended) with a timeout that has not fired are in the heap.
@@ -50,6 +51,7 @@ struct agent_attempt {
     uint32_t listed_suspensions;
     enum agent_cancel_reason cancel;          /* 0: none; the reason that decides the outcome */
     enum agent_release_reason release_reason; /* not 0: released */
+    bool is_waiting;                          /* suspended, or was when it ended */
     bool is_told;                             /* ended, and the current join says so */
     bool is_handed_back; /* ended because we stop: never reported, the keeper's GONE covers it */
     bool is_job_cancelled;
@@ -75,23 +77,32 @@ struct agent_table {
     struct berth_list calls;   /* attempts that have something to ask for, or to say of theirs */
     struct berth_list submits; /* of all attempts, to be told in this join */
     struct berth_list asks;    /* children whose ends are to be asked for in this join */
-    size_t capacity;
+    size_t capacity, suspended_max;
+    size_t waiting_count; /* is_waiting */
     size_t running_count; /* live: RUNNING or SUSPENDED, and not released */
     size_t owed_count;    /* ended or released, not handed back: the broker has to take them */
 };
 
 /* 0 or -ENOMEM. Must not be moved afterwards. */
-int agent_table_init(struct agent_table *table, uint32_t capacity);
+int agent_table_init(struct agent_table *table, uint32_t capacity, uint32_t suspended_max);
 void agent_table_fini(struct agent_table *table);
 
 struct agent_attempt *agent_table_find(const struct agent_table *table, uint64_t attempt);
 size_t agent_table_count(const struct agent_table *table);
 
-/* A new running attempt. 0, -EEXIST (a copy), -ENOSPC (full), -ENOMEM. */
+/* A new running attempt. 0, -EEXIST (a copy), -ENOSPC (full), -ENOMEM.
+ *
+ * It is full if attempts - min(those that wait, suspended_max) reach the capacity. The broker's own
+ * count is this one or higher: what it takes for waiting does so here, and what is held here is
+ * held there. So a broker that keeps to the rule is never refused. */
 int agent_table_grant(struct agent_table *table, const struct agent_grant *grant, int64_t now_ms);
 
 /* Granted, not released, not ended. */
 bool agent_table_is_live(const struct agent_attempt *attempt);
+
+/* It is suspended, or goes on. */
+void agent_table_set_waiting(struct agent_table *table, struct agent_attempt *attempt,
+                             bool is_waiting);
 
 /* The handler of a live attempt has ended. Copies. If children of it live, the attempt does, too,
  * until agent_table_conclude(). What counts in the end is not always what the handler said: after
