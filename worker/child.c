@@ -119,13 +119,15 @@ static int open_worker(struct child *child, struct berth_error *err)
     if (rc < 0)
         return rc;
     bool is_alone = fence_birth(child->fence)->is_alone;
-    const struct worker_setup setup = { .opts = { .url = options->broker,
-                                                  .name = options->name,
-                                                  .capacity =
-                                                      is_alone ? 1 : (uint32_t)options->capacity },
-                                        .is_exec_allowed = options->is_exec_allowed,
-                                        .work_dir = options->work_dir,
-                                        .fence = child->fence };
+    const struct worker_setup setup = {
+        .opts = { .url = options->broker,
+                  .name = options->name,
+                  .capacity = is_alone ? 1 : (uint32_t)options->capacity,
+                  .suspended_max = (uint32_t)options->suspended_max },
+        .is_exec_allowed = options->is_exec_allowed,
+        .work_dir = options->work_dir,
+        .fence = child->fence
+    };
     rc = worker_open(&setup, &child->worker, err);
     for (size_t i = 0; rc >= 0 && i < options->plugins.count; i++)
         rc = berth_worker_plugin(child->worker, options->plugins.items[i], err);

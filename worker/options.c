@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "worker/options.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stddef.h>
 #include <string.h>
@@ -28,6 +29,13 @@ static const struct berth_setting settings[] = {
       .max = AGENT_CAPACITY_MAX,
       .value = "N",
       .help = "run N attempts at once (default: 256)" },
+    { .name = "suspended_max",
+      .type = BERTH_SETTING_U64,
+      .offset = offsetof(struct options, suspended_max),
+      .min = 1,
+      .max = AGENT_CAPACITY_MAX - 1,
+      .value = "N",
+      .help = "hold N attempts more that wait for children or a time (default: 4096)" },
     { .name = "plugin",
       .type = BERTH_SETTING_LIST,
       .offset = offsetof(struct options, plugins),
@@ -64,7 +72,7 @@ static const struct berth_setting settings[] = {
       .offset = offsetof(struct options, is_alone) },
 };
 #define SETTINGS_COUNT   (sizeof settings / sizeof *settings)
-#define SETTINGS_IN_FILE 7
+#define SETTINGS_IN_FILE 8
 
 const struct berth_program options_program = {
     .name = "berth-worker",
@@ -79,6 +87,20 @@ const struct berth_program options_program = {
 int options_parse(struct berth_args *ret_args, int argc, char *const *argv, struct berth_error *err)
 {
     return berth_args_parse(ret_args, &options_program, argc, argv, err);
+}
+
+/* What no single setting says: a worker's attempts stand in one list. */
+static int check_together(const struct options *options, struct berth_error *err)
+{
+    if (options->suspended_max > AGENT_CAPACITY_MAX - options->capacity)
+        return berth_fail(err, BERTH_EUSAGE,
+                          "suspended_max %" PRIu64 " beside capacity %" PRIu64
+                          ": allowed are %d together",
+                          options->suspended_max, options->capacity, AGENT_CAPACITY_MAX);
+    if (options->plugins.count == 0 && !options->is_exec_allowed)
+        return berth_fail(err, BERTH_EUSAGE,
+                          "there is nothing to offer: give --plugin FILE.so or --allow-exec");
+    return 0;
 }
 
 static int read_file(struct options *options, struct berth_error *err)
@@ -104,9 +126,8 @@ int options_read(struct options *ret_options, const struct berth_args *args,
     int rc = options->config ? read_file(options, err) : 0;
     if (rc >= 0)
         rc = berth_args_apply(args, options, NULL, err);
-    if (rc >= 0 && options->plugins.count == 0 && !options->is_exec_allowed)
-        rc = berth_fail(err, BERTH_EUSAGE,
-                        "there is nothing to offer: give --plugin FILE.so or --allow-exec");
+    if (rc >= 0)
+        rc = check_together(options, err);
     if (rc < 0)
         options_fini(options);
     return rc;
@@ -141,6 +162,8 @@ const char *options_difference(const struct options *a, const struct options *b)
         return "name";
     if (a->capacity != b->capacity)
         return "capacity";
+    if (a->suspended_max != b->suspended_max)
+        return "suspended_max";
     if (!is_same_list(&a->plugins, &b->plugins))
         return "plugin";
     if (a->is_exec_allowed != b->is_exec_allowed)

@@ -8,8 +8,8 @@
 /* Texts are borrowed from argv, the environment and `conf`. */
 struct options {
     const char *broker;
-    const char *name; /* NULL: HOSTNAME-PID */
-    uint64_t capacity;
+    const char *name;                 /* NULL: HOSTNAME-PID */
+    uint64_t capacity, suspended_max; /* suspended_max 0: the worker's default */
     struct berth_text_list plugins;
     bool is_exec_allowed;
     const char *work_dir;

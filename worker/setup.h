@@ -7,11 +7,12 @@
 #include "worker/fence.h"
 #include "worker/net/link.h"
 
-#define WORKER_URL_DEFAULT      "tcp://127.0.0.1:7411"
-#define WORKER_CAPACITY_DEFAULT 256
-#define WORKER_GRACE_MS_DEFAULT 5000
-#define WORKER_GRACE_MS_MAX     (24 * 60 * 60 * 1000)
-#define WORKER_STACK_BYTES      ((size_t)256 << 10) /* plain blocking code: TLS, resolvers */
+#define WORKER_URL_DEFAULT       "tcp://127.0.0.1:7411"
+#define WORKER_CAPACITY_DEFAULT  256
+#define WORKER_SUSPENDED_DEFAULT 4096
+#define WORKER_GRACE_MS_DEFAULT  5000
+#define WORKER_GRACE_MS_MAX      (24 * 60 * 60 * 1000)
+#define WORKER_STACK_BYTES       ((size_t)256 << 10) /* plain blocking code: TLS, resolvers */
 
 struct worker_setup {
     struct berth_worker_opts opts;

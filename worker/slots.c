@@ -55,6 +55,7 @@ struct slots {
     struct exec *exec;
     struct asks asks;
     struct slot *all;
+    uint32_t used_count;             /* of all, ever: those behind have not been touched */
     struct berth_list free, closing; /* the link thread's own */
     atomic_size_t running_count;
     pthread_mutex_t lock; /* of the map: the exec thread looks its attempts up; and of: */
@@ -74,7 +75,7 @@ int slots_open(const struct slots_opts *opts, struct slots **ret_slots, struct b
 {
     struct slots *slots = calloc(1, sizeof *slots);
     if (!slots)
-        return berth_fail(err, -ENOMEM, "open %u slots", opts->capacity);
+        return berth_fail(err, -ENOMEM, "open %u slots", opts->attempts_max);
     slots->opts = *opts;
     asks_init(&slots->asks, opts->inbox);
     berth_list_init(&slots->free);
@@ -82,10 +83,8 @@ int slots_open(const struct slots_opts *opts, struct slots **ret_slots, struct b
     berth_list_init(&slots->news);
     atomic_init(&slots->running_count, 0);
     BERTH_ASSERT(pthread_mutex_init(&slots->lock, NULL) == 0);
-    slots->all = calloc(opts->capacity, sizeof *slots->all);
-    int rc = slots->all ? 0 : berth_fail(err, -ENOMEM, "open %u slots", opts->capacity);
-    for (uint32_t i = 0; rc == 0 && i < opts->capacity; i++)
-        berth_list_push_back(&slots->free, &slots->all[i].node);
+    slots->all = calloc(opts->attempts_max, sizeof *slots->all);
+    int rc = slots->all ? 0 : berth_fail(err, -ENOMEM, "open %u slots", opts->attempts_max);
     if (rc == 0 && opts->is_exec_allowed)
         rc = exec_open(&(struct exec_opts){ .work_dir = opts->work_dir,
                                             .on_end = on_exec_end,
@@ -126,16 +125,24 @@ void slots_close(struct slots *slots)
     free(slots);
 }
 
-/* The agent never starts more than the capacity, but a slot may still be on its way out. */
-static struct slot *slot_take(struct slots *slots)
+/* The agent never starts more than `attempts_max`, but a slot may still be on its way out. */
+static struct slot *slot_find_free(struct slots *slots)
 {
     struct berth_list_node *node = berth_list_pop_front(&slots->free);
-    if (!node) {
-        node = berth_list_pop_front(&slots->closing);
-        BERTH_ASSERT(node);
-        root_close(berth_container_of(node, struct slot, node));
-    }
+    if (node)
+        return berth_container_of(node, struct slot, node);
+    if (slots->used_count < slots->opts.attempts_max)
+        return &slots->all[slots->used_count++];
+    node = berth_list_pop_front(&slots->closing);
+    BERTH_ASSERT(node);
     struct slot *slot = berth_container_of(node, struct slot, node);
+    root_close(slot);
+    return slot;
+}
+
+static struct slot *slot_take(struct slots *slots)
+{
+    struct slot *slot = slot_find_free(slots);
     *slot = (struct slot){ .owner = slots, .fence_place = -1 };
     atomic_init(&slot->phase, SLOT_WAITING);
     berth_buf_init(&slot->result, BERTH_RESULT_BYTES_MAX);

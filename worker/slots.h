@@ -8,7 +8,7 @@
  *
  * Invariants
  * 1. The memory that an attempt needs to be told of is there before anything runs: slots and their
- *    items are made at open.
+ *    items are made at open, and become real memory when they are first used.
  * 2. An attempt stands in the fence from before it starts until nothing of it runs.
  * 3. start, cancel, finish, tidy, answers and what concerns news belong to one thread, the link's,
  * and do not block.
@@ -34,7 +34,7 @@
 struct slots;
 
 struct slots_opts {
-    uint32_t capacity;               /* attempts at once */
+    uint32_t attempts_max;           /* at once, suspended ones included */
     const struct registry *registry; /* borrowed, as all that follows */
     struct inbox *inbox;
     struct fence *fence;  /* NULL: nobody keeps it */

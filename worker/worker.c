@@ -34,7 +34,7 @@ struct berth_worker {
     size_t served_count;
     const char *handlers[REGISTRY_HANDLERS_MAX + 1];
     size_t handler_count;
-    uint32_t capacity;
+    uint32_t capacity, suspended_max;
     int64_t grace_ms;
     bool is_exec_allowed;
 
@@ -168,6 +168,34 @@ static int copy_served(struct berth_worker *worker, const char *const *names,
     return 0;
 }
 
+/* Whether it is there for one suspect. */
+static bool is_alone(const struct berth_worker *worker)
+{
+    return worker->fence && fence_birth(worker->fence)->is_alone;
+}
+
+/* How many attempts it holds. The default gives way to a large capacity. */
+static int copy_places(struct berth_worker *worker, const struct berth_worker_opts *opts,
+                       struct berth_error *err)
+{
+    uint32_t capacity = opts->capacity, suspended_max = opts->suspended_max;
+    if (capacity > AGENT_CAPACITY_MAX)
+        return berth_fail(err, BERTH_EVALUE, "capacity %u: allowed is 1 to %d", capacity,
+                          AGENT_CAPACITY_MAX);
+    if (capacity == 0)
+        capacity = WORKER_CAPACITY_DEFAULT;
+    uint32_t left = AGENT_CAPACITY_MAX - capacity;
+    if (suspended_max > left)
+        return berth_fail(err, BERTH_EVALUE,
+                          "suspended_max %u beside capacity %u: allowed are %d together",
+                          suspended_max, capacity, AGENT_CAPACITY_MAX);
+    if (suspended_max == 0)
+        suspended_max = left < WORKER_SUSPENDED_DEFAULT ? left : WORKER_SUSPENDED_DEFAULT;
+    worker->capacity = capacity;
+    worker->suspended_max = is_alone(worker) ? 0 : suspended_max;
+    return 0;
+}
+
 static int copy_setup(struct berth_worker *worker, const struct worker_setup *setup,
                       struct berth_error *err)
 {
@@ -176,16 +204,14 @@ static int copy_setup(struct berth_worker *worker, const struct worker_setup *se
         if (opts->reserved[i] != 0)
             return berth_fail(err, -EINVAL, "reserved[%zu] is not 0", i);
     }
-    if (opts->capacity > AGENT_CAPACITY_MAX)
-        return berth_fail(err, BERTH_EVALUE, "capacity %u: allowed is 1 to %d", opts->capacity,
-                          AGENT_CAPACITY_MAX);
     if (opts->grace_ms < 0 || opts->grace_ms > WORKER_GRACE_MS_MAX)
         return berth_fail(err, BERTH_EVALUE, "grace_ms %lld: allowed is 0 to %d",
                           (long long)opts->grace_ms, WORKER_GRACE_MS_MAX);
-    worker->capacity = opts->capacity > 0 ? opts->capacity : WORKER_CAPACITY_DEFAULT;
     worker->grace_ms = opts->grace_ms > 0 ? opts->grace_ms : WORKER_GRACE_MS_DEFAULT;
     worker->is_exec_allowed = setup->is_exec_allowed;
-    int rc = copy_url(worker, opts->url, err);
+    int rc = copy_places(worker, opts, err);
+    if (rc >= 0)
+        rc = copy_url(worker, opts->url, err);
     if (rc >= 0)
         rc = copy_name(worker, opts->name, err);
     if (rc >= 0)
@@ -363,7 +389,7 @@ static int prepare(struct berth_worker *worker, struct berth_error *err)
         worker->handlers[worker->handler_count++] = REGISTRY_EXEC;
     if (worker->handler_count == 0)
         return berth_fail(err, -EINVAL, "the worker has no handler to offer");
-    const struct slots_opts opts = { .capacity = worker->capacity,
+    const struct slots_opts opts = { .attempts_max = worker->capacity + worker->suspended_max,
                                      .registry = &worker->registry,
                                      .inbox = worker->inbox,
                                      .fence = worker->fence,
@@ -375,7 +401,6 @@ static int prepare(struct berth_worker *worker, struct berth_error *err)
 static int session_open(struct berth_worker *worker, struct link **ret_link,
                         struct berth_error *err)
 {
-    bool is_alone = worker->fence && fence_birth(worker->fence)->is_alone;
     struct link_opts opts = {
         .url = worker->url,
         .agent = { .child = worker->child,
@@ -387,9 +412,10 @@ static int session_open(struct berth_worker *worker, struct link **ret_link,
                    .dispatchers = worker->served,
                    .dispatcher_count = worker->served_count,
                    .capacity = worker->capacity,
+                   .suspended_max = worker->suspended_max,
                    .cores = node_cores(),
-                   .is_alone = is_alone,
-                   .can_start_alone = worker->fence && !is_alone,
+                   .is_alone = is_alone(worker),
+                   .can_start_alone = worker->fence && !is_alone(worker),
                    .seed = (uint64_t)berth_clock_monotonic_ns() },
         .inbox = worker->inbox,
         .host = { .arg = worker,

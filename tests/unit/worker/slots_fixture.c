@@ -7,13 +7,18 @@
 
 int slots_setup(void **state)
 {
+    return slots_setup_with(state, SLOTS_CAPACITY);
+}
+
+int slots_setup_with(void **state, uint32_t attempts_max)
+{
     struct fixture *f = calloc(1, sizeof *f);
     f->registry = calloc(1, sizeof *f->registry);
     berth_list_init(&f->items);
     const struct fence_birth birth = { .child = 1 };
     if (fence_new(&birth, &f->fence, NULL) < 0 || inbox_open(&f->inbox, NULL) < 0)
         return -1;
-    const struct slots_opts opts = { .capacity = SLOTS_CAPACITY,
+    const struct slots_opts opts = { .attempts_max = attempts_max,
                                      .registry = f->registry,
                                      .inbox = f->inbox,
                                      .fence = f->fence,

@@ -22,6 +22,7 @@ struct fixture {
 };
 
 int slots_setup(void **state);
+int slots_setup_with(void **state, uint32_t attempts_max);
 int slots_teardown(void **state);
 
 void given_handler(struct fixture *f, const char *name, berth_handler_fn fn, void *arg);

@@ -51,7 +51,7 @@ static void opening_the_slots_without_memory_is_an_error(void **state)
     struct inbox *inbox;
     static struct registry registry;
     assert_ok(inbox_open(&inbox, NULL));
-    const struct slots_opts opts = { .capacity = 4, .registry = &registry, .inbox = inbox };
+    const struct slots_opts opts = { .attempts_max = 4, .registry = &registry, .inbox = inbox };
     FAULTY_FOREACH(n)
     {
         struct slots *slots = NULL;

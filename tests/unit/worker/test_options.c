@@ -13,7 +13,7 @@
 #include "support/tempdir.h"
 #include "worker/options.h"
 
-#define ARGS_MAX 12
+#define ARGS_MAX 16
 
 struct fixture {
     char *dir, *file;
@@ -47,8 +47,10 @@ static int read_into(struct fixture *f, struct options *options, const char *con
 {
     char *all[ARGS_MAX + 1] = { (char *)(uintptr_t) "berth-worker" };
     int argc = 1;
-    for (; *argv; argv++)
+    for (; *argv; argv++) {
+        assert_in_range(argc, 1, ARGS_MAX - 1);
         all[argc++] = (char *)(uintptr_t)*argv;
+    }
     int rc = options_parse(&f->args, argc, all, &f->err);
     return rc < 0 ? rc : options_read(options, &f->args, &f->err);
 }
@@ -72,6 +74,7 @@ static void what_is_not_said_has_its_default(void **state)
     assert_string_equal(f->options.broker, "tcp://127.0.0.1:7411");
     assert_null(f->options.name);
     assert_int_equal(f->options.capacity, 256);
+    assert_int_equal(f->options.suspended_max, 0);
     assert_int_equal(f->options.plugins.count, 0);
     assert_true(f->options.is_exec_allowed);
     assert_string_equal(f->options.work_dir, ".");
@@ -85,11 +88,13 @@ static void every_option_is_taken(void **state)
     struct fixture *f = *state;
 
     assert_ok(READ(f, "--broker", "ipc:///run/berth", "--name=w-1", "--capacity", "7", "--plugin",
-                   "a.so", "--plugin=b.so", "--work-dir", "/tmp", "--log-level=debug"));
+                   "a.so", "--plugin=b.so", "--work-dir", "/tmp", "--log-level=debug",
+                   "--suspended-max", "65528"));
 
     assert_string_equal(f->options.broker, "ipc:///run/berth");
     assert_string_equal(f->options.name, "w-1");
     assert_int_equal(f->options.capacity, 7);
+    assert_int_equal(f->options.suspended_max, 65528);
     assert_int_equal(f->options.plugins.count, 2);
     assert_string_equal(f->options.plugins.items[1], "b.so");
     assert_false(f->options.is_exec_allowed);
@@ -124,6 +129,12 @@ static void what_makes_no_sense_is_refused_and_named(void **state)
     assert_refused(f, READ(f, "--allow-exec", "--capacity", "0"), BERTH_EUSAGE, "--capacity");
     assert_refused(f, READ(f, "--allow-exec", "--capacity", "65536"), BERTH_EUSAGE, "65535");
     assert_refused(f, READ(f, "--allow-exec", "--capacity", "-4"), BERTH_EUSAGE, "--capacity");
+    assert_refused(f, READ(f, "--allow-exec", "--suspended-max", "0"), BERTH_EUSAGE,
+                   "--suspended-max");
+    assert_refused(f, READ(f, "--allow-exec", "--suspended-max", "65535"), BERTH_EUSAGE, "65534");
+    assert_refused(f, READ(f, "--allow-exec", "--capacity", "60000", "--suspended-max", "5536"),
+                   BERTH_EUSAGE,
+                   "suspended_max 5536 beside capacity 60000: allowed are 65535 together");
     assert_refused(f, READ(f, "--allow-exec", "--broker", "http://x"), BERTH_EUSAGE, "--broker");
     assert_refused(f, READ(f, "--allow-exec", "--name", "a b"), BERTH_EUSAGE, "--name");
     assert_refused(f, READ(f, "--allow-exec", "--log-level", "loud"), BERTH_EUSAGE, "loud");
@@ -152,6 +163,7 @@ static void a_setting_that_changed_is_named(void **state)
         { { "--allow-exec", "--broker=tcp://b:1" }, "broker" },
         { { "--allow-exec", "--name=x" }, "name" },
         { { "--allow-exec", "--capacity=9" }, "capacity" },
+        { { "--allow-exec", "--suspended-max=9" }, "suspended_max" },
         { { "--allow-exec", "--plugin=p.so" }, "plugin" },
         { { "--plugin=p.so" }, "plugin" },
         { { "--allow-exec", "--work-dir=/" }, "work_dir" },

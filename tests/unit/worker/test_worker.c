@@ -98,9 +98,14 @@ static void bad_options_are_refused_and_named(void **state)
         struct berth_worker_opts opts;
         const char *text;
     } rows[] = {
-        { { .url = "http://x" }, "http://x" },           { { .name = "a b" }, "name" },
-        { { .capacity = 65536 }, "capacity 65536" },     { { .grace_ms = -1 }, "grace_ms -1" },
-        { { .dispatchers = bad_names }, "news letter" }, { { .reserved = { 1 } }, "reserved[0]" },
+        { { .url = "http://x" }, "http://x" },
+        { { .name = "a b" }, "name" },
+        { { .capacity = 65536 }, "capacity 65536" },
+        { { .grace_ms = -1 }, "grace_ms -1" },
+        { { .capacity = 60000, .suspended_max = 5536 },
+          "suspended_max 5536 beside capacity 60000: allowed are 65535 together" },
+        { { .dispatchers = bad_names }, "news letter" },
+        { { .reserved = { 1 } }, "reserved[0]" },
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -149,6 +154,32 @@ static void a_drain_before_the_run_ends_it_at_once(void **state)
     assert_rc(berth_worker_run(f->worker, &f->err), -EBUSY);
     assert_rc(berth_worker_handler(f->worker, "late", echo, NULL, NULL, NULL), -EBUSY);
     assert_rc(berth_worker_plugin(f->worker, "late.so", NULL), -EBUSY);
+}
+
+static void assert_offers(struct fixture *f, uint32_t capacity, uint32_t suspended_max,
+                          uint32_t expected)
+{
+    const struct berth_worker_opts opts = { .url = f->broker.url,
+                                            .capacity = capacity,
+                                            .suspended_max = suspended_max };
+    berth_worker_close(f->worker);
+    assert_ok(berth_worker_open(&opts, &f->worker, &f->err));
+    assert_ok(berth_worker_handler(f->worker, "echo", echo, NULL, NULL, NULL));
+    assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
+    const Berth__V1__WorkerHello *hello = AWAIT(f, WORKER_HELLO, worker_hello);
+    assert_int_equal(hello->capacity, capacity > 0 ? capacity : 256);
+    assert_int_equal(hello->suspended_max, expected);
+    berth_worker_drain(f->worker);
+    await_end(f, 0);
+}
+
+static void places_for_the_suspended_are_offered_as_far_as_the_capacity_leaves_any(void **state)
+{
+    struct fixture *f = *state;
+    assert_offers(f, 0, 0, 4096);
+    assert_offers(f, 8, 3, 3);
+    assert_offers(f, 65000, 0, 535);
+    assert_offers(f, 65535, 0, 0);
 }
 
 /* ---- a life ---- */
@@ -269,6 +300,7 @@ int main(int argc, char **argv)
         WORKER_TEST(the_url_of_the_environment_is_checked_too),
         WORKER_TEST(a_worker_without_a_handler_does_not_run),
         WORKER_TEST(a_drain_before_the_run_ends_it_at_once),
+        WORKER_TEST(places_for_the_suspended_are_offered_as_far_as_the_capacity_leaves_any),
         WORKER_TEST(a_job_is_run_and_its_result_reported),
         WORKER_TEST(stop_hands_back_what_runs_and_says_gone),
         WORKER_TEST(a_lost_session_is_followed_by_a_fresh_one),

@@ -199,7 +199,10 @@ struct berth_worker_opts {
     const char *name;               /* NULL: HOSTNAME-PID */
     const char *const *dispatchers; /* whose jobs to take, ended by NULL; NULL: all */
     uint32_t capacity;              /* attempts at once, 1 .. 65535; 0: 256 */
-    int64_t grace_ms;               /* from cancel to _exit; 0: 5,000 */
+    /* Attempts beside those, which are suspended: while they await a child, or sleep. They take
+     * memory, and no thread. 1 .. 65534, both together 65535 at most; 0: 4096, or what is left. */
+    uint32_t suspended_max;
+    int64_t grace_ms; /* from cancel to _exit; 0: 5,000 */
     uint64_t reserved[8];
 };
 
