@@ -281,3 +281,51 @@ bool slice_is(struct berth_slice slice, const char *text)
 {
     return slice.bytes == strlen(text) && memcmp(slice.data, text, slice.bytes) == 0;
 }
+
+void suspend(struct fixture *f, uint64_t attempt)
+{
+    step(f, (struct agent_event){ .type = AGENT_EV_SUSPEND, .suspend = { attempt } });
+}
+
+void resume_me(struct fixture *f, uint64_t attempt)
+{
+    step(f, (struct agent_event){ .type = AGENT_EV_RESUME_ME, .resume_me = { attempt } });
+}
+
+void submit_as(struct fixture *f, uint64_t attempt, uint32_t ordinal, bool is_supervisor)
+{
+    char bytes[] = "submit";
+    step(f, (struct agent_event){ .type = AGENT_EV_CHILDREN,
+                                  .children = { .attempt = attempt,
+                                                .ordinal = ordinal,
+                                                .is_supervisor = is_supervisor,
+                                                .submit = { bytes, 6 } } });
+    memset(bytes, 'x', sizeof bytes); /* what the agent kept must be its own */
+}
+
+void submit(struct fixture *f, uint64_t attempt, uint32_t ordinal)
+{
+    submit_as(f, attempt, ordinal, false);
+}
+
+void given_children(struct fixture *f, size_t count)
+{
+    given_running(f, 1);
+    submit(f, 1, 1);
+    tick(f, 0);
+    say_submitted(f, 1, 1, 201, count);
+    assert_int_equal(effect_get(f, AGENT_DO_CHILDREN)->children.count, count);
+}
+
+void join_again(struct fixture *f)
+{
+    step_type(f, AGENT_EV_CONNECTED);
+    (void)effect_get(f, AGENT_DO_JOIN);
+}
+
+const struct agent_line *told(struct fixture *f)
+{
+    const struct agent_effect *effect = effect_get(f, AGENT_DO_REPORTS);
+    assert_int_equal(effect->reports.count, 1);
+    return &effect->reports.lines[0];
+}

@@ -72,3 +72,14 @@ void given_running(struct fixture *f, uint64_t count);
 
 struct agent_grant grant_of(uint64_t attempt);
 bool slice_is(struct berth_slice slice, const char *text);
+
+/* What an attempt asks for. */
+void suspend(struct fixture *f, uint64_t attempt);
+void resume_me(struct fixture *f, uint64_t attempt);
+void submit_as(struct fixture *f, uint64_t attempt, uint32_t ordinal, bool is_supervisor);
+void submit(struct fixture *f, uint64_t attempt, uint32_t ordinal);
+/* Attempt 1 runs, and has the children 201 .. 200 + count. */
+void given_children(struct fixture *f, size_t count);
+void join_again(struct fixture *f);
+/* The one line of the reports in this step. */
+const struct agent_line *told(struct fixture *f);
