@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What only the SQLite backend has: its file and the files of others, damage, processes that are
  * killed. */
-#include "support/berthtest.h"
+#include "sqlite_fixture.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sqlite3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,45 +16,14 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "broker/store/store_sqlite.h"
 #include "store_model.h"
 #include "store_workload.h"
 #include "support/await.h"
-#include "support/tempdir.h"
-#include "version_1.h"
 
 #define FILE_BYTES_MAX (64u << 20)
 #define DAMAGE_SEEDS   60
 #define KILLS          25
 #define WAIT_MS        60000
-
-static int setup(void **state)
-{
-    struct kit *kit = calloc(1, sizeof *kit);
-    kit_init(kit, "sqlite");
-    *state = kit;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kit_fini(*state);
-    free(*state);
-    return 0;
-}
-
-/* Behind the store's back, while it is closed. */
-static void run_sql(const char *dir, const char *sql)
-{
-    BERTH_AUTO_MEM char *path = tempdir_path(dir, STORE_SQLITE_FILE);
-    sqlite3 *db = NULL;
-    BERTH_ASSERT(sqlite3_open(path, &db) == SQLITE_OK);
-    char *message = NULL;
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
-        fprintf(stderr, "%s: %s\n", sql, message);
-    BERTH_ASSERT(!message);
-    (void)sqlite3_close(db);
-}
 
 static void read_file(const char *dir, struct berth_buf *buf)
 {
@@ -78,13 +44,6 @@ static void write_file(const char *dir, const void *bytes, size_t count)
     BERTH_ASSERT(write(fd, bytes, count) == (ssize_t)count);
 }
 
-static int try_open(const struct kit *kit, struct berth_store **ret_store, struct berth_error *err)
-{
-    struct berth_store_opts opts = { .dir = kit->dir, .lineage = 3, .wall_us = kit->wall_us };
-    struct berth_store_info info;
-    return berth_store_open("sqlite", &opts, ret_store, &info, err);
-}
-
 /* It is refused with `wanted`, its sentence has `text`, and not a byte of it is changed. */
 static void then_file_is_refused_and_left_alone(const struct kit *kit, int wanted, const char *text)
 {
@@ -101,23 +60,6 @@ static void then_file_is_refused_and_left_alone(const struct kit *kit, int wante
     read_file(kit->dir, after);
     assert_int_equal(before->bytes, after->bytes);
     assert_memory_equal(before->data, after->data, before->bytes);
-}
-
-static void given_jobs(struct kit *kit, uint64_t first, uint64_t last, size_t body_bytes)
-{
-    struct berth_batch *batch = kit_batch(kit);
-    for (uint64_t id = first; id <= last; id++) {
-        struct berth_record job = kit_job(id, 1, kit_bytes(kit, body_bytes, id));
-        kit_add(batch, &job);
-    }
-    kit_store(kit, batch);
-}
-
-static void given_closed_store(struct kit *kit)
-{
-    kit_open(kit);
-    given_jobs(kit, 1, 200, 300);
-    kit_close(kit);
 }
 
 static void database_of_a_newer_version_is_refused_and_left_alone(void **state)
@@ -179,238 +121,6 @@ static void last_epoch_is_refused_by_the_number(void **state)
     struct berth_error error = { .code = 0 };
     assert_rc(try_open(kit, &store, &error), BERTH_ESTORE);
     assert_non_null(strstr(error.message, "16777215"));
-}
-
-/* Visits everything; the digest is not looked at. */
-static int load_all(struct berth_store *store, struct berth_error *err);
-
-static int ignore_dispatcher(void *arg, const struct berth_dispatcher_record *record)
-{
-    (void)arg;
-    (void)record;
-    return 0;
-}
-
-static int ignore_session(void *arg, const struct berth_session_record *record)
-{
-    (void)arg;
-    (void)record;
-    return 0;
-}
-
-/* Touches each byte, so that a wrong length is seen by the sanitizers. */
-static int sum_job(void *arg, const struct berth_job_record *record)
-{
-    uint64_t *sum = arg;
-    const unsigned char *bytes = record->body.data;
-    for (size_t i = 0; bytes && i < record->body.bytes; i++)
-        *sum += bytes[i];
-    return 0;
-}
-
-static int load_all(struct berth_store *store, struct berth_error *err)
-{
-    uint64_t sum = 0;
-    struct berth_store_visitor visitor = { .arg = &sum,
-                                           .dispatcher = ignore_dispatcher,
-                                           .session = ignore_session,
-                                           .job = sum_job,
-                                           .ended_key = sum_job,
-                                           .body_bytes_budget = UINT64_MAX };
-    return berth_store_load(store, &visitor, err);
-}
-
-static void then_load_fails_naming(struct kit *kit, const char *text)
-{
-    struct berth_error error = { .code = 0 };
-    kit_open(kit);
-    assert_rc(load_all(kit->store, &error), BERTH_ESTORE);
-    assert_non_null(strstr(error.message, text));
-    kit_close(kit);
-}
-
-static void row_that_cannot_be_ends_the_load_naming_it(void **state)
-{
-    struct kit *kit = *state;
-    given_closed_store(kit);
-    run_sql(kit->dir, "UPDATE job SET state = 77 WHERE id = 17");
-    then_load_fails_naming(kit, "job 17: its state");
-    run_sql(kit->dir, "UPDATE job SET state = 2, priority = 9999999999 WHERE id = 17");
-    then_load_fails_naming(kit, "job 17: a value");
-    run_sql(kit->dir, "UPDATE job SET priority = 0, handler = '' WHERE id = 17");
-    then_load_fails_naming(kit, "job 17: its handler");
-    run_sql(kit->dir,
-            "UPDATE job SET handler = 'h', key_kind = 1, key_bytes = x'00' WHERE id = 17");
-    then_load_fails_naming(kit, "job 17: its request key");
-    run_sql(kit->dir,
-            "DELETE FROM job; INSERT INTO session VALUES (5, x'00', x'00', x'00', 1, 1, 'w', 0)");
-    then_load_fails_naming(kit, "session 5");
-    run_sql(kit->dir, "DELETE FROM session;"
-                      "INSERT INTO dispatcher (id, name, limit_kind, limit_value, is_paused,"
-                      " max_attempts, backoff_ms, backoff_ms_max, timeout_ms, grace_ms)"
-                      " VALUES (3, 'd', 9, 1, 0, 5, 1, 1, 1, 1)");
-    then_load_fails_naming(kit, "dispatcher 3: its limit");
-    const struct {
-        const char *set, *says;
-    } cases[] = {
-        { "parent = 3", "its parent is itself" },
-        { "weight = 0", "its weight" },
-        { "weight = 1001", "its weight" },
-        { "rate_count = 5", "its rate" },
-        { "rate_count = 5, rate_ms = 2000", "its rate" },
-        { "burst = 1000001", "its burst" },
-        { "hold = 2", "its hold or on_lost" },
-        { "hold = 256", "a value is outside its range" },
-        { "on_lost = 2", "its hold or on_lost" },
-        { "deadline_ms = -1", "one of its durations" },
-        { "retention_ms = 0", "its retention" },
-        { "retention_count = -1", "its retention" },
-        { "changed_by = printf('%065d', 1)", "a value is outside its range" },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char sql[200];
-        run_sql(kit->dir, "UPDATE dispatcher SET limit_kind = 1, parent = 0, weight = 1,"
-                          " rate_count = 0, rate_ms = 0, burst = 0, hold = 0, on_lost = 0");
-        (void)snprintf(sql, sizeof sql, "UPDATE dispatcher SET %s", cases[i].set);
-        run_sql(kit->dir, sql);
-        then_load_fails_naming(kit, cases[i].says);
-        run_sql(kit->dir, "UPDATE dispatcher SET deadline_ms = 0, retention_ms = 1,"
-                          " retention_count = 1, changed_by = ''");
-    }
-}
-
-static void options_of_a_job_that_cannot_be_end_the_load(void **state)
-{
-    struct kit *kit = *state;
-    given_closed_store(kit);
-    run_sql(kit->dir, "INSERT INTO job_option VALUES (17, 0, 0, 0, 0, 0, 0, NULL, NULL, NULL, 0)");
-    const struct {
-        const char *set, *says;
-    } cases[] = {
-        { "after_ids = x'0102030405060708ff'", "job 17: what it waits for" },
-        { "after_ids = NULL, group_key = printf('%0256d', 1)", "job 17: its group" },
-        { "group_key = NULL, unique_key = printf('%0256d', 1)", "job 17: its unique key" },
-        { "unique_key = NULL, deadline_us = -1", "job 17: one of its times" },
-        { "deadline_us = 0, backoff_ms_max = -1", "job 17: one of its times" },
-        { "backoff_ms_max = 0, parent = -1", "job 17: its parent" },
-        { "parent = 0, parent_ordinal = -1", "job 17: a value" },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char sql[200];
-        (void)snprintf(sql, sizeof sql, "UPDATE job_option SET %s", cases[i].set);
-        run_sql(kit->dir, sql);
-        then_load_fails_naming(kit, cases[i].says);
-    }
-}
-
-/* The rows of version_1.h, as this version sees them. */
-static void expect_version_1(struct model *model)
-{
-    static uint8_t zeros[100000];
-    struct berth_record record = kit_dispatcher(1, "default");
-    record.dispatcher.limit = (struct berth_limit){ .kind = BERTH_LIMIT_CORES };
-    model_apply(model, &record);
-    record = kit_dispatcher(2, "newsletter");
-    record.dispatcher.is_paused = true;
-    record.dispatcher.max_attempts = 3;
-    record.dispatcher.backoff_ms = 250;
-    record.dispatcher.backoff_ms_max = 60000;
-    record.dispatcher.timeout_ms = 30000;
-    record.dispatcher.grace_ms = 0;
-    model_apply(model, &record);
-
-    record = kit_job(1, 2, kit_text("\x01\x02"));
-    record.job.handler = kit_text("mail");
-    record.job.priority = -7;
-    record.job.max_attempts = 3;
-    record.job.timeout_ms = 30000;
-    model_apply(model, &record);
-    record = kit_job(2, 2, (struct berth_slice){ zeros, sizeof zeros });
-    record.job.handler = kit_text("mail");
-    model_apply(model, &record);
-    record =
-        (struct berth_record){ .type = BERTH_RECORD_RETRY,
-                               .retry = { .id = 2,
-                                          .state = BERTH_RETRYING,
-                                          .run_at_us = 5000,
-                                          .attempt = 2,
-                                          .failures = 1,
-                                          .last = { .id = 1099511627777,
-                                                    .started_us = 1500,
-                                                    .worker = kit_text("w1"),
-                                                    .result = kit_text("\x08\x01"),
-                                                    .error_kind = kit_text("exit"),
-                                                    .error_message = kit_text("exit code 1") } } };
-    model_apply(model, &record);
-    record = kit_job(3, 1, kit_text("\x03"));
-    record.job.handler = kit_text("exec");
-    record.job.priority = 5;
-    model_apply(model, &record);
-    record = kit_end(3, 1, BERTH_COMPLETED, 4102444800000000);
-    record.end.last = (struct berth_attempt_record){
-        .id = 1099511627778, .started_us = 1600, .worker = kit_text("w1"), .result = { "\x08", 2 }
-    };
-    model_apply(model, &record);
-}
-
-static void then_all_is_as_the_model(struct kit *kit, const struct model *model)
-{
-    const uint64_t ids[] = { 1, 2, 3 };
-    model_check_load(model, kit, UINT64_MAX);
-    model_check_read(model, kit,
-                     &(struct berth_read){ .type = BERTH_READ_JOBS, .ids = ids, .id_count = 3 });
-    model_check_read(model, kit, &(struct berth_read){ .type = BERTH_READ_COUNTS });
-}
-
-static void database_of_version_1_keeps_all_and_gets_the_defaults(void **state)
-{
-    struct kit *kit = *state;
-    struct model *model = calloc(1, sizeof *model);
-    run_sql(kit->dir, version_1_schema);
-    run_sql(kit->dir, version_1_rows);
-    expect_version_1(model);
-
-    kit_open(kit);
-
-    assert_int_equal(kit->info.epoch, 5);
-    assert_int_equal(kit->info.cluster[15], 15);
-    assert_int_equal(kit->info.next_job_id, 4);
-    then_all_is_as_the_model(kit, model);
-
-    /* Its rows can do all that new ones can. */
-    struct berth_batch *batch = kit_batch(kit);
-    struct berth_record record = kit_dispatcher(2, "newsletter");
-    record.dispatcher.parent = 1;
-    record.dispatcher.weight = 7;
-    kit_add(batch, &record);
-    model_apply(model, &record);
-    record = kit_end(2, 2, BERTH_CANCELLED, kit->wall_us);
-    record.end.last = (struct berth_attempt_record){ 0 };
-    kit_add(batch, &record);
-    model_apply(model, &record);
-    kit_store(kit, batch);
-    kit_reopen(kit);
-    then_all_is_as_the_model(kit, model);
-    free(model);
-}
-
-/* It is one transaction: the next open does all of it again. */
-static void migration_that_fails_leaves_version_1(void **state)
-{
-    struct kit *kit = *state;
-    run_sql(kit->dir, version_1_schema);
-    run_sql(kit->dir, "CREATE TABLE job_option (id INTEGER PRIMARY KEY)");
-    struct berth_store *store = NULL;
-    struct berth_error error = { .code = 0 };
-    assert_rc(try_open(kit, &store, &error), BERTH_ESTORE);
-
-    run_sql(kit->dir, "DROP TABLE job_option");
-    run_sql(kit->dir, version_1_rows);
-    struct model *model = calloc(1, sizeof *model);
-    expect_version_1(model);
-    kit_open(kit);
-    then_all_is_as_the_model(kit, model);
-    free(model);
 }
 
 static void record_about_a_job_that_is_not_there_ends_the_writing(void **state)
@@ -634,7 +344,7 @@ static void killed_process_leaves_every_stored_batch_and_no_part(void **state)
     (void)munmap(diary, sizeof *diary);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, sqlite_setup, sqlite_teardown)
 
 int main(void)
 {
@@ -645,10 +355,6 @@ int main(void)
         TEST(empty_file_becomes_a_database),
         TEST(database_without_a_table_is_refused),
         TEST(last_epoch_is_refused_by_the_number),
-        TEST(row_that_cannot_be_ends_the_load_naming_it),
-        TEST(options_of_a_job_that_cannot_be_end_the_load),
-        TEST(database_of_version_1_keeps_all_and_gets_the_defaults),
-        TEST(migration_that_fails_leaves_version_1),
         TEST(record_about_a_job_that_is_not_there_ends_the_writing),
         TEST(damaged_file_gives_errors_and_no_crash),
         TEST(file_is_checked_after_an_unclean_stop),
