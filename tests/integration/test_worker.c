@@ -1,177 +1,18 @@
-/* SPDX-License-Identifier: MIT
- *
- * Workers as programs, under a real broker: handlers of a plugin, commands, cancel and timeout,
- * drain and stop, and a broker that dies under them.
- */
-#include "site.h"
+/* SPDX-License-Identifier: MIT */
+/* Workers as programs, under a real broker: handlers of a plugin, commands, cancel and timeout,
+ * drain and stop, and a broker that dies under them. What they show: test_worker_output.c. */
+#include "worker_fixture.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <berth/admin.h>
-#include <berth/client.h>
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "support/tempdir.h"
-
-#define PLUGIN         BERTH_BIN_DIR "/jobs_plugin.so"
-#define WAIT_MS        60000
-#define ARGS_MAX       16
-#define WORKERS        2
-#define PATH_BYTES_MAX 4096
-
-struct fixture {
-    struct site *site;
-    struct berth_client *client;
-    struct process workers[WORKERS];
-};
-
-static int setup(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    if (!f || site_setup((void **)&f->site) < 0)
-        return -1;
-    site_start(f->site, NULL);
-    *state = f;
-    return berth_client_open(&(struct berth_client_opts){ .url = f->site->url }, &f->client, NULL);
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    berth_client_close(f->client);
-    for (size_t i = 0; i < WORKERS; i++) {
-        if (f->workers[i].pid)
-            process_fini(&f->workers[i]);
-    }
-    void *site = f->site;
-    (void)site_teardown(&site);
-    free(f);
-    return 0;
-}
-
-/* ---- words of the tests ---- */
-
-static void worker_begin(struct fixture *f, size_t index, const char *const *args)
-{
-    const char *argv[ARGS_MAX] = { BERTH_BIN_DIR "/berth-worker", "--broker", f->site->url,
-                                   "--name", index == 0 ? "w0" : "w1" };
-    size_t argc = 5;
-    for (; args && *args; args++) {
-        assert_true(argc + 1 < ARGS_MAX);
-        argv[argc++] = *args;
-    }
-    process_start(&f->workers[index], argv, NULL);
-}
-
-static void await_worker_text(struct fixture *f, size_t index, const char *text)
-{
-    if (!process_await_text(&f->workers[index], text, WAIT_MS))
-        fail_msg("worker %zu does not say '%s': %s", index, text, process_err(&f->workers[index]));
-}
-
-/* With the plugin, and commands allowed. */
-static void given_worker(struct fixture *f, size_t index)
-{
-    static const char *const args[] = { "--plugin", PLUGIN, "--allow-exec", NULL };
-    worker_begin(f, index, args);
-    await_worker_text(f, index, "event=joined");
-}
-
-static int await_worker_exit(struct fixture *f, size_t index)
-{
-    int code = process_await_exit(&f->workers[index], WAIT_MS);
-    if (code == PROCESS_TIMED_OUT)
-        fail_msg("worker %zu has not ended: %s", index, process_err(&f->workers[index]));
-    return code;
-}
-
-static berth_job_id submit(struct fixture *f, const struct berth_job_spec *spec)
-{
-    berth_job_id id;
-    struct berth_error err;
-    if (berth_submit(f->client, spec, &id, WAIT_MS, &err) < 0)
-        fail_msg("%s", err.message);
-    return id;
-}
-
-static berth_job_id submit_handler(struct fixture *f, const char *handler, const char *payload)
-{
-    return submit(
-        f, &(struct berth_job_spec){ .handler = handler, .payload = berth_slice_of(payload) });
-}
-
-static berth_job_id submit_shell(struct fixture *f, const char *script)
-{
-    const char *const argv[] = { "/bin/sh", "-c", script, NULL };
-    return submit(f, &(struct berth_job_spec){ .command = argv, .max_attempts = 1 });
-}
-
-/* The job at its end; the caller frees it. */
-static struct berth_job *await_end(struct fixture *f, berth_job_id id, enum berth_state state)
-{
-    struct berth_job *job;
-    struct berth_error err;
-    if (berth_job_wait(f->client, id, &job, WAIT_MS, &err) < 0)
-        fail_msg("job %llu: %s", (unsigned long long)id.v, err.message);
-    if (job->state != state)
-        fail_msg("job %llu is %s, not %s: %s", (unsigned long long)id.v,
-                 berth_state_name(job->state), berth_state_name(state), job->error_message);
-    return job;
-}
-
-static void assert_slice(struct berth_slice slice, const char *text)
-{
-    if (!berth_slice_is_equal(slice, berth_slice_of(text)))
-        fail_msg("'%.*s' is not '%s'", (int)slice.bytes, (const char *)slice.data, text);
-}
-
-/* A script that leaves a line in `path` when it starts, and another when it ends. */
-static void tracing_script(char script[static PATH_BYTES_MAX], const char *path,
-                           const char *seconds)
-{
-    (void)snprintf(script, PATH_BYTES_MAX, "echo begin >> %s; sleep %s; echo end >> %s", path,
-                   seconds, path);
-}
-
-/* A FIFO on which the handler "block" blocks, and a job that does. */
-static berth_job_id given_blocked(struct fixture *f, char **ret_fifo)
-{
-    *ret_fifo = tempdir_path(f->site->dir, "fifo");
-    assert_int_equal(mkfifo(*ret_fifo, 0600), 0);
-    berth_job_id id = submit_handler(f, "block", *ret_fifo);
-    await_worker_text(f, 0, "message=blocking");
-    return id;
-}
-
-static void unblock(char *fifo)
-{
-    int fd = open(fifo, O_WRONLY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    (void)close(fd);
-    free(fifo);
-}
-
-static void await_file(const char *path, const char *text)
-{
-    int64_t until_ms = berth_clock_monotonic_ms() + WAIT_MS;
-    char found[256] = "";
-    while (strcmp(found, text) != 0) {
-        if (berth_clock_monotonic_ms() > until_ms)
-            fail_msg("%s holds '%s', not '%s'", path, found, text);
-        FILE *file = fopen(path, "re");
-        size_t bytes = file ? fread(found, 1, sizeof found - 1, file) : 0;
-        found[bytes] = '\0';
-        if (file)
-            (void)fclose(file);
-    }
-}
 
 /* ---- running ---- */
 
@@ -354,111 +195,6 @@ static void a_handler_that_ignores_its_cancel_is_ended_by_force(void **state)
     free(fifo);
 }
 
-/* ---- showing what runs ---- */
-
-/* Prints a line on stdout, waits for a writer of the FIFO, and prints one on each stream. */
-static berth_job_id given_printing(struct fixture *f, char **ret_fifo, const char *last)
-{
-    char script[PATH_BYTES_MAX];
-    *ret_fifo = tempdir_path(f->site->dir, "fifo");
-    assert_int_equal(mkfifo(*ret_fifo, 0600), 0);
-    (void)snprintf(script, sizeof script, "echo one; read x < %s; echo two; echo three >&2; %s",
-                   *ret_fifo, last);
-    return submit_shell(f, script);
-}
-
-static void start_following(struct fixture *f, struct process *process, berth_job_id id)
-{
-    char text[32];
-    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)id.v);
-    const char *const argv[] = {
-        BERTH_BIN_DIR "/berth", "--broker", f->site->url, "logs", "-f", text, NULL
-    };
-    process_start(process, argv, NULL);
-}
-
-static void output_is_followed_while_it_is_written(void **state)
-{
-    struct fixture *f = *state;
-    struct process following;
-    char *fifo;
-    given_worker(f, 0);
-    berth_job_id id = given_printing(f, &fifo, "exit 0");
-    start_following(f, &following, id);
-
-    assert_true(process_await_text(&following, "one\n", WAIT_MS)); /* it has not ended */
-    assert_int_equal(process_await_exit(&following, 0), PROCESS_TIMED_OUT);
-    unblock(fifo);
-
-    assert_int_equal(process_await_exit(&following, WAIT_MS), 0);
-    assert_string_equal(process_out(&following), "one\ntwo\n");
-    assert_string_equal(process_err(&following), "three\n");
-    process_fini(&following);
-    start_following(f, &following, id); /* of what has ended the result is left */
-    assert_int_equal(process_await_exit(&following, WAIT_MS), 0);
-    assert_string_equal(process_out(&following), "one\ntwo\n");
-    process_fini(&following);
-}
-
-static void following_goes_on_over_a_restart_of_the_broker(void **state)
-{
-    struct fixture *f = *state;
-    struct process following;
-    char *fifo;
-    given_worker(f, 0);
-    start_following(f, &following, given_printing(f, &fifo, "exit 3"));
-    assert_true(process_await_text(&following, "one\n", WAIT_MS));
-
-    assert_int_equal(site_kill(f->site), 128 + SIGKILL);
-    site_start(f->site, NULL);
-    unblock(fifo);
-
-    assert_int_equal(process_await_exit(&following, WAIT_MS), 3);
-    assert_string_equal(process_out(&following), "one\ntwo\n");
-    assert_string_equal(process_err(&following), "three\n");
-    process_fini(&following);
-}
-
-static void what_is_written_without_end_is_followed_to_its_end(void **state)
-{
-    struct fixture *f = *state;
-    struct process following;
-    given_worker(f, 0);
-    /* More than is ever kept, and faster than it is shown: the last line is there all the same. */
-    berth_job_id id = submit_shell(f, "seq 1 300000; echo end");
-    start_following(f, &following, id);
-
-    assert_int_equal(process_await_exit(&following, WAIT_MS), 0);
-    const char *out = process_out(&following);
-    assert_string_equal(out + strlen(out) - 11, "300000\nend\n");
-    process_fini(&following);
-}
-
-static void a_handler_says_how_far_it_is(void **state)
-{
-    struct fixture *f = *state;
-    given_worker(f, 0);
-    char *fifo = tempdir_path(f->site->dir, "fifo");
-    assert_int_equal(mkfifo(fifo, 0600), 0);
-    berth_job_id id = submit_handler(f, "halfway", fifo);
-
-    int64_t until_ms = berth_clock_monotonic_ms() + WAIT_MS;
-    bool is_shown = false;
-    while (!is_shown) {
-        struct berth_job *job;
-        assert_true(berth_clock_monotonic_ms() < until_ms);
-        assert_ok(berth_job_get(f->client, id, &job, WAIT_MS, NULL));
-        is_shown = job->has_progress && job->progress_done == 1 && job->progress_total == 2;
-        berth_job_free(job);
-    }
-    unblock(fifo);
-
-    struct berth_job *job = await_end(f, id, BERTH_COMPLETED);
-    assert_true(job->has_progress);
-    assert_int_equal(job->progress_done, 2);
-    berth_job_free(job);
-}
-
 /* ---- going and coming ---- */
 
 static void drain_lets_what_runs_end_and_takes_nothing_new(void **state)
@@ -614,7 +350,7 @@ static void what_cannot_work_ends_at_once_with_a_sentence(void **state)
 
 int main(void)
 {
-#define WORKER_TEST(fact) cmocka_unit_test_setup_teardown(fact, setup, teardown)
+#define WORKER_TEST(fact) cmocka_unit_test_setup_teardown(fact, worker_setup, worker_teardown)
     const struct CMUnitTest tests[] = {
         WORKER_TEST(a_handler_of_a_plugin_runs_and_its_result_comes_back),
         WORKER_TEST(a_command_runs_and_its_output_comes_back),
@@ -624,10 +360,6 @@ int main(void)
         WORKER_TEST(a_timeout_ends_an_attempt_and_says_so),
         WORKER_TEST(a_running_job_can_be_cancelled),
         WORKER_TEST(a_handler_that_ignores_its_cancel_is_ended_by_force),
-        WORKER_TEST(output_is_followed_while_it_is_written),
-        WORKER_TEST(following_goes_on_over_a_restart_of_the_broker),
-        WORKER_TEST(what_is_written_without_end_is_followed_to_its_end),
-        WORKER_TEST(a_handler_says_how_far_it_is),
         WORKER_TEST(drain_lets_what_runs_end_and_takes_nothing_new),
         WORKER_TEST(a_second_term_hands_back_unspent),
         WORKER_TEST(a_broker_that_is_killed_does_not_disturb_what_runs),
