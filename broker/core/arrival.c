@@ -132,7 +132,9 @@ static int make_of_record(struct berth_core *core, const struct berth_job_record
     char space[BERTH_NAME_BYTES + 1];
     struct berth_slice handler =
         record->is_suspect ? suspect_handler(record->handler, space) : record->handler;
-    struct lane *lane = lane_get(core, dispatcher, handler, record->group);
+    bool is_child = record->parent && !record->is_suspect;
+    struct lane *lane =
+        lane_get(core, dispatcher, handler, is_child ? DESK_CHILDREN : DESK_ROOTS, record->group);
     uint32_t index = lane ? job_new(core, record->id, lane, record->priority) : 0;
     if (lane && !index)
         lane_release(core, lane);

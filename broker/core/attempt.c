@@ -55,9 +55,11 @@ struct attempt *attempt_new(struct berth_core *core, uint64_t id, struct session
 
 static void give_slot_back(struct berth_core *core, struct attempt *attempt)
 {
-    suspend_forget(attempt);
+    suspend_forget(core, attempt);
     if (attempt->state != ATTEMPT_SETTLING && !attempt->has_given)
         limit_give(core, attempt);
+    attempt->has_given = false;
+    suspend_end(core, attempt);
 }
 
 void attempt_free(struct berth_core *core, struct attempt *attempt)
@@ -384,7 +386,10 @@ void job_on_cancel_stored(struct berth_core *core, uint64_t id)
     struct job *job = job_at(&core->jobs, index);
     job->flags |= JOB_CANCEL_STORED;
     switch ((enum job_state)job->state) {
-    case JOB_RUNNING: outbox_cancel(core, job->attempt); return;
+    case JOB_RUNNING:
+        outbox_cancel(core, job->attempt);
+        suspend_on_told(core, job->attempt);
+        return;
     case JOB_SCHEDULED:
     case JOB_READY:
     case JOB_RETRYING:

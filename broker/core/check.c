@@ -5,11 +5,13 @@
 #include "dispatcher.h"
 #include "limit.h"
 #include "live.h"
+#include "offer.h"
 #include "park.h"
 #include "rare.h"
 #include "recur.h"
 #include "state.h"
 #include "suspect.h"
+#include "suspend.h"
 
 static bool is_below(const struct dispatcher *dispatcher, const struct dispatcher *top)
 {
@@ -76,16 +78,6 @@ static void check_start(const struct attempt *attempt, const struct job *job)
         BERTH_ASSERT(job->flags & JOB_START_STORED);
 }
 
-static void check_suspended(const struct attempt *attempt)
-{
-    BERTH_ASSERT(!attempt->has_given || attempt->is_suspended);
-    BERTH_ASSERT(!attempt->has_given || !attempt->group);
-    BERTH_ASSERT(!attempt->waits_to_resume || attempt->has_given);
-    BERTH_ASSERT(!attempt->waits_to_resume || berth_list_is_linked(&attempt->resume_node));
-    if (attempt->waits_to_resume)
-        BERTH_ASSERT(berth_list_is_linked(&attempt->dispatcher->resuming_node));
-}
-
 static void check_attempts(const struct berth_core *core)
 {
     uint64_t running = 0, counted = 0;
@@ -103,7 +95,7 @@ static void check_attempts(const struct berth_core *core)
         BERTH_ASSERT(job->id == attempt->job_id);
         BERTH_ASSERT(job_dispatcher(core, job) == attempt->dispatcher);
         BERTH_ASSERT(attempt->has_given || job_lane(core, job)->group == attempt->group);
-        check_suspended(attempt);
+        suspend_check_attempt(attempt);
         running++;
     }
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
@@ -111,6 +103,7 @@ static void check_attempts(const struct berth_core *core)
         check_slots(core, d);
         BERTH_MAP_FOREACH (at, &d->groups)
             check_group(core, berth_container_of(at, struct group, by_name));
+        suspend_check_dispatcher(d);
         counted += d->count[JOB_RUNNING];
     }
     BERTH_ASSERT(running == counted);
@@ -127,8 +120,8 @@ static void check_sessions(const struct berth_core *core)
         BERTH_ASSERT(attempts == session->attempt_count);
         unresolved += session->state == SESSION_RECOVERING;
         cores += session->state == SESSION_LIVE ? session->cores : 0;
-        for (size_t i = 0; i < session->offer_count; i++)
-            BERTH_ASSERT(berth_list_is_linked(&session->offers[i].free_node) == session->has_room);
+        offer_check(session);
+        suspend_check_session(session);
         bool has_lease = session->state == SESSION_LIVE || session->state == SESSION_RECOVERING;
         BERTH_ASSERT(berth_heap_is_linked(&session->expiry_node) == has_lease);
     }
@@ -170,6 +163,13 @@ static void check_place(const struct berth_core *core, const struct dispatcher *
     BERTH_ASSERT(lack != LACK_TOKEN || has_timer);
 }
 
+static void check_desk(const struct desk *desk)
+{
+    bool is_lost = !berth_list_is_empty(&desk->free) && !berth_list_is_empty(&desk->waiting) &&
+                   !berth_list_is_linked(&desk->gain_node);
+    BERTH_ASSERT(!is_lost);
+}
+
 static void check_waiting(const struct berth_core *core)
 {
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
@@ -180,9 +180,8 @@ static void check_waiting(const struct berth_core *core)
     }
     BERTH_MAP_FOREACH (node, &core->handlers) {
         const struct handler *h = berth_container_of(node, struct handler, by_name);
-        bool is_lost = !berth_list_is_empty(&h->free) && !berth_list_is_empty(&h->waiting) &&
-                       !berth_list_is_linked(&h->gain_node);
-        BERTH_ASSERT(!is_lost);
+        for (int i = 0; i < DESK_COUNT; i++)
+            check_desk(&h->desks[i]);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "attempt.h"
 #include "out.h"
 #include "outbox.h"
+#include "suspend.h"
 
 /* No more is said to be left, whatever the wall clock does: ten years, as proto/limits.h. */
 #define LEFT_MS_MAX (INT64_C(3650) * 24 * 3600 * 1000)
@@ -138,6 +139,7 @@ static void stop(struct berth_core *core, struct attempt *attempt)
 {
     attempt->is_late = true;
     outbox_cancel(core, attempt);
+    suspend_on_told(core, attempt);
 }
 
 static void end_queued(struct berth_core *core, uint32_t index, const struct rare *rare)

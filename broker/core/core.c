@@ -115,11 +115,11 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     index_init(&core->lanes_by_key, lane_index_hash, core);
     index_init(&core->keys_by_hash, keys_index_hash, core);
     struct berth_list *lists[] = {
-        &core->runnable,      &core->stalled,         &core->handing,    &core->recovering,
-        &core->gained,        &core->outboxes,        &core->wait_order, &core->pending_open,
-        &core->pending_away,  &core->heard,           &core->news,       &core->lives,
-        &core->felled,        &core->tombstone_order, &core->scope_work, &core->resuming,
-        &core->alone_handlers
+        &core->runnable,     &core->stalled,         &core->handing,    &core->recovering,
+        &core->gained,       &core->outboxes,        &core->wait_order, &core->pending_open,
+        &core->pending_away, &core->heard,           &core->news,       &core->lives,
+        &core->felled,       &core->tombstone_order, &core->scope_work, &core->resuming,
+        &core->crowded,      &core->alone_handlers
     };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         berth_list_init(lists[i]);

@@ -52,8 +52,8 @@ struct dispatcher *dispatcher_new(struct berth_core *core,
     dispatcher->record = *record;
     dispatcher->ungrouped.dispatcher = dispatcher;
     struct berth_list *lists[] = { &dispatcher->ungrouped.lanes, &dispatcher->gates,
-                                   &dispatcher->open_gates, &dispatcher->waiting,
-                                   &dispatcher->resuming };
+                                   &dispatcher->open_gates,      &dispatcher->waiting,
+                                   &dispatcher->resuming,        &dispatcher->ungrouped.resuming };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         berth_list_init(lists[i]);
     limit_init(core, dispatcher);

@@ -16,7 +16,7 @@ static const char *const kinds[WHY_KIND_COUNT] = {
     [WHY_GROUP] = "group",         [WHY_SLOTS] = "slots",       [WHY_RATE] = "rate",
     [WHY_HANDLER] = "handler",     [WHY_WORKERS] = "workers",   [WHY_STARTING] = "starting",
     [WHY_STOPPING] = "stopping",   [WHY_HELD] = "held",         [WHY_ALONE] = "alone",
-    [WHY_SUSPENDED] = "suspended", [WHY_CHILDREN] = "children",
+    [WHY_SUSPENDED] = "suspended", [WHY_CHILDREN] = "children", [WHY_PLACE] = "place",
 };
 
 /* ---- causes ---- */
@@ -71,7 +71,8 @@ struct causes {
 
 static bool is_same(const struct why *a, const struct why *b)
 {
-    return a->kind == b->kind && a->at == b->at && a->handler == b->handler;
+    bool is_there = a->kind != WHY_PLACE || a->session == b->session;
+    return a->kind == b->kind && a->at == b->at && a->handler == b->handler && is_there;
 }
 
 /* The one of this kind, or NULL. */

@@ -45,7 +45,7 @@ void session_expire(struct berth_core *core, struct session *session)
     BERTH_LIST_FOREACH_SAFE (node, &session->attempts) {
         struct attempt *attempt = berth_container_of(node, struct attempt, session_node);
         if (hold_may_still_run(attempt))
-            hold_attempt(attempt);
+            hold_attempt(core, attempt);
         else
             attempt_lost(core, attempt, ATTEMPT_LOST);
     }

@@ -3,6 +3,7 @@
 
 #include "dispatcher.h"
 #include "lane.h"
+#include "suspend.h"
 
 struct group *group_get(struct berth_core *core, struct dispatcher *dispatcher,
                         struct berth_slice name)
@@ -21,6 +22,7 @@ struct group *group_get(struct berth_core *core, struct dispatcher *dispatcher,
     group->number = ++core->group_counter;
     group->dispatcher = dispatcher;
     berth_list_init(&group->lanes);
+    berth_list_init(&group->resuming);
     if (berth_map_insert_bytes(&dispatcher->groups, &group->by_name, group->name) < 0) {
         block_free(group);
         return NULL;
@@ -52,6 +54,7 @@ static void refresh(struct berth_core *core, struct group *group)
     group->is_full = is_full;
     BERTH_LIST_FOREACH (node, &group->lanes)
         lane_refresh(core, berth_container_of(node, struct lane, group_node));
+    suspend_on_group(core, group);
 }
 
 void group_take(struct berth_core *core, struct group *group)

@@ -26,8 +26,10 @@ struct handler *handler_get(struct berth_core *core, struct berth_slice name)
     memcpy(handler->name, name.data, name.bytes);
     handler->number = ++core->handler_counter;
     handler->is_alone = name.bytes > 0 && handler->name[name.bytes - 1] == HANDLER_ALONE_MARK;
-    berth_list_init(&handler->free);
-    berth_list_init(&handler->waiting);
+    for (int i = 0; i < DESK_COUNT; i++) {
+        berth_list_init(&handler->desks[i].free);
+        berth_list_init(&handler->desks[i].waiting);
+    }
     if (berth_map_insert_bytes(&core->handlers, &handler->by_name, slice_of(handler->name)) < 0) {
         block_free(handler);
         return NULL;
@@ -41,24 +43,25 @@ void handler_release(struct berth_core *core, struct handler *handler)
 {
     if (handler->gate_count || handler->offer_count)
         return;
-    if (berth_list_is_linked(&handler->gain_node))
-        berth_list_remove(&handler->gain_node);
+    for (int i = 0; i < DESK_COUNT; i++)
+        if (berth_list_is_linked(&handler->desks[i].gain_node))
+            berth_list_remove(&handler->desks[i].gain_node);
     if (handler->is_alone)
         berth_list_remove(&handler->alone_node);
     berth_map_remove(&core->handlers, &handler->by_name);
     block_free(handler);
 }
 
-void handler_gain(struct berth_core *core, struct handler *handler)
+void handler_gain(struct berth_core *core, struct desk *desk)
 {
-    if (!berth_list_is_linked(&handler->gain_node))
-        berth_list_push_back(&core->gained, &handler->gain_node);
+    if (!berth_list_is_linked(&desk->gain_node))
+        berth_list_push_back(&core->gained, &desk->gain_node);
 }
 
-static struct gate *first_waiting(const struct handler *handler)
+static struct gate *first_waiting(const struct desk *desk)
 {
-    struct berth_list_node *node = berth_list_first(&handler->waiting);
-    bool can_go_on = node && !berth_list_is_empty(&handler->free);
+    struct berth_list_node *node = berth_list_first(&desk->waiting);
+    bool can_go_on = node && !berth_list_is_empty(&desk->free);
     return can_go_on ? berth_container_of(node, struct gate, wait_node) : NULL;
 }
 
@@ -66,29 +69,36 @@ static struct gate *first_waiting(const struct handler *handler)
 
 struct gate_key {
     uint32_t dispatcher;
-    uint64_t handler;
+    const struct handler *handler;
+    const struct desk *desk;
 };
 
-static uint64_t key_hash(uint32_t dispatcher, uint64_t handler)
+static struct gate_key key_of(const struct gate *gate)
 {
-    return (handler << 20 ^ dispatcher) * 0x9E3779B97F4A7C15u >> 20; /* Fibonacci: Knuth 3, 6.4 */
+    return (struct gate_key){ gate->dispatcher->record.id, gate->handler, gate->desk };
+}
+
+/* Fibonacci: Knuth 3, 6.4 */
+static uint64_t key_hash(struct gate_key key)
+{
+    uint64_t desk = key.handler->number * DESK_COUNT + (uint64_t)(key.desk - key.handler->desks);
+    return (desk << 20 ^ key.dispatcher) * 0x9E3779B97F4A7C15u >> 20;
 }
 
 uint64_t gate_index_hash(const void *core, uint32_t index)
 {
-    const struct gate *gate = gate_at(core, index);
-    return key_hash(gate->dispatcher->record.id, gate->handler->number);
+    return key_hash(key_of(gate_at(core, index)));
 }
 
 static bool gate_has_key(const void *core, uint32_t index, const void *arg)
 {
     const struct gate *gate = gate_at(core, index);
     const struct gate_key *key = arg;
-    return gate->dispatcher->record.id == key->dispatcher && gate->handler->number == key->handler;
+    return gate->dispatcher->record.id == key->dispatcher && gate->desk == key->desk;
 }
 
 static struct gate *gate_new(struct berth_core *core, struct dispatcher *dispatcher,
-                             struct handler *handler)
+                             struct handler *handler, struct desk *desk)
 {
     if (index_reserve(&core->gates_by_key, 1) < 0)
         return NULL;
@@ -103,23 +113,23 @@ static struct gate *gate_new(struct berth_core *core, struct dispatcher *dispatc
     *(struct gate **)slab_at(&core->gates, gate->index) = gate;
     gate->dispatcher = dispatcher;
     gate->handler = handler;
+    gate->desk = desk;
     handler->gate_count++;
     berth_list_init(&gate->lanes);
     berth_list_init(&gate->ranks);
     berth_list_init(&gate->open_ranks);
     berth_list_push_back(&dispatcher->gates, &gate->dispatcher_node);
-    index_insert(&core->gates_by_key, key_hash(dispatcher->record.id, handler->number),
-                 gate->index);
+    index_insert(&core->gates_by_key, key_hash(key_of(gate)), gate->index);
     return gate;
 }
 
 struct gate *gate_get(struct berth_core *core, struct dispatcher *dispatcher,
-                      struct handler *handler)
+                      struct handler *handler, enum desk_kind kind)
 {
-    struct gate_key key = { .dispatcher = dispatcher->record.id, .handler = handler->number };
-    uint32_t index =
-        index_find(&core->gates_by_key, key_hash(key.dispatcher, key.handler), gate_has_key, &key);
-    return index ? gate_at(core, index) : gate_new(core, dispatcher, handler);
+    struct desk *desk = &handler->desks[kind];
+    struct gate_key key = { dispatcher->record.id, handler, desk };
+    uint32_t index = index_find(&core->gates_by_key, key_hash(key), gate_has_key, &key);
+    return index ? gate_at(core, index) : gate_new(core, dispatcher, handler, desk);
 }
 
 void gate_release(struct berth_core *core, struct gate *gate)
@@ -129,8 +139,7 @@ void gate_release(struct berth_core *core, struct gate *gate)
     BERTH_ASSERT(berth_list_is_empty(&gate->open_ranks));
     BERTH_ASSERT(!berth_list_is_linked(&gate->wait_node));
     berth_list_remove(&gate->dispatcher_node);
-    index_remove(&core->gates_by_key, key_hash(gate->dispatcher->record.id, gate->handler->number),
-                 gate->index);
+    index_remove(&core->gates_by_key, key_hash(key_of(gate)), gate->index);
     slab_give(&core->gates, gate->index);
     gate->handler->gate_count--;
     handler_release(core, gate->handler);
@@ -232,10 +241,10 @@ void gate_wait(struct berth_core *core, struct gate *gate)
     if (gate->handler->is_alone)
         suspect_look(core);
     if (gate->wait_number) {
-        insert_by_number(&gate->handler->waiting, gate);
+        insert_by_number(&gate->desk->waiting, gate);
     } else {
         gate->wait_number = ++core->wait_counter;
-        berth_list_push_back(&gate->handler->waiting, &gate->wait_node);
+        berth_list_push_back(&gate->desk->waiting, &gate->wait_node);
     }
     shut_gate(core, gate);
 }
@@ -245,7 +254,7 @@ static void open_waiting(struct berth_core *core, struct dispatcher *dispatcher)
 {
     BERTH_LIST_FOREACH (node, &dispatcher->gates) {
         struct gate *gate = berth_container_of(node, struct gate, dispatcher_node);
-        if (!berth_list_is_linked(&gate->wait_node) || berth_list_is_empty(&gate->handler->free))
+        if (!berth_list_is_linked(&gate->wait_node) || berth_list_is_empty(&gate->desk->free))
             continue;
         berth_list_remove(&gate->wait_node);
         open_gate(core, gate);
@@ -256,7 +265,7 @@ struct dispatcher *handler_next(struct berth_core *core)
 {
     struct gate *next = NULL;
     BERTH_LIST_FOREACH_SAFE (node, &core->gained) {
-        struct gate *gate = first_waiting(berth_container_of(node, struct handler, gain_node));
+        struct gate *gate = first_waiting(berth_container_of(node, struct desk, gain_node));
         if (!gate)
             berth_list_remove(node);
         else if (!next || gate->wait_number < next->wait_number)

@@ -180,11 +180,11 @@ bool hold_may_still_run(const struct attempt *attempt)
     return is_alive && attempt->dispatcher && attempt->dispatcher->is_held;
 }
 
-void hold_attempt(struct attempt *attempt)
+void hold_attempt(struct berth_core *core, struct attempt *attempt)
 {
     if (attempt->state == ATTEMPT_RUNNING)
         attempt->state = ATTEMPT_HELD;
-    suspend_forget(attempt);
+    suspend_forget(core, attempt);
     outbox_forget(attempt);
 }
 
@@ -210,7 +210,7 @@ int hold_load(struct berth_core *core, uint32_t index, const struct berth_job_re
     job->attempt_number = number;
     attempt->started_us = record->start_us;
     if (session->state == SESSION_LOST)
-        hold_attempt(attempt);
+        hold_attempt(core, attempt);
     return 0;
 }
 

@@ -37,7 +37,7 @@ void hold_forget_start(struct berth_core *core, struct job *job);
 /* Its process may go on though its session has lost its lease. */
 bool hold_may_still_run(const struct attempt *attempt);
 /* It keeps what it has. */
-void hold_attempt(struct attempt *attempt);
+void hold_attempt(struct berth_core *core, struct attempt *attempt);
 
 /* A job that was loaded, READY: if its start is stored and its session is there, its attempt is
  * made. 0 or -ENOMEM. */

@@ -96,7 +96,9 @@ static bool write_arrival(struct berth_core *core, const struct arrival *arrival
 /* In memory, with its lane. 0: no room. */
 static uint32_t make_job(struct berth_core *core, const struct arrival *arrival, uint64_t id)
 {
-    struct lane *lane = lane_get(core, arrival->dispatcher, arrival->handler, arrival->item->group);
+    struct lane *lane =
+        lane_get(core, arrival->dispatcher, arrival->handler,
+                 arrival->parent.job ? DESK_CHILDREN : DESK_ROOTS, arrival->item->group);
     if (!lane)
         return 0;
     uint32_t index = job_new(core, id, lane, arrival->item->priority);

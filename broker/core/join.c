@@ -152,15 +152,16 @@ void session_on_join(struct berth_core *core, const struct berth_ev_join *join)
         answer_joined(core, session, join);
         return;
     }
-    if (join->count > join->offer.capacity) {
+    if (join->count > (size_t)join->offer.capacity + join->offer.suspended_max) {
         out_error(core, join->peer, 0, BERTH_EPROTO, "attempt",
-                  "attempt: a join lists no more attempts than the worker's capacity");
+                  "attempt: a join lists no more attempts than the worker's capacity and "
+                  "suspended_max together");
         return;
     }
     if (offer_take(core, session, &join->offer) < 0)
         return; /* no memory: it joins again */
     session->is_draining = join->is_draining;
-    session->out_ack_count = 0;
+    session->shall_join_again = false;
     outbox_clear_scopes(session);
     release_unlisted(core, session, join);
     for (size_t i = 0; i < join->count; i++)

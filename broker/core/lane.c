@@ -65,10 +65,11 @@ static struct lane *find_or_new(struct berth_core *core, struct gate *gate, stru
 
 /* What was made for a lane that could not be made is released again. */
 struct lane *lane_get(struct berth_core *core, struct dispatcher *dispatcher,
-                      struct berth_slice handler_name, struct berth_slice group_name)
+                      struct berth_slice handler_name, enum desk_kind desk,
+                      struct berth_slice group_name)
 {
     struct handler *handler = handler_get(core, handler_name);
-    struct gate *gate = handler ? gate_get(core, dispatcher, handler) : NULL;
+    struct gate *gate = handler ? gate_get(core, dispatcher, handler, desk) : NULL;
     if (handler && !gate)
         handler_release(core, handler);
     struct group *group = gate ? group_get(core, dispatcher, group_name) : NULL;
@@ -282,7 +283,7 @@ uint32_t lane_choose(struct berth_core *core, struct dispatcher *dispatcher)
     struct level *best = NULL;
     BERTH_LIST_FOREACH_SAFE (node, &dispatcher->open_gates) {
         struct gate *gate = berth_container_of(node, struct gate, open_node);
-        if (berth_list_is_empty(&gate->handler->free)) {
+        if (berth_list_is_empty(&gate->desk->free)) {
             gate_wait(core, gate);
             continue;
         }

@@ -12,9 +12,9 @@
 
 #define AGE_S 30 /* so much longer a job waits to count for one level of priority more */
 
-/* Makes it; NULL: no memory, or too many. */
+/* Makes it; NULL: no memory, or too many. Suspects, whoever they are, are DESK_ROOTS. */
 struct lane *lane_get(struct berth_core *core, struct dispatcher *dispatcher,
-                      struct berth_slice handler, struct berth_slice group);
+                      struct berth_slice handler, enum desk_kind desk, struct berth_slice group);
 /* Frees it if no job names it. */
 void lane_release(struct berth_core *core, struct lane *lane);
 void lane_free_all(struct dispatcher *dispatcher);

@@ -15,11 +15,11 @@
 #include "suspend.h"
 
 /* The worker with room that was not given anything for the longest time. */
-static struct session *choose_session(struct handler *handler)
+static struct session *choose_session(struct desk *desk)
 {
-    struct berth_list_node *node = berth_list_pop_front(&handler->free);
-    berth_list_push_back(&handler->free, node);
-    return berth_container_of(node, struct offer, free_node)->session;
+    struct berth_list_node *node = berth_list_pop_front(&desk->free);
+    berth_list_push_back(&desk->free, node);
+    return berth_container_of(node, struct seat, free_node)->session;
 }
 
 /* Gives the job to a worker. False: no memory now, or its body cannot be asked for now; the job
@@ -33,7 +33,7 @@ static bool grant(struct berth_core *core, uint32_t index)
     }
     const struct lane *lane = job_lane(core, job);
     struct dispatcher *dispatcher = lane->gate->dispatcher;
-    struct session *session = choose_session(lane->gate->handler);
+    struct session *session = choose_session(lane->gate->desk);
     uint64_t id = core->opts.epoch << 40 | ++core->attempt_counter;
     uint32_t number = job->attempt_number + (job->attempt_number < UINT32_MAX);
     if (!job->body && !query_body(core, job->id, id))

@@ -7,8 +7,8 @@
 #include "park.h"
 #include "suspect.h"
 
-static void enter_free_lists(struct berth_core *core, struct session *session);
-static void leave_free_lists(struct session *session);
+static void enter_free_lists(struct berth_core *core, struct session *session, enum desk_kind desk);
+static void leave_free_lists(struct session *session, enum desk_kind desk);
 
 /* ---- taking over ---- */
 
@@ -43,7 +43,9 @@ static struct offer *make_offers(struct berth_core *core, struct session *sessio
             release_offers(core, offers, i);
             return NULL;
         }
-        offers[i] = (struct offer){ .session = session, .handler = handler };
+        offers[i].handler = handler;
+        for (int desk = 0; desk < DESK_COUNT; desk++)
+            offers[i].seats[desk].session = session;
         handler->offer_count++;
     }
     return offers;
@@ -65,18 +67,12 @@ int offer_take(struct berth_core *core, struct session *session, const struct be
     struct offer *offers = make_offers(core, session, offer);
     if (!offers)
         return -ENOMEM;
-    struct berth_order_ack *acks = block_new(((size_t)offer->capacity + 1) * sizeof *acks);
-    if (!acks) {
-        release_offers(core, offers, offer->handler_count);
-        return -ENOMEM;
-    }
     offer_drop(core, session);
     session->offers = offers;
     session->offer_count = offer->handler_count;
-    block_free(session->out_acks);
-    session->out_acks = acks;
     session->out_ack_count = 0;
     session->capacity = offer->capacity;
+    session->suspended_max = offer->suspended_max;
     copy_name(session->record.name, offer->name);
     copy_name(session->software, offer->software);
     session->is_alone = offer->is_alone;
@@ -88,7 +84,8 @@ int offer_take(struct berth_core *core, struct session *session, const struct be
 
 void offer_drop(struct berth_core *core, struct session *session)
 {
-    leave_free_lists(session);
+    for (int desk = 0; desk < DESK_COUNT; desk++)
+        leave_free_lists(session, desk);
     release_offers(core, session->offers, session->offer_count);
     session->offers = NULL;
     session->offer_count = 0;
@@ -96,29 +93,60 @@ void offer_drop(struct berth_core *core, struct session *session)
 
 /* ---- room ---- */
 
-void offer_update_room(struct berth_core *core, struct session *session)
+/* So many of the suspended ones do not count where this kind of jobs is granted. */
+static uint32_t uncounted_max(const struct session *session, enum desk_kind desk)
 {
-    bool has_room = session->state == SESSION_LIVE && session->peer && !session->is_draining &&
-                    session->attempt_count < session->capacity;
-    if (has_room && !session->has_room)
-        enter_free_lists(core, session);
-    else if (!has_room)
-        leave_free_lists(session);
+    switch (desk) {
+    case DESK_ROOTS: return session->suspended_max / 2;
+    case DESK_CHILDREN: return session->suspended_max;
+    case DESK_COUNT: break;
+    }
+    BERTH_UNREACHABLE();
 }
 
-static void enter_free_lists(struct berth_core *core, struct session *session)
+static bool has_room_for(const struct session *session, enum desk_kind desk)
 {
-    session->has_room = true;
-    for (size_t i = 0; i < session->offer_count; i++) {
-        struct offer *offer = &session->offers[i];
-        berth_list_push_back(&offer->handler->free, &offer->free_node);
-        handler_gain(core, offer->handler);
+    uint32_t idle = session->suspended_count - session->asking_count;
+    uint32_t most = uncounted_max(session, desk);
+    uint32_t uncounted = idle < most ? idle : most;
+    return session->attempt_count - uncounted < session->capacity;
+}
+
+void offer_update_room(struct berth_core *core, struct session *session)
+{
+    bool is_there = session->state == SESSION_LIVE && session->peer && !session->is_draining;
+    for (int desk = 0; desk < DESK_COUNT; desk++) {
+        bool has_room = is_there && has_room_for(session, desk);
+        if (has_room && !session->has_room[desk])
+            enter_free_lists(core, session, desk);
+        else if (!has_room)
+            leave_free_lists(session, desk);
     }
 }
 
-static void leave_free_lists(struct session *session)
+static void enter_free_lists(struct berth_core *core, struct session *session, enum desk_kind desk)
 {
-    for (size_t i = 0; session->has_room && i < session->offer_count; i++)
-        berth_list_remove(&session->offers[i].free_node);
-    session->has_room = false;
+    session->has_room[desk] = true;
+    for (size_t i = 0; i < session->offer_count; i++) {
+        struct offer *offer = &session->offers[i];
+        berth_list_push_back(&offer->handler->desks[desk].free, &offer->seats[desk].free_node);
+        handler_gain(core, &offer->handler->desks[desk]);
+    }
+}
+
+static void leave_free_lists(struct session *session, enum desk_kind desk)
+{
+    for (size_t i = 0; session->has_room[desk] && i < session->offer_count; i++)
+        berth_list_remove(&session->offers[i].seats[desk].free_node);
+    session->has_room[desk] = false;
+}
+
+/* ---- check ---- */
+
+void offer_check(const struct session *session)
+{
+    for (int desk = 0; desk < DESK_COUNT; desk++)
+        for (size_t i = 0; i < session->offer_count; i++)
+            BERTH_ASSERT(berth_list_is_linked(&session->offers[i].seats[desk].free_node) ==
+                         session->has_room[desk]);
 }

@@ -2,12 +2,15 @@
 #include "outbox.h"
 
 #include "clock.h"
+#include "offer.h"
 #include "out.h"
 #include "suspect.h"
 
 /* One message of orders: a frame has 16 MiB, a table of names 4096 rows (proto/limits.h). */
 #define ORDERS_GRANTS_MAX     1024
 #define ORDERS_BODY_BYTES_MAX (8u << 20)
+
+#define ACKS_ROOM_MIN 16
 
 /* ---- putting in ---- */
 
@@ -39,11 +42,28 @@ void outbox_start_alone(struct berth_core *core, struct session *session)
     outbox_want_flush(core, session);
 }
 
-/* A worker's table holds no more than its capacity; what claims otherwise is not answered. */
+/* Without memory the worker is not answered now, and lists it again. */
+static bool has_ack_room(struct session *session)
+{
+    if (session->out_ack_count < session->out_ack_room)
+        return true;
+    size_t room = session->out_ack_room ? session->out_ack_room * 2 : ACKS_ROOM_MIN;
+    struct berth_order_ack *acks = block_resize(session->out_acks, room * sizeof *acks);
+    if (!acks) {
+        session->shall_join_again = true;
+        return false;
+    }
+    session->out_acks = acks;
+    session->out_ack_room = room;
+    return true;
+}
+
+/* A worker's table holds no more than that; what claims otherwise is not answered. */
 void outbox_ack(struct berth_core *core, struct session *session, uint64_t attempt, bool is_stale)
 {
     bool is_heard = session->state == SESSION_LIVE || session->state == SESSION_RECOVERING;
-    if (!is_heard || session->out_ack_count >= session->capacity)
+    if (!is_heard || session->out_ack_count >= offer_attempts_max(session) ||
+        !has_ack_room(session))
         return;
     session->out_acks[session->out_ack_count++] =
         (struct berth_order_ack){ .attempt = attempt, .is_stale = is_stale };

@@ -79,6 +79,7 @@ struct session *session_new(struct berth_core *core, const struct berth_session_
     session->record = *record;
     session->child_key = child_key(record->nonce, record->child);
     berth_list_init(&session->attempts);
+    berth_list_init(&session->resuming);
     berth_list_init(&session->out_grants);
     berth_list_init(&session->out_cancels);
     berth_list_init(&session->out_resumes);
@@ -101,6 +102,7 @@ free_session:
 void session_free(struct berth_core *core, struct session *session)
 {
     BERTH_ASSERT(session->attempt_count == 0);
+    BERTH_ASSERT(session->suspended_count == 0);
     outbox_clear_scopes(session);
     offer_drop(core, session);
     if (berth_heap_is_linked(&session->expiry_node))
@@ -183,7 +185,6 @@ void session_become_joined(struct berth_core *core, struct session *session, uin
 {
     session->join = join;
     session->sent = session->taken = 0;
-    session->shall_join_again = false;
     become_live(core, session);
     session_renew(core, session, peer);
     suspect_on_joined(core, session);

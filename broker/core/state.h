@@ -36,9 +36,10 @@ struct group {
     struct dispatcher *dispatcher;
     struct berth_slice name;
     struct berth_list lanes;
-    uint64_t running; /* places in use */
-    bool is_full;     /* its levels are in no rank */
-    bool is_blocked;  /* while a deadlock is looked for */
+    uint64_t running;           /* places in use */
+    bool is_full;               /* its levels are in no rank */
+    bool is_blocked;            /* while a deadlock is looked for */
+    struct berth_list resuming; /* suspended attempts that wait for its places: suspend.h */
 };
 
 struct dispatcher {
@@ -74,17 +75,19 @@ struct dispatcher {
     bool is_blocked;                      /* while a deadlock is looked for */
 };
 
-/* The ready jobs of one dispatcher for one handler: what a handler lacks is missing for all of
- * them. It is open when there is something to start, or it waits at its handler. */
+/* The ready jobs of one dispatcher for one handler, those that are children apart from the others:
+ * what a handler lacks is missing for all of them. It is open when there is something to start, or
+ * it waits at its handler. */
 struct gate {
     uint32_t index;
     struct dispatcher *dispatcher;
     struct handler *handler;
+    struct desk *desk; /* of the handler: at which it waits */
     struct berth_list lanes;
     struct berth_list ranks, open_ranks; /* highest priority first */
     struct berth_list_node dispatcher_node;
     struct berth_list_node open_node; /* in dispatcher->open_gates */
-    struct berth_list_node wait_node; /* in handler->waiting: nobody has room for it */
+    struct berth_list_node wait_node; /* in desk->waiting: nobody has room for it */
     uint64_t wait_number;             /* when it came to wait: smaller is earlier. 0: it does not */
 };
 
@@ -118,24 +121,36 @@ struct level {
         turn_node; /* in rank->turns: there are some, and the group has a place */
 };
 
+/* Who has a desk of its own at each handler: a worker may have room for children alone (offer.h).
+ */
+enum desk_kind { DESK_ROOTS, DESK_CHILDREN, DESK_COUNT };
+
+struct desk {
+    struct berth_list free;           /* workers with room, least recently used first */
+    struct berth_list waiting;        /* gates that found nobody, in order */
+    struct berth_list_node gain_node; /* in core->gained: both may be non-empty */
+};
+
 struct handler {
     struct berth_map_node by_name;
     uint64_t number;
     uint32_t gate_count;
-    uint32_t offer_count;              /* connected workers that have it */
-    struct berth_list free;            /* offers of workers with room, least recently used first */
-    struct berth_list waiting;         /* gates that found nobody, in order */
-    struct berth_list_node gain_node;  /* in core->gained: free and waiting may both be non-empty */
+    uint32_t offer_count; /* connected workers that have it */
+    struct desk desks[DESK_COUNT];
     bool is_alone;                     /* of processes for suspects: suspect.h */
     struct berth_list_node alone_node; /* in core->alone_handlers */
     char name[BERTH_NAME_BYTES + 1];
 };
 
-/* A handler that a session has. */
-struct offer {
+/* Where a session offers a handler, and the handler. */
+struct seat {
     struct session *session;
+    struct berth_list_node free_node; /* in the desk's free list */
+};
+
+struct offer {
     struct handler *handler;
-    struct berth_list_node free_node;
+    struct seat seats[DESK_COUNT];
 };
 
 enum attempt_state {
@@ -149,6 +164,9 @@ enum attempt_state {
 };
 
 struct live;
+
+/* What a suspended attempt that asks to go on waits for: suspend.h. */
+enum resume_wait { RESUME_NOTHING = 0, RESUME_SLOTS, RESUME_GROUP, RESUME_PLACE };
 
 /* Whose doing it is that the process died in which an attempt ran: suspect.h. */
 enum blame { BLAME_NONE = 0, BLAME_SUSPECT, BLAME_CULPRIT };
@@ -170,10 +188,11 @@ struct attempt {
     bool is_late;      /* its job's deadline has passed: it is told to end */
     bool is_suspended; /* nothing of it runs: suspend.h */
     bool has_given;    /* and what it held is given back */
-    bool waits_to_resume;
-    bool is_stuck;                      /* while a deadlock is looked for */
+    bool is_stuck;     /* while a deadlock is looked for */
+    enum resume_wait resume_wait;
     uint32_t suspensions;               /* so far, and this one */
-    struct berth_list_node resume_node; /* in dispatcher->resuming, or in the session's outbox */
+    struct berth_list_node resume_node; /* where it waits, or in the session's outbox */
+    struct group *resume_group;         /* RESUME_SLOTS RESUME_GROUP: of which it needs a place */
     enum blame blame;                   /* once its process has died */
     struct berth_list_node session_node;
     struct berth_list_node grant_node, cancel_node; /* in the session's outbox */
@@ -206,8 +225,9 @@ struct session {
     int64_t expires_ms, heard_ms;
     struct berth_list_node heard_node; /* in core->heard: it has a peer */
     uint32_t capacity, cores;
+    uint32_t suspended_max; /* so many that wait do not count against its capacity: offer.h */
     bool is_draining;
-    bool has_room; /* its offers are in the handlers' free lists */
+    bool has_room[DESK_COUNT]; /* its seats are in the free lists of these desks */
     /* Processes for suspects: suspect.h. */
     bool is_alone, can_start_alone;
     uint64_t worker;        /* is_alone: the session of its worker; 0: not known */
@@ -217,9 +237,13 @@ struct session {
     size_t offer_count;
     struct berth_list attempts;
     uint32_t attempt_count;
+    uint32_t suspended_count;   /* of them; nothing of these runs */
+    uint32_t asking_count;      /* of these, in `resuming` */
+    struct berth_list resuming; /* suspended attempts that wait for a place here: suspend.h */
+    struct berth_list_node resuming_node; /* in core->crowded */
     struct berth_list out_grants, out_cancels;
-    struct berth_order_ack *out_acks; /* room for `capacity` */
-    size_t out_ack_count;
+    struct berth_order_ack *out_acks;
+    size_t out_ack_count, out_ack_room;
     struct berth_list out_resumes, out_children, out_child_ends;
     bool shall_join_again; /* something that it asked for could not be answered */
     uint32_t out_start_alone;
@@ -304,6 +328,7 @@ struct berth_core {
     struct berth_list scope_work; /* scopes whose children are to be told to end */
     bool is_walking_scopes;
     struct berth_list resuming; /* dispatchers that suspended attempts wait for */
+    struct berth_list crowded;  /* sessions that they wait for */
 
     struct slab gates, lanes;
     struct index gates_by_key, lanes_by_key;
@@ -315,7 +340,7 @@ struct berth_core {
     struct berth_list stalled;    /* there was no memory for a grant: in the next one */
     struct berth_list recovering; /* until nobody is missing any more */
     struct berth_list handing;    /* dispatchers where somebody waits and something came back */
-    struct berth_list gained;     /* handlers with a new room */
+    struct berth_list gained;     /* desks with a new room */
     struct berth_heap tokens;     /* dispatchers whose next token somebody waits for, by its time */
     struct berth_heap_node **token_nodes;
 

@@ -36,7 +36,8 @@ void suspect_make(struct berth_core *core, uint32_t index)
     char space[BERTH_NAME_BYTES + 1];
     struct lane *lane = job_lane(core, job);
     struct berth_slice handler = suspect_handler(slice_of(lane->gate->handler->name), space);
-    struct lane *alone = lane_get(core, lane->gate->dispatcher, handler, lane->group->name);
+    struct lane *alone =
+        lane_get(core, lane->gate->dispatcher, handler, DESK_ROOTS, lane->group->name);
     if (!alone)
         return;
     if (lane_reserve(alone, job->priority) < 0) {
@@ -151,7 +152,7 @@ static bool is_asked(const struct berth_core *core, const struct session *sessio
 static uint64_t waiting_count(const struct handler *handler)
 {
     uint64_t count = 0;
-    BERTH_LIST_FOREACH (node, &handler->waiting) {
+    BERTH_LIST_FOREACH (node, &handler->desks[DESK_ROOTS].waiting) {
         const struct gate *gate = berth_container_of(node, struct gate, wait_node);
         BERTH_LIST_FOREACH (at, &gate->lanes)
             count += berth_container_of(at, struct lane, gate_node)->ready_count;
@@ -203,7 +204,7 @@ void suspect_on_turn(struct berth_core *core)
     core->alone_again_ms = INT64_MAX;
     BERTH_LIST_FOREACH (node, &core->alone_handlers) {
         const struct handler *handler = berth_container_of(node, struct handler, alone_node);
-        if (berth_list_is_empty(&handler->waiting))
+        if (berth_list_is_empty(&handler->desks[DESK_ROOTS].waiting))
             continue;
         ask(core, handler);
         core->alone_again_ms = again_ms(core);
@@ -250,7 +251,9 @@ void suspect_check(const struct berth_core *core)
         bool is_suspect = job->flags & JOB_IS_SUSPECT;
         if (!job->state)
             continue;
-        BERTH_ASSERT(is_suspect == job_lane(core, job)->gate->handler->is_alone);
+        const struct gate *gate = job_lane(core, job)->gate;
+        BERTH_ASSERT(is_suspect == gate->handler->is_alone);
+        BERTH_ASSERT(!is_suspect || gate->desk == &gate->handler->desks[DESK_ROOTS]);
     }
     BERTH_MAP_FOREACH (node, &core->sessions) {
         const struct session *session = berth_container_of(node, struct session, by_id);

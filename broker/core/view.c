@@ -8,6 +8,7 @@
 #include "hold.h"
 #include "limit.h"
 #include "live.h"
+#include "offer.h"
 #include "out.h"
 #include "recovery.h"
 #include "scope.h"
@@ -49,12 +50,13 @@ static const char *reason_recovery(struct berth_core *core, struct why *why)
                     last->record.name, left_ms > 0 ? (left_ms + 999) / 1000 : 0);
 }
 
-static const char *reason_handler(struct berth_core *core, const struct handler *handler,
-                                  struct why *why)
+static const char *reason_handler(struct berth_core *core, const struct gate *gate, struct why *why)
 {
+    const struct handler *handler = gate->handler;
+    const struct desk *desk = gate->desk;
     *why = (struct why){ .kind = handler->offer_count ? WHY_WORKERS : WHY_HANDLER,
                          .handler = handler };
-    if (!berth_list_is_empty(&handler->free)) {
+    if (!berth_list_is_empty(&desk->free)) {
         why->kind = WHY_STARTING;
         return "is about to start";
     }
@@ -145,7 +147,7 @@ static const char *reason_ready(struct berth_core *core, const struct job *job, 
     const char *lack = NULL;
     if (dispatcher->waits_at && !waits_at_handler)
         lack = reason_lack(core, dispatcher->waits_at, why);
-    return lack ? lack : reason_handler(core, lane->gate->handler, why);
+    return lack ? lack : reason_handler(core, lane->gate, why);
 }
 
 /* Since when it does not answer, once its grace is over. */
@@ -182,6 +184,50 @@ static const char *reason_held(struct berth_core *core, const struct job *job, s
                     job->attempt->session->record.name, job->attempt->session->record.name);
 }
 
+/* It may go on when one of those that run there has ended. */
+static const char *reason_place(struct berth_core *core, const struct session *session,
+                                struct why *why)
+{
+    uint32_t running = offer_running(session);
+    if (running < session->capacity) {
+        *why = (struct why){ .kind = WHY_STARTING };
+        return "is about to go on";
+    }
+    *why = (struct why){
+        .kind = WHY_PLACE, .session = session, .in_use = running, .limit = session->capacity
+    };
+    return out_text(core,
+                    "waits for a place at worker %s to go on: %" PRIu32 " of %" PRIu32 " in use",
+                    session->record.name, running, session->capacity);
+}
+
+/* Whether it waits for a child or a time its worker knows. */
+static const char *reason_suspended(struct berth_core *core, const struct job *job, struct why *why)
+{
+    const struct attempt *attempt = job->attempt;
+    *why = (struct why){ .kind = WHY_SUSPENDED };
+    if (attempt->resume_wait == RESUME_NOTHING)
+        return "its handler waits, for a child or a time";
+    if (attempt->resume_wait == RESUME_PLACE)
+        return reason_place(core, attempt->session, why);
+    if (core->unresolved)
+        return reason_recovery(core, why);
+    const struct dispatcher *at = suspend_lack(core, attempt);
+    if (!at && !job_lane(core, job)->group->is_full) {
+        *why = (struct why){ .kind = WHY_STARTING };
+        return "is about to go on";
+    }
+    if (!at) {
+        (void)reason_group(core, job_lane(core, job)->group, why);
+        return "waits for a place of its group to go on";
+    }
+    *why = (struct why){
+        .kind = WHY_SLOTS, .at = at, .in_use = at->running, .limit = dispatcher_limit(core, at)
+    };
+    return out_text(core, "waits for a slot of %s to go on: %" PRIu64 " of %" PRIu64 " in use",
+                    at->record.name, at->running, dispatcher_limit(core, at));
+}
+
 static const char *reason_cancelling(struct berth_core *core, const struct job *job,
                                      struct why *why)
 {
@@ -189,6 +235,8 @@ static const char *reason_cancelling(struct berth_core *core, const struct job *
         return reason_recovery(core, why);
     if (is_held(job))
         return reason_held(core, job, why);
+    if (job->state == JOB_RUNNING && job->attempt->resume_wait != RESUME_NOTHING)
+        return reason_suspended(core, job, why);
     if (job->state == JOB_RUNNING)
         return reason_told(core, job->attempt, why);
     *why = (struct why){ .kind = WHY_STOPPING };
@@ -214,31 +262,6 @@ static const char *reason_retrying(const struct job *job, struct why *why)
 {
     *why = (struct why){ .kind = WHY_RETRY, .next_us = job->due_us };
     return "waits for its next attempt";
-}
-
-/* Whether it waits for a child or a time its worker knows. */
-static const char *reason_suspended(struct berth_core *core, const struct job *job, struct why *why)
-{
-    const struct attempt *attempt = job->attempt;
-    *why = (struct why){ .kind = WHY_SUSPENDED };
-    if (!attempt->waits_to_resume)
-        return "its handler waits, for a child or a time";
-    if (core->unresolved)
-        return reason_recovery(core, why);
-    const struct dispatcher *at = suspend_lack(core, attempt);
-    if (!at && !job_lane(core, job)->group->is_full) {
-        *why = (struct why){ .kind = WHY_STARTING };
-        return "is about to go on";
-    }
-    if (!at) {
-        (void)reason_group(core, job_lane(core, job)->group, why);
-        return "waits for a place of its group to go on";
-    }
-    *why = (struct why){
-        .kind = WHY_SLOTS, .at = at, .in_use = at->running, .limit = dispatcher_limit(core, at)
-    };
-    return out_text(core, "waits for a slot of %s to go on: %" PRIu64 " of %" PRIu64 " in use",
-                    at->record.name, at->running, dispatcher_limit(core, at));
 }
 
 const char *view_reason(struct berth_core *core, const struct job *job, struct why *ret_why)

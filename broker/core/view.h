@@ -17,6 +17,7 @@ enum why_kind {
     WHY_RATE,      /* the next token of one of them */
     WHY_HANDLER,   /* nobody offers it */
     WHY_WORKERS,   /* nobody who offers it has room */
+    WHY_PLACE,     /* one at its worker, to go on */
     WHY_STARTING,  /* nothing: it is about to start */
     WHY_STOPPING,  /* it was told to stop */
     WHY_HELD,      /* its worker is lost, and not proven gone */
@@ -31,8 +32,8 @@ struct why {
     const struct dispatcher *at; /* PAUSE GROUP SLOTS RATE */
     const struct group *group;
     const struct handler *handler;
-    const struct session *session; /* RECOVERY STOPPING HELD */
-    uint64_t in_use, limit;        /* GROUP SLOTS */
+    const struct session *session; /* RECOVERY STOPPING HELD PLACE */
+    uint64_t in_use, limit;        /* GROUP SLOTS PLACE */
     int64_t next_ms;               /* RECOVERY RATE: for so long at the most */
     int64_t next_us;               /* TIME RETRY */
     uint64_t awaited;              /* AFTER: one of them */

@@ -37,7 +37,7 @@ struct worker {
     const char *name;
     uint64_t peer, keeper_peer, session;
     uint8_t nonce;
-    uint32_t child, epoch, join, capacity, cores;
+    uint32_t child, epoch, join, capacity, cores, suspended_max;
     bool is_draining, is_alone, can_start_alone;
     uint64_t reported, renewal;
     const char *handlers[WORKER_HANDLERS];

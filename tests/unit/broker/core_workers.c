@@ -32,6 +32,7 @@ static struct berth_offer offer_of(const struct worker *w)
                                  .handlers = handlers,
                                  .capacity = w->capacity,
                                  .cores = w->cores,
+                                 .suspended_max = w->suspended_max,
                                  .is_alone = w->is_alone,
                                  .can_start_alone = w->can_start_alone };
     while (offer.handler_count < WORKER_HANDLERS && w->handlers[offer.handler_count]) {
