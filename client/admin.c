@@ -311,7 +311,9 @@ int berth_dispatcher_remove(struct berth_client *client, const char *name, int64
     int rc = berth_name_check("dispatcher", name, err);
     if (rc < 0)
         return rc;
-    struct berth_call call = { .kind = REQUEST_CANCEL, .pack = pack_remove, .args = name };
+    struct berth_call call = {
+        .kind = REQUEST_CANCEL, .pack = pack_remove, .args = name, .done_rc = BERTH_ENOTFOUND
+    };
     BERTH_AUTO(berth_answer) answer = NULL;
     return berth_call_run(client, &call, deadline_ms, BERTH_ANSWER_REMOVED, &answer, err);
 }
@@ -351,15 +353,19 @@ int berth_worker_gone(struct berth_client *client, const char *name,
     int rc = berth_name_check("worker", name, err);
     if (rc < 0)
         return rc;
-    struct berth_call call = { .kind = REQUEST_CANCEL, .pack = pack_worker_gone, .args = name };
+    struct berth_call call = {
+        .kind = REQUEST_CANCEL, .pack = pack_worker_gone, .args = name, .done_rc = BERTH_ENOTFOUND
+    };
     BERTH_AUTO(berth_answer) answer = NULL;
     rc = berth_call_run(client, &call, deadline_ms, BERTH_ANSWER_WORKERS, &answer, err);
-    for (size_t i = 0; rc == 0 && each && i < answer->workers.count; i++) {
+    if (rc < 0 || !answer)
+        return rc;
+    for (size_t i = 0; each && i < answer->workers.count; i++) {
         rc = each(arg, &answer->workers.items[i]);
         if (rc < 0)
             return berth_fail(err, rc, "the list was ended");
     }
-    return rc < 0 ? rc : (int)answer->workers.count;
+    return (int)answer->workers.count;
 }
 
 static int pack_status(const struct berth_call *call, uint64_t number, struct berth_buf *frame)

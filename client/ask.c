@@ -228,8 +228,11 @@ void berth_ask_send(struct berth_client *client, int64_t now_ms)
             continue;
         }
         rc = berth_dealer_send(client->dealer, berth_buf_slice(&ask->frame));
-        if (rc == 0)
-            berth_list_remove(node);
+        if (rc < 0)
+            break;
+        berth_list_remove(node);
+        ask->is_repeated = ask->has_left;
+        ask->has_left = true;
     }
     /* Whatever it was, what is left is tried again when the socket says so. */
     client->wants_send = true;
@@ -338,6 +341,7 @@ static void deliver(struct berth_ask *ask, struct berth_answer *answer_to_take)
         return;
     }
     struct berth_call *call = first_call(ask);
+    call->is_repeated = ask->is_repeated;
     berth_list_push_back(&call->answers, &berth_take(answer)->node);
     wake(call);
 }

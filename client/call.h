@@ -10,6 +10,8 @@
  * 3. A call belongs to its thread, an ask to the client. A call is in the inbox, in one ask, or
  * done.
  * 4. An ask is packed when it leaves for the first time, then kept and sent unchanged.
+ * 5. The broker remembers submits alone. A change that left more than once, and is answered that
+ * there is nothing left to change, was carried out: its first answer was lost.
  */
 #pragma once
 
@@ -66,7 +68,8 @@ struct berth_call {
     berth_pack_fn pack; /* for all but submits, */
     const void *args;   /* which are merged: */
     struct berth_pack_jobs jobs;
-    size_t bytes;                      /* about what it adds to the frame */
+    int done_rc;  /* the Error to a repeat whose first sending was carried out; 0: none */
+    size_t bytes; /* about what it adds to the frame */
     struct berth_submitted *submitted; /* one for each job, out */
 
     struct berth_list_node node;
@@ -74,6 +77,7 @@ struct berth_call {
     struct berth_waiter *waiter;
     struct berth_list answers; /* owned; of a submit always empty */
     bool is_done;
+    bool is_repeated; /* it left more than once before its answer came; not of submits */
     int rc;
     struct berth_error err; /* if rc or one of `submitted` is negative */
 };
@@ -93,7 +97,7 @@ void berth_call_drop(struct berth_client *client, struct berth_call *call);
 void berth_call_fini(struct berth_call *call);
 
 /* A whole call with one answer of the wanted type, which becomes the caller's; takes the lock
- * itself. */
+ * itself. 0 without an answer, `ret_answer` as it was: a repeat was told `done_rc`. */
 int berth_call_run(struct berth_client *client, struct berth_call *call, int64_t deadline_ms,
                    enum berth_answer_type wanted, struct berth_answer **ret_answer,
                    struct berth_error *err);
@@ -116,7 +120,7 @@ struct berth_ask {
     int64_t started_ms, deadline_ms;
     uint64_t number;
     size_t jobs, bytes; /* of a submit */
-    bool is_sent;
+    bool is_sent, has_left, is_repeated;
     struct berth_buf frame; /* empty until it leaves for the first time */
 };
 

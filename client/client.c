@@ -182,6 +182,8 @@ static int take_answer(struct berth_call *call, enum berth_answer_type wanted,
     BERTH_ASSERT(node);
     BERTH_AUTO(berth_answer) answer = berth_container_of(node, struct berth_answer, node);
     if (answer->type == BERTH_ANSWER_ERROR) {
+        if (call->is_repeated && call->done_rc && answer->error.code == call->done_rc)
+            return 0;
         if (err)
             *err = answer->error;
         return answer->error.code;

@@ -26,6 +26,15 @@ static int pack_change(const struct berth_call *call, uint64_t number, struct be
                             : berth_pack_discard(number, change->ids, change->count, frame);
 }
 
+/* What a repeat is told if the first sending was carried out: it lives, or has even completed
+ * since; or it is not there any more. */
+static bool is_done(const struct berth_job_change *item, bool is_retry)
+{
+    if (!is_retry)
+        return item->rc == BERTH_ENOTFOUND;
+    return item->rc == -EALREADY || (item->rc == BERTH_ECONFLICT && item->state == BERTH_COMPLETED);
+}
+
 /* Asks, and gives the answer away: one item for each id. */
 static int ask(struct berth_client *client, const struct change *change, int64_t deadline_ms,
                struct berth_answer **ret_answer, struct berth_error *err)
@@ -38,6 +47,9 @@ static int ask(struct berth_client *client, const struct change *change, int64_t
     if (answer->changed.count != change->count)
         return berth_fail(err, BERTH_EPROTO, "the broker answers %zu of %zu jobs",
                           answer->changed.count, change->count);
+    for (size_t i = 0; call.is_repeated && i < change->count; i++)
+        if (is_done(&answer->changed.items[i], change->is_retry))
+            answer->changed.items[i].rc = 0;
     *ret_answer = berth_take(answer);
     return 0;
 }

@@ -261,6 +261,8 @@ static int job_cancel(struct berth_client *client, berth_job_id id, bool is_forc
         return rc;
     if (answer->cancelled.rc == BERTH_ENOTFOUND)
         return berth_job_unknown(id, err);
+    if (call.is_repeated && answer->cancelled.state == BERTH_CANCELLED)
+        return 0;
     if (answer->cancelled.rc == -EALREADY) {
         /* As a code of ours first: the text of the -errno ("in progress") would say the opposite.
          */

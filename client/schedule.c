@@ -185,7 +185,9 @@ int berth_schedule_remove(struct berth_client *client, const char *name, int64_t
                           struct berth_error *err)
 {
     struct name_args args = { .name = name };
-    struct berth_call call = { .kind = REQUEST_CANCEL, .pack = pack_remove, .args = &args };
+    struct berth_call call = {
+        .kind = REQUEST_CANCEL, .pack = pack_remove, .args = &args, .done_rc = BERTH_ENOTFOUND
+    };
     return ask_one(client, &call, name, NULL, berth_deadline_ms(timeout_ms), err);
 }
 

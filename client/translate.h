@@ -83,7 +83,7 @@ struct berth_answer {
             enum berth_state state;
         } cancelled;
         struct {
-            const struct berth_job_change *items;
+            struct berth_job_change *items;
             size_t count;
         } changed;
         struct {

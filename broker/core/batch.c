@@ -187,6 +187,23 @@ void pending_put(struct berth_core *core, struct pending *pending)
                          &pending->node);
 }
 
+void pending_refuse(struct berth_core *core, uint64_t peer, uint64_t request, int code,
+                    const char *field, const char *message)
+{
+    bool is_stored = !batch_has_records(core) && !core->is_away && !core->again;
+    struct pending *pending = is_stored ? NULL : pending_new(PENDING_REFUSED, peer, request);
+    char *copy = pending ? pending_alloc(pending, strlen(message) + 1, 1) : NULL;
+    if (is_stored)
+        out_error(core, peer, request, code, field, message);
+    if (!copy) {
+        pending_free(pending); /* without memory it is asked again */
+        return;
+    }
+    memcpy(copy, message, strlen(message));
+    pending->refusal = (struct berth_do_error){ .code = code, .field = field, .message = copy };
+    pending_put(core, pending);
+}
+
 void pending_free(struct pending *pending)
 {
     if (!pending)
@@ -245,6 +262,10 @@ void pending_answer(struct berth_core *core, struct pending *pending)
         out_add(core, BERTH_DO_PURGED, pending->peer, pending->request)->purged = pending->purged;
         break;
     case PENDING_REMOVED: out_add(core, BERTH_DO_REMOVED, pending->peer, pending->request); break;
+    case PENDING_REFUSED:
+        out_error(core, pending->peer, pending->request, pending->refusal.code,
+                  pending->refusal.field, out_text(core, "%s", pending->refusal.message));
+        break;
     }
     pending_free(pending);
 }

@@ -34,6 +34,10 @@ struct pending *pending_new(enum pending_type type, uint64_t peer, uint64_t requ
 void *pending_alloc(struct pending *pending, size_t count, size_t element_bytes);
 /* It leaves when all that is gathered by now is stored. Takes it. */
 void pending_put(struct berth_core *core, struct pending *pending);
+/* Refuses a request because something is not there (any more). Whoever asks again after a lost
+ * answer takes that as a yes, so it leaves when what has removed it is stored. */
+void pending_refuse(struct berth_core *core, uint64_t peer, uint64_t request, int code,
+                    const char *field, const char *message);
 /* It leaves now. Takes it. */
 void pending_answer(struct berth_core *core, struct pending *pending);
 void pending_free(struct pending *pending);

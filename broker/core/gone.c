@@ -181,7 +181,7 @@ void session_on_declared_gone(struct berth_core *core, const struct berth_ev_que
     int bytes = (int)ev->name.bytes;
     const char *name = ev->name.data;
     if (!count) {
-        out_error(
+        pending_refuse(
             core, ev->peer, ev->request, is_known_name ? BERTH_ECONFLICT : BERTH_ENOTFOUND, "name",
             is_known_name ? out_text(core,
                                      "worker '%.*s' is connected, so it is not gone: stop it, "

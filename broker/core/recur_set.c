@@ -36,7 +36,7 @@ static void refuse(struct berth_core *core, uint64_t peer, uint64_t request, int
 static void refuse_unknown(struct berth_core *core, uint64_t peer, uint64_t request,
                            struct berth_slice name)
 {
-    out_error(
+    pending_refuse(
         core, peer, request, BERTH_ENOTFOUND, "name",
         out_text(core, "schedule '%.*s' does not exist", (int)name.bytes, (const char *)name.data));
 }

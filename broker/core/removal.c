@@ -102,9 +102,9 @@ void removal_on_event(struct berth_core *core, const struct berth_ev_query *ev)
 {
     struct dispatcher *dispatcher = dispatcher_find(core, ev->name);
     if (!dispatcher) {
-        out_error(core, ev->peer, ev->request, BERTH_ENOTFOUND, "name",
-                  out_text(core, "dispatcher '%.*s' does not exist", (int)ev->name.bytes,
-                           (const char *)ev->name.data));
+        pending_refuse(core, ev->peer, ev->request, BERTH_ENOTFOUND, "name",
+                       out_text(core, "dispatcher '%.*s' does not exist", (int)ev->name.bytes,
+                                (const char *)ev->name.data));
         return;
     }
     const char *why = why_not(core, dispatcher);

@@ -262,6 +262,7 @@ enum pending_type {
     PENDING_CHANGED,
     PENDING_PURGED,
     PENDING_REMOVED,
+    PENDING_REFUSED,
 };
 
 struct pending {
@@ -281,10 +282,10 @@ struct pending {
     /* CHILDREN, and `submitted` */
     uint64_t attempt;
     uint32_t ordinal;
-    uint32_t join; /* in which it was asked for */
-    struct berth_do_error refusal;
-    uint32_t schedule;       /* SCHEDULES: this one; 0: all behind `schedule_after` */
-    uint32_t schedule_after; /* UINT32_MAX: none of them */
+    uint32_t join;                 /* in which it was asked for */
+    struct berth_do_error refusal; /* CHILDREN, REFUSED */
+    uint32_t schedule;             /* SCHEDULES: this one; 0: all behind `schedule_after` */
+    uint32_t schedule_after;       /* UINT32_MAX: none of them */
 };
 
 struct key_entry { /* of an idempotency key or a request */

@@ -56,6 +56,7 @@ enum fake_message fake_message_of(const Berth__V1__Envelope *envelope)
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_DISCARD: return FAKE_DISCARD;
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PURGE: return FAKE_PURGE;
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_REMOVE: return FAKE_REMOVE;
+    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_REMOVE: return FAKE_SCHEDULE_REMOVE;
     case BERTH__V1__ENVELOPE__MESSAGE_EXPLAIN: return FAKE_EXPLAIN;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_GET: return FAKE_GET;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_LIST: return FAKE_LIST;
@@ -462,6 +463,14 @@ static void output(struct fake_broker *broker, const Berth__V1__JobOutputGet *as
     answer->job_output = message;
 }
 
+static void no_schedules(Berth__V1__Envelope *answer, struct berth_arena *arena)
+{
+    Berth__V1__Schedules *message = fake_get(arena, 1, sizeof *message);
+    berth__v1__schedules__init(message);
+    answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_SCHEDULES;
+    answer->schedules = message;
+}
+
 void fake_answer(struct fake_broker *broker, const Berth__V1__Envelope *envelope,
                  struct berth_slice peer, Berth__V1__Envelope *answer, struct berth_arena *arena)
 {
@@ -475,6 +484,7 @@ void fake_answer(struct fake_broker *broker, const Berth__V1__Envelope *envelope
     case FAKE_DISCARD:
     case FAKE_PURGE:
     case FAKE_REMOVE: fake_answer_dead(broker, envelope, answer, arena); return;
+    case FAKE_SCHEDULE_REMOVE: no_schedules(answer, arena); return;
     case FAKE_EXPLAIN: fake_answer_explain(broker, envelope->explain, answer, arena); return;
     case FAKE_GET: get_jobs(broker, envelope, answer, arena); return;
     case FAKE_LIST: list_jobs(broker, envelope, answer, arena); return;

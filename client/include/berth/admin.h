@@ -109,8 +109,9 @@ int berth_dispatcher_purge(struct berth_client *client, const char *name, uint64
                            int64_t timeout_ms, struct berth_error *err);
 
 /* Removes it, with its ended jobs. A new one may have its name. BERTH_ENOTFOUND: no such
- * dispatcher; BERTH_ECONFLICT: it has live jobs, or children, or a schedule submits to it, or it is
- * built in. */
+ * dispatcher, at the first asking (if the broker's answer was lost and it had to be asked again, 0:
+ * it is not there any more); BERTH_ECONFLICT: it has live jobs, or children, or a schedule submits
+ * to it, or it is built in. */
 int berth_dispatcher_remove(struct berth_client *client, const char *name, int64_t timeout_ms,
                             struct berth_error *err);
 

@@ -91,7 +91,8 @@ int berth_schedule_pause(struct berth_client *client, const char *name, int64_t 
 int berth_schedule_resume(struct berth_client *client, const char *name, int64_t timeout_ms,
                           struct berth_error *err);
 
-/* Its jobs stay. */
+/* Its jobs stay. BERTH_ENOTFOUND: no such schedule, at the first asking (if the broker's answer was
+ * lost and it had to be asked again, 0: it is not there any more). */
 int berth_schedule_remove(struct berth_client *client, const char *name, int64_t timeout_ms,
                           struct berth_error *err);
 

@@ -436,6 +436,22 @@ static void an_empty_dispatcher_goes_and_its_name_is_free_at_once(void **state)
     assert_int_equal(dispatcher(f, "mail")->record.limit.value, 7);
 }
 
+/* A client that asks again takes it as a yes. */
+static void a_dispatcher_is_said_to_be_away_when_that_is_stored(void **state)
+{
+    struct fixture *f = *state;
+    given_dispatcher(f, "mail", 5);
+    remove_dispatcher(f, "mail");
+    uint64_t first = remove_dispatcher(f, "mail");
+    assert_null(answer(f, first, BERTH_DO_ERROR));
+    assert_true(close_batch(f));
+    uint64_t second = remove_dispatcher(f, "mail");
+    assert_null(answer(f, second, BERTH_DO_ERROR));
+    complete(f, STORED);
+    assert_int_equal(answer(f, first, BERTH_DO_ERROR)->error.code, BERTH_ENOTFOUND);
+    then_it_is_refused(f, second, BERTH_ENOTFOUND, "dispatcher 'mail' does not exist");
+}
+
 static void a_change_that_is_not_stored_yet_goes_before_its_end(void **state)
 {
     struct fixture *f = *state;
@@ -525,6 +541,7 @@ int main(void)
         TEST(while_a_worker_is_missing_a_purge_asks_and_ends_nothing),
         TEST(who_does_not_exist_is_not_purged),
         TEST(an_empty_dispatcher_goes_and_its_name_is_free_at_once),
+        TEST(a_dispatcher_is_said_to_be_away_when_that_is_stored),
         TEST(a_change_that_is_not_stored_yet_goes_before_its_end),
         TEST(what_has_live_jobs_or_children_or_is_built_in_stays),
         TEST(a_child_that_is_just_being_moved_there_keeps_it),

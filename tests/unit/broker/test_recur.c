@@ -330,6 +330,21 @@ static void a_schedule_that_is_removed_fires_no_more_and_gives_its_name_back(voi
     assert_int_equal(view_of(f, "nightly")->record.id, 2);
 }
 
+/* A client that asks again takes it as a yes. */
+static void a_schedule_is_said_to_be_away_when_that_is_stored(void **state)
+{
+    struct fixture *f = *state;
+    given_schedule(f, every_minute("nightly"));
+    (void)name_event(f, BERTH_EV_SCHEDULE_REMOVE, "nightly", false);
+    assert_true(close_batch(f));
+
+    uint64_t repeat = name_event(f, BERTH_EV_SCHEDULE_REMOVE, "nightly", false);
+
+    assert_null(find(f, BERTH_DO_ERROR));
+    complete(f, STORED);
+    refused(f, repeat, BERTH_ENOTFOUND, "name");
+}
+
 static void a_name_that_is_not_there_is_said(void **state)
 {
     struct fixture *f = *state;
@@ -504,6 +519,7 @@ int main(void)
         TEST(what_is_not_given_stays_as_it_is),
         TEST(instants_of_a_pause_pass),
         TEST(a_schedule_that_is_removed_fires_no_more_and_gives_its_name_back),
+        TEST(a_schedule_is_said_to_be_away_when_that_is_stored),
         TEST(a_name_that_is_not_there_is_said),
         TEST(what_can_never_be_is_refused),
         TEST(what_all_schedules_bring_is_bounded),
