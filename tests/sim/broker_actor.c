@@ -355,6 +355,8 @@ static void seed_dispatchers(struct sim *sim)
             .deadline_ms = rule->deadline_ms,
             .has_backoff_max = true,
             .backoff_ms_max = SIM_BACKOFF_MS_MAX,
+            .has_timeout = true,
+            .timeout_ms = rule->timeout_ms,
             .has_jitter = true,
             .no_jitter = rule->is_without_jitter,
             .has_hold = true,

@@ -45,6 +45,8 @@
  * 29. No attempt is granted while its dispatcher, or one above it, is paused. (limits.c)
  * 30. What fails is tried again within the ceiling of its backoff, and without jitter at it; only
  * that uses up a try. A snooze lasts as long as it asked for. (tries.c)
+ * 31. An attempt is told when its timeout is over, not before and not much later; it has used up a
+ * try then, unless it completed. (timeout.c)
  */
 #include <stdlib.h>
 #include <string.h>
@@ -175,9 +177,10 @@ void check_finish(struct sim *sim, const struct run *run)
     check_killed(sim, run);
     check_tries_finish(sim, run);
     struct check_job *job = check_job_of(sim, run->job);
-    job->failures += run->end.outcome == AGENT_FAILED;
-    job->has_failed_forever |= run->end.outcome == AGENT_FAILED_FOREVER;
-    if (run->end.outcome != AGENT_COMPLETED)
+    enum agent_outcome outcome = check_outcome_of(run);
+    job->failures += outcome == AGENT_FAILED || outcome == AGENT_TIMED_OUT;
+    job->has_failed_forever |= outcome == AGENT_FAILED_FOREVER;
+    if (outcome != AGENT_COMPLETED)
         return;
     job->is_completed_somewhere = true;
     if (run->is_ghost)

@@ -50,6 +50,7 @@ void sim_bring(uint64_t tag, bool has_key, struct berth_submit_item *item)
         item->backoff_ms = berth_rng_between(&rng, 1, 2000);
         item->backoff_ms_max = item->backoff_ms * 2;
     }
+    item->timeout_ms = sim_timeout_ms_of(tag);
     if (has_key || !berth_rng_chance(&rng, 8, 100))
         return;
     item->unique = slice_of(unique_keys[berth_rng_below(&rng, UNIQUE_KEYS)]);

@@ -88,7 +88,9 @@ static void set(struct sim *sim, const char *name)
         .has_job = is_whole,
         .dispatcher = slice(sim_rules[dispatcher].name),
         .handler = slice(sim_handlers[berth_rng_below(rng, 2)]),
-        .job = { .body = { note_copy(note, &tag, sizeof tag), sizeof tag }, .group = slice(group) },
+        .job = { .body = { note_copy(note, &tag, sizeof tag), sizeof tag },
+                 .group = slice(group),
+                 .timeout_ms = sim_timeout_ms_of(tag) },
     };
     broker_deliver(sim, note);
 }

@@ -159,6 +159,7 @@ void start_run(struct worker *worker, const struct agent_grant *grant, int64_t g
              (unsigned long long)run->job, (unsigned long long)run->attempt,
              sim_rules[run->dispatcher].name, grant->number);
     check_start(sim, run, granted_us);
+    check_timeout_start(run, grant, tag);
     draw_end(sim, run);
     draw_strike(worker, run, sim_poison_of(tag));
     appoint(worker, run->ends_us, end_run, worker->life, run->attempt);
@@ -172,6 +173,8 @@ void cancel_run(struct worker *worker, uint64_t attempt, enum agent_cancel_reaso
 {
     struct sim *sim = worker->sim;
     struct run *run = find_run(worker, attempt);
+    if (run)
+        check_timeout_told(run, reason);
     if (!run || run->is_cancelled || (run->ignores_cancel && reason != AGENT_CANCEL_STOP))
         return;
     run->is_cancelled = true;

@@ -31,7 +31,7 @@ const struct sim_rule sim_rules[SIM_DISPATCHERS] = {
       .is_given_back = true },
     { .name = "slow", .limit = 4, .parent = 4, .rate_count = 1, .burst = 4, .max_queued = 6 },
     { .name = "vault", .limit = 2, .parent = -1, .is_held = true },
-    { .name = "coin", .limit = 2, .parent = 9, .group_limit = 1 },
+    { .name = "coin", .limit = 2, .parent = 9, .group_limit = 1, .timeout_ms = 2500 },
     { .name = "safe", .limit = 2, .parent = -1 },
     { .name = "free", .limit = UINT32_MAX, .parent = -1, .is_unlimited = true },
 };

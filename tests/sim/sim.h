@@ -57,6 +57,7 @@ struct sim_rule {
     int64_t queue_timeout_ms_least; /* that one ever changes it to */
     bool is_given_back;             /* hold = running */
     bool is_without_jitter;
+    int64_t timeout_ms; /* of an attempt */
 };
 
 typedef void (*sim_fn)(struct sim *sim, void *arg);
@@ -195,6 +196,9 @@ struct run {
     uint32_t shown_epoch, shown_join;
     struct agent_end end;
     bool is_named; /* when it kills its process, the signal names it */
+    /* timeout.c: 0: none; something told it to end; its timeout did, first of all. */
+    int64_t timeout_ms;
+    bool is_told, is_timed_out;
     /* parent.h */
     bool is_parent, is_supervisor, waits_at_once;
     bool is_suspended, has_asked; /* has_asked: to go on */
@@ -404,6 +408,12 @@ void check_life_told(struct sim *sim, const struct berth_order_cancel *cancel, u
 void check_life_start(struct sim *sim, uint64_t job);
 void check_life_existing(struct sim *sim, uint64_t job, unsigned dispatcher,
                          struct berth_slice unique);
+/* timeout.c: what a job of this tag has of its own; an attempt begins; it is told to end; how it
+ * ended, which counts for its job. */
+int64_t sim_timeout_ms_of(uint64_t tag);
+void check_timeout_start(struct run *run, const struct agent_grant *grant, uint64_t tag);
+void check_timeout_told(struct run *run, enum agent_cancel_reason reason);
+enum agent_outcome check_outcome_of(const struct run *run);
 /* tries.c: the broker looks at its clock; an attempt says how it ended; a record is on the disk. */
 void check_wall(struct sim *sim);
 void check_tries_finish(struct sim *sim, const struct run *run);

@@ -48,7 +48,7 @@ static struct span wall_since(const struct sim *sim, int64_t from_us)
 void check_tries_finish(struct sim *sim, const struct run *run)
 {
     struct check_attempt *attempt = check_attempt_of(sim, run->attempt);
-    attempt->outcome = run->end.outcome;
+    attempt->outcome = check_outcome_of(run);
     attempt->asked_ms = run->end.retry_ms;
     attempt->ended_us = sim->now_us;
 }
@@ -101,12 +101,23 @@ static void check_backoff(struct sim *sim, const struct check_job *job,
                  (double)least_us / 1e6);
 }
 
+/* Who is said to have run out of time has. */
+static void check_kind(struct sim *sim, uint64_t id, const struct berth_attempt_record *last)
+{
+    bool is_timed_out = check_attempt_of(sim, last->id)->outcome == AGENT_TIMED_OUT;
+    bool is_said = kind_is(last, "timeout");
+    if (is_said && !is_timed_out)
+        sim_fail(sim, "job %llu has run out of time, it is said, and attempt %llx did not",
+                 (unsigned long long)id, (unsigned long long)last->id);
+}
+
 static void check_retry(struct sim *sim, const struct berth_retry_record *retry)
 {
     struct check_job *job = check_job_of(sim, retry->id);
     const struct check_attempt *attempt = check_attempt_of(sim, retry->last.id);
     bool is_told = !is_lost(&retry->last);
-    bool has_failed = is_told && attempt->outcome == AGENT_FAILED;
+    bool is_timed_out = attempt->outcome == AGENT_TIMED_OUT;
+    bool has_failed = is_told && (attempt->outcome == AGENT_FAILED || is_timed_out);
     if (is_told && !attempt->outcome)
         sim_fail(sim, "job %llu is to run again after attempt %llx, which has not ended",
                  (unsigned long long)retry->id, (unsigned long long)retry->last.id);
@@ -119,6 +130,10 @@ static void check_retry(struct sim *sim, const struct berth_retry_record *retry)
     else if (retry->run_at_us)
         sim_fail(sim, "job %llu is to wait, and nothing of it failed",
                  (unsigned long long)retry->id);
+    if (is_told && is_timed_out && !kind_is(&retry->last, "timeout"))
+        sim_fail(sim, "attempt %llx of job %llu ran out of time, and that is not said (%.*s)",
+                 (unsigned long long)retry->last.id, (unsigned long long)retry->id,
+                 (int)retry->last.error_kind.bytes, (const char *)retry->last.error_kind.data);
     job->stored_failures = retry->failures;
 }
 
@@ -131,7 +146,11 @@ void check_tries_stored(struct sim *sim, const struct berth_record *record)
         job->backoff_ms = record->job.backoff_ms;
         job->backoff_ms_max = record->job.backoff_ms_max;
         return;
-    case BERTH_RECORD_RETRY: check_retry(sim, &record->retry); return;
+    case BERTH_RECORD_RETRY:
+        check_kind(sim, record->retry.id, &record->retry.last);
+        check_retry(sim, &record->retry);
+        return;
+    case BERTH_RECORD_END: check_kind(sim, record->end.id, &record->end.last); return;
     case BERTH_RECORD_REVIVE: check_job_of(sim, record->revive.id)->stored_failures = 0; return;
     default: return;
     }
