@@ -27,6 +27,7 @@ static void worker_json(struct json *json, const struct berth_worker_info *worke
     json_text(json, "state", worker->state);
     json_u64(json, "capacity", worker->capacity);
     json_u64(json, "running", worker->running);
+    json_u64(json, "suspended", worker->suspended);
     json_u64(json, "cores", worker->cores);
     json_array_begin(json, "handlers");
     for (size_t i = 0; i < worker->handlers_count; i++)
@@ -54,6 +55,7 @@ static int add_row(struct print_table *table, const struct berth_worker_info *wo
         print_cell(table, "%s", worker->state);
     print_cell(table, "%" PRIu32, worker->running);
     print_cell(table, "%" PRIu32, worker->capacity);
+    print_cell(table, "%" PRIu32, worker->suspended);
     print_cell(table, "%" PRIu32, worker->cores);
     print_cell(table, "%s", berth_duration_format(worker->silent_ms, silent));
     print_cell(table, "%s", worker->handlers_count > 0 ? berth_buf_text(&handlers) : "-");
@@ -87,8 +89,8 @@ static int write_list(struct cli *cli, struct list *list)
 
 static int run_ls(void *context)
 {
-    static const char *const heads[] = { "NAME",   "STATE",   ">RUNNING", ">CAPACITY",
-                                         ">CORES", ">SILENT", "HANDLERS" };
+    static const char *const heads[] = { "NAME",       "STATE",  ">RUNNING", ">CAPACITY",
+                                         ">SUSPENDED", ">CORES", ">SILENT",  "HANDLERS" };
     struct cli *cli = context;
     int rc = cli_begin(cli, NULL);
     if (rc == 0)

@@ -395,6 +395,7 @@ static int translate_worker(const Berth__V1__Worker *row, struct berth_arena *ar
         .silent_ms = row->silent_ms,
         .lease_left_ms = row->lease_left_ms,
         .held = row->held,
+        .suspended = row->suspended,
     };
     return texts.has_failed ? -ENOMEM : 0;
 }

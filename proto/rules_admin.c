@@ -156,6 +156,7 @@ static const struct berth_rule worker_rules[] = {
     RULE(9, silent_ms, ANY),
     RULE(10, lease_left_ms, ANY),
     RULE(11, held, ANY),
+    RULE(12, suspended, ANY),
 };
 static const struct berth_rules rules_worker = RULES(berth__v1__worker__descriptor, worker_rules);
 

@@ -207,6 +207,7 @@ struct berth_worker_view {
     struct berth_slice name, software;
     const char *state; /* joined alone draining silent recovering lost gone */
     uint32_t capacity, running, cores;
+    uint32_t suspended; /* attempts that wait, which are not among the running */
     uint32_t held; /* of those that it was running when it was lost, and that it may still run */
     const struct berth_slice *handlers;
     size_t handler_count;

@@ -417,19 +417,31 @@ static const char *session_word(const struct session *session)
     return session->is_alone ? "alone" : "joined";
 }
 
+static uint32_t suspended_count(const struct session *session)
+{
+    uint32_t count = 0;
+    BERTH_LIST_FOREACH (node, &session->attempts) {
+        const struct attempt *attempt = berth_container_of(node, struct attempt, session_node);
+        count += attempt->state == ATTEMPT_RUNNING && attempt->is_suspended;
+    }
+    return count;
+}
+
 static void view_worker(struct berth_core *core, const struct session *session,
                         struct berth_worker_view *ret_view)
 {
     struct berth_slice *handlers = out_alloc(core, session->offer_count, sizeof *handlers);
     for (size_t i = 0; i < session->offer_count; i++)
         handlers[i] = suspect_plain_name(session->offers[i].handler);
+    uint32_t suspended = suspended_count(session);
     *ret_view = (struct berth_worker_view){
         .session = session->by_id.id,
         .name = slice_of(session->record.name),
         .software = slice_of(session->software),
         .state = session_word(session),
         .capacity = session->capacity,
-        .running = session->attempt_count,
+        .running = session->attempt_count - suspended,
+        .suspended = suspended,
         .held = session->state == SESSION_LOST ? session->attempt_count : 0,
         .cores = session->cores,
         .handlers = handlers,
@@ -482,6 +494,21 @@ static void count_jobs(const struct berth_core *core, struct berth_do_status *st
     }
 }
 
+/* Parents whose attempt is over, and whose children are not: counted as they are shown. */
+static void count_held(const struct berth_core *core, struct berth_do_status *status)
+{
+    BERTH_MAP_FOREACH (node, &core->scopes) {
+        const struct scope *scope = berth_container_of(node, struct scope, by_parent);
+        if (!scope->is_held)
+            continue;
+        const struct job *parent = job_at(&core->jobs, job_find(core, scope->by_parent.id));
+        bool is_cancelling = parent->flags & JOB_CANCEL_ASKED;
+        status->running--;
+        status->cancelling += is_cancelling;
+        status->retrying += !is_cancelling;
+    }
+}
+
 void view_status(struct berth_core *core, uint64_t peer, uint64_t request,
                  const struct berth_ev_read *counts)
 {
@@ -492,6 +519,7 @@ void view_status(struct berth_core *core, uint64_t peer, uint64_t request,
         .stale_reports = core->stale_reports,
     };
     count_jobs(core, &status);
+    count_held(core, &status);
     BERTH_MAP_FOREACH (node, &core->sessions) {
         const struct session *session = berth_container_of(node, struct session, by_id);
         int64_t left_ms = session->expires_ms - core->now_ms;

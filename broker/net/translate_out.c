@@ -419,6 +419,8 @@ static int put_worker(struct berth_arena *arena, const struct berth_worker_view 
     SET(m, lease_left_ms, shown_ms(view->lease_left_ms));
     if (view->held)
         SET(m, held, view->held);
+    if (view->suspended)
+        SET(m, suspended, view->suspended);
     return 0;
 }
 

@@ -176,11 +176,13 @@ static void workers(Berth__V1__Envelope *answer, struct berth_arena *arena)
     berth__v1__worker__init(row);
     row->has_session = row->has_name = row->has_state = row->has_capacity = row->has_running = 1;
     row->has_cores = row->has_software = row->has_silent_ms = row->has_lease_left_ms = 1;
+    row->has_suspended = 1;
     row->session = BERTH_FENCED_ID_MIN + 1;
     row->name = berth_bytes_of(berth_slice_of("host-1"));
     row->state = berth_bytes_of(berth_slice_of("joined"));
     row->capacity = 256;
     row->running = 3;
+    row->suspended = 5;
     row->cores = 4;
     row->handlers = fake_get(arena, 2, sizeof *row->handlers);
     row->handlers[row->n_handlers++] = berth_bytes_of(berth_slice_of("exec"));

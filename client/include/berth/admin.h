@@ -127,6 +127,8 @@ struct berth_worker_info {
     int64_t silent_ms;     /* since it was last heard */
     int64_t lease_left_ms; /* until it is taken for lost */
     uint32_t held;         /* lost: attempts that it may still run, which keep their slots */
+    uint32_t suspended; /* attempts that wait for children or a time: not among the running, and not
+                           counted in the capacity as far as the worker has offered that */
 };
 
 /* As berth_dispatcher_list. */

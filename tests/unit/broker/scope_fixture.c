@@ -169,3 +169,10 @@ struct worker *given_room(struct fixture *f)
     store_all(f);
     return given_worker(f, 8);
 }
+
+struct berth_do_status status_of(struct fixture *f)
+{
+    uint64_t request = query(f, BERTH_EV_STATUS, "");
+    answer_read(f, NULL, 0);
+    return answer(f, request, BERTH_DO_STATUS)->status;
+}

@@ -34,6 +34,8 @@ void ask_to_resume(struct fixture *f, struct worker *w, uint64_t job, uint32_t n
 /* How often it was told that it may go on. */
 size_t resumes_of(const struct fixture *f, uint64_t job);
 
+struct berth_do_status status_of(struct fixture *f);
+
 /* A dispatcher with this limit and this hold. */
 void given_holding(struct fixture *f, const char *name, uint32_t limit, enum berth_hold hold,
                    const char *parent);

@@ -125,6 +125,10 @@ static void who_fails_with_live_children_waits_for_their_end_before_it_runs_agai
     assert_int_equal(shown(f, parent)->record.state, BERTH_RETRYING);
     assert_true(
         slice_is(shown(f, parent)->reason, "waits for the children of its last attempt to end"));
+    struct berth_do_status status = status_of(f);
+    assert_int_equal(status.running, 0);
+    assert_int_equal(status.retrying, 1);
+    assert_int_equal(status.cancelling, 1); /* the child */
 
     report(f, w, child, BERTH_OUTCOME_CANCELLED);
     store_all(f);

@@ -41,11 +41,13 @@ static void one_that_waits_gives_its_slot_back_and_takes_it_ahead_of_new_jobs(vo
     assert_int_equal(shown(f, waits)->record.state, BERTH_RUNNING);
 }
 
-static struct berth_do_status status_of(struct fixture *f)
+/* The only one. */
+static const struct berth_worker_view *worker_of(struct fixture *f)
 {
-    uint64_t request = query(f, BERTH_EV_STATUS, "");
-    answer_read(f, NULL, 0);
-    return answer(f, request, BERTH_DO_STATUS)->status;
+    uint64_t request = query(f, BERTH_EV_WORKER_LIST, "");
+    const struct berth_do_workers *workers = &answer(f, request, BERTH_DO_WORKERS)->workers;
+    assert_int_equal(workers->count, 1);
+    return &workers->items[0];
 }
 
 static void under_hold_job_only_the_state_changes(void **state)
@@ -61,11 +63,17 @@ static void under_hold_job_only_the_state_changes(void **state)
     struct berth_do_status status = status_of(f);
     assert_int_equal(status.suspended, 1);
     assert_int_equal(status.running, 0);
+    const struct berth_worker_view *worker = worker_of(f);
+    assert_int_equal(worker->running, 0);
+    assert_int_equal(worker->suspended, 1);
     ask_to_resume(f, w, waits, 1);
     turn(f);
 
     assert_int_equal(resumes_of(f, waits), 1);
     assert_int_equal(shown(f, waits)->record.state, BERTH_RUNNING);
+    worker = worker_of(f);
+    assert_int_equal(worker->running, 1);
+    assert_int_equal(worker->suspended, 0);
 }
 
 static void all_slots_above_are_taken_together_or_none(void **state)

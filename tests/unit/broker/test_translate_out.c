@@ -374,6 +374,7 @@ static void workers_and_status_are_shown(void **state)
         .state = "joined",
         .capacity = 256,
         .running = 3,
+        .suspended = 5,
         .cores = 4,
         .handlers = handlers,
         .handler_count = 2,
@@ -389,6 +390,7 @@ static void workers_and_status_are_shown(void **state)
     assert_int_equal(worker->n_handlers, 2);
     assert_bytes(worker->handlers[1], "mail");
     assert_int_equal(worker->running, 3);
+    assert_int_equal(worker->suspended, 5);
     assert_int_equal(worker->silent_ms, 17);
     assert_int_equal(worker->lease_left_ms, UINT32_MAX);
 

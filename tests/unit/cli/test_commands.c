@@ -165,15 +165,18 @@ static void workers_and_the_broker_are_shown(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(run(f, "worker ls"), 0);
-    assert_string_equal(out(f), "NAME    STATE   RUNNING  CAPACITY  CORES  SILENT  HANDLERS\n"
-                                "host-1  joined        3       256      4   800ms  exec,mail\n");
+    assert_string_equal(out(f),
+                        "NAME    STATE   RUNNING  CAPACITY  SUSPENDED  CORES  SILENT  HANDLERS\n"
+                        "host-1  joined        3       256          5      4   800ms  exec,mail\n");
     assert_int_equal(run(f, "worker ls -q"), 0);
     assert_string_equal(out(f), "host-1\n");
     assert_int_equal(run(f, "worker ls --json"), 0);
-    assert_json(f, "d == {'schema': 'berth.workers/1', 'items': [{'name': 'host-1', 'state': "
-                   "'joined', 'capacity': 256, 'running': 3, 'cores': 4, 'handlers': ['exec', "
-                   "'mail'], 'software': 'berth-worker 0.1.0', 'silent_ms': 800, 'lease_left_ms': "
-                   "9200, 'held': 0}], 'next': None}");
+    assert_json(
+        f,
+        "d == {'schema': 'berth.workers/1', 'items': [{'name': 'host-1', 'state': "
+        "'joined', 'capacity': 256, 'running': 3, 'suspended': 5, 'cores': 4, 'handlers': ['exec', "
+        "'mail'], 'software': 'berth-worker 0.1.0', 'silent_ms': 800, 'lease_left_ms': "
+        "9200, 'held': 0}], 'next': None}");
     assert_int_equal(run(f, "broker status"), 0);
     assert_non_null(strstr(out(f), "recovery        waits for 1 worker to come back, at most 7s"));
     assert_int_equal(run(f, "broker status -q"), 0);

@@ -238,10 +238,10 @@ static void dispatchers_are_listed_in_order(void **state)
 static int on_worker(void *arg, const struct berth_worker_info *worker)
 {
     struct names *names = arg;
-    (void)snprintf(names->text, sizeof names->text, "%s %s %u/%u %u %s,%s %s %d %d", worker->name,
-                   worker->state, worker->running, worker->capacity, worker->cores,
-                   worker->handlers[0], worker->handlers[1], worker->software,
-                   (int)worker->silent_ms, (int)worker->lease_left_ms);
+    (void)snprintf(names->text, sizeof names->text, "%s %s %u/%u+%u %u %s,%s %s %d %d",
+                   worker->name, worker->state, worker->running, worker->capacity,
+                   worker->suspended, worker->cores, worker->handlers[0], worker->handlers[1],
+                   worker->software, (int)worker->silent_ms, (int)worker->lease_left_ms);
     assert_null(worker->handlers[2]);
     return names->rc;
 }
@@ -253,7 +253,8 @@ static void workers_are_listed(void **state)
 
     assert_ok(berth_worker_list(f->client, on_worker, &names, PATIENT, NULL));
 
-    assert_string_equal(names.text, "host-1 joined 3/256 4 exec,mail berth-worker 0.1.0 800 9200");
+    assert_string_equal(names.text,
+                        "host-1 joined 3/256+5 4 exec,mail berth-worker 0.1.0 800 9200");
     names.rc = -ECANCELED;
     assert_rc(berth_worker_list(f->client, on_worker, &names, PATIENT, NULL), -ECANCELED);
 }
@@ -266,7 +267,7 @@ static void a_worker_can_be_declared_gone(void **state)
 
     assert_int_equal(berth_worker_gone(f->client, "host-1", on_worker, &names, PATIENT, NULL), 1);
 
-    assert_string_equal(names.text, "host-1 gone 3/256 4 exec,mail berth-worker 0.1.0 800 9200");
+    assert_string_equal(names.text, "host-1 gone 3/256+5 4 exec,mail berth-worker 0.1.0 800 9200");
     assert_int_equal(berth_worker_gone(f->client, "host-1", NULL, NULL, PATIENT, NULL), 1);
     assert_rc(berth_worker_gone(f->client, "host-2", NULL, NULL, PATIENT, &err), BERTH_ENOTFOUND);
     assert_rc(berth_worker_gone(f->client, "no name", NULL, NULL, PATIENT, &err), BERTH_EVALUE);

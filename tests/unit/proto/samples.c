@@ -398,6 +398,24 @@ static Berth__V1__Workers workers_lost = {
     .worker = (Berth__V1__Worker *[]){ &worker_lost },
 };
 
+static Berth__V1__Worker worker_with_parents = {
+    MESSAGE(worker),
+    SET(session, ATTEMPT(7, 1)),
+    SET_BYTES(name, "host-42"),
+    SET_BYTES(state, "joined"),
+    SET(capacity, 2),
+    SET(running, 2),
+    SET(cores, 8),
+    NAMES(handlers, BYTES("mail")),
+    SET(suspended, 50),
+};
+
+static Berth__V1__Workers workers_with_parents = {
+    MESSAGE(workers),
+    .n_worker = 1,
+    .worker = (Berth__V1__Worker *[]){ &worker_with_parents },
+};
+
 static Berth__V1__WorkerDeclareGone worker_declare_gone = {
     MESSAGE(worker_declare_gone),
     SET_BYTES(name, "host-42"),
@@ -527,6 +545,8 @@ const struct sample samples[] = {
     SAMPLE(WORKERS, workers, CLIENT, 77),
     SAMPLE_OF("workers_lost", BERTH__V1__ENVELOPE__MESSAGE_WORKERS, workers, workers_lost,
               BERTH_SIDE_CLIENT, 77),
+    SAMPLE_OF("workers_with_parents", BERTH__V1__ENVELOPE__MESSAGE_WORKERS, workers,
+              workers_with_parents, BERTH_SIDE_CLIENT, 77),
     SAMPLE(WORKER_DECLARE_GONE, worker_declare_gone, BROKER, 77),
     SAMPLE(BROKER_STATUS_GET, broker_status_get, BROKER, 77),
     SAMPLE(BROKER_STATUS, broker_status, CLIENT, UINT64_MAX),
