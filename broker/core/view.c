@@ -417,31 +417,20 @@ static const char *session_word(const struct session *session)
     return session->is_alone ? "alone" : "joined";
 }
 
-static uint32_t suspended_count(const struct session *session)
-{
-    uint32_t count = 0;
-    BERTH_LIST_FOREACH (node, &session->attempts) {
-        const struct attempt *attempt = berth_container_of(node, struct attempt, session_node);
-        count += attempt->state == ATTEMPT_RUNNING && attempt->is_suspended;
-    }
-    return count;
-}
-
 static void view_worker(struct berth_core *core, const struct session *session,
                         struct berth_worker_view *ret_view)
 {
     struct berth_slice *handlers = out_alloc(core, session->offer_count, sizeof *handlers);
     for (size_t i = 0; i < session->offer_count; i++)
         handlers[i] = suspect_plain_name(session->offers[i].handler);
-    uint32_t suspended = suspended_count(session);
     *ret_view = (struct berth_worker_view){
         .session = session->by_id.id,
         .name = slice_of(session->record.name),
         .software = slice_of(session->software),
         .state = session_word(session),
         .capacity = session->capacity,
-        .running = session->attempt_count - suspended,
-        .suspended = suspended,
+        .running = offer_running(session),
+        .suspended = session->suspended_count,
         .held = session->state == SESSION_LOST ? session->attempt_count : 0,
         .cores = session->cores,
         .handlers = handlers,
