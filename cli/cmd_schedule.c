@@ -272,7 +272,7 @@ static int run_set(void *context)
     int rc = begin_one(cli, &opts, &name);
     if (rc < 0)
         return cli_fail(cli, rc);
-    bool has_job = job_opts_are_given(cli->args, &opts.job);
+    bool has_job = job_opts_are_given(cli->args);
     int code = check_set(cli->args, &opts, has_job);
     if (code != CLI_OK)
         return code;

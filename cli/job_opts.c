@@ -27,10 +27,17 @@ static size_t command_words(const struct berth_args *args)
     return args->operands_count - args->rest_index;
 }
 
-bool job_opts_are_given(const struct berth_args *args, const struct job_opts *opts)
+/* By name: a value may be the one that is meant by default, too. */
+bool job_opts_are_given(const struct berth_args *args)
 {
-    static const struct job_opts none;
-    return command_words(args) > 0 || memcmp(opts, &none, sizeof none) != 0;
+    struct target {
+        struct job_opts job;
+    };
+    static const struct berth_setting settings[] = { JOB_SETTINGS(struct target, job) };
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+        if (berth_args_find(args, settings[i].name))
+            return true;
+    return command_words(args) > 0;
 }
 
 static int check_command(const struct berth_args *args, const struct job_opts *opts)
@@ -61,7 +68,7 @@ int job_opts_check(const struct berth_args *args, const struct job_opts *opts)
         return cli_usage("--payload and --payload-file: a job has one payload");
     if (opts->payload && strlen(opts->payload) > BERTH_PAYLOAD_BYTES_MAX)
         return cli_usage("--payload has %zu bytes, allowed is 1MiB", strlen(opts->payload));
-    if (opts->on_conflict && !opts->unique)
+    if (berth_args_find(args, "on_conflict") && !opts->unique)
         return cli_usage("--on-conflict is for a job with --unique");
     if (opts->backoff_ms_max && opts->backoff_ms > opts->backoff_ms_max)
         return say_backoff(opts->backoff_ms, opts->backoff_ms_max);

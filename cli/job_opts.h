@@ -27,7 +27,7 @@ struct job_parts {
 /* The usage: CLI_OK, or says what is wrong. */
 int job_opts_check(const struct berth_args *args, const struct job_opts *opts);
 /* Whether one of them was given at all. */
-bool job_opts_are_given(const struct berth_args *args, const struct job_opts *opts);
+bool job_opts_are_given(const struct berth_args *args);
 /* CLI_OK, or says why not. `parts`, all zero, are the caller's to end, whatever is returned. */
 int job_opts_spec(struct cli *cli, const struct job_opts *opts, struct job_parts *parts,
                   struct berth_job_spec *ret_spec);
