@@ -78,12 +78,19 @@ int submit_load_key(struct berth_core *core, const struct berth_job_record *reco
     if (record->key.kind == BERTH_KEY_CHILD && record->state < BERTH_COMPLETED && record->state &&
         !record->parent)
         return 0; /* it was a child, and lives again on its own */
-    struct berth_hash128 key = keys_of_record(record), body;
-    const struct key_entry *known = keys_find(core, key);
+    struct key_use use = { .kind = record->key.kind,
+                           .key = keys_of_record(record),
+                           .job = record->id,
+                           .parent = record->parent,
+                           .until_us = record->key.until_us };
+    const struct key_entry *known = keys_find(core, use.key);
     if (known && known->job > record->id)
         return 0;
-    memcpy(&body, record->key.body_hash, sizeof body);
-    return keys_remember(core, record->key.kind, key, body, record->id, record->key.until_us);
+    memcpy(&use.body, record->key.body_hash, sizeof use.body);
+    int rc = keys_remember(core, &use);
+    if (rc == 0 && record->key.kind == BERTH_KEY_CHILD)
+        scope_mark(core, record->parent);
+    return rc;
 }
 
 static void place_loaded(struct berth_core *core, uint32_t index,

@@ -324,10 +324,12 @@ int64_t berth_core_next_deadline_ms(const struct berth_core *core, int64_t now_m
         if (due_ms < deadline)
             deadline = due_ms;
     }
-    int64_t others_ms[] = { park_next_deadline_ms(core), batch_next_deadline_ms(core),
+    int64_t others_ms[] = { park_next_deadline_ms(core),
+                            batch_next_deadline_ms(core),
                             recur_next_deadline_ms(core, now_ms, wall_us),
                             clock_next_deadline_ms(core, now_ms, wall_us),
-                            suspect_next_deadline_ms(core) };
+                            suspect_next_deadline_ms(core),
+                            keys_next_deadline_ms(core) };
     for (size_t i = 0; i < sizeof others_ms / sizeof *others_ms; i++)
         if (others_ms[i] < deadline)
             deadline = others_ms[i];
@@ -338,5 +340,6 @@ void berth_core_check(const struct berth_core *core)
 {
     job_check(core);
     scope_check(core);
+    keys_check(core);
     core_check(core);
 }

@@ -134,9 +134,13 @@ static bool make_all(struct berth_core *core, const struct arrival *arrival, uin
     if (job_keep_body(core, job, item->body, item->timeout_ms, false) == 0 &&
         write_arrival(core, arrival, id)) {
         bool is_taken = !arrival->parent.job || scope_take(core, index, &arrival->parent) == 0;
-        if (is_taken && take_rare(core, index, arrival) &&
-            keys_remember(core, arrival->kind, arrival->key, arrival->body, id,
-                          arrival->until_us) == 0)
+        const struct key_use use = { .kind = arrival->kind,
+                                     .key = arrival->key,
+                                     .body = arrival->body,
+                                     .job = id,
+                                     .parent = arrival->parent.job,
+                                     .until_us = arrival->until_us };
+        if (is_taken && take_rare(core, index, arrival) && keys_remember(core, &use) == 0)
             return true;
         batch_undo(core);
     }

@@ -47,7 +47,7 @@ enum job_flag {
     JOB_WATCHED = 4,        /* somebody waits for its end */
     JOB_IS_SUSPECT = 64,    /* it runs alone: suspect.h */
     JOB_START_STORED = 128, /* its row has a start: hold.h */
-    JOB_IN_SCOPE = 32,      /* it has a parent, or children: scope.h */
+    JOB_IN_SCOPE = 32,      /* it has a parent, children, or keys of such: scope.h */
     JOB_ENDING = 8,         /* SETTLING, and what is being stored is its end: `end_state` */
     JOB_HAS_RARE = 16,      /* what few jobs have: rare.h */
 };

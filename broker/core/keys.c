@@ -3,21 +3,28 @@
 
 #include <errno.h>
 
-/* Seeds that keep the two kinds apart. */
+/* Seeds that keep the kinds apart. */
 #define SEED_REQUEST     1
 #define SEED_IDEMPOTENCY 2
 #define SEED_SCHEDULE    5
 #define SEED_CHILD       6
+#define SEED_PARENT      7
 
 #define KEY_QUEUE_CHILD 2
+#define KIND_PARENT     ((enum berth_key_kind)UINT8_MAX) /* it stands for the parent in a ring */
+#define DROPS_MAX       4096 /* of children whose parent has completed, in one turn: 0.5 ms */
 
 static struct key_entry *entry_at(const struct berth_core *core, uint32_t index);
 static uint32_t index_of(const struct berth_core *core, struct berth_hash128 key);
 static struct berth_hash128 hash_of(const void *data, size_t bytes, uint64_t seed);
+static struct berth_hash128 key_of_parent(uint64_t parent);
 static bool is_over(const struct berth_core *core, const struct key_entry *entry);
-static void enqueue(struct berth_core *core, uint32_t index);
+static struct key_queue *queue_of(struct berth_core *core, const struct key_entry *entry);
+static void enqueue(struct berth_core *core, struct key_queue *queue, uint32_t index);
+static int join_siblings(struct berth_core *core, uint32_t index, uint64_t parent);
 static void drop(struct berth_core *core, uint32_t index);
 static void expire_queue(struct berth_core *core, struct key_queue *queue);
+static void expire_children(struct berth_core *core);
 
 uint64_t keys_index_hash(const void *arg, uint32_t index)
 {
@@ -60,6 +67,11 @@ struct berth_hash128 keys_of_child(uint64_t parent, uint32_t ordinal)
     return hash_of(&key, sizeof key, SEED_CHILD);
 }
 
+static struct berth_hash128 key_of_parent(uint64_t parent)
+{
+    return hash_of(&parent, sizeof parent, SEED_PARENT);
+}
+
 /* A request's key is stored as the hash that it is. */
 struct berth_hash128 keys_of_record(const struct berth_job_record *record)
 {
@@ -86,23 +98,31 @@ const struct key_entry *keys_find(const struct berth_core *core, struct berth_ha
     return index && !is_over(core, entry_at(core, index)) ? entry_at(core, index) : NULL;
 }
 
-int keys_remember(struct berth_core *core, enum berth_key_kind kind, struct berth_hash128 key,
-                  struct berth_hash128 body, uint64_t job, int64_t until_us)
+/* What a worker says twice of its own child is not chosen to look the same: half a hash will do. */
+bool keys_is_same(const struct key_entry *entry, struct berth_hash128 body)
 {
-    keys_forget(core, key);
+    bool is_child = entry->kind == BERTH_KEY_CHILD;
+    return entry->body == body.low && (is_child || entry->body_high == body.high);
+}
+
+int keys_remember(struct berth_core *core, const struct key_use *use)
+{
+    keys_forget(core, use->key);
     if (index_reserve(&core->keys_by_hash, 1) < 0)
         return -ENOMEM;
     uint32_t index = slab_take(&core->keys);
     if (!index)
         return -ENOMEM;
-    *entry_at(core, index) = (struct key_entry){ .key = key,
-                                                 .body = body,
-                                                 .job = job,
-                                                 .until_s = (uint32_t)(until_us / 1000000),
-                                                 .kind = (uint8_t)kind };
-    enqueue(core, index);
-    index_insert(&core->keys_by_hash, key.low, index);
-    return 0;
+    struct key_entry *entry = entry_at(core, index);
+    *entry = (struct key_entry){ .key = use->key,
+                                 .body = use->body.low,
+                                 .body_high = use->body.high,
+                                 .job = use->job,
+                                 .until_s = (uint32_t)(use->until_us / 1000000),
+                                 .kind = (uint8_t)use->kind };
+    enqueue(core, queue_of(core, entry), index);
+    index_insert(&core->keys_by_hash, use->key.low, index);
+    return use->kind == BERTH_KEY_CHILD ? join_siblings(core, index, use->parent) : 0;
 }
 
 void keys_forget(struct berth_core *core, struct berth_hash128 key)
@@ -112,10 +132,30 @@ void keys_forget(struct berth_core *core, struct berth_hash128 key)
         drop(core, index);
 }
 
+bool keys_has_children(const struct berth_core *core, uint64_t parent)
+{
+    return index_of(core, key_of_parent(parent)) != 0;
+}
+
+void keys_forget_children(struct berth_core *core, uint64_t parent)
+{
+    uint32_t index = index_of(core, key_of_parent(parent));
+    if (!index)
+        return;
+    index_remove(&core->keys_by_hash, entry_at(core, index)->key.low, index);
+    enqueue(core, &core->keys_over, index);
+}
+
 void keys_expire(struct berth_core *core)
 {
     for (size_t i = 0; i < sizeof core->key_queues / sizeof *core->key_queues; i++)
         expire_queue(core, &core->key_queues[i]);
+    expire_children(core);
+}
+
+int64_t keys_next_deadline_ms(const struct berth_core *core)
+{
+    return core->keys_over.head ? core->now_ms : INT64_MAX;
 }
 
 static struct key_entry *entry_at(const struct berth_core *core, uint32_t index)
@@ -140,6 +180,8 @@ static bool is_over(const struct berth_core *core, const struct key_entry *entry
     return (int64_t)entry->until_s * 1000000 <= core->wall_us;
 }
 
+/* ---- queues ---- */
+
 static struct key_queue *queue_of(struct berth_core *core, const struct key_entry *entry)
 {
     if (entry->kind == BERTH_KEY_CHILD)
@@ -147,10 +189,9 @@ static struct key_queue *queue_of(struct berth_core *core, const struct key_entr
     return &core->key_queues[entry->kind != BERTH_KEY_REQUEST];
 }
 
-static void enqueue(struct berth_core *core, uint32_t index)
+static void enqueue(struct berth_core *core, struct key_queue *queue, uint32_t index)
 {
     struct key_entry *entry = entry_at(core, index);
-    struct key_queue *queue = queue_of(core, entry);
     entry->prev = queue->tail;
     if (queue->tail)
         entry_at(core, queue->tail)->next = index;
@@ -159,10 +200,9 @@ static void enqueue(struct berth_core *core, uint32_t index)
     queue->tail = index;
 }
 
-static void drop(struct berth_core *core, uint32_t index)
+static void dequeue(struct berth_core *core, struct key_queue *queue, uint32_t index)
 {
     const struct key_entry *entry = entry_at(core, index);
-    struct key_queue *queue = queue_of(core, entry);
     if (entry->prev)
         entry_at(core, entry->prev)->next = entry->next;
     else
@@ -171,9 +211,92 @@ static void drop(struct berth_core *core, uint32_t index)
         entry_at(core, entry->next)->prev = entry->prev;
     else
         queue->tail = entry->prev;
+}
+
+/* ---- siblings ---- */
+
+/* Where the ring of this parent's children begins and ends, or 0: no memory. */
+static uint32_t get_parent(struct berth_core *core, uint64_t parent)
+{
+    struct berth_hash128 key = key_of_parent(parent);
+    uint32_t index = index_of(core, key);
+    if (index || index_reserve(&core->keys_by_hash, 1) < 0)
+        return index;
+    index = slab_take(&core->keys);
+    if (!index)
+        return 0;
+    *entry_at(core, index) = (struct key_entry){
+        .key = key, .siblings = { index, index }, .until_s = UINT32_MAX, .kind = KIND_PARENT
+    };
+    index_insert(&core->keys_by_hash, key.low, index);
+    return index;
+}
+
+/* As the youngest one. Without its parent it stands alone. */
+static int join_siblings(struct berth_core *core, uint32_t index, uint64_t parent)
+{
+    struct key_entry *entry = entry_at(core, index);
+    entry->siblings.older = entry->siblings.younger = index;
+    core->child_key_count++;
+    if (!parent)
+        return 0;
+    uint32_t at = get_parent(core, parent);
+    if (!at) {
+        drop(core, index);
+        return -ENOMEM;
+    }
+    uint32_t youngest = entry_at(core, at)->siblings.older;
+    entry->siblings.older = youngest;
+    entry->siblings.younger = at;
+    entry_at(core, youngest)->siblings.younger = index;
+    entry_at(core, at)->siblings.older = index;
+    return 0;
+}
+
+/* What stands for a parent goes with the last of its children. */
+static void leave_siblings(struct berth_core *core, uint32_t index)
+{
+    const struct key_entry *entry = entry_at(core, index);
+    uint32_t older = entry->siblings.older, younger = entry->siblings.younger;
+    core->child_key_count--;
+    if (older == index)
+        return;
+    entry_at(core, older)->siblings.younger = younger;
+    entry_at(core, younger)->siblings.older = older;
+    if (older == younger && entry_at(core, older)->kind == KIND_PARENT)
+        drop(core, older);
+}
+
+/* Whether its children have been forgotten: then it waits for that in `keys_over`. */
+static bool is_forgotten(const struct berth_core *core, uint32_t index)
+{
+    return index_of(core, entry_at(core, index)->key) != index;
+}
+
+static void drop_parent(struct berth_core *core, uint32_t index)
+{
+    if (is_forgotten(core, index))
+        dequeue(core, &core->keys_over, index);
+    else
+        index_remove(&core->keys_by_hash, entry_at(core, index)->key.low, index);
+    slab_give(&core->keys, index);
+}
+
+static void drop(struct berth_core *core, uint32_t index)
+{
+    const struct key_entry *entry = entry_at(core, index);
+    if (entry->kind == KIND_PARENT) {
+        drop_parent(core, index);
+        return;
+    }
+    if (entry->kind == BERTH_KEY_CHILD)
+        leave_siblings(core, index);
+    dequeue(core, queue_of(core, entry), index);
     index_remove(&core->keys_by_hash, entry->key.low, index);
     slab_give(&core->keys, index);
 }
+
+/* ---- what is over ---- */
 
 /* Windows of one kind are equally long, so that the oldest is over first (but for what was loaded,
  * and after a jump of the clock; then some are kept a little longer). */
@@ -181,4 +304,51 @@ static void expire_queue(struct berth_core *core, struct key_queue *queue)
 {
     while (queue->head && is_over(core, entry_at(core, queue->head)))
         drop(core, queue->head);
+}
+
+/* The parent is out of the queue with its last child. */
+static void expire_children(struct berth_core *core)
+{
+    for (size_t i = 0; core->keys_over.head && i < DROPS_MAX; i++)
+        drop(core, entry_at(core, core->keys_over.head)->siblings.younger);
+}
+
+/* ---- check ---- */
+
+static uint32_t check_queue(const struct berth_core *core, const struct key_queue *queue)
+{
+    uint32_t count = 0, previous = 0;
+    for (uint32_t at = queue->head; at; at = entry_at(core, at)->next) {
+        BERTH_ASSERT(entry_at(core, at)->prev == previous);
+        previous = at;
+        count++;
+    }
+    BERTH_ASSERT(queue->tail == previous);
+    return count;
+}
+
+/* Each child's neighbours know it; the parents are what is left of the table. */
+static uint32_t check_children(const struct berth_core *core)
+{
+    uint32_t parents = 0;
+    const struct key_queue *queue = &core->key_queues[KEY_QUEUE_CHILD];
+    for (uint32_t at = queue->head; at; at = entry_at(core, at)->next) {
+        const struct key_entry *entry = entry_at(core, at);
+        const struct key_entry *younger = entry_at(core, entry->siblings.younger);
+        BERTH_ASSERT(entry->kind == BERTH_KEY_CHILD);
+        BERTH_ASSERT(younger->siblings.older == at);
+        BERTH_ASSERT(entry_at(core, entry->siblings.older)->siblings.younger == at);
+        parents += younger->kind == KIND_PARENT;
+    }
+    return parents;
+}
+
+void keys_check(const struct berth_core *core)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < sizeof core->key_queues / sizeof *core->key_queues; i++)
+        count += check_queue(core, &core->key_queues[i]);
+    BERTH_ASSERT(check_queue(core, &core->key_queues[KEY_QUEUE_CHILD]) == core->child_key_count);
+    BERTH_ASSERT(core->keys.used == count + check_children(core));
+    BERTH_ASSERT(core->keys_by_hash.count == core->keys.used - check_queue(core, &core->keys_over));
 }

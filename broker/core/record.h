@@ -85,7 +85,7 @@ enum berth_key_kind {
                               minutes */
     BERTH_KEY_IDEMPOTENCY, /* 1..255 bytes of the user's, per dispatcher; 24 h */
     BERTH_KEY_CHILD,       /* 16 bytes: hash of the parent and the ordinal among its children;
-                              7 days */
+                              7 days, or until the parent has completed */
     BERTH_KEY_SCHEDULE,    /* 16 bytes: the schedule and the instant, schedule_key(); 24 h */
 };
 

@@ -52,7 +52,7 @@ void scope_mark(struct berth_core *core, uint64_t id)
     if (!index)
         return;
     struct job *job = job_at(&core->jobs, index);
-    if (scope_find(core, id) || scope_find_child(core, id))
+    if (scope_find(core, id) || scope_find_child(core, id) || keys_has_children(core, id))
         job->flags |= JOB_IN_SCOPE;
     else
         job->flags &= (uint8_t)~JOB_IN_SCOPE;
@@ -345,6 +345,8 @@ static void drop_expired(const struct berth_core *core, struct scope *scope)
 void scope_on_end_stored(struct berth_core *core, uint32_t index,
                          const struct berth_end_record *end)
 {
+    if (end->state == BERTH_COMPLETED)
+        keys_forget_children(core, end->id); /* no attempt of it asks for them again */
     struct child *child = scope_find_child(core, job_at(&core->jobs, index)->id);
     if (!child)
         return;

@@ -2,8 +2,8 @@
 /* Scopes: a job and the jobs that its running attempt submitted as its children.
  *
  * 1. A live job with a parent has a `struct child`, in the scope of that parent; a job with live
- * children has a scope. Both say so in the job: JOB_IN_SCOPE. A scope outlives its parent until the
- * last child has ended.
+ * children has a scope. Both say so in the job: JOB_IN_SCOPE, as does one that has keys of children
+ * which ended. A scope outlives its parent until the last child has ended.
  * 2. An attempt that is over leaves no child behind: in the batch with its job's end or retry each
  * live descendant ends or is cancelled, and the job is held (SETTLING) until its children have
  * ended. So whatever is stored last, a child that lives without its parent's attempt is found at
@@ -11,6 +11,8 @@
  * 3. A child that ends dead ends its siblings in the same batch, unless a supervisor made it.
  * 4. What ended badly is remembered until the parent's attempt, or the window of its key, is over:
  * the same ordinal finds it until then, and makes a new child afterwards.
+ * 5. What completed is found by its ordinal in all attempts of its parent, and is forgotten when
+ * the parent's own completion is stored. One that ended badly may be retried.
  */
 #pragma once
 

@@ -288,13 +288,22 @@ struct pending {
     uint32_t schedule_after;       /* UINT32_MAX: none of them */
 };
 
-struct key_entry { /* of an idempotency key or a request */
-    struct berth_hash128 key, body;
+struct key_entry { /* keys.h */
+    struct berth_hash128 key;
+    uint64_t body; /* the lower half of its hash */
+    union {
+        uint64_t body_high;
+        struct {
+            uint32_t older, younger;
+        } siblings; /* of a child, and of what stands for their parent: a ring */
+    };
     uint64_t job;
     uint32_t until_s;    /* seconds since 1970 */
     uint32_t next, prev; /* in the queue of its kind, oldest first */
     uint8_t kind;
 };
+
+_Static_assert(sizeof(struct key_entry) == 56, "each job has one, for ten minutes at least");
 
 struct key_queue {
     uint32_t head, tail;
@@ -355,6 +364,8 @@ struct berth_core {
     struct slab keys;
     struct index keys_by_hash;
     struct key_queue key_queues[3];
+    struct key_queue keys_over; /* of parents that have completed: their children's go in turns */
+    uint32_t child_key_count;
 
     struct berth_map sessions, sessions_by_child;
     struct berth_map tombstones; /* of dead children */

@@ -296,7 +296,7 @@ static struct berth_submitted_item repeat(struct berth_core *core, const struct 
                                           const struct key_entry *entry, struct pending *answer,
                                           size_t place)
 {
-    if (entry->body.low != arrival->body.low || entry->body.high != arrival->body.high)
+    if (!keys_is_same(entry, arrival->body))
         return intake_refusal(
             BERTH_ECONFLICT, "key",
             intake_say(answer,

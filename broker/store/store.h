@@ -54,8 +54,9 @@ struct berth_store_info {
 
 /* Called by load: dispatchers, then sessions, then schedules, then live jobs in order of id (of
  * `last` the id alone: the rest is shown, by a read, and not decided with), then keys of ended jobs
- * that can still come again (job.id, job.dispatcher and job.key only), in order of id. What a
- * callback returns negative ends the load with that code. */
+ * that can still come again (job.id, job.dispatcher, job.key, and of a child job.parent only; 0:
+ * not known), in order of id. That of a child can if it completed, and its parent lives or may be
+ * retried. What a callback returns negative ends the load with that code. */
 struct berth_store_visitor {
     void *arg;
     int (*dispatcher)(void *arg, const struct berth_dispatcher_record *record);

@@ -436,31 +436,51 @@ static bool is_too_old(const struct berth_mem_disk *disk, const struct mem_job *
     return job->record.finished_us < disk->now_us - retention_us;
 }
 
-/* An ended job. True: nothing of it is needed any more, and its block is freed. */
-static bool forget(struct berth_mem_disk *disk, struct mem_job *job)
+/* An ended job leaves the history, unless that keeps it. */
+static void forget(struct berth_mem_disk *disk, struct mem_job *job)
 {
-    if (!job->is_discarded) {
-        bool is_kept = has_key_of(disk, job, BERTH_KEY_REQUEST) ||
-                       (!is_too_old(disk, job) && !excess_of(disk, job->record.dispatcher));
-        if (is_kept)
-            return false;
-        uncount(disk, &job->record);
-        job->is_discarded = true;
-    }
-    if (job->record.key.kind != BERTH_KEY_NONE && job->record.key.until_us > disk->now_us)
-        return false;
-    disk->bytes -= job->bytes + job->last_bytes + job->why_bytes;
-    job_free(job);
-    return true;
+    bool is_kept = has_key_of(disk, job, BERTH_KEY_REQUEST) ||
+                   (!is_too_old(disk, job) && !excess_of(disk, job->record.dispatcher));
+    if (is_kept || job->is_discarded)
+        return;
+    uncount(disk, &job->record);
+    job->is_discarded = true;
 }
 
+/* An attempt of its parent asks for the key of a child: while that lives, or may be retried. */
+static bool parent_asks(const struct berth_mem_disk *disk, uint64_t parent)
+{
+    struct mem_job **found = mem_array_find(&disk->jobs, parent);
+    return found && !(*found)->is_discarded && (*found)->record.state != BERTH_COMPLETED;
+}
+
+bool mem_key_is_wanted(const struct berth_mem_disk *disk, const struct berth_job_record *job)
+{
+    return store_key_outlives(job) &&
+           (job->key.kind != BERTH_KEY_CHILD || parent_asks(disk, job->parent));
+}
+
+/* First what is forgotten, then whose key is of no use either, and then they go: a parent is found
+ * for as long as its children are looked at. */
 static void forget_ended(struct berth_mem_disk *disk)
 {
     size_t kept = 0;
+    for (size_t i = 0; i < disk->jobs.count; i++)
+        if (!store_state_is_live(mem_job_at(disk, i)->record.state))
+            forget(disk, mem_job_at(disk, i));
     for (size_t i = 0; i < disk->jobs.count; i++) {
         struct mem_job *job = mem_job_at(disk, i);
-        if (store_state_is_live(job->record.state) || !forget(disk, job))
+        job->is_needless = job->is_discarded && (job->record.key.until_us <= disk->now_us ||
+                                                 !mem_key_is_wanted(disk, &job->record));
+    }
+    for (size_t i = 0; i < disk->jobs.count; i++) {
+        struct mem_job *job = mem_job_at(disk, i);
+        if (!job->is_needless) {
             *(struct mem_job **)mem_array_at(&disk->jobs, kept++) = job;
+            continue;
+        }
+        disk->bytes -= job->bytes + job->last_bytes + job->why_bytes;
+        job_free(job);
     }
     disk->jobs.count = kept;
     disk->age_done_us = disk->now_us;

@@ -22,6 +22,7 @@ struct mem_job {
     void *why; /* the error of a job with which no attempt ended */
     size_t last_bytes, why_bytes;
     bool is_discarded; /* ended, and here for its key alone */
+    bool is_needless;  /* and not even for that: while it is tidied up */
 };
 
 struct berth_mem_disk {
@@ -57,6 +58,9 @@ void mem_schedule_apply(struct berth_mem_disk *disk, const struct berth_record *
                         void **block);
 int mem_schedules_visit(const struct berth_mem_disk *disk,
                         const struct berth_store_visitor *visitor);
+
+/* Whether the key of an ended job may still be asked for, but for its window. */
+bool mem_key_is_wanted(const struct berth_mem_disk *disk, const struct berth_job_record *job);
 
 /* store_mem_read.c */
 int mem_disk_visit(const struct berth_mem_disk *disk, int64_t wall_us,

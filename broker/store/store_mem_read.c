@@ -30,12 +30,15 @@ static int visit_ended_keys(const struct berth_mem_disk *disk, int64_t wall_us,
 {
     for (size_t i = 0; i < disk->jobs.count; i++) {
         const struct berth_job_record *job = &mem_job_at(disk, i)->record;
-        if (!store_state_is_ended(job->state) || !store_key_outlives(job) ||
+        if (!store_state_is_ended(job->state) || !mem_key_is_wanted(disk, job) ||
             job->key.until_us <= wall_us)
             continue;
+        bool is_child = job->key.kind == BERTH_KEY_CHILD;
         int rc = visitor->ended_key(
-            visitor->arg, &(struct berth_job_record){
-                              .id = job->id, .dispatcher = job->dispatcher, .key = job->key });
+            visitor->arg, &(struct berth_job_record){ .id = job->id,
+                                                      .dispatcher = job->dispatcher,
+                                                      .key = job->key,
+                                                      .parent = is_child ? job->parent : 0 });
         if (rc < 0)
             return rc;
     }

@@ -181,6 +181,22 @@ void sqlite_rollback(struct store_sqlite *self);
 #define SQLITE_JOB_BARE                                                                            \
     SQLITE_HEAD_COLUMNS SQLITE_TAIL_COLUMNS ", length(body), NULL, length(last_result), NULL"
 
+/* Kind 3: of a child. Its key is asked for by an attempt of its parent: one that lives, or may be
+ * retried. State 7: completed. */
+#define SQLITE_PARENT_OF(id) "(SELECT o.parent FROM job_option o WHERE o.of_job = " id ")"
+#define SQLITE_PARENT_ASKS(parent)                                                                 \
+    "(EXISTS (SELECT 1 FROM job p WHERE p.id = " parent ") OR EXISTS (SELECT 1 FROM done p"        \
+    " WHERE p.id = " parent " AND p.state <> 7"                                                    \
+    " AND p.dispatcher NOT IN (SELECT id FROM dispatcher_gone)))"
+/* Which keys of `done` are loaded, and outlive their rows. A child that failed is made anew. */
+#define SQLITE_DONE_KEY_OUTLIVES                                                                   \
+    "done.key_kind <> 0 AND (done.key_kind <> 3 OR (done.state = 7 AND " SQLITE_PARENT_ASKS(       \
+        SQLITE_PARENT_OF("done.id")) "))"
+/* And which of `idempotency` are still of use. Parent 0: from before version 9. */
+#define SQLITE_KEY_IS_WANTED                                                                       \
+    "(idempotency.key_kind <> 3 OR idempotency.parent = 0 OR " SQLITE_PARENT_ASKS(                 \
+        "idempotency.parent") ")"
+
 /* The row a statement stands on, borrowed until its next step. 0 or BERTH_ESTORE. */
 int sqlite_row_live(sqlite3_stmt *row, struct berth_job_record *ret_job, struct berth_error *err);
 int sqlite_row_job(sqlite3_stmt *row, struct berth_job_record *ret_job, struct berth_error *err);

@@ -125,11 +125,15 @@ int sqlite_load(struct store_blocking *backend, const struct berth_store_visitor
     if (rc == 0)
         rc = visit_rows(
             &load,
-            "SELECT id, dispatcher, key_kind, key_bytes, key_until_us, body_hash"
-            " FROM done INDEXED BY done_key WHERE key_kind <> 0 AND key_until_us > ?1"
-            " AND NOT (key_kind = 3 AND state <> 7)" /* a child that failed is made anew */
-            " UNION ALL SELECT id, dispatcher, key_kind, key_bytes, key_until_us, body_hash"
-            " FROM idempotency WHERE key_until_us > ?1 ORDER BY id",
+            "SELECT id, dispatcher, key_kind, key_bytes, key_until_us, body_hash,"
+            " iif(key_kind = 3, " SQLITE_PARENT_OF(
+                "done.id") ", 0)"
+                           " FROM done INDEXED BY done_key WHERE key_until_us > ?1 "
+                           "AND " SQLITE_DONE_KEY_OUTLIVES
+                           " UNION ALL SELECT id, dispatcher, key_kind, key_bytes, key_until_us, "
+                           "body_hash, parent"
+                           " FROM idempotency WHERE key_until_us > ?1 AND " SQLITE_KEY_IS_WANTED
+                           " ORDER BY id",
             load.self->open_wall_us, visit_key);
     return rc;
 }

@@ -247,6 +247,7 @@ int sqlite_row_key(sqlite3_stmt *row, struct berth_job_record *ret_job, struct b
     struct berth_job_record job = { .id = next_u64(&reader) };
     job.dispatcher = next_u32(&reader);
     read_key(&reader, &job.key);
+    job.parent = next_u64(&reader);
     const char *fault = reader.is_bad || job.dispatcher == 0 ? "a value is outside its range"
                                                              : store_key_fault(&job.key);
     if (fault)

@@ -194,6 +194,8 @@
 
 #define MIGRATION_8 ADD("dispatcher", "token_us INTEGER NOT NULL DEFAULT 0")
 
+#define MIGRATION_9 ADD("idempotency", "parent INTEGER NOT NULL DEFAULT 0")
+
 /* Number n brings a database from version n - 1 to n. */
 static const char *const migrations[] = {
     /* 1: the first release. Ids are dense and ascending, so every table is its own index. `job` and
@@ -216,6 +218,8 @@ static const char *const migrations[] = {
     MIGRATION_7,
     /* 8: rates of less than one start a minute go on after a restart. */
     MIGRATION_8,
+    /* 9: keys of children go with their parent. */
+    MIGRATION_9,
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof *migrations))

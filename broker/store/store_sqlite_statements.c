@@ -92,9 +92,11 @@
     " completed_total = ?5"
 
 #define KEY_KEEP                                                                                   \
-    "INSERT INTO idempotency (id, dispatcher, key_kind, key_bytes, key_until_us, body_hash)"       \
-    " SELECT id, dispatcher, key_kind, key_bytes, key_until_us, body_hash FROM done"               \
-    " WHERE id = ?1 AND key_kind <> 0 AND (key_kind <> 3 OR state = 7)"
+    "INSERT INTO idempotency (id, dispatcher, key_kind, key_bytes, key_until_us, body_hash,"       \
+    " parent) SELECT id, dispatcher, key_kind, key_bytes, key_until_us, body_hash,"                \
+    " iif(key_kind = 3, " SQLITE_PARENT_OF(                                                        \
+        "done.id") ", 0) FROM done"                                                                \
+                   " WHERE id = ?1 AND " SQLITE_DONE_KEY_OUTLIVES
 
 #define DONE_AGES                                                                                  \
     "SELECT id, dispatcher, state, submitted_us, finished_us, key_kind, key_until_us FROM done"    \
@@ -153,7 +155,8 @@ static const char *const texts[SQL_STATEMENT_COUNT] = {
     [SQL_SCHEDULE_DELETE] = "DELETE FROM schedule WHERE id = ?1",
     [SQL_SCHEDULE_DONE_DELETE] = "DELETE FROM schedule_done WHERE of_schedule = ?1",
     [SQL_KEY_KEEP] = KEY_KEEP,
-    [SQL_KEY_AGES] = "SELECT id, key_until_us FROM idempotency WHERE id >= ?1 ORDER BY id LIMIT ?2",
+    [SQL_KEY_AGES] = "SELECT id, iif(" SQLITE_KEY_IS_WANTED ", key_until_us, 0) FROM idempotency"
+                     " WHERE id >= ?1 ORDER BY id LIMIT ?2",
     [SQL_KEY_DELETE] = "DELETE FROM idempotency WHERE id = ?1",
 };
 

@@ -275,8 +275,10 @@ static void turn(struct sim *sim, void *arg)
              &(struct berth_event){ .type = BERTH_EV_PEER_GONE, .peer = broker->peers_gone[i] });
     broker->peers_gone_count = 0;
     step(sim, &(struct berth_event){ .type = BERTH_EV_TURN });
-    if (sim->steps % CHECK_EVERY == 0)
+    if (sim->steps % CHECK_EVERY == 0) {
         berth_core_check(broker->core);
+        check_keys(sim);
+    }
     check_life_turn(sim);
     submit_batch(sim);
     schedule_timer(sim);

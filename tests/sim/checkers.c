@@ -47,6 +47,7 @@
  * that uses up a try. A snooze lasts as long as it asked for. (tries.c)
  * 31. An attempt is told when its timeout is over, not before and not much later; it has used up a
  * try then, unless it completed. (timeout.c)
+ * 40. Of children whose parent has completed the broker remembers no key. (keys.c)
  */
 #include <stdlib.h>
 #include <string.h>

@@ -335,6 +335,16 @@ MUTANTS = [
     Mutant("children forgotten by the core are not asked for", "broker/core/children.c",
            "    tell_found(core, attempt->session, answer);\n", "    (void)tell_found;\n",
            "a parent awaits a child that has completed for an earlier attempt"),
+    Mutant("keys of children outlive their parent's completion", "broker/core/scope.c",
+           "        keys_forget_children(core, end->id);", "        (void)keys_forget_children;",
+           "the table of keys fills with those of children"),
+    Mutant("keys of all children loaded", "broker/store/store_mem_disk.c",
+           "    return found && !(*found)->is_discarded && (*found)->record.state != BERTH_COMPLETED;\n",
+           "    return found != NULL;\n",
+           "a broker that comes back remembers keys that nobody asks for"),
+    Mutant("keys of a dead parent's children forgotten", "broker/core/scope.c",
+           "    if (end->state == BERTH_COMPLETED)\n        keys_forget_children", "    if (true)\n        keys_forget_children",
+           "a parent that is retried makes anew what completed"),
 ]
 
 

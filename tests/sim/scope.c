@@ -12,6 +12,11 @@ struct check_child {
     unsigned stored_life; /* of the broker that wrote it */
 };
 
+uint64_t check_parent_of(const struct check_child *child)
+{
+    return child->parent;
+}
+
 static bool is_live(struct sim *sim, uint64_t id)
 {
     const struct check_job *job = check_job_of(sim, id);

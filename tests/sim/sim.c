@@ -209,6 +209,7 @@ static void run_to_the_end(struct sim *sim)
             sim_fail(sim, "too many events: somebody talks in circles");
     }
     check_rates(sim);
+    check_keys(sim);
     check_disk(sim);
 }
 

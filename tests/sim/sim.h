@@ -423,6 +423,8 @@ void check_scope_stored(struct sim *sim, const struct berth_record *record);
 void check_scope_batch(struct sim *sim, const struct berth_batch *batch);
 void check_scope_start(struct sim *sim, const struct run *run);
 void check_scope_orders(struct sim *sim, const struct berth_do_orders *orders);
+uint64_t check_parent_of(const struct check_child *child);
+void check_keys(struct sim *sim); /* keys.c: after a turn, and at the end */
 void check_life_turn(struct sim *sim);
 void check_life_step(struct sim *sim); /* the broker looks at its clock */
 /* How the dispatcher with this id was made. */

@@ -355,13 +355,24 @@ static int visit_job(void *arg, const struct berth_job_record *is)
     return 0;
 }
 
+/* A child that completed, by attempts of a parent that lives or may be retried. */
+static bool is_asked_for(const struct model *model, const struct berth_job_record *child)
+{
+    if (child->state != BERTH_COMPLETED)
+        return false;
+    for (size_t i = 0; i < model->job_count; i++)
+        if (model->jobs[i].id == child->parent)
+            return !model->is_discarded[i] && model->jobs[i].state != BERTH_COMPLETED;
+    return false;
+}
+
 static size_t skip_to_key(const struct model *model, size_t place, int64_t wall_us)
 {
     for (; place < model->job_count; place++) {
         const struct berth_job_record *job = &model->jobs[place];
-        bool is_failed_child = job->key.kind == BERTH_KEY_CHILD && job->state != BERTH_COMPLETED;
-        if (!model_is_live(job) && job->key.kind != BERTH_KEY_NONE && !is_failed_child &&
-            job->key.until_us > wall_us)
+        bool is_child = job->key.kind == BERTH_KEY_CHILD;
+        if (!model_is_live(job) && job->key.kind != BERTH_KEY_NONE &&
+            (!is_child || is_asked_for(model, job)) && job->key.until_us > wall_us)
             break;
     }
     return place;
@@ -374,8 +385,10 @@ static int visit_key(void *arg, const struct berth_job_record *is)
     check->key_place = skip_to_key(check->model, check->key_place, check->wall_us);
     assert_true(check->key_place < check->model->job_count);
     const struct berth_job_record *wanted = &check->model->jobs[check->key_place++];
+    bool is_child = wanted->key.kind == BERTH_KEY_CHILD;
     assert_int_equal(is->id, wanted->id);
     assert_int_equal(is->dispatcher, wanted->dispatcher);
+    assert_int_equal(is->parent, is_child ? wanted->parent : 0);
     check_key(&is->key, &wanted->key);
     return 0;
 }

@@ -172,9 +172,8 @@ static void visitor_that_fails_ends_the_load_with_its_code(void **state)
     assert_rc(berth_store_load(f->kit.store, &visitor, &error), -ECANCELED);
 }
 
-/* A job with this key, ended. */
-static void given_job_that_ended(struct fixture *f, uint64_t id, enum berth_state state,
-                                 enum berth_key_kind kind, int64_t until_us)
+static void given_ended_job_with_key(struct fixture *f, uint64_t id, enum berth_key_kind kind,
+                                     int64_t until_us)
 {
     struct berth_batch *batch = kit_batch(&f->kit);
     struct berth_record record = kit_job(id, 1, kit_text("x"));
@@ -183,26 +182,9 @@ static void given_job_that_ended(struct fixture *f, uint64_t id, enum berth_stat
                                              .bytes = kit_bytes(&f->kit, 16, id),
                                              .until_us = until_us };
     put(f, batch, &record);
-    record = kit_end(id, 1, state, f->kit.wall_us);
+    record = kit_end(id, 1, BERTH_DEAD, f->kit.wall_us);
     put(f, batch, &record);
     kit_store(&f->kit, batch);
-}
-
-static void given_ended_job_with_key(struct fixture *f, uint64_t id, enum berth_key_kind kind,
-                                     int64_t until_us)
-{
-    given_job_that_ended(f, id, BERTH_DEAD, kind, until_us);
-}
-
-/* A child that failed is made anew under the same key. */
-static void keys_of_children_are_loaded_if_they_completed(void **state)
-{
-    struct fixture *f = *state;
-    int64_t until_us = f->kit.wall_us + 1000000;
-    given_job_that_ended(f, 1, BERTH_DEAD, BERTH_KEY_CHILD, until_us);
-    given_job_that_ended(f, 2, BERTH_COMPLETED, BERTH_KEY_CHILD, until_us);
-    given_job_that_ended(f, 3, BERTH_CANCELLED, BERTH_KEY_CHILD, until_us);
-    then_load_is_as_the_model(f);
 }
 
 static void keys_of_ended_jobs_are_loaded_while_their_window_lasts(void **state)
@@ -361,7 +343,6 @@ int main(void)
         TEST(bodies_are_handed_over_until_the_budget_is_spent),
         TEST(visitor_that_fails_ends_the_load_with_its_code),
         TEST(keys_of_ended_jobs_are_loaded_while_their_window_lasts),
-        TEST(keys_of_children_are_loaded_if_they_completed),
         TEST(full_store_refuses_arrivals_and_takes_ends),
         TEST(close_finishes_and_drops_what_is_under_way),
         cmocka_unit_test(load_and_reads_after_random_batches_are_as_the_model),

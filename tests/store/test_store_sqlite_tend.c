@@ -365,16 +365,60 @@ static void idempotency_key_outlives_its_job_and_not_its_window(void **state)
     assert_int_equal(number_in_file(f, "SELECT count(*) FROM idempotency"), 0);
 }
 
-/* Of the two the one with the number 6 is dead. */
+/* Of a live parent with the number 1. Of the two the one with the number 6 is dead. */
+static void given_ended_children(struct fixture *f)
+{
+    struct berth_batch *batch = kit_batch(&f->kit);
+    struct berth_record record = kit_job(1, 1, kit_text("parent"));
+    kit_add(batch, &record);
+    for (uint64_t id = 5; id <= 6; id++) {
+        record = kit_job(id, 1, kit_text("child"));
+        record.job.parent = 1;
+        record.job.key = key_of(BERTH_KEY_CHILD, berth_clock_wall_us() + HOUR_US);
+        kit_add(batch, &record);
+        record = kit_end(id, 1, id == 5 ? BERTH_COMPLETED : BERTH_DEAD,
+                         f->now_us - 2 * BERTH_STORE_HISTORY_US);
+        kit_add(batch, &record);
+    }
+    write_batch(f, batch);
+}
+
 static void key_of_a_child_outlives_its_job_if_it_completed(void **state)
 {
     struct fixture *f = *state;
-    int64_t until_us = berth_clock_wall_us() + HOUR_US;
-    given_ended(f, 5, 6, 1, f->now_us - 2 * BERTH_STORE_HISTORY_US,
-                key_of(BERTH_KEY_CHILD, until_us));
+    given_ended_children(f);
     tend_all(f);
     assert_false(has_job(f, 5));
     assert_false(has_job(f, 6));
+    assert_int_equal(number_in_file(f, "SELECT count(*) FROM idempotency"), 1);
+    assert_int_equal(loaded_key(f), 5);
+}
+
+static void key_of_a_child_goes_when_its_parent_has_completed(void **state)
+{
+    struct fixture *f = *state;
+    given_ended_children(f);
+    tend_all(f);
+    struct berth_batch *batch = kit_batch(&f->kit);
+    struct berth_record end = kit_end(1, 1, BERTH_COMPLETED, f->now_us);
+    kit_add(batch, &end);
+    write_batch(f, batch);
+    assert_int_equal(loaded_key(f), 0);
+    tend_all(f);
+    assert_int_equal(number_in_file(f, "SELECT count(*) FROM idempotency"), 0);
+}
+
+/* Of a file from before version 9 nobody knows whose it is: its window ends it. */
+static void key_of_a_child_of_an_unknown_parent_is_kept(void **state)
+{
+    struct fixture *f = *state;
+    given_ended_children(f);
+    tend_all(f);
+    assert_int_equal(sqlite3_exec(sqlite_of(f->backend)->db,
+                                  "UPDATE idempotency SET parent = 0; DELETE FROM job", NULL, NULL,
+                                  NULL),
+                     SQLITE_OK);
+    tend_all(f);
     assert_int_equal(number_in_file(f, "SELECT count(*) FROM idempotency"), 1);
     assert_int_equal(loaded_key(f), 5);
 }
@@ -430,6 +474,8 @@ int main(void)
         TEST(excess_inside_its_window_waits_without_a_busy_loop),
         TEST(idempotency_key_outlives_its_job_and_not_its_window),
         TEST(key_of_a_child_outlives_its_job_if_it_completed),
+        TEST(key_of_a_child_goes_when_its_parent_has_completed),
+        TEST(key_of_a_child_of_an_unknown_parent_is_kept),
         TEST(key_of_an_instant_outlives_its_job),
         TEST(wrong_count_in_the_file_keeps_nobody_busy),
         TEST(next_job_id_survives_the_largest_job),
