@@ -162,9 +162,9 @@ static void carry_out(struct sim *sim, const struct berth_effects *effects)
 {
     for (size_t i = 0; i < effects->count; i++) {
         const struct berth_effect *effect = &effects->items[i];
-        check_effect(sim, effect);
         if (effect->type == BERTH_DO_ORDERS)
             check_granted(sim, &effect->orders);
+        check_effect(sim, effect);
         if (effect->type == BERTH_DO_JOBS)
             check_shown(sim, &effect->jobs);
         if (effect->type == BERTH_DO_EXPLAINED)
@@ -346,7 +346,7 @@ static void seed_dispatchers(struct sim *sim)
             .group_limit = rule->group_limit,
             .has_rate = true,
             .rate_count = rule->rate_count,
-            .rate_ms = rule->rate_count ? 1000 : 0,
+            .rate_ms = rule->rate_ms,
             .has_burst = true,
             .burst = rule->burst,
             .has_max_queued = true,

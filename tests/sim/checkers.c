@@ -17,7 +17,7 @@
  * 9. Whatever is promised is on the disk when it is sent (promises.c).
  * 10. No attempt starts while its group's limit is full of attempts that are alive. (limits.c)
  * 11. In no stretch of time are there more starts than burst + rate x time, whatever crashes
- * between them. (limits.c)
+ * between them. (rates.c)
  * 12. A job that waits says for one thing, and what it says of a limit is so. (limits.c)
  * 13. What is shown of a running attempt is what that attempt has written, each byte at its place.
  * 14. Where on_lost = hold all this holds for whole hosts that stand still, too. (hold.c)

@@ -8,7 +8,8 @@
 #include "client_says.h"
 #include "sim.h"
 
-#define KEYS 24 /* so few that repeats happen */
+#define KEYS  24 /* so few that repeats happen */
+#define DRIPS 5
 
 static void feed(struct client *client, struct request_event *event);
 
@@ -51,7 +52,7 @@ static void submit(struct client *client)
     struct ask *ask = new_ask(ASK_SUBMIT);
     ask->count = (size_t)berth_rng_between(&sim->rng, 1, BATCH_MAX);
     for (size_t i = 0; i < ask->count; i++) {
-        ask->dispatcher[i] = (unsigned)berth_rng_below(&sim->rng, SIM_DISPATCHERS);
+        ask->dispatcher[i] = (unsigned)berth_rng_below(&sim->rng, SIM_DRAWN);
         ask->handler[i] = sim_chance(sim, 5) ? 2 : (unsigned)berth_rng_below(&sim->rng, 2);
         ask->tag[i] = (uint64_t)client->index << 32 | ++client->submitted;
         if (sim_chance(sim, 15))
@@ -68,6 +69,18 @@ static void submit(struct client *client)
         ask->tag[i] = UINT64_C(1) << 60 | key;
         ask->delay_ms[i] = 0;
         memset(ask->after[i], 0, sizeof ask->after[i]);
+    }
+    add(client, ask, REQUEST_SUBMIT, INT64_MAX);
+}
+
+/* A few that take a minute each. */
+static void submit_drip(struct client *client)
+{
+    struct ask *ask = new_ask(ASK_SUBMIT);
+    ask->count = DRIPS;
+    for (size_t i = 0; i < DRIPS; i++) {
+        ask->dispatcher[i] = SIM_DRIP;
+        ask->tag[i] = UINT64_C(2) << 60 | i;
     }
     add(client, ask, REQUEST_SUBMIT, INT64_MAX);
 }
@@ -94,7 +107,7 @@ static void explain(struct client *client)
     struct ask *ask = new_ask(ASK_EXPLAIN);
     if (sim_chance(sim, 50))
         ask->ids[0] = client->last_job;
-    ask->dispatcher[0] = (unsigned)berth_rng_below(&sim->rng, SIM_DISPATCHERS);
+    ask->dispatcher[0] = (unsigned)berth_rng_below(&sim->rng, SIM_DRAWN);
     add(client, ask, REQUEST_QUERY, INT64_MAX);
 }
 
@@ -127,7 +140,7 @@ static void change_something(struct client *client)
     static const uint32_t limits[] = { 0, 1, 2, 3, 5, 8 };
     struct sim *sim = client->sim;
     if (sim_chance(sim, 4)) {
-        purge(client, (unsigned)berth_rng_below(&sim->rng, SIM_DISPATCHERS), 0, 0);
+        purge(client, (unsigned)berth_rng_below(&sim->rng, SIM_DRAWN), 0, 0);
         return;
     }
     if (sim_chance(sim, 8)) {
@@ -446,6 +459,8 @@ void client_start(struct client *client)
     BERTH_ASSERT(client->table != NULL);
     link_open(sim, &client->link, client, TO_CLIENT);
     sim_at(sim, sim->now_us + sim_random_us(sim, 0, 500 * MS), act, client);
+    if (client->index == 0 && rates_have_drip(sim))
+        submit_drip(client);
 }
 
 bool client_is_done(const struct client *client)

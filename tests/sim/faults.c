@@ -107,6 +107,12 @@ static void stall(struct sim *sim)
     sim_note(sim, "broker stands still");
 }
 
+static void jump(struct sim *sim, int64_t jump_us)
+{
+    sim->wall_skew_us += jump_us;
+    check_rate_jump(sim, jump_us);
+}
+
 /* One of those that happen at a moment, or none. */
 static unsigned choose(struct sim *sim)
 {
@@ -140,7 +146,7 @@ static void happen(struct sim *sim, enum fault fault)
         return;
     case FAULT_DRAIN: worker_drain(worker); return;
     case FAULT_STALL: stall(sim); return;
-    case FAULT_CLOCK: sim->wall_skew_us += sim_random_us(sim, -JUMP_US_MAX, JUMP_US_MAX); return;
+    case FAULT_CLOCK: jump(sim, sim_random_us(sim, -JUMP_US_MAX, JUMP_US_MAX)); return;
     case FAULT_STOP:
         worker_stop(worker, sim->now_us + sim_random_us(sim, 100 * MS, STOP_US_MAX));
         return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The checkers of limits: rules 2, 10, 11, 12 and 29 of checkers.c. What is counted are attempts
- * that are truly alive, and starts by the time at which they were granted. */
+/* The checkers of limits: rules 2, 10, 12 and 29 of checkers.c. What is counted are attempts
+ * that are truly alive. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,25 +96,11 @@ static void start_in_group(struct sim *sim, const struct run *run)
     ++*alive;
 }
 
-static void start_at_rate(struct sim *sim, const struct run *run)
-{
-    struct checkers *checkers = &sim->checkers;
-    int64_t granted_ms = check_attempt_of(sim, run->attempt)->granted_ms;
-    for (int at = (int)run->dispatcher; at >= 0; at = sim_rules[at].parent) {
-        size_t *count = &checkers->granted_count[at];
-        if (!sim_rules[at].rate_count)
-            continue;
-        if (*count == sizeof checkers->granted_ms[0] / sizeof *checkers->granted_ms[0])
-            sim_fail(sim, "too many starts for one run");
-        checkers->granted_ms[at][(*count)++] = granted_ms;
-    }
-}
-
 void check_limits_start(struct sim *sim, const struct run *run, int64_t granted_us)
 {
     start_in_chain(sim, run, granted_us);
     start_in_group(sim, run);
-    start_at_rate(sim, run);
+    check_rate_start(sim, run);
 }
 
 void check_limits_given(struct sim *sim, struct run *run)
@@ -144,7 +130,7 @@ void check_limits_end(struct sim *sim, const struct run *run)
     sim->checkers.alive_in_group[run->dispatcher][run->group]--;
 }
 
-/* ---- rates ---- */
+/* ---- grants ---- */
 
 /* When it was decided: a body may have been read back since, and a message has its way to go. */
 void check_granted(struct sim *sim, const struct berth_do_orders *orders)
@@ -154,39 +140,11 @@ void check_granted(struct sim *sim, const struct berth_do_orders *orders)
         const struct attempt *attempt = attempt_find(sim->broker.core, id);
         if (!attempt)
             sim_fail(sim, "attempt %llx is granted and not known", (unsigned long long)id);
+        check_attempt_of(sim, id)->job = orders->grants[i].job;
         check_attempt_of(sim, id)->granted_ms = attempt->slot_ms;
         granted_in_chain(sim, &orders->grants[i], attempt->slot_ms * MS);
         check_life_granted(sim, &orders->grants[i], attempt->slot_ms == sim_ms(sim));
     }
-}
-
-static int ascending(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static void check_rate(struct sim *sim, unsigned dispatcher)
-{
-    const struct sim_rule *rule = &sim_rules[dispatcher];
-    int64_t *at_ms = sim->checkers.granted_ms[dispatcher];
-    size_t count = sim->checkers.granted_count[dispatcher];
-    qsort(at_ms, count, sizeof *at_ms, ascending);
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = i + rule->burst; j < count; j++) {
-            int64_t beyond = (int64_t)(j - i + 1 - rule->burst);
-            if (beyond * 1000 > rule->rate_count * (at_ms[j] - at_ms[i]))
-                sim_fail(sim, "%s: %zu starts in %.3f s, the rate is %u a second and the burst %u",
-                         rule->name, j - i + 1, (double)(at_ms[j] - at_ms[i]) / 1000,
-                         rule->rate_count, rule->burst);
-        }
-}
-
-void check_rates(struct sim *sim)
-{
-    for (unsigned i = 0; i < SIM_DISPATCHERS; i++)
-        if (sim_rules[i].rate_count)
-            check_rate(sim, i);
 }
 
 /* ---- reasons ---- */

@@ -11,6 +11,7 @@
 
 #define TICKS_DEFAULT   2000000
 #define CHAOS_S_DEFAULT 40
+#define DRIP_CHAOS      4 /* times as long: a few tokens of less than one a minute */
 
 static const struct {
     const char *name;
@@ -98,6 +99,8 @@ static int run_seed(const struct sim_opts *given, uint64_t seed)
     opts.workers = 1 + (unsigned)(seed / 3 % 4);
     if (!opts.jobs)
         opts.jobs = 20 + (unsigned)(seed % 5) * 15;
+    if (rates_have_drip(&(struct sim){ .opts = opts }))
+        opts.chaos_us *= DRIP_CHAOS;
     return sim_run(&opts);
 }
 

@@ -210,6 +210,14 @@ MUTANTS = [
            "    dispatcher->tokens = parts_loaded(core, dispatcher);\n",
            "    dispatcher->tokens = dispatcher_rate(dispatcher).burst * TOKEN_PARTS;\n",
            "a crash gives the burst again"),
+    Mutant("the token of a slow rate stored once", "broker/core/limit.c",
+           "        is_any |= write_token(core, dispatcher, attempt);\n",
+           "        is_any |= !attempt && write_token(core, dispatcher, attempt);\n",
+           "each restart gives a token more, of rates of less than one a minute"),
+    Mutant("a start sent before its token is stored", "broker/core/hold.c",
+           "    if (attempt->dispatcher->is_held || has_start || has_rate)\n        attempt->state = ATTEMPT_STARTING;\n",
+           "    if (attempt->dispatcher->is_held || has_start)\n        attempt->state = ATTEMPT_STARTING;\n",
+           "a crash forgets that a token of a slow rate was taken"),
     Mutant("nobody is woken by a slot", "broker/core/limit.c",
            "            at->running--;\n            park_wake(core, at);\n", "            at->running--;\n",
            "who waits for a slot waits for ever"),
@@ -349,7 +357,8 @@ MUTANTS = [
 
 
 # Promises that come too early are seen at once (checker 9); but what follows from them must be seen, too.
-PROMISES = ("welcome before the sync", "a report acknowledged before the sync", "a submit acknowledged before the sync")
+PROMISES = ("welcome before the sync", "a report acknowledged before the sync", "a submit acknowledged before the sync",
+            "the token of a slow rate stored once")
 MUTANTS += [m._replace(name=m.name + ", by what follows", args=("--no-promises",)) for m in MUTANTS if m.name in PROMISES]
 
 

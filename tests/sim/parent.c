@@ -248,7 +248,7 @@ static struct berth_child_submit broker_submit(struct note *note, const struct a
         handlers[i] = (struct berth_slice){ sim_handlers[i], strlen(sim_handlers[i]) };
     for (size_t i = 0; i < count; i++) {
         const char *group = sim_groups[sim_group_of(tags[i])];
-        items[i].dispatcher = (uint32_t)(tags[i] % SIM_DISPATCHERS);
+        items[i].dispatcher = (uint32_t)(tags[i] % SIM_DRAWN);
         items[i].handler = tags[i] / 64 % 8 ? 0 : 1;
         items[i].group = (struct berth_slice){ group, strlen(group) };
         items[i].body = (struct berth_slice){ &tags[i], sizeof tags[i] };

@@ -36,8 +36,10 @@ static void note_record(struct sim *sim, const struct berth_record *record)
     case BERTH_RECORD_SCHEDULE:
     case BERTH_RECORD_SCHEDULE_DONE:
     case BERTH_RECORD_SCHEDULE_END:
-    case BERTH_RECORD_TOKEN:
     case BERTH_RECORD_SESSION_CLOSED: return;
+    case BERTH_RECORD_TOKEN:
+        check_attempt_of(sim, record->token.attempt)->is_token_stored = true;
+        return;
     case BERTH_RECORD_SESSION: session_of(sim, record->session.id)->is_stored = true; return;
     case BERTH_RECORD_SESSION_END: session_of(sim, record->id)->is_stored = false; return;
     case BERTH_RECORD_REVIVE: check_revived(sim, record->revive.id); return;
@@ -104,8 +106,8 @@ static void check_orders(struct sim *sim, const struct berth_do_orders *orders)
         sim_fail(sim, "session %llx gets orders and is not stored",
                  (unsigned long long)orders->session);
     for (size_t i = 0; i < orders->grant_count; i++) {
-        check_attempt_of(sim, orders->grants[i].attempt)->job = orders->grants[i].job;
         check_start_stored(sim, &orders->grants[i]);
+        check_token_stored(sim, &orders->grants[i]);
     }
     for (size_t i = 0; i < orders->cancel_count; i++) {
         uint64_t job = check_attempt_of(sim, orders->cancels[i].attempt)->job;

@@ -14,7 +14,8 @@
 #define TRACE_SHOWN 40                 /* of the lines of a run that failed */
 
 /* Four that are independent, and a tree two deep: all > eu > mail and push, all > slow. Two that
- * hold what is lost: vault, and coin below it. One that does at times. One without a limit. */
+ * hold what is lost: vault, and coin below it. One that does at times. One without a limit. One of
+ * less than a start a minute. */
 const struct sim_rule sim_rules[SIM_DISPATCHERS] = {
     { .name = "newsletter", .limit = 3, .parent = -1, .group_limit = 2 },
     { .name = "auth", .limit = 5, .parent = -1, .deadline_ms = 30000, .is_given_back = true },
@@ -29,11 +30,18 @@ const struct sim_rule sim_rules[SIM_DISPATCHERS] = {
       .queue_timeout_ms = 15000,
       .queue_timeout_ms_least = 2000,
       .is_given_back = true },
-    { .name = "slow", .limit = 4, .parent = 4, .rate_count = 1, .burst = 4, .max_queued = 6 },
+    { .name = "slow",
+      .limit = 4,
+      .parent = 4,
+      .rate_count = 1,
+      .rate_ms = 1000,
+      .burst = 4,
+      .max_queued = 6 },
     { .name = "vault", .limit = 2, .parent = -1, .is_held = true },
     { .name = "coin", .limit = 2, .parent = 9, .group_limit = 1, .timeout_ms = 2500 },
     { .name = "safe", .limit = 2, .parent = -1 },
     { .name = "free", .limit = UINT32_MAX, .parent = -1, .is_unlimited = true },
+    { .name = "drip", .limit = 3, .parent = -1, .rate_count = 59, .rate_ms = 3600000, .burst = 2 },
 };
 const char *const sim_groups[SIM_GROUPS] = { "", "acme", "bolt", "core" };
 const char *const sim_handlers[SIM_HANDLERS] = { "mail", "exec", "rare" };

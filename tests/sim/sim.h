@@ -23,11 +23,13 @@
 #include "client/core/request.h"
 #include "worker/core/agent.h"
 
-#define SIM_DISPATCHERS  13
+#define SIM_DISPATCHERS  14
+#define SIM_DRAWN        13 /* those that jobs are drawn for; behind them: */
+#define SIM_DRIP         13 /* one of less than a start a minute: rates.c */
 #define SIM_GROUPS       4  /* jobs without one are the first of them */
 #define SIM_MOVER        7  /* the dispatcher that is moved between its parent and that one's */
 #define SIM_TURNCOAT     11 /* the dispatcher whose on_lost changes */
-#define SIM_FLEETING     12 /* the dispatcher that is removed and made again; the last */
+#define SIM_FLEETING     12 /* the dispatcher that is removed and made again */
 #define SIM_NAME_BYTES   16
 #define SIM_HANDLERS     3
 #define SIM_WORKERS_MAX  6
@@ -49,7 +51,7 @@ struct sim_rule {
     uint32_t limit; /* 0: left as it is built in */
     int parent;     /* index; -1: none */
     uint32_t weight, group_limit;
-    uint32_t rate_count, burst; /* starts in each second */
+    uint32_t rate_count, rate_ms, burst; /* starts in so long */
     uint32_t max_queued;
     bool is_held;      /* on_lost = hold */
     bool is_unlimited; /* instead of a limit */
@@ -326,7 +328,7 @@ struct check_attempt {
     struct berth_map_node by_id;
     uint64_t job; /* as it was granted */
     int64_t granted_ms;
-    bool is_started, is_start_stored, is_end_stored;
+    bool is_started, is_start_stored, is_token_stored, is_end_stored;
     /* tries.c: how it ended, as it said itself; 0: it has not. */
     enum agent_outcome outcome;
     int64_t ended_us, asked_ms;
@@ -361,8 +363,7 @@ struct checkers {
     int64_t paused_us[SIM_DISPATCHERS]; /* since then for certain; INT64_MAX: perhaps not */
     int64_t moved_in_us; /* since then SIM_MOVER stands where it was made; INT64_MAX: perhaps not */
     unsigned alive_in_group[SIM_DISPATCHERS][SIM_GROUPS];
-    int64_t granted_ms[SIM_DISPATCHERS][4096]; /* of what started, where there is a rate */
-    size_t granted_count[SIM_DISPATCHERS];
+    struct check_rates *rates; /* rates.c */
     uint64_t starts, acknowledged, cancelled;
     struct check_life *lives;
     int64_t wall_us_most;        /* the wall clock at its highest */
@@ -389,6 +390,13 @@ void check_limits_resume(struct sim *sim, struct run *run, int64_t granted_us);
 void check_limits_start(struct sim *sim, const struct run *run, int64_t granted_us);
 void check_limits_end(struct sim *sim, const struct run *run);
 void check_granted(struct sim *sim, const struct berth_do_orders *orders);
+/* rates.c: an attempt begins; the wall clock jumps; a grant leaves; the end; whether jobs of
+ * SIM_DRIP are submitted in this run. */
+void check_rate_start(struct sim *sim, const struct run *run);
+void check_rate_jump(struct sim *sim, int64_t jump_us);
+void check_token_stored(struct sim *sim, const struct berth_order_grant *grant);
+void check_rates(struct sim *sim);
+bool rates_have_drip(const struct sim *sim);
 void check_shown(struct sim *sim, const struct berth_do_jobs *jobs);
 /* hold.c: whether this dispatcher holds what is lost; a worker stands still from now on; a grant
  * leaves; the host of a worker is dead, and somebody will say so. */
@@ -396,7 +404,6 @@ bool check_is_held(int dispatcher);
 void check_stopped(struct sim *sim, struct worker *worker);
 void check_start_stored(struct sim *sim, const struct berth_order_grant *grant);
 void operator_mourn(struct sim *sim, const struct worker *worker);
-void check_rates(struct sim *sim);
 /* life.c: what the job of this tag brings; a record is on the disk, and then all of its batch; an
  * order leaves; an attempt begins; a submit is answered with a job that was there; after a turn. */
 void sim_bring(uint64_t tag, bool has_key, struct berth_submit_item *item);
