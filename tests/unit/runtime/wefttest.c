@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "wefttest.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,6 +37,15 @@ int launch_many(struct weft_dispatcher *d, int count, weft_fn fn, void *arg)
     for (int i = 0; i < count; i++)
         weft_launch(&scope, d, fn, arg);
     return weft_scope_close(&scope, 0);
+}
+
+int increment(void *arg)
+{
+    volatile int *count = arg;
+    int seen = *count;
+    (void)sched_yield();
+    *count = seen + 1;
+    return 0;
 }
 
 bool test_await(const atomic_bool *is_true)

@@ -54,6 +54,9 @@ int run_virtual(weft_fn fn, void *arg);
 /* Coroutine: runs fn(arg) `count` times at once on `d`, and waits for all: the first failure. */
 int launch_many(struct weft_dispatcher *d, int count, weft_fn fn, void *arg);
 
+/* Adds one to the int, with time enough in between for a second one to spoil it. */
+int increment(void *arg);
+
 /* Coroutine: waits until another one has set the flag; false after TEST_WAIT_MS. Deaf to cancelling
  * in that it then gives up at once. */
 bool test_await(const atomic_bool *is_true);
