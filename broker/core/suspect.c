@@ -95,38 +95,91 @@ void suspect_blame(struct berth_core *core, struct session *session,
 
 /* ---- the processes that run them ---- */
 
-/* The session of the worker to which a process for suspects belongs; NULL: it is not there. */
-static struct session *worker_of(const struct berth_core *core, const struct session *alone)
+static bool is_worker(const struct session *session)
+{
+    return session_is_known(session) && !session->is_alone && session->can_start_alone;
+}
+
+static bool is_of_one_worker(const struct session *a, const struct session *b)
+{
+    return memcmp(a->record.node, b->record.node, sizeof a->record.node) == 0 &&
+           strcmp(a->record.name, b->record.name) == 0;
+}
+
+/* The session of the worker to which this one belongs; NULL: it is not there. */
+static struct session *worker_of(const struct berth_core *core, const struct session *of)
 {
     BERTH_MAP_FOREACH (node, &core->sessions) {
         struct session *session = berth_container_of(node, struct session, by_id);
-        if (session_is_known(session) && !session->is_alone && session->can_start_alone &&
-            memcmp(session->record.node, alone->record.node, sizeof alone->record.node) == 0 &&
-            strcmp(session->record.name, alone->record.name) == 0)
+        if (is_worker(session) && is_of_one_worker(session, of))
             return session;
     }
     return NULL;
 }
 
+static void join_worker(struct session *alone, struct session *worker)
+{
+    alone->worker = worker->by_id.id;
+    worker->alone_count++;
+}
+
+static void leave_worker(const struct berth_core *core, struct session *alone)
+{
+    struct session *worker = alone->worker ? session_find(core, alone->worker) : NULL;
+    if (worker)
+        worker->alone_count--;
+    alone->worker = 0;
+}
+
+/* Processes for suspects outlive the child that asked for them: they belong to the next one. */
+static void adopt(const struct berth_core *core, struct session *worker)
+{
+    BERTH_MAP_FOREACH (node, &core->sessions) {
+        struct session *alone = berth_container_of(node, struct session, by_id);
+        if (session_is_known(alone) && alone->is_alone && !alone->worker &&
+            is_of_one_worker(alone, worker))
+            join_worker(alone, worker);
+    }
+}
+
+/* Those of a worker's child that is over have none, unless its successor is there already. */
+static void leave_to_heir(const struct berth_core *core, const struct session *worker)
+{
+    BERTH_MAP_FOREACH (node, &core->sessions) {
+        struct session *alone = berth_container_of(node, struct session, by_id);
+        if (alone->worker == worker->by_id.id)
+            leave_worker(core, alone);
+    }
+    struct session *heir = worker_of(core, worker);
+    if (heir)
+        adopt(core, heir);
+}
+
+/* Processes for suspects offer handlers of their own. */
+static bool has_alone(const struct berth_core *core)
+{
+    return !berth_list_is_empty(&core->alone_handlers);
+}
+
 void suspect_on_joined(struct berth_core *core, struct session *session)
 {
     suspect_look(core);
+    if (is_worker(session) && has_alone(core))
+        adopt(core, session);
     struct session *worker =
         session->is_alone && !session->worker ? worker_of(core, session) : NULL;
     if (!worker)
         return;
-    session->worker = worker->by_id.id;
-    worker->alone_count++;
+    join_worker(session, worker);
     worker->alone_asked_ms = 0;
 }
 
 void suspect_on_closed(struct berth_core *core, struct session *session)
 {
     suspect_look(core);
-    struct session *worker = session->worker ? session_find(core, session->worker) : NULL;
-    if (worker)
-        worker->alone_count--;
-    session->worker = 0;
+    leave_worker(core, session);
+    if (session->alone_count)
+        leave_to_heir(core, session);
 }
 
 static bool has_offer(const struct session *session, struct berth_slice handler)
@@ -244,6 +297,22 @@ static void check_counts(const struct berth_core *core, const struct session *wo
     BERTH_ASSERT(worker->alone_count == count);
 }
 
+static bool has_live_worker(const struct berth_core *core, const struct session *alone)
+{
+    const struct session *worker = worker_of(core, alone);
+    return worker && worker->state == SESSION_LIVE;
+}
+
+/* It counts at the worker that is there. */
+static void check_owner(const struct berth_core *core, const struct session *alone)
+{
+    const struct session *owner = alone->worker ? session_find(core, alone->worker) : NULL;
+    bool has_joined = alone->state == SESSION_LIVE && alone->is_alone;
+    BERTH_ASSERT(!alone->worker || owner);
+    BERTH_ASSERT(!owner || (session_is_known(owner) && is_of_one_worker(alone, owner)));
+    BERTH_ASSERT(owner || !has_joined || !has_live_worker(core, alone));
+}
+
 void suspect_check(const struct berth_core *core)
 {
     for (uint32_t i = 1; i <= core->jobs.top; i++) {
@@ -259,6 +328,7 @@ void suspect_check(const struct berth_core *core)
         const struct session *session = berth_container_of(node, struct session, by_id);
         if (session_is_known(session))
             check_counts(core, session);
+        check_owner(core, session);
         for (size_t i = 0; i < session->offer_count; i++)
             BERTH_ASSERT(session->offers[i].handler->is_alone == session->is_alone);
     }
