@@ -14,9 +14,9 @@ static void given_places(struct fixture *f, uint32_t capacity, uint32_t suspende
     given_joined(f);
 }
 
-static void suspend(struct fixture *f, uint64_t attempt)
+static void suspend_and_say(struct fixture *f, uint64_t attempt)
 {
-    step(f, (struct agent_event){ .type = AGENT_EV_SUSPEND, .suspend = { attempt } });
+    suspend(f, attempt);
     tick(f, 0);
 }
 
@@ -26,7 +26,7 @@ static void given_waiting(struct fixture *f, uint64_t first, uint64_t last)
     for (uint64_t i = first; i <= last; i++) {
         say_grant(f, grant_of(i));
         assert_int_equal(effect_count(f, AGENT_DO_START), 1);
-        suspend(f, i);
+        suspend_and_say(f, i);
     }
 }
 
@@ -66,7 +66,7 @@ static void beyond_those_that_were_offered_it_takes_one(void **state)
 
     assert_taken(f, 4);
     assert_full(f, 5);
-    suspend(f, 4); /* nothing runs, and all that can be held is held */
+    suspend_and_say(f, 4); /* nothing runs, and all that can be held is held */
     assert_full(f, 6);
 }
 
@@ -124,7 +124,7 @@ static void one_that_ends_as_it_waits_takes_no_place_until_it_is_acknowledged(vo
     assert_full(f, 3);
     say_ack(f, 1);
     assert_full(f, 3);
-    suspend(f, 2);
+    suspend_and_say(f, 2);
     assert_taken(f, 4);
 }
 
@@ -155,7 +155,7 @@ static void each_of_them_has_its_timeout(void **state)
         grant.timeout_ms = (int64_t)(4 - i) * 100;
         say_grant(f, grant);
         if (i < 3)
-            suspend(f, i);
+            suspend_and_say(f, i);
     }
 
     for (uint64_t i = 3; i >= 1; i--) {
