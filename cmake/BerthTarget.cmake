@@ -11,7 +11,10 @@
 #                      named `prefix` in the build tree, so that the neighbours stay out of reach. With HEADERS
 #                      only those. Choose the folder's path as the prefix: base, broker/core, worker/core.
 #     DEPS             goes to dependents too; PRIVATE_DEPS does not (its headers stay unreachable for them).
-#     PKGCONFIG        installs name.pc; PKG_REQUIRES are the modules of others, PKG_LIBS the archives behind it.
+#     PKGCONFIG        installs name.pc; PKG_REQUIRES are modules of ours, PKG_LIBS the archives behind it. Both are
+#                      public, since archives are all there is, and say nothing of what they need: whoever links one
+#                      needs them all, with --static and without. What Debian brings stands in PKG_LIBS by name: its
+#                      own modules cannot be linked as archives (libnorm.pc, MIT's Kerberos).
 #
 # berth_program(NAME berthd SOURCES main.c ... [DEPS target ...] [EXPORTS] [WHOLE target ...] [NO_INSTALL])
 #     Built as build/PRESET/bin/NAME, installed into bin/. EXPORTS: its symbols are visible to plugins. WHOLE: libraries
