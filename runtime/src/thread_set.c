@@ -11,9 +11,7 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,25 +27,11 @@
 #include "overflow.h"
 #include "seat.h"
 #include "self.h"
+#include "set_thread.h"
 #include "trace.h"
 #include "tree.h"
 
 #define NS_PER_S 1000000000
-/* Coroutines have stacks of their own: these carry only this file, and signal handlers. */
-#define THREAD_STACK_BYTES ((size_t)(WEFT_ASAN || WEFT_TSAN ? 1024 : 256) << 10)
-
-struct set_thread {
-    struct weft_thread base;
-    pthread_t id;
-    pthread_cond_t wake;
-    unsigned number;          /* in its name */
-    bool is_in_pool;          /* one that can be closed, and has its name */
-    bool is_leaving;          /* it ends because it had nothing to do */
-    struct weft_seat *home;   /* the seat that it watches */
-    struct weft_seat *before; /* the seat that it gave up last */
-    struct weft_turns promised;
-    struct berth_list_node node; /* in idle, retired or spare */
-};
 
 static int thread_make(struct weft_lane *lane, struct weft_seat *home);
 static void *thread_main(void *arg);
@@ -97,10 +81,8 @@ bool weft_threads_are_stopping(void)
 
 static void spare_free(void)
 {
-    for (struct berth_list_node *node; (node = berth_list_pop_front(&set.spare));) {
-        (void)pthread_cond_destroy(&thread_of(node)->wake);
-        free(thread_of(node));
-    }
+    for (struct berth_list_node *node; (node = berth_list_pop_front(&set.spare));)
+        weft_set_thread_free(thread_of(node));
 }
 
 int weft_threads_open(const struct weft_pool_limits *limits)
@@ -302,62 +284,16 @@ void weft_threads_unpromise(struct weft_thread *base)
         weft_pool_post(&weft_pool_default, turn);
 }
 
-static struct set_thread *thread_new(void)
+/* Under the lock. NULL: no memory. */
+static struct set_thread *spare_take(void)
 {
     struct berth_list_node *node = berth_list_pop_front(&set.spare);
     if (node)
         return thread_of(node);
-    struct set_thread *thread = calloc(1, sizeof *thread);
-    if (!thread)
-        return NULL;
-    pthread_condattr_t attr;
-    if (pthread_condattr_init(&attr) != 0) {
-        free(thread);
-        return NULL;
-    }
-    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    int rc = pthread_cond_init(&thread->wake, &attr);
-    (void)pthread_condattr_destroy(&attr);
-    if (rc != 0) {
-        free(thread);
-        return NULL;
-    }
-    thread->number = ++set.numbered;
-    (void)snprintf(thread->base.name, sizeof thread->base.name, "weft-%u", thread->number);
+    struct set_thread *thread = weft_set_thread_new(set.numbered + 1);
+    if (thread)
+        set.numbered++;
     return thread;
-}
-
-/* Signals are for the program's own threads, but for those that a thread brings on itself. Our
- * service thread, which starts threads too, has them blocked: a fault would then kill without a
- * word to whoever handles it. */
-static void signals_block(sigset_t *ret_before)
-{
-    sigset_t signals, faults;
-    (void)sigfillset(&signals);
-    (void)sigemptyset(&faults);
-    const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT };
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
-        (void)sigdelset(&signals, own[i]);
-        (void)sigaddset(&faults, own[i]);
-    }
-    (void)sigdelset(&signals, SIGPIPE);
-    (void)pthread_sigmask(SIG_BLOCK, &signals, ret_before);
-    (void)pthread_sigmask(SIG_UNBLOCK, &faults, NULL);
-}
-
-static int thread_start(struct set_thread *thread)
-{
-    pthread_attr_t attr;
-    int rc = -pthread_attr_init(&attr);
-    if (rc < 0)
-        return rc;
-    sigset_t before;
-    (void)pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES);
-    signals_block(&before);
-    rc = -pthread_create(&thread->id, &attr, thread_main, thread);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attr);
-    return rc;
 }
 
 /* For a lane, or to watch a seat. Under the lock. */
@@ -366,7 +302,7 @@ static int thread_make(struct weft_lane *lane, struct weft_seat *home)
     if (set.thread_count == set.thread_count_max)
         return -EAGAIN;
     retired_join();
-    struct set_thread *thread = thread_new();
+    struct set_thread *thread = spare_take();
     if (!thread)
         return -ENOMEM;
     thread->home = thread->before = NULL;
@@ -378,7 +314,7 @@ static int thread_make(struct weft_lane *lane, struct weft_seat *home)
         thread->home = home;
     else if (home)
         weft_poller_kick(&home->poller); /* somebody watches now */
-    int rc = thread_start(thread);
+    int rc = weft_set_thread_start(thread, thread_main);
     if (rc == 0) {
         set.thread_count++;
         return 0;
