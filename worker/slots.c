@@ -3,69 +3,15 @@
 #include "worker/slots.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
-#include "base/list.h"
-#include "base/map.h"
-#include "worker/attempt.h"
 #include "worker/culprit.h"
-#include "worker/handlers/exec.h"
-
-#define SENTENCE_BYTES_MAX    BERTH_ERROR_MESSAGE_MAX
-#define TRACEPARENT_KEY       "traceparent"
-#define INDEX_TEXT_MAX        24 /* of a number, in decimal */
-#define PLACE_VARIABLES_MAX   2  /* BERTH_ARRAY_INDEX BERTH_LINE */
-#define EXIT_MESSAGE_FORMAT   "the command ended with status %d"
-#define SIGNAL_MESSAGE_FORMAT "the command was ended by signal %d (SIG%s)"
-
-enum slot_phase { SLOT_WAITING, SLOT_STARTED, SLOT_REVOKED };
-
-struct slot {
-    struct berth_list_node node;      /* in free or in closing */
-    struct berth_map_node by_attempt; /* while it is not finished */
-    struct inbox_item item;
-    struct slots *owner;
-    int fence_place;           /* negative: none */
-    bool is_exec, has_attempt; /* has_attempt: `attempt` is to be finished */
-    atomic_int phase;          /* enum slot_phase, of a handler */
-    bool did_run;              /* the handler did, and returned rc */
-    int rc;
-    int64_t started_ns;
-    struct berth_list_node news_node; /* in news; with is_marked guarded by the lock */
-    bool is_marked;                   /* it has something to show, and was not asked since */
-    uint32_t shown_epoch, shown_join; /* what it has shown, and in which join */
-    uint64_t shown_out, shown_err;
-    struct weft_task *root;
-    struct weft_element element; /* which attempt runs on which thread */
-    struct berth_attempt attempt;
-    struct berth_buf result; /* packed */
-    char sentence[SENTENCE_BYTES_MAX];
-};
-
-struct slots {
-    struct slots_opts opts;
-    struct exec *exec;
-    struct asks asks;
-    struct slot *all;
-    uint32_t used_count;             /* of all, ever: those behind have not been touched */
-    struct berth_list free, closing; /* the link thread's own */
-    atomic_size_t running_count;
-    pthread_mutex_t lock; /* of the map: the exec thread looks its attempts up; and of: */
-    struct berth_map by_attempt;
-    struct berth_list news;
-};
+#include "worker/slot.h"
 
 static void start_handler(struct slot *slot);
-static void start_command(struct slot *slot, const struct agent_grant *grant);
-static void on_exec_end(void *arg, uint64_t attempt, const struct exec_end *end);
 static void on_exec_output(void *arg, uint64_t attempt);
 static void on_attempt_news(struct berth_attempt *attempt);
 
@@ -87,7 +33,7 @@ int slots_open(const struct slots_opts *opts, struct slots **ret_slots, struct b
     int rc = slots->all ? 0 : berth_fail(err, -ENOMEM, "open %u slots", opts->attempts_max);
     if (rc == 0 && opts->is_exec_allowed)
         rc = exec_open(&(struct exec_opts){ .work_dir = opts->work_dir,
-                                            .on_end = on_exec_end,
+                                            .on_end = slot_on_exec_end,
                                             .on_output = on_exec_output,
                                             .arg = slots },
                        &slots->exec, err);
@@ -149,7 +95,7 @@ static struct slot *slot_take(struct slots *slots)
     return slot;
 }
 
-static struct slot *slot_find(struct slots *slots, uint64_t attempt)
+struct slot *slot_find(struct slots *slots, uint64_t attempt)
 {
     (void)pthread_mutex_lock(&slots->lock);
     struct berth_map_node *node = berth_map_find_id(&slots->by_attempt, attempt);
@@ -159,8 +105,7 @@ static struct slot *slot_find(struct slots *slots, uint64_t attempt)
 
 /* ---- the one item ---- */
 
-/* Nothing of the attempt runs any more. The slot is the link's from here on. */
-static void slot_push(struct slot *slot)
+void slot_push(struct slot *slot)
 {
     if (slot->fence_place >= 0)
         fence_attempt_remove(slot->owner->opts.fence, slot->fence_place);
@@ -168,14 +113,13 @@ static void slot_push(struct slot *slot)
     inbox_push(slot->owner->opts.inbox, &slot->item);
 }
 
-static void slot_release(struct slot *slot, enum agent_release_reason reason)
+void slot_release(struct slot *slot, enum agent_release_reason reason)
 {
     slot->item.release_reason = reason;
     slot_push(slot);
 }
 
-/* What cannot be run, and would not be on the next try either. */
-static void slot_refuse(struct slot *slot, const char *sentence)
+void slot_refuse(struct slot *slot, const char *sentence)
 {
     if (sentence != slot->sentence)
         (void)snprintf(slot->sentence, sizeof slot->sentence, "%s", sentence);
@@ -262,7 +206,7 @@ void slots_start(struct slots *slots, const struct agent_grant *grant)
     else if (rc < 0)
         slot_refuse(slot, err.message);
     else if (slot->is_exec)
-        start_command(slot, grant);
+        slot_start_command(slot, grant);
     else
         start_handler(slot);
 }
@@ -498,113 +442,4 @@ static void start_handler(struct slot *slot)
     slot->root = weft_root_open(on ? on : weft_io(), slot_run, slot);
     if (!slot->root)
         slot_release(slot, AGENT_RELEASE_NO_MEMORY);
-}
-
-/* ---- commands ---- */
-
-static struct berth_slice traceparent_of(const struct berth_body *body)
-{
-    for (size_t i = 0; i < body->context_count; i++) {
-        if (strcmp(body->context[i].key, TRACEPARENT_KEY) == 0)
-            return berth_slice_of(body->context[i].value);
-    }
-    return (struct berth_slice){ 0 };
-}
-
-/* Which one of many it is, as variables; returns how many. */
-static size_t place_of(const struct berth_body *body, char index[static INDEX_TEXT_MAX],
-                       struct berth_field env[static PLACE_VARIABLES_MAX])
-{
-    size_t count = 0;
-    if (body->has_array_index) {
-        (void)snprintf(index, INDEX_TEXT_MAX, "%" PRIu64, body->array_index);
-        env[count++] = (struct berth_field){ "BERTH_ARRAY_INDEX", index };
-    }
-    if (body->line)
-        env[count++] = (struct berth_field){ "BERTH_LINE", body->line };
-    return count;
-}
-
-static void start_command(struct slot *slot, const struct agent_grant *grant)
-{
-    const struct berth_body *body = &slot->attempt.body;
-    struct berth_slice *argv =
-        berth_arena_alloc_array(&slot->attempt.arena, body->argv_count, sizeof *argv);
-    if (!argv) {
-        slot_release(slot, AGENT_RELEASE_NO_MEMORY);
-        return;
-    }
-    for (size_t i = 0; i < body->argv_count; i++)
-        argv[i] = berth_slice_of(body->argv[i]);
-    char index[INDEX_TEXT_MAX];
-    struct berth_field env[PLACE_VARIABLES_MAX];
-    size_t env_count = place_of(body, index, env);
-    const struct exec_command command = { .attempt = grant->attempt,
-                                          .job = grant->job,
-                                          .number = grant->number,
-                                          .dispatcher = grant->dispatcher,
-                                          .traceparent = traceparent_of(body),
-                                          .env = env,
-                                          .env_count = env_count,
-                                          .argv = argv,
-                                          .argv_count = body->argv_count,
-                                          .payload = body->payload };
-    struct berth_error err;
-    int rc = exec_start(slot->owner->exec, &command, &err);
-    if (rc == -EINVAL)
-        slot_refuse(slot, err.message);
-    else if (rc < 0)
-        slot_release(slot, AGENT_RELEASE_NO_MEMORY);
-}
-
-/* What a command's end means: outcome, kind and sentence. */
-static struct agent_end end_of_command(struct slot *slot, const struct exec_end *end)
-{
-    bool is_well = end->exit_code == 0 && end->signal == 0 && !end->error;
-    if (is_well)
-        return (struct agent_end){ .outcome = AGENT_COMPLETED };
-    if (end->error) {
-        (void)snprintf(slot->sentence, sizeof slot->sentence, "%s", end->error);
-    } else if (end->signal != 0) {
-        const char *name = sigabbrev_np(end->signal);
-        (void)snprintf(slot->sentence, sizeof slot->sentence, SIGNAL_MESSAGE_FORMAT, end->signal,
-                       name ? name : "?");
-    } else {
-        (void)snprintf(slot->sentence, sizeof slot->sentence, EXIT_MESSAGE_FORMAT, end->exit_code);
-    }
-    return (struct agent_end){
-        .outcome = end->is_cancelled ? AGENT_CANCELLED : AGENT_FAILED,
-        .error_kind = berth_slice_of(end->signal != 0 ? "signal" : "exit"),
-        .error_message = berth_slice_of(slot->sentence),
-    };
-}
-
-/* On the exec thread. */
-static void on_exec_end(void *arg, uint64_t attempt, const struct exec_end *end)
-{
-    struct slot *slot = slot_find(arg, attempt);
-    BERTH_ASSERT(slot);
-    if (!end->is_started && !end->is_cancelled) {
-        slot_release(slot, AGENT_RELEASE_NO_MEMORY);
-        return;
-    }
-    if (!end->is_started) {
-        slot->item.end = (struct agent_end){ .outcome = AGENT_CANCELLED };
-        slot_push(slot);
-        return;
-    }
-    const struct berth_result result = { .has_exit_code = true,
-                                         .exit_code = end->exit_code,
-                                         .out = end->out,
-                                         .err = end->err,
-                                         .out_from = end->out_from,
-                                         .err_from = end->err_from,
-                                         .out_truncated = end->out_truncated,
-                                         .err_truncated = end->err_truncated };
-    slot->item.end = end_of_command(slot, end);
-    slot->item.end.run_us = end->run_us;
-    /* Without memory for its output the end counts all the same. */
-    if (berth_result_pack(&result, &slot->result, NULL) >= 0)
-        slot->item.end.result = berth_buf_slice(&slot->result);
-    slot_push(slot);
 }
