@@ -11,7 +11,8 @@
 #include "worker/net/translate.h"
 
 #define HEAD_BYTES   3
-#define ATTEMPTS_MAX 64
+#define CAPACITY     16
+#define ATTEMPTS_MAX 64 /* with those that wait */
 #define TIME_UNIT_MS 10
 #define EPOCH        5
 #define SESSION      ((UINT64_C(5) << 40) | 9)
@@ -23,7 +24,8 @@ static const struct agent_opts opts = { .nonce = { 3 },
                                         .name = "w",
                                         .handlers = handlers,
                                         .handler_count = 1,
-                                        .capacity = ATTEMPTS_MAX,
+                                        .capacity = CAPACITY,
+                                        .suspended_max = ATTEMPTS_MAX - CAPACITY,
                                         .cores = 1 };
 
 struct run {
