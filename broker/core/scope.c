@@ -23,6 +23,25 @@ struct child *scope_find_child(const struct berth_core *core, uint64_t job)
     return node ? berth_container_of(node, struct child, by_job) : NULL;
 }
 
+/* 0: it is nobody's child. */
+static uint64_t above(const struct berth_core *core, uint64_t job)
+{
+    const struct child *child = scope_find_child(core, job);
+    return child ? child->scope->by_parent.id : 0;
+}
+
+const uint64_t *scope_line(struct berth_core *core, uint64_t job, size_t *ret_count)
+{
+    size_t count = 0;
+    for (uint64_t at = job; at; at = above(core, at))
+        count++;
+    uint64_t *ids = out_alloc(core, count, sizeof *ids);
+    *ret_count = count;
+    for (size_t i = 0; i < count; i++, job = above(core, job))
+        ids[i] = job;
+    return ids;
+}
+
 /* The parent, if it lives. */
 static struct job *parent_of(const struct berth_core *core, const struct scope *scope)
 {

@@ -64,6 +64,8 @@ struct scope {
 /* NULL: it has none. */
 struct scope *scope_find(const struct berth_core *core, uint64_t parent);
 struct child *scope_find_child(const struct berth_core *core, uint64_t job);
+/* The job and all that it descends from, the newest first, in the step's memory. */
+const uint64_t *scope_line(struct berth_core *core, uint64_t job, size_t *ret_count);
 /* The attempt that runs the parent now and could be told; NULL: there is none. */
 struct attempt *scope_attempt(const struct berth_core *core, const struct scope *scope);
 

@@ -22,6 +22,8 @@ struct submission {
     const struct scope_parent *parent; /* of the first of its jobs; NULL: they are no children */
     struct dispatcher **dispatchers;   /* of its table; NULL: there is none of that name */
     struct pending *answer;
+    const uint64_t *line; /* the parent and all above it, the newest first, if anybody waits */
+    size_t line_count;
 };
 
 static bool are_live(const struct berth_core *core, const struct berth_submit_item *item);
@@ -152,6 +154,14 @@ void submit_children(struct berth_core *core, struct attempt *attempt,
     }
 }
 
+static bool has_after(const struct berth_ev_submit *event)
+{
+    size_t count = 0;
+    while (count < event->count && !event->items[count].after_count)
+        count++;
+    return count < event->count;
+}
+
 /* The memory of the answer. False: there is none. */
 static bool begin(struct berth_core *core, const struct berth_ev_submit *event,
                   const struct submit_known *known, const struct scope_parent *parent,
@@ -172,7 +182,13 @@ static bool begin(struct berth_core *core, const struct berth_ev_submit *event,
     }
     for (size_t i = 0; i < event->dispatcher_count; i++)
         dispatchers[i] = dispatcher_find(core, event->dispatchers[i]);
-    *ret_submission = (struct submission){ event, known, parent, dispatchers, answer };
+    *ret_submission = (struct submission){ .event = event,
+                                           .known = known,
+                                           .parent = parent,
+                                           .dispatchers = dispatchers,
+                                           .answer = answer };
+    if (parent && has_after(event))
+        ret_submission->line = scope_line(core, parent->job, &ret_submission->line_count);
     return true;
 }
 
@@ -206,17 +222,26 @@ static bool is_sibling(const struct berth_core *core, uint64_t job, uint64_t par
     return child && child->scope->by_parent.id == parent;
 }
 
-static bool waits_for_ancestor(const struct berth_core *core, const struct arrival *arrival)
+/* A child is newer than its parent, so the line is in order. */
+static bool is_in_line(const struct submission *submission, uint64_t job)
 {
-    const struct berth_submit_item *item = arrival->item;
-    uint64_t ancestor = item->after_count ? arrival->parent.job : 0;
-    while (ancestor) {
-        for (size_t i = 0; i < item->after_count; i++)
-            if (item->after[i] == ancestor)
-                return true;
-        const struct child *child = scope_find_child(core, ancestor);
-        ancestor = child ? child->scope->by_parent.id : 0;
+    size_t low = 0, high = submission->line_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (submission->line[middle] > job)
+            low = middle + 1;
+        else
+            high = middle;
     }
+    return low < submission->line_count && submission->line[low] == job;
+}
+
+static bool waits_for_ancestor(const struct submission *submission,
+                               const struct berth_submit_item *item)
+{
+    for (size_t i = 0; i < item->after_count; i++)
+        if (is_in_line(submission, item->after[i]))
+            return true;
     return false;
 }
 
@@ -237,7 +262,7 @@ static struct berth_submitted_item submit_one(struct berth_core *core,
                                .dispatcher = dispatcher,
                                .handler = event->handlers[item->handler] };
     identify(core, submission, place, &arrival);
-    if (waits_for_ancestor(core, &arrival))
+    if (waits_for_ancestor(submission, item))
         return intake_refusal(-EDEADLK, "after", "after: a child cannot wait for its own parent");
     const struct key_entry *entry = keys_find(core, arrival.key);
     if (entry)

@@ -182,6 +182,30 @@ static void a_child_that_would_wait_for_its_parent_is_refused(void **state)
     assert_int_equal(children_of(f, child, 1)->refusal.code, -EDEADLK);
 }
 
+/* Whichever of them. Others are no ancestors, however near they stand. */
+static void nor_can_it_wait_for_one_further_up(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_room(f);
+    uint64_t line[5] = { given_running(f, (struct submit){ 0 }) };
+    for (size_t i = 1; i < 5; i++)
+        line[i] = given_child(f, w, line[i - 1], 1, one_child);
+    uint64_t uncle = given_child(f, w, line[1], 2, one_child);
+    uint64_t sibling = given_child(f, w, line[4], 1, one_child);
+
+    for (size_t i = 0; i < 5; i++) {
+        const uint64_t after[] = { sibling, line[i], uncle };
+        submit_children_of(f, w, line[4], 2, &(struct submit){ .after = after, .after_count = 3 },
+                           1);
+        turn(f);
+        assert_int_equal(children_of(f, line[4], 2)->refusal.code, -EDEADLK);
+    }
+    const uint64_t others[] = { sibling, uncle };
+    submit_children_of(f, w, line[4], 2, &(struct submit){ .after = others, .after_count = 2 }, 1);
+    store_all(f);
+    assert_int_equal(children_of(f, line[4], 2)->count, 1);
+}
+
 /* ---- the next attempt ---- */
 
 static void the_next_attempt_makes_anew_what_failed_and_finds_what_completed(void **state)
@@ -274,6 +298,7 @@ int main(void)
         TEST(a_store_without_room_refuses_children_together),
         TEST(a_child_has_no_more_time_than_its_parent),
         TEST(a_child_that_would_wait_for_its_parent_is_refused),
+        TEST(nor_can_it_wait_for_one_further_up),
         TEST(the_next_attempt_makes_anew_what_failed_and_finds_what_completed),
         TEST(in_the_same_attempt_a_failed_child_is_found),
         TEST(what_failed_is_forgotten_when_its_key_is_over),
