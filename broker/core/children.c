@@ -194,9 +194,7 @@ void children_on_ended(struct berth_core *core, uint64_t id, const uint64_t *ids
         return;
     size_t row = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct berth_job_record *found = NULL;
-        if (row < read->job_count && read->jobs[row].id == ids[i])
-            found = &read->jobs[row++];
+        const struct berth_job_record *found = query_next_row(read, &row, ids[i]);
         const struct child *child = scope_find_child(core, ids[i]);
         if (child && child->attempt == id)
             continue; /* it lives, and is told of when it ends */

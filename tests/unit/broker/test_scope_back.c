@@ -40,6 +40,28 @@ static void a_child_that_lives_is_told_of_when_it_ends_and_an_ended_one_at_once(
     assert_int_equal(child_end_of(f, child)->state, BERTH_COMPLETED);
 }
 
+/* A store may give one row for both, or one for each. */
+static void one_that_is_asked_for_twice_is_told_as_it_ended(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_room(f);
+    uint64_t parent = given_running(f, (struct submit){ 0 });
+    const struct berth_child_ask asks[] = { ask_for(f, parent, 77), ask_for(f, parent, 77),
+                                            ask_for(f, parent, 78) };
+    struct berth_job_record rows[] = { row(f, 77, BERTH_COMPLETED), row(f, 77, BERTH_COMPLETED),
+                                       row(f, 78, BERTH_CANCELLED) };
+    for (size_t i = 0; i < 3; i++)
+        rows[i].parent = parent;
+    for (size_t left_out = 0; left_out < 2; left_out++) {
+        send_reports(f, w, (struct berth_ev_reports){ .child_asks = asks, .child_ask_count = 3 });
+        answer_read(f, rows + left_out, 3 - left_out);
+        turn(f);
+        assert_int_equal(child_ends_of(f, 77), 2 * (left_out + 1));
+        assert_int_equal(child_end_of(f, 77)->state, BERTH_COMPLETED);
+        assert_int_equal(child_end_of(f, 78)->state, BERTH_CANCELLED);
+    }
+}
+
 static void a_child_that_nobody_knows_any_more_is_lost(void **state)
 {
     struct fixture *f = *state;
@@ -163,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_child_that_lives_is_told_of_when_it_ends_and_an_ended_one_at_once),
+        TEST(one_that_is_asked_for_twice_is_told_as_it_ended),
         TEST(a_child_that_nobody_knows_any_more_is_lost),
         TEST(a_store_that_cannot_answer_makes_the_worker_join_and_ask_again),
         TEST(children_of_an_attempt_that_did_not_come_back_end),
