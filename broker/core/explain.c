@@ -113,26 +113,68 @@ static void add(struct berth_core *core, struct causes *causes, const struct job
     older(&cause->next_us, next_us(core, &why));
 }
 
-/* The jobs of a lane wait for the same; the one that came first in it says for what. */
-static void add_lane(struct berth_core *core, struct causes *causes, const struct lane *lane)
+/* The jobs of a lane wait for the same, and so do all lanes of a gate that are of one kind: one of
+ * them is asked, and a million groups need one sentence. */
+enum lane_kind { LANE_OPEN, LANE_FULL, LANE_IN_DOUBT, LANE_KIND_COUNT };
+
+struct lanes {
+    uint64_t counts[LANE_KIND_COUNT];
+    const struct job *oldest[LANE_KIND_COUNT]; /* of those that are first in their lane */
+};
+
+/* NULL: nothing of it is ready. */
+static const struct job *first_of(const struct berth_core *core, const struct lane *lane)
 {
     BERTH_LIST_FOREACH (node, &lane->levels) {
         uint32_t head = berth_container_of(node, struct level, lane_node)->head;
-        if (!head)
-            continue;
-        add(core, causes, job_at(&core->jobs, head), lane->ready_count);
+        if (head)
+            return job_at(&core->jobs, head);
+    }
+    return NULL;
+}
+
+static void count_lane(const struct berth_core *core, struct lanes *lanes, const struct lane *lane)
+{
+    const struct job *job = first_of(core, lane);
+    if (!job)
         return;
+    enum lane_kind kind = view_is_in_doubt(core, job) ? LANE_IN_DOUBT
+                          : lane->group->is_full      ? LANE_FULL
+                                                      : LANE_OPEN;
+    lanes->counts[kind] += lane->ready_count;
+    if (!lanes->oldest[kind] || job->ready_s < lanes->oldest[kind]->ready_s)
+        lanes->oldest[kind] = job;
+}
+
+static void add_gate(struct berth_core *core, struct causes *causes, const struct gate *gate,
+                     uint32_t *looks_left, uint64_t *ready_left)
+{
+    struct lanes lanes = { 0 };
+    BERTH_LIST_FOREACH (node, &gate->lanes) {
+        if (!*looks_left)
+            break;
+        --*looks_left;
+        count_lane(core, &lanes, berth_container_of(node, struct lane, gate_node));
+    }
+    for (int kind = 0; kind < LANE_KIND_COUNT; kind++) {
+        if (lanes.oldest[kind])
+            add(core, causes, lanes.oldest[kind], lanes.counts[kind]);
+        *ready_left -= lanes.counts[kind];
     }
 }
 
 static void add_ready(struct berth_core *core, struct causes *causes,
                       const struct dispatcher *dispatcher)
 {
+    uint32_t looks_left = EXPLAIN_LANES_MAX;
+    uint64_t ready_left = dispatcher->count[JOB_READY];
     BERTH_LIST_FOREACH (node, &dispatcher->gates) {
         const struct gate *gate = berth_container_of(node, struct gate, dispatcher_node);
-        BERTH_LIST_FOREACH (at, &gate->lanes)
-            add_lane(core, causes, berth_container_of(at, struct lane, gate_node));
+        if (!ready_left || !looks_left)
+            break;
+        add_gate(core, causes, gate, &looks_left, &ready_left);
     }
+    causes->more += ready_left;
 }
 
 /* Those that wait for their time: of each kind one is asked, the others are counted. */

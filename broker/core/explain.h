@@ -8,6 +8,7 @@
 #define EXPLAIN_HOLDERS_MAX 20 /* shown: the oldest */
 #define EXPLAIN_GROUPS_MAX  20
 #define EXPLAIN_CAUSES_MAX  64
+#define EXPLAIN_LANES_MAX   100000u  /* looked at, of those that are ready */
 #define EXPLAIN_DUE_MAX     1000000u /* looked at, of those that wait for their time */
 
 void explain_on_event(struct berth_core *core, const struct berth_ev_explain *ev);

@@ -123,12 +123,11 @@ static const char *reason_lack(struct berth_core *core, const struct dispatcher 
     BERTH_UNREACHABLE();
 }
 
-/* It may be run by who is missing, or what its limits count may. */
-static bool is_in_doubt(const struct berth_core *core, const struct dispatcher *dispatcher,
-                        const struct job *job)
+bool view_is_in_doubt(const struct berth_core *core, const struct job *job)
 {
+    const struct dispatcher *dispatcher = job_dispatcher(core, job);
     bool is_known = dispatcher->is_held || job->id >= core->first_new_job;
-    return !is_known || !recovery_allows(core, dispatcher);
+    return core->unresolved && (!is_known || !recovery_allows(core, dispatcher));
 }
 
 /* Where it hangs is what it waits for; a pause says more than that. */
@@ -139,7 +138,7 @@ static const char *reason_ready(struct berth_core *core, const struct job *job, 
     const struct dispatcher *paused = paused_above(dispatcher);
     if (paused)
         return reason_pause(core, paused, why);
-    if (core->unresolved && is_in_doubt(core, dispatcher, job))
+    if (view_is_in_doubt(core, job))
         return reason_recovery(core, why);
     if (lane->group->is_full)
         return reason_group(core, lane->group, why);

@@ -42,6 +42,8 @@ struct why {
 /* One sentence, "" if it runs and nothing else is to be said; and its parts. */
 const char *view_reason(struct berth_core *core, const struct job *job, struct why *ret_why);
 
+/* Ready, while workers are missing: one of them may run it, or what its limits count. */
+bool view_is_in_doubt(const struct berth_core *core, const struct job *job);
 /* As users know it: JOB_SETTLING is still running, a cancelled running job is cancelling. */
 enum berth_state view_state(const struct job *job);
 /* The store's row with what is known of a live job laid over it. Borrows the row. */

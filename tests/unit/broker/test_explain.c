@@ -4,6 +4,8 @@
  */
 #include "scope_fixture.h"
 
+#include "broker/core/explain.h"
+
 static uint64_t explain_id(struct fixture *f, uint64_t id)
 {
     uint64_t request = ++f->request;
@@ -226,6 +228,56 @@ static void of_a_dispatcher_everybody_who_waits_is_counted_once(void **state)
     assert_int_equal(why->id, 0);
 }
 
+/* Each has a group, so each stands in a lane of its own. */
+static void given_groups(struct fixture *f, size_t count)
+{
+    static char names[EXPLAIN_LANES_MAX + 50][8];
+    static struct submit items[EXPLAIN_LANES_MAX + 50];
+    for (size_t i = 0; i < count; i++) {
+        snprintf(names[i], sizeof names[i], "%zu", i);
+        items[i] = (struct submit){ .dispatcher = "mail", .group = names[i], .body = "b" };
+    }
+    submit_many(f, items, count);
+    store_all(f);
+}
+
+static void of_very_many_groups_the_others_are_counted(void **state)
+{
+    struct fixture *f = *state;
+    given_dispatcher(f, "mail", 1);
+    given_groups(f, EXPLAIN_LANES_MAX + 50);
+    berth_arena_fini(&f->core->arena); /* what the answer to the submit took */
+
+    const struct berth_do_explained *why = explain(f, "mail");
+
+    assert_int_equal(why->cause_count, 1);
+    assert_int_equal(cause(why, "handler")->count, EXPLAIN_LANES_MAX);
+    assert_int_equal(why->more, 50);
+    assert_true(f->core->arena.chunk_bytes < 1u << 20); /* one sentence, not one for each */
+}
+
+static void lanes_that_wait_for_different_things_are_told_apart(void **state)
+{
+    struct fixture *f = *state;
+    given_dispatcher(f, "mail", 4);
+    set(f, (struct berth_ev_dispatcher_set){ .has_group_limit = true, .group_limit = 1 }, "mail");
+    store_all(f);
+    given_worker(f, 2);
+    given_running(f, (struct submit){ .dispatcher = "mail", .group = "a" });
+    given_running(f, (struct submit){ .dispatcher = "mail", .group = "b" });
+    for (unsigned i = 0; i < 3; i++)
+        given_job(f, (struct submit){ .dispatcher = "mail", .group = i ? "a" : "b" });
+    uint64_t oldest = given_job(f, (struct submit){ .dispatcher = "mail", .group = "d" });
+    advance(f, 2000);
+    given_job(f, (struct submit){ .dispatcher = "mail", .group = "c" });
+
+    const struct berth_do_explained *why = explain(f, "mail");
+    assert_int_equal(cause(why, "group")->count, 3);
+    assert_int_equal(cause(why, "workers")->count, 2);
+    assert_int_equal(cause(why, "workers")->job, oldest);
+    assert_int_equal(why->more, 0);
+}
+
 /* ---- attempts that wait, their children, suspects ---- */
 
 static void who_gave_its_slot_back_holds_none_and_waits_for_one_to_go_on(void **state)
@@ -330,6 +382,8 @@ int main(void)
         TEST(a_full_group_names_who_has_its_places),
         TEST(what_runs_is_shown_with_its_attempt_and_what_has_ended_with_its_state),
         TEST(of_a_dispatcher_everybody_who_waits_is_counted_once),
+        TEST(lanes_that_wait_for_different_things_are_told_apart),
+        TEST(of_very_many_groups_the_others_are_counted),
         TEST(who_gave_its_slot_back_holds_none_and_waits_for_one_to_go_on),
         TEST(who_waits_for_the_end_of_children_is_counted_with_its_dispatcher),
         TEST(a_suspect_waits_for_a_process_of_its_own),
