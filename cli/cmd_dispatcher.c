@@ -9,8 +9,7 @@
 #include "base/limit.h"
 #include "base/text.h"
 #include "cli/cli.h"
-#include "cli/json.h"
-#include "cli/print.h"
+#include "cli/list.h"
 
 #define GRACE_MS_MAX        (INT64_C(24) * 60 * 60 * 1000)
 #define WEIGHT_MAX          1000
@@ -205,8 +204,9 @@ static void limits_json(struct json *json, const struct berth_dispatcher *dispat
     json_text_or_null(json, "remark", dispatcher->remark);
 }
 
-static void dispatcher_json(struct json *json, const struct berth_dispatcher *dispatcher)
+static void dispatcher_json(struct json *json, const void *item)
 {
+    const struct berth_dispatcher *dispatcher = item;
     json_text(json, "name", dispatcher->name);
     limit_json(json, &dispatcher->limit);
     if (dispatcher->has_effective_limit)
@@ -316,15 +316,9 @@ static void print_dispatcher(const struct berth_dispatcher *dispatcher)
     print_limits(dispatcher);
 }
 
-/* A list while it is written. */
-struct list {
-    const struct cli_opts *opts;
-    struct json json;
-    struct print_table *table;
-};
-
-static void add_row(struct print_table *table, const struct berth_dispatcher *dispatcher)
+static int add_row(struct print_table *table, const void *item)
 {
+    const struct berth_dispatcher *dispatcher = item;
     char limit[BERTH_LIMIT_TEXT_MAX], oldest[BERTH_DURATION_TEXT_MAX];
     print_cell(table, "%s", dispatcher->name);
     print_cell(table, "%s", berth_limit_format(&dispatcher->limit, limit));
@@ -343,32 +337,18 @@ static void add_row(struct print_table *table, const struct berth_dispatcher *di
                    ? berth_duration_format(oldest_ms(dispatcher), oldest)
                    : "-");
     print_cell(table, "%s", dispatcher->is_paused ? "paused" : "");
+    return 0;
 }
 
 static int on_dispatcher(void *arg, const struct berth_dispatcher *dispatcher)
 {
-    struct list *list = arg;
-    if (list->opts->is_json) {
-        json_object_begin(&list->json, NULL);
-        dispatcher_json(&list->json, dispatcher);
-        json_object_end(&list->json);
-    } else if (list->opts->is_quiet) {
-        (void)printf("%s\n", dispatcher->name);
-    } else {
-        add_row(list->table, dispatcher);
-    }
-    return 0;
+    return list_add(arg, dispatcher->name, dispatcher);
 }
 
-static int write_list(struct cli *cli, struct list *list)
+static int each_dispatcher(struct cli *cli, struct list *list)
 {
-    if (cli->opts.is_json)
-        json_list_begin(&list->json, "berth.dispatchers/1");
-    int rc = berth_dispatcher_list(cli->client, on_dispatcher, list, cli->opts.connect_timeout_ms,
-                                   &cli->err);
-    if (cli->opts.is_json)
-        json_list_end(&list->json, 0, rc);
-    return rc < 0 ? rc : print_table(list->table, stdout);
+    return berth_dispatcher_list(cli->client, on_dispatcher, list, cli->opts.connect_timeout_ms,
+                                 &cli->err);
 }
 
 static int run_ls(void *context)
@@ -376,18 +356,13 @@ static int run_ls(void *context)
     static const char *const heads[] = { "NAME",       "LIMIT",      ">NOW",      ">RUNNING",
                                          ">READY",     ">SCHEDULED", ">RETRYING", ">DEAD",
                                          ">COMPLETED", ">OLDEST",    "" };
-    struct cli *cli = context;
-    int rc = cli_begin(cli, NULL);
-    if (rc == 0)
-        rc = cli_connect(cli, 0);
-    if (rc < 0)
-        return cli_fail(cli, rc);
-    struct list list = { .opts = &cli->opts,
-                         .table = print_table_new(heads, sizeof heads / sizeof heads[0]) };
-    json_init(&list.json, stdout);
-    rc = list.table ? write_list(cli, &list) : -ENOMEM;
-    print_table_free(list.table);
-    return rc < 0 ? cli_fail(cli, rc) : CLI_OK;
+    static const struct list_kind kind = { .schema = "berth.dispatchers/1",
+                                           .heads = heads,
+                                           .heads_count = sizeof heads / sizeof heads[0],
+                                           .json = dispatcher_json,
+                                           .row = add_row,
+                                           .each = each_dispatcher };
+    return list_run(context, &kind);
 }
 
 /* What all that are about one dispatcher begin with. */

@@ -11,8 +11,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/job_opts.h"
-#include "cli/json.h"
-#include "cli/print.h"
+#include "cli/list.h"
 
 #define COMMAND_WIDTH_MAX 40
 #define SECONDS_TEXT_MAX  24
@@ -98,8 +97,9 @@ static void job_json(struct json *json, const struct berth_job_spec *job)
     json_object_end(json);
 }
 
-static void schedule_json(struct json *json, const struct berth_schedule *schedule)
+static void schedule_json(struct json *json, const void *item)
 {
+    const struct berth_schedule *schedule = item;
     json_text(json, "name", schedule->name);
     json_text(json, "cron", schedule->cron);
     json_text(json, "tz", schedule->tz);
@@ -139,8 +139,9 @@ static const char *seconds_of(int64_t unix_us, char text[static SECONDS_TEXT_MAX
     return text;
 }
 
-static void add_row(struct print_table *table, const struct berth_schedule *schedule)
+static int add_row(struct print_table *table, const void *item)
 {
+    const struct berth_schedule *schedule = item;
     char next[SECONDS_TEXT_MAX], last[SECONDS_TEXT_MAX], job[SECONDS_TEXT_MAX] = "-";
     const char *const handler[] = { schedule->job.handler, NULL };
     if (schedule->last_job.v != 0)
@@ -155,63 +156,34 @@ static void add_row(struct print_table *table, const struct berth_schedule *sche
     print_cell(table, "%s", job);
     print_cell(table, "%s", schedule->job.dispatcher);
     print_words(table, schedule->job.command ? schedule->job.command : handler, COMMAND_WIDTH_MAX);
+    return 0;
 }
 
 /* ---- ls ---- */
 
-/* A list while it is written. */
-struct list {
-    const struct cli_opts *opts;
-    struct json json;
-    struct print_table *table;
-    bool has_rows;
-};
-
 static int on_schedule(void *arg, const struct berth_schedule *schedule)
 {
-    struct list *list = arg;
-    list->has_rows = true;
-    if (list->opts->is_json) {
-        json_object_begin(&list->json, NULL);
-        schedule_json(&list->json, schedule);
-        json_object_end(&list->json);
-    } else if (list->opts->is_quiet) {
-        (void)printf("%s\n", schedule->name);
-    } else {
-        add_row(list->table, schedule);
-    }
-    return 0;
+    return list_add(arg, schedule->name, schedule);
 }
 
-static int write_list(struct cli *cli, struct list *list)
+static int each_schedule(struct cli *cli, struct list *list)
 {
-    if (cli->opts.is_json)
-        json_list_begin(&list->json, "berth.schedules/1");
-    int rc = berth_schedule_list(cli->client, on_schedule, list, cli->opts.connect_timeout_ms,
-                                 &cli->err);
-    if (cli->opts.is_json)
-        json_list_end(&list->json, 0, rc);
-    return rc < 0 ? rc : print_table(list->table, stdout);
+    return berth_schedule_list(cli->client, on_schedule, list, cli->opts.connect_timeout_ms,
+                               &cli->err);
 }
 
 static int run_ls(void *context)
 {
     static const char *const heads[] = { "NAME",   "CRON", "TZ",         "NEXT",   "LAST",
                                          "RESULT", ">JOB", "DISPATCHER", "COMMAND" };
-    struct cli *cli = context;
-    int rc = cli_begin(cli, NULL);
-    if (rc == 0)
-        rc = cli_connect(cli, 0);
-    if (rc < 0)
-        return cli_fail(cli, rc);
-    struct list list = { .opts = &cli->opts,
-                         .table = print_table_new(heads, sizeof heads / sizeof heads[0]) };
-    json_init(&list.json, stdout);
-    rc = list.table ? write_list(cli, &list) : -ENOMEM;
-    print_table_free(list.table);
-    if (rc == 0 && !list.has_rows)
-        cli_remark(cli, "there are no schedules");
-    return rc < 0 ? cli_fail(cli, rc) : CLI_OK;
+    static const struct list_kind kind = { .schema = "berth.schedules/1",
+                                           .heads = heads,
+                                           .heads_count = sizeof heads / sizeof heads[0],
+                                           .none = "there are no schedules",
+                                           .json = schedule_json,
+                                           .row = add_row,
+                                           .each = each_schedule };
+    return list_run(context, &kind);
 }
 
 /* ---- set ---- */

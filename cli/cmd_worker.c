@@ -1,28 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* berth worker ls, gone. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/buf.h"
 #include "base/text.h"
 #include "cli/cli.h"
-#include "cli/json.h"
-#include "cli/print.h"
+#include "cli/list.h"
 
 #define HANDLERS_BYTES_MAX (64u << 10)
 
-/* A list while it is written. */
-struct list {
-    const struct cli_opts *opts;
-    struct json json;
-    struct print_table *table;
-    bool has_rows;
-};
-
-static void worker_json(struct json *json, const struct berth_worker_info *worker)
+static void worker_json(struct json *json, const void *item)
 {
-    json_object_begin(json, NULL);
+    const struct berth_worker_info *worker = item;
     json_text(json, "name", worker->name);
     json_text(json, "state", worker->state);
     json_u64(json, "capacity", worker->capacity);
@@ -37,11 +27,11 @@ static void worker_json(struct json *json, const struct berth_worker_info *worke
     json_i64(json, "silent_ms", worker->silent_ms);
     json_i64(json, "lease_left_ms", worker->lease_left_ms);
     json_u64(json, "held", worker->held);
-    json_object_end(json);
 }
 
-static int add_row(struct print_table *table, const struct berth_worker_info *worker)
+static int add_row(struct print_table *table, const void *item)
 {
+    const struct berth_worker_info *worker = item;
     char silent[BERTH_DURATION_TEXT_MAX];
     struct berth_buf handlers;
     berth_buf_init(&handlers, HANDLERS_BYTES_MAX);
@@ -65,46 +55,26 @@ static int add_row(struct print_table *table, const struct berth_worker_info *wo
 
 static int on_worker(void *arg, const struct berth_worker_info *worker)
 {
-    struct list *list = arg;
-    list->has_rows = true;
-    if (!list->opts->is_json && !list->opts->is_quiet)
-        return add_row(list->table, worker);
-    if (list->opts->is_json)
-        worker_json(&list->json, worker);
-    else
-        (void)printf("%s\n", worker->name);
-    return 0;
+    return list_add(arg, worker->name, worker);
 }
 
-static int write_list(struct cli *cli, struct list *list)
+static int each_worker(struct cli *cli, struct list *list)
 {
-    if (cli->opts.is_json)
-        json_list_begin(&list->json, "berth.workers/1");
-    int rc =
-        berth_worker_list(cli->client, on_worker, list, cli->opts.connect_timeout_ms, &cli->err);
-    if (cli->opts.is_json)
-        json_list_end(&list->json, 0, rc);
-    return rc < 0 ? rc : print_table(list->table, stdout);
+    return berth_worker_list(cli->client, on_worker, list, cli->opts.connect_timeout_ms, &cli->err);
 }
 
 static int run_ls(void *context)
 {
     static const char *const heads[] = { "NAME",       "STATE",  ">RUNNING", ">CAPACITY",
                                          ">SUSPENDED", ">CORES", ">SILENT",  "HANDLERS" };
-    struct cli *cli = context;
-    int rc = cli_begin(cli, NULL);
-    if (rc == 0)
-        rc = cli_connect(cli, 0);
-    if (rc < 0)
-        return cli_fail(cli, rc);
-    struct list list = { .opts = &cli->opts,
-                         .table = print_table_new(heads, sizeof heads / sizeof heads[0]) };
-    json_init(&list.json, stdout);
-    rc = list.table ? write_list(cli, &list) : -ENOMEM;
-    print_table_free(list.table);
-    if (rc == 0 && !list.has_rows)
-        cli_remark(cli, "no worker has joined this broker");
-    return rc < 0 ? cli_fail(cli, rc) : CLI_OK;
+    static const struct list_kind kind = { .schema = "berth.workers/1",
+                                           .heads = heads,
+                                           .heads_count = sizeof heads / sizeof heads[0],
+                                           .none = "no worker has joined this broker",
+                                           .json = worker_json,
+                                           .row = add_row,
+                                           .each = each_worker };
+    return list_run(context, &kind);
 }
 
 const struct berth_command cmd_worker_ls = {
@@ -126,29 +96,37 @@ static const struct berth_setting gone_settings[] = {
       .help = "you know that its processes cannot run any more" },
 };
 
+struct gone {
+    const struct cli_opts *opts;
+    struct json json;
+};
+
 static int on_gone(void *arg, const struct berth_worker_info *worker)
 {
-    struct list *list = arg;
-    if (list->opts->is_json)
-        worker_json(&list->json, worker);
-    else if (list->opts->is_quiet)
+    struct gone *gone = arg;
+    if (gone->opts->is_json) {
+        json_object_begin(&gone->json, NULL);
+        worker_json(&gone->json, worker);
+        json_object_end(&gone->json);
+    } else if (gone->opts->is_quiet) {
         (void)printf("%s\n", worker->name);
-    else
+    } else {
         (void)printf("%s is gone; %" PRIu32 " attempts of it were known to run\n", worker->name,
                      worker->running);
+    }
     return 0;
 }
 
 static int declare_gone(struct cli *cli)
 {
-    struct list list = { .opts = &cli->opts };
-    json_init(&list.json, stdout);
+    struct gone gone = { .opts = &cli->opts };
+    json_init(&gone.json, stdout);
     if (cli->opts.is_json)
-        json_list_begin(&list.json, "berth.workers/1");
-    int rc = berth_worker_gone(cli->client, cli->args->operands[0], on_gone, &list,
+        json_list_begin(&gone.json, "berth.workers/1");
+    int rc = berth_worker_gone(cli->client, cli->args->operands[0], on_gone, &gone,
                                cli->opts.connect_timeout_ms, &cli->err);
     if (cli->opts.is_json)
-        json_list_end(&list.json, 0, rc);
+        json_list_end(&gone.json, 0, rc);
     return rc;
 }
 

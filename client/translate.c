@@ -181,64 +181,51 @@ static int columns_add_part(struct columns *columns, const struct berth_pack_job
     return 0;
 }
 
-static void rare_columns_pack(const struct columns *columns, Berth__V1__Submit *submit)
-{
-    size_t count = columns->count;
-    submit->n_delay_ms = berth_column_trim_u64(columns->delay_ms, count);
-    submit->delay_ms = columns->delay_ms;
-    submit->n_group_bytes = berth_column_trim_u32(columns->group_bytes, count);
-    submit->group_bytes = columns->group_bytes;
-    submit->has_groups = columns->groups_bytes > 0;
-    submit->groups = (ProtobufCBinaryData){ columns->groups_bytes, columns->groups };
-    submit->n_run_at_us = berth_column_trim_u64(columns->run_at_us, count);
-    submit->run_at_us = columns->run_at_us;
-    submit->n_queue_timeout_ms = berth_column_trim_u64(columns->queue_timeout_ms, count);
-    submit->queue_timeout_ms = columns->queue_timeout_ms;
-    submit->n_deadline_ms = berth_column_trim_u64(columns->deadline_ms, count);
-    submit->deadline_ms = columns->deadline_ms;
-    submit->n_backoff_ms = berth_column_trim_u64(columns->backoff_ms, count);
-    submit->backoff_ms = columns->backoff_ms;
-    submit->n_backoff_max_ms = berth_column_trim_u64(columns->backoff_max_ms, count);
-    submit->backoff_max_ms = columns->backoff_max_ms;
-    submit->n_unique_bytes = berth_column_trim_u32(columns->unique_bytes, count);
-    submit->unique_bytes = columns->unique_bytes;
-    submit->has_uniques = columns->uniques_bytes > 0;
-    submit->uniques = (ProtobufCBinaryData){ columns->uniques_bytes, columns->uniques };
-    submit->n_on_conflict = berth_column_trim_u32(columns->on_conflict, count);
-    submit->on_conflict = columns->on_conflict;
-    submit->n_after_count = berth_column_trim_u32(columns->after_count, count);
-    submit->after_count = columns->after_count;
-    submit->n_after = columns->after_ids;
-    submit->after = columns->after;
-}
+/* A column that is all zero is left out. */
+#define PUT(width, name)                                                                           \
+    (submit->n_##name = berth_column_trim_##width(columns->name, columns->count),                  \
+     submit->name = columns->name)
+/* Joined bytes; what they are called there: `keys`, `keys_bytes`. */
+#define PUT_JOINED(name)                                                                           \
+    (submit->has_##name = columns->name##_bytes > 0,                                               \
+     submit->name = (ProtobufCBinaryData){ .len = columns->name##_bytes, .data = columns->name })
 
 static void columns_put(const struct columns *columns, Berth__V1__Submit *submit)
 {
-    size_t count = columns->count;
     submit->n_dispatchers = columns->dispatchers.count;
     submit->dispatchers = columns->dispatchers.items;
     submit->n_handlers = columns->handlers.count;
     submit->handlers = columns->handlers.items;
-    submit->n_dispatcher = berth_column_trim_u32(columns->dispatcher, count);
-    submit->dispatcher = columns->dispatcher;
-    submit->n_handler = berth_column_trim_u32(columns->handler, count);
-    submit->handler = columns->handler;
-    submit->n_priority = berth_column_trim_s32(columns->priority, count);
-    submit->priority = columns->priority;
-    submit->n_max_attempts = berth_column_trim_u32(columns->max_attempts, count);
-    submit->max_attempts = columns->max_attempts;
-    submit->n_timeout_ms = berth_column_trim_u64(columns->timeout_ms, count);
-    submit->timeout_ms = columns->timeout_ms;
-    submit->n_key_bytes = berth_column_trim_u32(columns->key_bytes, count);
-    submit->key_bytes = columns->key_bytes;
-    submit->has_keys = columns->keys_bytes > 0;
-    submit->keys = (ProtobufCBinaryData){ .len = columns->keys_bytes, .data = columns->keys };
-    submit->n_body_bytes = count; /* it says how many jobs there are */
+    PUT(u32, dispatcher);
+    PUT(u32, handler);
+    PUT(s32, priority);
+    PUT(u32, max_attempts);
+    PUT(u64, timeout_ms);
+    PUT(u32, key_bytes);
+    PUT_JOINED(keys);
+    submit->n_body_bytes = columns->count; /* it says how many jobs there are */
     submit->body_bytes = columns->body_bytes;
+    PUT_JOINED(bodies);
     submit->has_bodies = 1;
-    submit->bodies = (ProtobufCBinaryData){ .len = columns->bodies_bytes, .data = columns->bodies };
-    rare_columns_pack(columns, submit);
+
+    PUT(u64, delay_ms);
+    PUT(u64, run_at_us);
+    PUT(u64, queue_timeout_ms);
+    PUT(u64, deadline_ms);
+    PUT(u64, backoff_ms);
+    PUT(u64, backoff_max_ms);
+    PUT(u32, group_bytes);
+    PUT_JOINED(groups);
+    PUT(u32, unique_bytes);
+    PUT_JOINED(uniques);
+    PUT(u32, on_conflict);
+    PUT(u32, after_count);
+    submit->n_after = columns->after_ids;
+    submit->after = columns->after;
 }
+
+#undef PUT
+#undef PUT_JOINED
 
 static int columns_pack(const struct columns *columns, const uint8_t *client, uint64_t number,
                         struct berth_buf *frame)

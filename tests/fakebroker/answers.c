@@ -56,6 +56,7 @@ enum fake_message fake_message_of(const Berth__V1__Envelope *envelope)
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_DISCARD: return FAKE_DISCARD;
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_PURGE: return FAKE_PURGE;
     case BERTH__V1__ENVELOPE__MESSAGE_DISPATCHER_REMOVE: return FAKE_REMOVE;
+    case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_LIST: return FAKE_SCHEDULE_LIST;
     case BERTH__V1__ENVELOPE__MESSAGE_SCHEDULE_REMOVE: return FAKE_SCHEDULE_REMOVE;
     case BERTH__V1__ENVELOPE__MESSAGE_EXPLAIN: return FAKE_EXPLAIN;
     case BERTH__V1__ENVELOPE__MESSAGE_JOB_GET: return FAKE_GET;
@@ -484,6 +485,7 @@ void fake_answer(struct fake_broker *broker, const Berth__V1__Envelope *envelope
     case FAKE_DISCARD:
     case FAKE_PURGE:
     case FAKE_REMOVE: fake_answer_dead(broker, envelope, answer, arena); return;
+    case FAKE_SCHEDULE_LIST:
     case FAKE_SCHEDULE_REMOVE: no_schedules(answer, arena); return;
     case FAKE_EXPLAIN: fake_answer_explain(broker, envelope->explain, answer, arena); return;
     case FAKE_GET: get_jobs(broker, envelope, answer, arena); return;

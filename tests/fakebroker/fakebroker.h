@@ -35,6 +35,7 @@ enum fake_message {
     FAKE_DISPATCHER_GET,
     FAKE_PURGE,
     FAKE_REMOVE,
+    FAKE_SCHEDULE_LIST,
     FAKE_SCHEDULE_REMOVE, /* it knows none: "done", unless a script says otherwise */
     FAKE_EXPLAIN,
     FAKE_WORKERS,

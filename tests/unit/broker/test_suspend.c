@@ -104,14 +104,8 @@ static void all_slots_above_are_taken_together_or_none(void **state)
 static void a_place_of_a_group_is_given_back_too(void **state)
 {
     struct fixture *f = *state;
-    set(f,
-        (struct berth_ev_dispatcher_set){ .has_limit = true,
-                                          .limit = { BERTH_LIMIT_NUMBER, 10 },
-                                          .has_group_limit = true,
-                                          .group_limit = 1,
-                                          .has_hold = true,
-                                          .hold = BERTH_HOLD_RUNNING },
-        "d");
+    given_holding(f, "d", 10, BERTH_HOLD_RUNNING, NULL);
+    set(f, (struct berth_ev_dispatcher_set){ .has_group_limit = true, .group_limit = 1 }, "d");
     store_all(f);
     struct worker *w = given_worker(f, 8);
     uint64_t waits = given_running(f, (struct submit){ .dispatcher = "d", .group = "g" });
@@ -133,14 +127,9 @@ static void a_place_of_a_group_is_given_back_too(void **state)
 static void neither_a_pause_nor_a_rate_keeps_it_from_going_on(void **state)
 {
     struct fixture *f = *state;
+    given_holding(f, "d", 1, BERTH_HOLD_RUNNING, NULL);
     set(f,
-        (struct berth_ev_dispatcher_set){ .has_limit = true,
-                                          .limit = { BERTH_LIMIT_NUMBER, 1 },
-                                          .has_rate = true,
-                                          .rate_count = 1,
-                                          .rate_ms = 3600000,
-                                          .has_hold = true,
-                                          .hold = BERTH_HOLD_RUNNING },
+        (struct berth_ev_dispatcher_set){ .has_rate = true, .rate_count = 1, .rate_ms = 3600000 },
         "d");
     store_all(f);
     struct worker *w = given_worker(f, 8);

@@ -89,18 +89,23 @@ static void go_on(struct given *given)
     }
 }
 
-static void each_byte_is_given_once_until_the_job_has_ended(void **state)
+/* A job that has written `first` is followed; `then` is what comes of it. How it ended. */
+static enum berth_state follow(struct fixture *f, struct given *ret_given, const char *first,
+                               void (*then)(struct given *given))
 {
-    struct fixture *f = *state;
-    struct given given = { .f = f, .then = go_on };
+    *ret_given = (struct given){ .f = f, .then = then };
     enum berth_state ended = 0;
     berth_job_id id = given_job(f);
-    fake_broker_write(f->broker, id.v, 1, 0, "abc", 0, "");
+    fake_broker_write(f->broker, id.v, 1, 0, first, 0, "");
+    assert_ok(berth_job_logs(f->client, id, true, on_output, ret_given, &ended, PATIENT, NULL));
+    return ended;
+}
 
-    assert_ok(berth_job_logs(f->client, id, true, on_output, &given, &ended, PATIENT, NULL));
-
+static void each_byte_is_given_once_until_the_job_has_ended(void **state)
+{
+    struct given given;
+    assert_int_equal(follow(*state, &given, "abc", go_on), BERTH_COMPLETED);
     assert_string_equal(given.text, "1 out 0(+0) abc\n1 out 3(+0) def\n1 out 6(+0) ghi\n");
-    assert_int_equal(ended, BERTH_COMPLETED);
 }
 
 /* The next attempt begins at 0 again. */
@@ -116,16 +121,9 @@ static void try_again(struct given *given)
 
 static void the_next_attempt_is_followed_too(void **state)
 {
-    struct fixture *f = *state;
-    struct given given = { .f = f, .then = try_again };
-    enum berth_state ended = 0;
-    berth_job_id id = given_job(f);
-    fake_broker_write(f->broker, id.v, 1, 0, "one", 0, "");
-
-    assert_ok(berth_job_logs(f->client, id, true, on_output, &given, &ended, PATIENT, NULL));
-
+    struct given given;
+    assert_int_equal(follow(*state, &given, "one", try_again), BERTH_CANCELLED);
     assert_string_equal(given.text, "1 out 0(+0) one\n2 out 0(+0) two\n2 out 3(+0) !\n");
-    assert_int_equal(ended, BERTH_CANCELLED);
 }
 
 /* Killed, and back without anything of it. */

@@ -7,54 +7,41 @@
 #define BOOT  "boot............"
 #define NONCE "nonce..........."
 
+/* What all messages of a join say first; of a child, where it lives; of an offer, who it is. */
+#define IN_JOIN(message_)                                                                          \
+    MESSAGE(message_), SET(session, ATTEMPT(7, 1)), SET(epoch, 8), SET(join, 2)
+#define OF_CHILD                                                                                   \
+    SET_BYTES(node, NODE), SET_BYTES(boot, BOOT), SET_BYTES(nonce, NONCE), SET(child, 2)
+#define OFFER(capacity_)                                                                           \
+    SET_BYTES(name, "host-42"), SET(capacity, capacity_), SET(cores, 8),                           \
+        SET_BYTES(software, "berth-worker 0.1.0")
+
 Berth__V1__WorkerHello worker_hello = {
     MESSAGE(worker_hello),
     SET(epoch, 7),
-    SET_BYTES(node, NODE),
-    SET_BYTES(boot, BOOT),
-    SET_BYTES(nonce, NONCE),
-    SET(child, 2),
+    OF_CHILD,
     SET(epoch_seen, 6),
     SET(lineage_seen, UINT64_C(0xfedcba9876543210)),
-    SET_BYTES(name, "host-42"),
     NAMES(handlers, BYTES("exec"), BYTES("mail")),
     NAMES(served, BYTES("newsletter")),
-    SET(capacity, 256),
-    SET(cores, 8),
-    SET_BYTES(software, "berth-worker 0.1.0"),
+    OFFER(256),
 };
 
 Berth__V1__WorkerHello worker_hello_alone = {
     MESSAGE(worker_hello),
     SET(epoch, 7),
-    SET_BYTES(node, NODE),
-    SET_BYTES(boot, BOOT),
-    SET_BYTES(nonce, NONCE),
-    SET(child, 2),
+    OF_CHILD,
     SET(epoch_seen, 6),
     SET(lineage_seen, UINT64_C(0xfedcba9876543210)),
-    SET_BYTES(name, "host-42"),
     NAMES(handlers, BYTES("exec"), BYTES("mail")),
-    SET(capacity, 1),
-    SET(cores, 8),
-    SET_BYTES(software, "berth-worker 0.1.0"),
+    OFFER(1),
     SET(is_alone, 1),
     SET(can_start_alone, 0),
 };
 
 Berth__V1__WorkerHello worker_hello_with_parents = {
-    MESSAGE(worker_hello),
-    SET(epoch, 7),
-    SET_BYTES(node, NODE),
-    SET_BYTES(boot, BOOT),
-    SET_BYTES(nonce, NONCE),
-    SET(child, 2),
-    SET_BYTES(name, "host-42"),
-    NAMES(handlers, BYTES("mail")),
-    SET(capacity, 256),
-    SET(cores, 8),
-    SET_BYTES(software, "berth-worker 0.1.0"),
-    SET(suspended_max, 4096),
+    MESSAGE(worker_hello),          SET(epoch, 7), OF_CHILD,
+    NAMES(handlers, BYTES("mail")), OFFER(256),    SET(suspended_max, 4096),
 };
 
 Berth__V1__WorkerWelcome worker_welcome = {
@@ -79,10 +66,7 @@ static Berth__V1__Ends ends_of_join = {
 };
 
 Berth__V1__WorkerJoin worker_join = {
-    MESSAGE(worker_join),
-    SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),
-    SET(join, 2),
+    IN_JOIN(worker_join),
     SET(renewal, 40),
     COLUMN(attempt, uint64_t, ATTEMPT(7, 3), ATTEMPT(7, 4), ATTEMPT(7, 9)),
     COLUMN(job, uint64_t, 11, 12, 300),
@@ -95,60 +79,35 @@ Berth__V1__WorkerJoin worker_join = {
     COLUMN(is_cancelled, uint32_t, 1, 0, 0),
     .ends = &ends_of_join,
     SET(is_draining, 1),
-    SET_BYTES(name, "host-42"),
     NAMES(handlers, BYTES("exec"), BYTES("mail")),
     NAMES(served, BYTES("newsletter")),
-    SET(capacity, 256),
-    SET(cores, 8),
-    SET_BYTES(software, "berth-worker 0.1.0"),
+    OFFER(256),
 };
 
 Berth__V1__WorkerJoin worker_join_with_keeper = {
-    MESSAGE(worker_join),
-    SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),
-    SET(join, 2),
-    SET(renewal, 40),
-    SET_BYTES(name, "host-42"),
-    NAMES(handlers, BYTES("mail")),
-    SET(capacity, 256),
-    SET(cores, 8),
-    SET_BYTES(software, "berth-worker 0.1.0"),
-    SET(is_alone, 0),
-    SET(can_start_alone, 1),
+    IN_JOIN(worker_join), SET(renewal, 40), NAMES(handlers, BYTES("mail")),
+    OFFER(256),           SET(is_alone, 0), SET(can_start_alone, 1),
 };
 
 Berth__V1__WorkerJoin worker_join_with_parents = {
-    MESSAGE(worker_join),
-    SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),
-    SET(join, 2),
-    SET(renewal, 40),
-    SET_BYTES(name, "host-42"),
-    NAMES(handlers, BYTES("mail")),
-    SET(capacity, 256),
-    SET(cores, 8),
-    SET_BYTES(software, "berth-worker 0.1.0"),
-    SET(suspended_max, 4096),
+    IN_JOIN(worker_join), SET(renewal, 40),         NAMES(handlers, BYTES("mail")),
+    OFFER(256),           SET(suspended_max, 4096),
 };
 
 Berth__V1__WorkerJoined worker_joined = {
-    MESSAGE(worker_joined), SET(session, ATTEMPT(7, 1)), SET(epoch, 8), SET(join, 2),
+    IN_JOIN(worker_joined),
     SET(renewal, 40),
 };
 
 Berth__V1__WorkerRenew worker_renew = {
-    MESSAGE(worker_renew), SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),         SET(join, 2),
-    SET(renewal, 41),      SET(sent, 17),
+    IN_JOIN(worker_renew),
+    SET(renewal, 41),
+    SET(sent, 17),
     SET(taken, 300),
 };
 
 Berth__V1__WorkerRenewed worker_renewed = {
-    MESSAGE(worker_renewed), SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),           SET(join, 2),
-    SET(renewal, 41),        SET(sent, 301),
-    SET(taken, 17),          SET(join_again, 1),
+    IN_JOIN(worker_renewed), SET(renewal, 41), SET(sent, 301), SET(taken, 17), SET(join_again, 1),
 };
 
 Berth__V1__WorkerEpoch worker_epoch = {
@@ -166,10 +125,7 @@ Berth__V1__WorkerFenced worker_fenced = {
 };
 
 Berth__V1__WorkerOrders worker_orders = {
-    MESSAGE(worker_orders),
-    SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),
-    SET(join, 2),
+    IN_JOIN(worker_orders),
     SET(number, 3),
     COLUMN(grant_attempt, uint64_t, ATTEMPT(8, 1), ATTEMPT(8, 2)),
     COLUMN(grant_job, uint64_t, 13, 14),
@@ -192,10 +148,7 @@ Berth__V1__WorkerOrders worker_orders = {
 };
 
 Berth__V1__WorkerOrders worker_orders_with_force = {
-    MESSAGE(worker_orders),
-    SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),
-    SET(join, 2),
+    IN_JOIN(worker_orders),
     SET(number, 4),
     COLUMN(cancel_attempt, uint64_t, ATTEMPT(7, 3), ATTEMPT(7, 4)),
     COLUMN(cancel_grace_ms, uint64_t, 5000, 5000),
@@ -203,10 +156,7 @@ Berth__V1__WorkerOrders worker_orders_with_force = {
 };
 
 Berth__V1__WorkerOrders worker_orders_with_deadline = {
-    MESSAGE(worker_orders),
-    SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),
-    SET(join, 2),
+    IN_JOIN(worker_orders),
     SET(number, 5),
     COLUMN(grant_attempt, uint64_t, ATTEMPT(8, 3)),
     COLUMN(grant_job, uint64_t, 15),
@@ -222,8 +172,9 @@ Berth__V1__WorkerOrders worker_orders_with_deadline = {
 };
 
 Berth__V1__WorkerOrders worker_orders_with_alone = {
-    MESSAGE(worker_orders), SET(session, ATTEMPT(7, 1)), SET(epoch, 8), SET(join, 2),
-    SET(number, 5),         SET(start_alone, 2),
+    IN_JOIN(worker_orders),
+    SET(number, 5),
+    SET(start_alone, 2),
 };
 
 static Berth__V1__Ends ends_of_reports = {
@@ -241,10 +192,7 @@ static Berth__V1__Ends ends_of_reports = {
 };
 
 Berth__V1__WorkerReports worker_reports = {
-    MESSAGE(worker_reports),
-    SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),
-    SET(join, 2),
+    IN_JOIN(worker_reports),
     SET(number, 4),
     COLUMN(attempt, uint64_t, ATTEMPT(7, 3), ATTEMPT(8, 2)),
     COLUMN(job, uint64_t, 11, 14),
@@ -255,10 +203,7 @@ Berth__V1__WorkerReports worker_reports = {
 };
 
 Berth__V1__WorkerReports worker_reports_with_shows = {
-    MESSAGE(worker_reports),
-    SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),
-    SET(join, 2),
+    IN_JOIN(worker_reports),
     SET(number, 5),
     COLUMN(show_attempt, uint64_t, ATTEMPT(8, 2), ATTEMPT(8, 3)),
     COLUMN(show_has_progress, uint32_t, 1, 0),
@@ -273,10 +218,7 @@ Berth__V1__WorkerReports worker_reports_with_shows = {
 };
 
 Berth__V1__WorkerJoin worker_join_with_suspensions = {
-    MESSAGE(worker_join),
-    SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),
-    SET(join, 2),
+    IN_JOIN(worker_join),
     SET(renewal, 40),
     COLUMN(attempt, uint64_t, ATTEMPT(7, 3), ATTEMPT(7, 4)),
     COLUMN(job, uint64_t, 11, 12),
@@ -284,10 +226,7 @@ Berth__V1__WorkerJoin worker_join_with_suspensions = {
     COLUMN(number, uint32_t, 1, 1),
     COLUMN(state, uint32_t, BERTH__V1__ATTEMPT_STATE__ATTEMPT_STATE_RUNNING,
            BERTH__V1__ATTEMPT_STATE__ATTEMPT_STATE_SUSPENDED),
-    SET_BYTES(name, "host-42"),
-    SET(capacity, 256),
-    SET(cores, 8),
-    SET_BYTES(software, "berth-worker 0.1.0"),
+    OFFER(256),
     COLUMN(suspensions, uint32_t, 0, 2),
 };
 
@@ -307,10 +246,7 @@ static Berth__V1__ChildSubmit child_submit = {
 };
 
 Berth__V1__WorkerReports worker_reports_with_scopes = {
-    MESSAGE(worker_reports),
-    SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),
-    SET(join, 2),
+    IN_JOIN(worker_reports),
     SET(number, 6),
     COLUMN(suspend_attempt, uint64_t, ATTEMPT(8, 2), ATTEMPT(8, 3)),
     COLUMN(suspend_number, uint32_t, 1, 7),
@@ -344,10 +280,7 @@ static Berth__V1__ChildSubmitted children_refused = { MESSAGE(child_submitted),
                                                       .submitted = &refused_children };
 
 Berth__V1__WorkerOrders worker_orders_with_scopes = {
-    MESSAGE(worker_orders),
-    SET(session, ATTEMPT(7, 1)),
-    SET(epoch, 8),
-    SET(join, 2),
+    IN_JOIN(worker_orders),
     SET(number, 5),
     COLUMN(resume_attempt, uint64_t, ATTEMPT(8, 4), ATTEMPT(8, 5)),
     COLUMN(resume_number, uint32_t, 2, 1),
