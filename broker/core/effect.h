@@ -123,7 +123,7 @@ struct berth_do_job_output {
 /* What jobs wait for: of one job its reason, of a dispatcher each that there is. */
 struct berth_explain_cause {
     const char *kind; /* time retry after pause recovery group slots rate handler workers starting
-                         stopping held alone suspended children other */
+                         stopping held alone suspended place children other */
     struct berth_slice reason; /* the sentence, of `job` */
     uint64_t count;            /* jobs */
     uint64_t job;              /* one of them */

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <berth/explain.h>
+
 #include "support/await.h"
 
 #define WIDE         "wide" /* a dispatcher with slots for everybody */
@@ -208,6 +210,50 @@ static void a_parent_that_waits_is_cancelled_though_the_worker_is_full(void **st
     cluster_await(c, &command, 1, BERTH_COMPLETED);
 }
 
+struct waiter {
+    struct cluster *cluster;
+    uint64_t id;
+    bool is_it; /* it waits for a place, and says so */
+};
+
+static bool waits_for_a_place(void *arg)
+{
+    struct waiter *waiter = arg;
+    struct cluster *c = waiter->cluster;
+    struct berth_explanation *why;
+    if (berth_job_explain(c->client, (berth_job_id){ waiter->id }, &why, CLUSTER_TIMEOUT_MS,
+                          &c->err) < 0)
+        fail_msg("%s", c->err.message);
+    const struct berth_cause *cause = why->causes;
+    waiter->is_it =
+        why->causes_count == 1 && strcmp(cause->kind, "place") == 0 && cause->in_use == 1 &&
+        cause->limit == 1 && strcmp(cause->worker, "w0") == 0 &&
+        strcmp(cause->reason, "waits for a place at worker w0 to go on: 1 of 1 in use") == 0;
+    berth_explanation_free(why);
+    return waiter->is_it;
+}
+
+static void who_may_go_on_waits_for_a_place_and_says_so(void **state)
+{
+    struct cluster *c = *state;
+    uint64_t command;
+    start_worker(c, 1, NULL);
+    cluster_set_limit(c, WIDE, 32);
+    struct waiter waiter = { .cluster = c };
+    waiter.id = cluster_submit_one(c, &(struct berth_job_spec){ .dispatcher = WIDE,
+                                                                .handler = "sleeper",
+                                                                .payload = { "1000", 4 } });
+    cluster_await_state(c, waiter.id, BERTH_SUSPENDED);
+    cluster_submit(c, WIDE, 1, &command);
+    assert_true(gauge_await_alive(c->gauge, 1, CLUSTER_TIMEOUT_MS));
+
+    assert_true(await(waits_for_a_place, &waiter, CLUSTER_TIMEOUT_MS));
+    gauge_release(c->gauge, 1, 0);
+
+    cluster_await(c, &command, 1, BERTH_COMPLETED);
+    cluster_await(c, &waiter.id, 1, BERTH_COMPLETED);
+}
+
 /* ---- many ---- */
 
 static void parents_that_wait_leave_all_places_to_their_children(void **state)
@@ -288,6 +334,7 @@ int main(void)
         PLACES_TEST(a_tree_of_parents_does_too),
         PLACES_TEST(parents_beyond_what_is_held_wait_for_their_turn),
         PLACES_TEST(a_parent_that_waits_is_cancelled_though_the_worker_is_full),
+        PLACES_TEST(who_may_go_on_waits_for_a_place_and_says_so),
         PLACES_TEST(parents_that_wait_leave_all_places_to_their_children),
         PLACES_TEST(parents_that_give_their_slots_back_share_slots_and_places),
         PLACES_TEST(whoever_is_killed_all_parents_complete),

@@ -13,14 +13,14 @@ extern "C" {
 /* What jobs wait for. Texts are "" and numbers 0 where there is nothing to say. */
 struct berth_cause {
     const char *kind;   /* time retry after pause recovery group slots rate handler workers starting
-                           stopping held alone suspended children other; more may come */
+                           stopping held alone suspended place children other; more may come */
     const char *reason; /* one sentence, as berth_job.reason of `job` */
     uint64_t count;     /* jobs that wait for it */
     berth_job_id job;   /* one of them */
     const char *at;     /* the dispatcher that lacks something: itself, or one above it */
     const char *group, *handler;
-    const char *worker;     /* that is missing, lost, or does not answer */
-    uint64_t in_use, limit; /* of slots, or of places of the group */
+    const char *worker;     /* that is missing, lost, does not answer, or is full */
+    uint64_t in_use, limit; /* of slots, or of places of the group or the worker */
     int64_t since_unix_us;  /* the one that waits longest */
     int64_t next_unix_us;   /* when the next one may go on */
     berth_job_id awaited;   /* the job that must complete */
