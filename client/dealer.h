@@ -2,7 +2,7 @@
 /* The client's DEALER socket: one connection to the broker, and what becomes of it.
  *
  * Knows nothing of what is in a frame. Belongs to one thread at a time: whoever drives the client
- * (drive.c) holds its lock, or alone may wait. libzmq makes the connection and makes it again by
+ * (client.c) holds its lock, or alone may wait. libzmq makes the connection and makes it again by
  * itself; a connection that is silent is changed from outside, by berth_dealer_reopen.
  *
  * 1. Sending never waits, and nothing waits inside for a connection that is not there
