@@ -118,6 +118,7 @@ static bool serve_runnable(struct berth_core *core)
     return node;
 }
 
+/* Who waits to go on has what is free first, so that what is left is there for new ones. */
 void match_turn(struct berth_core *core)
 {
     park_on_turn(core);

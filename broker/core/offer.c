@@ -106,8 +106,7 @@ static uint32_t uncounted_max(const struct session *session, enum desk_kind desk
 
 static bool has_room_for(const struct session *session, enum desk_kind desk)
 {
-    uint32_t idle = session->suspended_count - session->asking_count;
-    uint32_t most = uncounted_max(session, desk);
+    uint32_t idle = session->suspended_count, most = uncounted_max(session, desk);
     uint32_t uncounted = idle < most ? idle : most;
     return session->attempt_count - uncounted < session->capacity;
 }

@@ -3,10 +3,9 @@
  *
  * 1. Nothing of a suspended attempt runs, so up to `suspended_max` (S) of them do not count against
  * the worker's capacity: a job that is nobody's child is granted while
- *     attempts - min(idle, S / 2) < capacity,
- * a child while attempts - min(idle, S) < capacity; idle are those that are suspended and do not
- * wait for a place to go on. So roots that wait never take the last places from children, and a
- * worker never has more than capacity + S attempts.
+ *     attempts - min(suspended, S / 2) < capacity,
+ * a child while attempts - min(suspended, S) < capacity. So roots that wait never take the last
+ * places from children, and a worker never has more than capacity + S attempts.
  * 2. A suspended attempt goes on while fewer run than the capacity (suspend.h). What runs, or may,
  * are the others, with those whose end is being stored: they are given back when the worker is told
  * that it is, so that work stops by itself while the store is full.

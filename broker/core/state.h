@@ -238,7 +238,6 @@ struct session {
     struct berth_list attempts;
     uint32_t attempt_count;
     uint32_t suspended_count;   /* of them; nothing of these runs */
-    uint32_t asking_count;      /* of these, in `resuming` */
     struct berth_list resuming; /* suspended attempts that wait for a place here: suspend.h */
     struct berth_list_node resuming_node; /* in core->crowded */
     struct berth_list out_grants, out_cancels;

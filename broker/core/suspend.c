@@ -124,19 +124,15 @@ static void wait_for_place(struct berth_core *core, struct attempt *attempt)
         berth_list_push_back(&core->crowded, &session->resuming_node);
     put(&session->resuming, attempt, false);
     attempt->resume_wait = RESUME_PLACE;
-    session->asking_count++;
-    offer_update_room(core, session);
 }
 
-static void leave_place(struct berth_core *core, struct attempt *attempt)
+static void leave_place(struct attempt *attempt)
 {
     struct session *session = attempt->session;
     berth_list_remove(&attempt->resume_node);
     attempt->resume_wait = RESUME_NOTHING;
-    session->asking_count--;
     if (berth_list_is_empty(&session->resuming))
         berth_list_remove(&session->resuming_node);
-    offer_update_room(core, session);
 }
 
 /* It has its slots. */
@@ -173,7 +169,7 @@ void suspend_forget(struct berth_core *core, struct attempt *attempt)
         suspend_on_group(core, attempt->resume_group); /* perhaps it was its turn */
         return;
     case RESUME_GROUP: leave_group(attempt); return;
-    case RESUME_PLACE: leave_place(core, attempt); return;
+    case RESUME_PLACE: leave_place(attempt); return;
     }
     BERTH_UNREACHABLE();
 }
@@ -197,7 +193,7 @@ void suspend_on_told(struct berth_core *core, struct attempt *attempt)
         wait_for_group(core, attempt);
         return;
     case RESUME_PLACE:
-        leave_place(core, attempt);
+        leave_place(attempt);
         go_on(core, attempt);
         return;
     }
@@ -290,7 +286,7 @@ static void resume_at(struct berth_core *core, struct session *session)
     struct berth_list_node *node;
     while (has_place(session) && (node = berth_list_first(&session->resuming))) {
         struct attempt *attempt = berth_container_of(node, struct attempt, resume_node);
-        leave_place(core, attempt);
+        leave_place(attempt);
         go_on(core, attempt);
     }
 }
@@ -343,13 +339,14 @@ void suspend_check_dispatcher(const struct dispatcher *dispatcher)
 
 void suspend_check_session(const struct session *session)
 {
-    uint32_t suspended = 0, asking = 0;
+    uint32_t suspended = 0;
+    bool is_any_asking = false;
     BERTH_LIST_FOREACH (node, &session->attempts) {
         const struct attempt *attempt = berth_container_of(node, struct attempt, session_node);
         suspended += attempt->is_suspended;
-        asking += attempt->resume_wait == RESUME_PLACE;
+        is_any_asking |= attempt->resume_wait == RESUME_PLACE;
     }
     BERTH_ASSERT(session->suspended_count == suspended);
-    BERTH_ASSERT(session->asking_count == asking);
-    BERTH_ASSERT(berth_list_is_linked(&session->resuming_node) == (asking > 0));
+    BERTH_ASSERT(berth_list_is_linked(&session->resuming_node) == is_any_asking);
+    BERTH_ASSERT(berth_list_is_empty(&session->resuming) != is_any_asking);
 }
