@@ -280,6 +280,7 @@ static void turn(struct sim *sim, void *arg)
         check_keys(sim);
     }
     check_life_turn(sim);
+    check_places_turn(sim);
     submit_batch(sim);
     schedule_timer(sim);
 }

@@ -48,6 +48,9 @@
  * 31. An attempt is told when its timeout is over, not before and not much later; it has used up a
  * try then, unless it completed. (timeout.c)
  * 40. Of children whose parent has completed the broker remembers no key. (keys.c)
+ * 41. At no worker do more attempts run than its capacity, but for those that it was told to end,
+ * and it has no more than those and suspended_max in all; nobody waits for a place that is free,
+ * or that is given to a job that comes later, or because it is to end. (places.c)
  */
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +161,7 @@ void check_start(struct sim *sim, const struct run *run, int64_t granted_us)
     check_life_start(sim, run->job);
     check_scope_start(sim, run);
     check_limits_start(sim, run, granted_us);
+    check_place(sim, run);
     check_suspect_start(sim, run);
     job->alive = run->attempt;
     checkers->starts++;

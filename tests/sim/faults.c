@@ -183,7 +183,7 @@ void fault_heal_all(struct sim *sim)
         struct worker *worker = &sim->workers[i];
         if (worker->link.is_partitioned)
             heal_partition(sim, worker);
-        if (i == 0) /* parents that wait may have all places: it comes with enough of them */
+        if (i == 0) /* as many may wait at it as there are parents */
             worker_kill_host(worker);
         if (!worker->is_up)
             worker_start(worker);

@@ -78,6 +78,8 @@ static void start_in_chain(struct sim *sim, const struct run *run, int64_t grant
     for (int at = (int)run->dispatcher; at >= 0; at = parent_of(sim, at, granted_us)) {
         unsigned alive = alive_below(sim, at, granted_us);
         uint32_t limit = limit_since(sim, at, granted_us);
+        if (limit == 0 && run->shall_end)
+            limit = 1; /* what goes on in order to end needs one */
         if (alive >= limit)
             sim_fail(sim, "%s: job %llu is started beside %u alive, the limit is %u",
                      sim_rules[at].name, (unsigned long long)run->job, alive, limit);
@@ -111,14 +113,15 @@ void check_limits_given(struct sim *sim, struct run *run)
     run->has_given = true;
 }
 
-void check_limits_resume(struct sim *sim, struct run *run, int64_t granted_us)
+/* It may have waited for a place since it took its slots. */
+void check_limits_resume(struct sim *sim, struct run *run)
 {
     if (!run->has_given)
         return;
     run->has_given = false;
     if (run->is_ghost)
         return;
-    start_in_chain(sim, run, granted_us);
+    start_in_chain(sim, run, check_attempt_of(sim, run->attempt)->taken_us);
     start_in_group(sim, run);
 }
 
@@ -132,9 +135,19 @@ void check_limits_end(struct sim *sim, const struct run *run)
 
 /* ---- grants ---- */
 
+static void note_resumed(struct sim *sim, const struct berth_do_orders *orders)
+{
+    for (size_t i = 0; i < orders->resume_count; i++) {
+        const struct attempt *attempt = attempt_find(sim->broker.core, orders->resumes[i].attempt);
+        if (attempt)
+            check_attempt_of(sim, attempt->by_id.id)->taken_us = attempt->slot_ms * MS;
+    }
+}
+
 /* When it was decided: a body may have been read back since, and a message has its way to go. */
 void check_granted(struct sim *sim, const struct berth_do_orders *orders)
 {
+    note_resumed(sim, orders);
     for (size_t i = 0; i < orders->grant_count; i++) {
         uint64_t id = orders->grants[i].attempt;
         const struct attempt *attempt = attempt_find(sim->broker.core, id);

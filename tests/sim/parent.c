@@ -182,7 +182,7 @@ void parent_body_over(struct run *run)
 
 /* ---- what it hears ---- */
 
-void parent_resumed(struct worker *worker, uint64_t attempt, int64_t granted_us)
+void parent_resumed(struct worker *worker, uint64_t attempt)
 {
     struct sim *sim = worker->sim;
     struct run *run = find_run(worker, attempt);
@@ -190,8 +190,9 @@ void parent_resumed(struct worker *worker, uint64_t attempt, int64_t granted_us)
         return;
     if (!run->is_suspended || !run->has_asked)
         sim_fail(sim, "attempt %llx may go on, and did not ask", (unsigned long long)attempt);
-    check_limits_resume(sim, run, granted_us);
+    check_limits_resume(sim, run);
     run->is_suspended = run->has_asked = false;
+    check_place(sim, run);
     if (run->ends_us < sim->now_us)
         run->ends_us = sim->now_us + sim_random_us(sim, 0, 200 * MS);
     appoint(worker, run->ends_us, end_run, run->life, attempt);

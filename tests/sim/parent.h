@@ -15,7 +15,7 @@ void parent_cancelled(struct run *run);
 void parent_ends(struct run *run); /* its body is about to */
 void parent_body_over(struct run *run);
 /* What the agent says to attempts. */
-void parent_resumed(struct worker *worker, uint64_t attempt, int64_t granted_us);
+void parent_resumed(struct worker *worker, uint64_t attempt);
 void parent_answered(struct worker *worker, const struct agent_submitted *answer);
 void parent_child_ended(struct worker *worker, const struct agent_child_end *end);
 /* And of them to the broker. */

@@ -18,7 +18,12 @@
  * less than a start a minute. */
 const struct sim_rule sim_rules[SIM_DISPATCHERS] = {
     { .name = "newsletter", .limit = 3, .parent = -1, .group_limit = 2 },
-    { .name = "auth", .limit = 5, .parent = -1, .deadline_ms = 30000, .is_given_back = true },
+    { .name = "auth",
+      .limit = 5,
+      .parent = -1,
+      .group_limit = 2,
+      .deadline_ms = 30000,
+      .is_given_back = true },
     { .name = "mutex", .limit = 1, .parent = -1, .is_without_jitter = true },
     { .name = "default", .parent = -1 },
     { .name = "all", .limit = 6, .parent = -1 },

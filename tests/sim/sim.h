@@ -190,6 +190,7 @@ struct run {
     unsigned group;      /* index; 0: none */
     unsigned life;       /* of the child */
     bool is_cancelled;
+    bool shall_end; /* its broker said so */
     bool ignores_cancel;
     bool is_ghost; /* in a host that stood still: the broker owes it nothing */
     int64_t started_us, ends_us;
@@ -233,7 +234,8 @@ struct worker {
     uint8_t nonce[16];
     char name[SIM_NAME_BYTES]; /* of this life of the keeper */
     uint32_t child;
-    uint32_t capacity, cores;
+    uint32_t capacity, suspended_max, cores;
+    uint64_t asker, newest; /* places.c: who waited there first, and the attempts of that time */
     int drift_ppm;
     struct agent *agent;
     struct link link, keeper_link;
@@ -328,6 +330,7 @@ struct check_attempt {
     struct berth_map_node by_id;
     uint64_t job; /* as it was granted */
     int64_t granted_ms;
+    int64_t taken_us; /* when it took its slots again, to go on */
     bool is_started, is_start_stored, is_token_stored, is_end_stored;
     /* tries.c: how it ended, as it said itself; 0: it has not. */
     enum agent_outcome outcome;
@@ -386,7 +389,11 @@ void check_pause(struct sim *sim, unsigned dispatcher, bool is_paused);
 void check_move(struct sim *sim, bool is_home); /* SIM_MOVER is known to be where it was made */
 /* It is suspended where its slots come back; it goes on. */
 void check_limits_given(struct sim *sim, struct run *run);
-void check_limits_resume(struct sim *sim, struct run *run, int64_t granted_us);
+void check_limits_resume(struct sim *sim, struct run *run);
+/* places.c: it has begun, or goes on; its broker says what is to end; the broker has had a turn. */
+void check_place(struct sim *sim, const struct run *run);
+void check_told_runs(struct worker *worker, const struct agent_event *event);
+void check_places_turn(struct sim *sim);
 void check_limits_start(struct sim *sim, const struct run *run, int64_t granted_us);
 void check_limits_end(struct sim *sim, const struct run *run);
 void check_granted(struct sim *sim, const struct berth_do_orders *orders);

@@ -9,10 +9,11 @@
 #include "sim.h"
 #include "worker_says.h"
 
-#define KILL_US_MAX   (950 * MS) /* the keeper is that late at most: below kappa */
-#define GONE_EVERY_US (500 * MS)
-#define DRIFT_PPM_MAX 900
-#define CALM_CAPACITY 256
+#define KILL_US_MAX        (950 * MS) /* the keeper is that late at most: below kappa */
+#define GONE_EVERY_US      (500 * MS)
+#define DRIFT_PPM_MAX      900
+#define SUSPENDED_MAX      6
+#define CALM_SUSPENDED_MAX 256 /* for all parents that there may be */
 
 /* The worker itself, or the one that a process for a suspect belongs to. */
 static const struct worker *home_of(const struct worker *worker)
@@ -112,7 +113,7 @@ static void carry_out(struct worker *worker, const struct agent_effects *effects
         case AGENT_DO_CANCEL:
             cancel_run(worker, effect->cancel.attempt, effect->cancel.reason);
             break;
-        case AGENT_DO_RESUME: parent_resumed(worker, effect->resume.attempt, granted_us); break;
+        case AGENT_DO_RESUME: parent_resumed(worker, effect->resume.attempt); break;
         case AGENT_DO_CHILDREN: parent_answered(worker, &effect->children); break;
         case AGENT_DO_CHILD_ENDED: parent_child_ended(worker, &effect->child_ended); break;
         case AGENT_DO_SESSION:
@@ -185,8 +186,10 @@ void worker_connected(struct worker *worker)
 
 void worker_deliver(struct worker *worker, struct note *note)
 {
-    if (worker->has_child && !worker->is_frozen)
+    if (worker->has_child && !worker->is_frozen) {
+        check_told_runs(worker, &note->child);
         feed_at(worker, &note->child, note->sent_us);
+    }
     note_free(note); /* a frozen child reads nothing any more: its keeper ends it */
 }
 
@@ -294,6 +297,7 @@ static void start_child(struct sim *sim, void *arg)
                                .handlers = sim_handlers,
                                .handler_count = SIM_HANDLERS,
                                .capacity = worker->capacity,
+                               .suspended_max = worker->suspended_max,
                                .cores = worker->cores,
                                .is_alone = worker->host != NULL,
                                .can_start_alone = worker->host == NULL,
@@ -346,8 +350,10 @@ void worker_start(struct worker *worker)
     worker->epoch_seen = 0;
     worker->lineage = 0;
     worker->capacity = worker->host ? 1 : (uint32_t)berth_rng_between(&sim->rng, 1, 8);
+    worker->suspended_max =
+        worker->host ? 0 : (uint32_t)berth_rng_between(&sim->rng, 0, SUSPENDED_MAX);
     if (sim->is_calm && !worker->host)
-        worker->capacity = CALM_CAPACITY;
+        worker->suspended_max = CALM_SUSPENDED_MAX;
     worker->cores = (uint32_t)berth_rng_between(&sim->rng, 1, 4);
     worker->drift_ppm = worker->host
                             ? worker->host->drift_ppm

@@ -46,6 +46,7 @@ static struct berth_offer offer_of(const struct worker *worker, struct note *not
                                  .handlers = handlers,
                                  .handler_count = count,
                                  .capacity = worker->capacity,
+                                 .suspended_max = worker->suspended_max,
                                  .cores = worker->cores,
                                  .is_alone = worker->host != NULL,
                                  .can_start_alone = worker->host == NULL };
