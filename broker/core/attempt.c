@@ -288,12 +288,13 @@ void attempt_report(struct berth_core *core, struct attempt *attempt,
 
 /* ---- attempts that do not report ---- */
 
-/* The job goes back to where it was; it ends if that is what was asked for. */
+/* The job goes back to where it was; it ends if that is what was asked for, stored or not: another
+ * attempt would know nothing of a cancel by force. */
 static void put_back(struct berth_core *core, uint32_t index)
 {
     struct job *job = job_at(&core->jobs, index);
     hold_forget_start(core, job);
-    bool is_cancelled = job->flags & JOB_CANCEL_STORED;
+    bool is_cancelled = job->flags & JOB_CANCEL_ASKED;
     if (!is_cancelled && job->flags & JOB_IN_SCOPE) {
         scope_on_over(core, index);
         if (scope_hold(core, index, JOB_READY, 0))

@@ -165,6 +165,8 @@ static void carry_out(struct sim *sim, const struct berth_effects *effects)
         if (effect->type == BERTH_DO_ORDERS)
             check_granted(sim, &effect->orders);
         check_effect(sim, effect);
+        if (effect->type == BERTH_DO_CANCELLED)
+            check_force_answered(sim, &effect->cancelled);
         if (effect->type == BERTH_DO_JOBS)
             check_shown(sim, &effect->jobs);
         if (effect->type == BERTH_DO_EXPLAINED)
@@ -186,6 +188,8 @@ static void step(struct sim *sim, struct berth_event *event)
     event->wall_us = sim_wall_us(sim);
     check_life_step(sim);
     check_wall(sim);
+    if (event->type == BERTH_EV_CANCEL)
+        check_force_asked(sim, &event->ids);
     carry_out(sim, berth_core_step(sim->broker.core, event));
 }
 
@@ -365,7 +369,7 @@ static void seed_dispatchers(struct sim *sim)
             .has_hold = true,
             .hold = rule->is_given_back ? BERTH_HOLD_RUNNING : BERTH_HOLD_JOB,
             .has_grace = true,
-            .grace_ms = 500,
+            .grace_ms = SIM_GRACE_MS,
         };
         step(sim, &event);
         broker_note_id(sim, i);

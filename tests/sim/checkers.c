@@ -51,6 +51,8 @@
  * 41. At no worker do more attempts run than its capacity, but for those that it was told to end,
  * and it has no more than those and suspended_max in all; nobody waits for a place that is free,
  * or that is given to a job that comes later, or because it is to end. (places.c)
+ * 42. What is cancelled by force ends within its grace and what messages take, as long as broker
+ * and worker live and hear each other. (force.c)
  */
 #include <stdlib.h>
 #include <string.h>
@@ -263,7 +265,7 @@ void check_outage(struct sim *sim, const struct link *link, int64_t from_us, int
 
 /* How long the broker could not be reached since then; each time costs a moment more, until the
  * worker has noticed and joined. */
-static int64_t hindrance_us(const struct sim *sim, const struct link *link, int64_t since_us)
+int64_t check_hindrance_us(const struct sim *sim, const struct link *link, int64_t since_us)
 {
     const struct checkers *checkers = &sim->checkers;
     size_t room = sizeof checkers->outages / sizeof *checkers->outages;
@@ -280,7 +282,7 @@ static int64_t hindrance_us(const struct sim *sim, const struct link *link, int6
 
 void check_child_lost_lease(struct sim *sim, const struct worker *worker)
 {
-    int64_t lost_us = hindrance_us(sim, &worker->link, sim->now_us - WORKER_LEASE_US);
+    int64_t lost_us = check_hindrance_us(sim, &worker->link, sim->now_us - WORKER_LEASE_US);
     lost_us += worker->link.late_us; /* so much older is the last answer that it can have */
     if (lost_us < OUTAGE_US_HARMLESS)
         sim_fail(sim,

@@ -42,6 +42,7 @@
 #define SECOND           INT64_C(1000000)
 
 #define SIM_BACKOFF_MS_MAX 5000 /* of the dispatchers */
+#define SIM_GRACE_MS       500
 
 struct sim;
 
@@ -316,6 +317,7 @@ struct check_job {
     uint32_t died;                /* as the disk has it */
     struct check_child *child;    /* scope.c; NULL: it is none */
     struct check_child *children; /* of it, the newest first */
+    unsigned forced_in_life, forced_lives; /* of the broker; that it had: force.c */
     /* tries.c: in this life; its own, 0: the dispatcher's. */
     uint32_t stored_failures;
     int64_t backoff_ms, backoff_ms_max;
@@ -422,6 +424,9 @@ void check_life_told(struct sim *sim, const struct berth_order_cancel *cancel, u
 void check_life_start(struct sim *sim, uint64_t job);
 void check_life_existing(struct sim *sim, uint64_t job, unsigned dispatcher,
                          struct berth_slice unique);
+/* force.c: a cancel comes; it was accepted, and its answer leaves. */
+void check_force_asked(struct sim *sim, const struct berth_ev_ids *ids);
+void check_force_answered(struct sim *sim, const struct berth_do_cancelled *cancelled);
 /* timeout.c: what a job of this tag has of its own; an attempt begins; it is told to end; how it
  * ended, which counts for its job. */
 int64_t sim_timeout_ms_of(uint64_t tag);
@@ -481,6 +486,8 @@ void recur_calm(struct sim *sim);
 bool recur_is_over(const struct sim *sim);
 void check_effect(struct sim *sim, const struct berth_effect *effect); /* it is being sent */
 void check_outage(struct sim *sim, const struct link *link, int64_t from_us, int64_t to_us);
+/* For how long the broker could not be reached since then, and until it was joined. */
+int64_t check_hindrance_us(const struct sim *sim, const struct link *link, int64_t since_us);
 void check_child_lost_lease(struct sim *sim, const struct worker *worker);
 /* What an attempt writes: the byte at a place of its stdout. */
 static inline uint8_t check_written(uint64_t job, uint32_t number, uint64_t place)

@@ -88,6 +88,24 @@ static void force_goes_with_the_cancel_when_that_is_stored(void **state)
     assert_int_equal(cancelled(f, f->request)->state, BERTH_CANCELLING);
 }
 
+/* Another attempt would know nothing of the force. */
+static void what_is_handed_back_before_its_cancel_is_stored_ends_and_starts_no_more(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w = given_worker(f, 4);
+    uint64_t job = given_running(f, (struct submit){ 0 });
+    uint64_t attempt = attempt_of(f, job);
+    force(f, job);
+    turn(f);
+    release(f, w, attempt);
+    turn(f);
+    assert_int_equal(job_of(f, job)->state, JOB_SETTLING);
+    store_all(f);
+    assert_null(job_of(f, job));
+    assert_null(cancel_of(f, attempt));
+    assert_int_equal(cancelled(f, f->request)->code, 0);
+}
+
 static void force_may_follow_a_cancel_and_is_said_again_after_a_join(void **state)
 {
     struct fixture *f = *state;
@@ -260,6 +278,7 @@ int main(void)
         TEST(a_queued_job_that_is_cancelled_ends_at_once_and_is_answered_when_stored),
         TEST(a_running_job_is_told_only_when_its_cancel_is_stored),
         TEST(force_goes_with_the_cancel_when_that_is_stored),
+        TEST(what_is_handed_back_before_its_cancel_is_stored_ends_and_starts_no_more),
         TEST(force_may_follow_a_cancel_and_is_said_again_after_a_join),
         TEST(what_ran_beside_it_runs_again_unspent),
         TEST(a_cancel_taken_first_wins_whatever_the_report_says_and_the_result_is_kept),
