@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "query.h"
+#include "question.h"
 
 #include "cancel.h"
 #include "children.h"
@@ -12,56 +12,10 @@
 #include "view.h"
 #include "wait.h"
 
-#define ROWS_MAX  1000 /* of one answer (proto/limits.h), and of one page of the store */
-#define TRIES_MAX 3    /* how often a question is put that gets no further */
+#define TRIES_MAX 3 /* how often a question is put that gets no further */
 #define NOT_THERE ((enum berth_state)UINT8_MAX)
 
-enum query_type {
-    QUERY_GET = 1,
-    QUERY_LIST,
-    QUERY_WAIT,
-    QUERY_CANCEL,
-    QUERY_RETRY,
-    QUERY_DISCARD,
-    QUERY_EXPLAIN,
-    QUERY_SUBMIT,
-    QUERY_DISPATCHERS,
-    QUERY_STATUS,
-    QUERY_BODY,
-    QUERY_CHILDREN,
-};
-
-struct query {
-    struct berth_map_node by_number;
-    enum query_type type;
-    uint64_t peer, request;
-    uint32_t tries; /* since it last got further */
-    uint64_t *ids;
-    size_t count;
-    /* WAIT, CANCEL, SUBMIT: the store is asked about the ids that are not live. */
-    enum berth_state *ended; /* for each id: how it ended, NOT_THERE, or 0: live or not asked yet */
-    uint32_t *asked;         /* what is under way: indices into ids */
-    size_t asked_count;
-    /* LIST; of running jobs `ids` are those of the page. */
-    struct berth_ev_job_list list;
-    uint32_t dispatcher; /* LIST, DISPATCHERS; 0: all */
-    uint64_t attempt;    /* BODY, CHILDREN */
-    bool is_forced;      /* CANCEL */
-    struct held *held;   /* SUBMIT */
-};
-
-static struct query *query_new(struct berth_core *core, enum query_type type, uint64_t peer,
-                               uint64_t request, const uint64_t *ids, size_t count);
-static void query_free(struct berth_core *core, struct query *query);
-static void too_many(struct berth_core *core, uint64_t peer, uint64_t request);
-static void ask_jobs(struct berth_core *core, const struct query *query, const uint64_t *ids,
-                     size_t count);
 static bool is_outdated(const struct berth_core *core, const struct berth_job_record *row);
-
-static bool is_live_state(enum berth_state state)
-{
-    return state != 0 && state < BERTH_COMPLETED;
-}
 
 /* ---- one job, or several ---- */
 
@@ -70,9 +24,9 @@ static void start_rows(struct berth_core *core, enum query_type type,
 {
     struct query *query = query_new(core, type, ids->peer, ids->request, ids->ids, count);
     if (query)
-        ask_jobs(core, query, query->ids, query->count);
+        query_ask_jobs(core, query, query->ids, query->count);
     else
-        too_many(core, ids->peer, ids->request);
+        query_too_many(core, ids->peer, ids->request);
 }
 
 /* What does not fit into one answer is asked for again. */
@@ -105,13 +59,6 @@ const struct berth_job_record *query_next_row(const struct berth_ev_read *read, 
     return *row > 0 && read->jobs[*row - 1].id == id ? &read->jobs[*row - 1] : NULL;
 }
 
-/* The answer of the store is bounded in bytes: it left out the body or the result. */
-static bool is_cut(const struct berth_job_record *row)
-{
-    return (row->body.bytes && !row->body.data) ||
-           (row->last.result.bytes && !row->last.result.data);
-}
-
 static void answer_get(struct berth_core *core, const struct query *query,
                        const struct berth_ev_read *read)
 {
@@ -137,7 +84,7 @@ bool query_body(struct berth_core *core, uint64_t job, uint64_t attempt)
     if (!query)
         return false;
     query->attempt = attempt;
-    ask_jobs(core, query, query->ids, 1);
+    query_ask_jobs(core, query, query->ids, 1);
     return true;
 }
 
@@ -147,7 +94,7 @@ bool query_children(struct berth_core *core, uint64_t attempt, const uint64_t *i
     if (!query)
         return false;
     query->attempt = attempt;
-    ask_jobs(core, query, query->ids, count);
+    query_ask_jobs(core, query, query->ids, count);
     return true;
 }
 
@@ -175,7 +122,7 @@ static void start_many(struct berth_core *core, enum query_type type,
         query->asked = block_new(ids->count * sizeof *query->asked);
     }
     if (!query || !query->ended || !query->asked) {
-        too_many(core, ids->peer, ids->request);
+        query_too_many(core, ids->peer, ids->request);
     } else if (ask_ended(core, query)) {
         return;
     } else {
@@ -218,7 +165,7 @@ static bool ask_ended(struct berth_core *core, struct query *query)
         query->asked[query->asked_count++] = (uint32_t)i;
     }
     if (query->asked_count)
-        ask_jobs(core, query, ids, query->asked_count);
+        query_ask_jobs(core, query, ids, query->asked_count);
     return query->asked_count > 0;
 }
 
@@ -260,136 +207,6 @@ static void finish_many(struct berth_core *core, const struct query *query)
                     ended);
 }
 
-/* ---- lists ---- */
-
-static void list_running(struct berth_core *core, struct query *query);
-static void ask_list(struct berth_core *core, const struct query *query);
-
-void query_on_list(struct berth_core *core, const struct berth_ev_job_list *list)
-{
-    const struct dispatcher *dispatcher = dispatcher_find(core, list->dispatcher);
-    if (list->dispatcher.bytes && !dispatcher) {
-        out_error(core, list->peer, list->request, BERTH_ENOTFOUND, "dispatcher",
-                  out_text(core, "dispatcher '%.*s' does not exist", (int)list->dispatcher.bytes,
-                           (const char *)list->dispatcher.data));
-        return;
-    }
-    struct query *query = query_new(core, QUERY_LIST, list->peer, list->request, NULL, 0);
-    if (!query) {
-        too_many(core, list->peer, list->request);
-        return;
-    }
-    query->list = *list;
-    query->list.dispatcher = (struct berth_slice){ 0 }; /* borrowed for the step */
-    query->dispatcher = dispatcher ? dispatcher->record.id : 0;
-    /* Queued jobs are cancelling, too, while somebody is missing who may run them. */
-    if (list->state == BERTH_RUNNING || list->state == BERTH_SUSPENDED ||
-        (list->state == BERTH_CANCELLING && !core->unresolved))
-        list_running(core, query);
-    else
-        ask_list(core, query);
-}
-
-/* The core knows the states of live jobs, so the store is asked for a page of all live ones. */
-static void ask_list(struct berth_core *core, const struct query *query)
-{
-    enum berth_state state = query->list.state;
-    bool is_live = is_live_state(state);
-    out_add(core, BERTH_DO_READ, 0, 0)->read =
-        (struct berth_do_read){ .number = query->by_number.id,
-                                .type = BERTH_DO_READ_LIST,
-                                .scope = state == 0 ? 0 : (is_live ? 1 : 2),
-                                .state = is_live ? 0 : state,
-                                .dispatcher = query->dispatcher,
-                                .after = query->list.after,
-                                .is_newest_first = query->list.is_newest_first,
-                                .with_bodies = query->list.with_bodies,
-                                .count_max = is_live ? ROWS_MAX : query->list.count_max };
-}
-
-static bool is_on_page(const struct query *query, const struct attempt *attempt)
-{
-    const struct berth_ev_job_list *list = &query->list;
-    bool is_beyond = !list->after || (list->is_newest_first ? attempt->job_id < list->after
-                                                            : attempt->job_id > list->after);
-    return is_beyond && (!query->dispatcher || attempt->dispatcher->record.id == query->dispatcher);
-}
-
-/* The ids of the jobs that run in this state. */
-static size_t running_ids(const struct berth_core *core, const struct query *query, uint64_t *ids)
-{
-    size_t count = 0;
-    BERTH_MAP_FOREACH (node, &core->attempts) {
-        const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
-        if (attempt->job && is_on_page(query, attempt) &&
-            view_state(job_at(&core->jobs, attempt->job)) == query->list.state)
-            ids[count++] = attempt->job_id;
-    }
-    return count;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static int descending(const void *a, const void *b)
-{
-    return ascending(b, a);
-}
-
-/* Running jobs are few and known here; the store is asked for what came with them. */
-static void list_running(struct berth_core *core, struct query *query)
-{
-    uint64_t *ids = out_alloc(core, berth_map_count(&core->attempts), sizeof *ids);
-    size_t count = running_ids(core, query, ids), count_max = query->list.count_max;
-    if (!count) {
-        out_add(core, BERTH_DO_JOBS, query->peer, query->request);
-        query_free(core, query);
-        return;
-    }
-    qsort(ids, count, sizeof *ids, query->list.is_newest_first ? descending : ascending);
-    query->list.after = count > count_max ? ids[count_max - 1] : 0;
-    count = count < count_max ? count : count_max;
-    uint64_t *page = block_resize(query->ids, count * sizeof *page);
-    if (!page) {
-        too_many(core, query->peer, query->request);
-        query_free(core, query);
-        return;
-    }
-    memcpy(page, ids, count * sizeof *page);
-    query->ids = page;
-    query->count = count;
-    ask_jobs(core, query, page, count);
-}
-
-static void answer_list(struct berth_core *core, const struct query *query,
-                        const struct berth_ev_read *read)
-{
-    struct berth_job_view *views = out_alloc(core, read->job_count, sizeof *views);
-    struct berth_do_jobs jobs = { .items = views, .next = read->has_more ? read->next : 0 };
-    bool with_bodies = query->list.with_bodies;
-    if (query->count) /* of running ones */
-        jobs.next = query->list.after;
-    for (size_t i = 0; i < read->job_count; i++) {
-        struct berth_job_view *view = &views[jobs.count];
-        if (with_bodies && i > 0 && is_cut(&read->jobs[i])) {
-            jobs.next = read->jobs[i - 1].id;
-            break;
-        }
-        view_job(core, &read->jobs[i], view);
-        if (!with_bodies)
-            view->record.body = view->record.last.result = (struct berth_slice){ 0 };
-        jobs.count += !query->list.state || view->record.state == query->list.state;
-        if (jobs.count == query->list.count_max && i + 1 < read->job_count) {
-            jobs.next = read->jobs[i].id;
-            break;
-        }
-    }
-    out_add(core, BERTH_DO_JOBS, query->peer, query->request)->jobs = jobs;
-}
-
 /* ---- counts ---- */
 
 static void start_counts(struct berth_core *core, enum query_type type, uint64_t peer,
@@ -397,7 +214,7 @@ static void start_counts(struct berth_core *core, enum query_type type, uint64_t
 {
     struct query *query = query_new(core, type, peer, request, NULL, 0);
     if (!query) {
-        too_many(core, peer, request);
+        query_too_many(core, peer, request);
         return;
     }
     query->dispatcher = dispatcher;
@@ -457,9 +274,9 @@ static bool ask_on(struct berth_core *core, struct query *query, const struct be
         if (!has_outdated(core, read))
             return false;
         if (query->count)
-            ask_jobs(core, query, query->ids, query->count);
+            query_ask_jobs(core, query, query->ids, query->count);
         else
-            ask_list(core, query);
+            query_ask_list(core, query);
         return true;
     case QUERY_WAIT:
     case QUERY_CANCEL:
@@ -491,7 +308,7 @@ static void answer(struct berth_core *core, const struct query *query,
 {
     switch (query->type) {
     case QUERY_GET: answer_get(core, query, read); return;
-    case QUERY_LIST: answer_list(core, query, read); return;
+    case QUERY_LIST: query_answer_list(core, query, read); return;
     case QUERY_WAIT:
     case QUERY_CANCEL:
     case QUERY_SUBMIT: finish_many(core, query); return;
@@ -527,7 +344,7 @@ void query_on_read(struct berth_core *core, const struct berth_ev_read *read)
         out_error(core, query->peer, query->request, BERTH_ESTORE, "",
                   "the store could not read what was asked for");
     } else if (gives_up) {
-        too_many(core, query->peer, query->request);
+        query_too_many(core, query->peer, query->request);
     } else if (ask_on(core, query, read)) {
         return;
     } else {
@@ -538,9 +355,8 @@ void query_on_read(struct berth_core *core, const struct berth_ev_read *read)
 
 /* ---- memory ---- */
 
-/* NULL: too many, or no memory. */
-static struct query *query_new(struct berth_core *core, enum query_type type, uint64_t peer,
-                               uint64_t request, const uint64_t *ids, size_t count)
+struct query *query_new(struct berth_core *core, enum query_type type, uint64_t peer,
+                        uint64_t request, const uint64_t *ids, size_t count)
 {
     if (berth_map_count(&core->queries) >= QUERIES_MAX)
         return NULL;
@@ -562,7 +378,7 @@ static struct query *query_new(struct berth_core *core, enum query_type type, ui
     return query;
 }
 
-static void query_free(struct berth_core *core, struct query *query)
+void query_free(struct berth_core *core, struct query *query)
 {
     berth_map_remove(&core->queries, &query->by_number);
     block_free(query->ids);
@@ -578,15 +394,14 @@ void query_free_all(struct berth_core *core)
         query_free(core, berth_container_of(node, struct query, by_number));
 }
 
-static void too_many(struct berth_core *core, uint64_t peer, uint64_t request)
+void query_too_many(struct berth_core *core, uint64_t peer, uint64_t request)
 {
     out_error(core, peer, request, BERTH_ELATER, "",
               "the broker is answering as many questions as it can; try again");
 }
 
-/* The ids are the query's or the step's. */
-static void ask_jobs(struct berth_core *core, const struct query *query, const uint64_t *ids,
-                     size_t count)
+void query_ask_jobs(struct berth_core *core, const struct query *query, const uint64_t *ids,
+                    size_t count)
 {
     out_add(core, BERTH_DO_READ, 0, 0)->read = (struct berth_do_read){
         .number = query->by_number.id, .type = BERTH_DO_READ_JOBS, .ids = ids, .id_count = count
