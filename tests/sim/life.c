@@ -296,6 +296,11 @@ void check_life_existing(struct sim *sim, uint64_t job, unsigned dispatcher,
                  (unsigned long long)job);
 }
 
+bool check_waits_for_time(const struct check_life *life)
+{
+    return life->not_before_us > 0;
+}
+
 /* After a turn: whose time in the queue is over is there no more. */
 void check_life_turn(struct sim *sim)
 {

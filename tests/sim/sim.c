@@ -183,6 +183,7 @@ static void fini(struct sim *sim)
     }
     berth_mem_disk_free(sim->broker.disk);
     recur_fini(sim);
+    seen_fini(sim);
     check_fini(sim);
     free(sim->event_nodes);
 }

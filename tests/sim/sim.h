@@ -444,6 +444,12 @@ void check_scope_start(struct sim *sim, const struct run *run);
 void check_scope_orders(struct sim *sim, const struct berth_do_orders *orders);
 uint64_t check_parent_of(const struct check_child *child);
 void check_keys(struct sim *sim); /* keys.c: after a turn, and at the end */
+/* What it may start at: it waits for a time, or waited for one. */
+bool check_waits_for_time(const struct check_life *life);
+/* seen.c: the turn begins, and is over; the run is over. */
+void seen_before(struct sim *sim);
+void seen_after(struct sim *sim);
+void seen_fini(struct sim *sim);
 void check_life_turn(struct sim *sim);
 void check_life_step(struct sim *sim); /* the broker looks at its clock */
 /* How the dispatcher with this id was made. */
@@ -516,6 +522,7 @@ struct sim {
     struct client clients[SIM_CLIENTS_MAX];
     struct checkers checkers;
     struct recur_state *recur;
+    struct seen *seen;
     int64_t wall_skew_us;
     char trace[TRACE_LINES][TRACE_LINE_BYTES];
     uint64_t trace_count;
