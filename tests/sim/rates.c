@@ -104,9 +104,10 @@ static void check_stretch(struct sim *sim, unsigned dispatcher, size_t first, si
     const struct sim_rule *rule = &sim_rules[dispatcher];
     const struct start *starts = rates_of(sim)->starts[dispatcher];
     int64_t time_ms = starts[last].granted_ms - starts[first].granted_ms;
-    if (is_slow(rule))
-        time_ms += starts[last].ahead_ms - starts[first].ahead_ms;
     int64_t beyond = (int64_t)(last - first + 1 - rule->burst);
+    if (is_slow(
+            rule)) /* and parts of milliseconds: of each token that was loaded, and of the jump */
+        time_ms += starts[last].ahead_ms - starts[first].ahead_ms + beyond + 1;
     if (beyond * rule->rate_ms > rule->rate_count * time_ms)
         sim_fail(sim, "%s: %zu starts in %.3f s, the rate is %u in %.0f s and the burst %u",
                  rule->name, last - first + 1, (double)time_ms / 1000, rule->rate_count,
