@@ -6,8 +6,9 @@
 #include "runs.h"
 #include "sim.h"
 
-#define LOOK_EVERY_US (250 * MS)
-#define WAY_US_MAX    SECOND /* of an order, and of what keeps it up for a moment */
+#define LOOK_EVERY_US   (250 * MS)
+#define REMADE_GRACE_MS 5000   /* what is built in, of a dispatcher that was made again */
+#define WAY_US_MAX      SECOND /* of an order, and of what keeps it up for a moment */
 
 struct watch {
     uint64_t job;
@@ -50,7 +51,8 @@ static void look(struct sim *sim, void *arg)
     const struct worker *worker = run->worker;
     int64_t kept_us = check_hindrance_us(sim, &worker->link, watch->since_us);
     int64_t begun_us = watch->since_us > run->started_us ? watch->since_us : run->started_us;
-    if (sim->now_us - begun_us > SIM_GRACE_MS * MS + WAY_US_MAX + worker->link.late_us + kept_us)
+    int64_t grace_ms = run->dispatcher == SIM_FLEETING ? REMADE_GRACE_MS : SIM_GRACE_MS;
+    if (sim->now_us - begun_us > grace_ms * MS + WAY_US_MAX + worker->link.late_us + kept_us)
         sim_fail(sim, "job %llu was cancelled by force %.3f s ago, and attempt %llx goes on",
                  (unsigned long long)watch->job, (double)(sim->now_us - watch->since_us) / 1e6,
                  (unsigned long long)run->attempt);
