@@ -179,7 +179,6 @@ static void parents_beyond_what_is_held_wait_for_their_turn(void **state)
     submit_parents(c, WIDE, 8, ids);
     assert_true(gauge_await_alive(c->gauge, 1, CLUSTER_TIMEOUT_MS));
 
-    gauge_release(c->gauge, 1, 0);
     gauge_release_after(c->gauge, 1);
 
     cluster_await(c, ids, 8, BERTH_COMPLETED);
@@ -206,8 +205,27 @@ static void a_parent_that_waits_is_cancelled_though_the_worker_is_full(void **st
     assert_int_equal(children_in(c, BERTH_CANCELLED), 1);
     assert_true(gauge_await_starts(c->gauge, 2, CLUSTER_TIMEOUT_MS));
     gauge_release_after(c->gauge, 1);
-    gauge_release(c->gauge, 1, 0);
     cluster_await(c, &command, 1, BERTH_COMPLETED);
+}
+
+static void a_parent_that_waits_is_cancelled_though_its_limit_is_0(void **state)
+{
+    struct cluster *c = *state;
+    char payload[PAYLOAD_SIZE];
+    start_worker(c, 1, NULL);
+    cluster_set_limit(c, WIDE, 32);
+    set(c, "narrow", 1, BERTH_HOLDS_RUNNING);
+    plan(c, 1, WIDE, payload);
+    uint64_t id = submit_parent(c, "narrow", payload);
+    assert_true(gauge_await_alive(c->gauge, 1, CLUSTER_TIMEOUT_MS));
+    cluster_await_state(c, id, BERTH_SUSPENDED);
+    cluster_set_limit(c, "narrow", 0);
+
+    if (berth_job_cancel(c->client, (berth_job_id){ id }, CLUSTER_TIMEOUT_MS, &c->err) < 0)
+        fail_msg("%s", c->err.message);
+
+    cluster_await(c, &id, 1, BERTH_CANCELLED);
+    assert_int_equal(children_in(c, BERTH_CANCELLED), 1);
 }
 
 struct waiter {
@@ -233,21 +251,24 @@ static bool waits_for_a_place(void *arg)
     return waiter->is_it;
 }
 
+/* The place of its child goes to the job that has waited for it: the parent asks a moment later. */
 static void who_may_go_on_waits_for_a_place_and_says_so(void **state)
 {
     struct cluster *c = *state;
+    char payload[PAYLOAD_SIZE];
     uint64_t command;
     start_worker(c, 1, NULL);
     cluster_set_limit(c, WIDE, 32);
-    struct waiter waiter = { .cluster = c };
-    waiter.id = cluster_submit_one(c, &(struct berth_job_spec){ .dispatcher = WIDE,
-                                                                .handler = "sleeper",
-                                                                .payload = { "1000", 4 } });
-    cluster_await_state(c, waiter.id, BERTH_SUSPENDED);
-    cluster_submit(c, WIDE, 1, &command);
+    plan(c, 1, WIDE, payload);
+    struct waiter waiter = { .cluster = c, .id = submit_parent(c, WIDE, payload) };
     assert_true(gauge_await_alive(c->gauge, 1, CLUSTER_TIMEOUT_MS));
+    cluster_submit(c, WIDE, 1, &command);
 
+    gauge_release(c->gauge, 1, 0);
+    assert_true(gauge_await_starts(c->gauge, 2, CLUSTER_TIMEOUT_MS));
     assert_true(await(waits_for_a_place, &waiter, CLUSTER_TIMEOUT_MS));
+    assert_int_equal(cluster_state(c, waiter.id), BERTH_SUSPENDED);
+    assert_true(gauge_await_alive(c->gauge, 1, CLUSTER_TIMEOUT_MS));
     gauge_release(c->gauge, 1, 0);
 
     cluster_await(c, &command, 1, BERTH_COMPLETED);
@@ -269,7 +290,6 @@ static void parents_that_wait_leave_all_places_to_their_children(void **state)
         fail_msg("%u run and %u wait", room.running, room.suspended);
     assert_true(gauge_await_alive(c->gauge, CAPACITY, CLUSTER_TIMEOUT_MS));
     gauge_release_after(c->gauge, 1);
-    gauge_release(c->gauge, CAPACITY, 0);
 
     cluster_await(c, ids, PARENTS_MAX, BERTH_COMPLETED);
     assert_int_equal(gauge_alive_max(c->gauge), CAPACITY);
@@ -334,6 +354,7 @@ int main(void)
         PLACES_TEST(a_tree_of_parents_does_too),
         PLACES_TEST(parents_beyond_what_is_held_wait_for_their_turn),
         PLACES_TEST(a_parent_that_waits_is_cancelled_though_the_worker_is_full),
+        PLACES_TEST(a_parent_that_waits_is_cancelled_though_its_limit_is_0),
         PLACES_TEST(who_may_go_on_waits_for_a_place_and_says_so),
         PLACES_TEST(parents_that_wait_leave_all_places_to_their_children),
         PLACES_TEST(parents_that_give_their_slots_back_share_slots_and_places),
