@@ -131,14 +131,16 @@ static void leave_worker(const struct berth_core *core, struct session *alone)
     alone->worker = 0;
 }
 
-/* Processes for suspects outlive the child that asked for them: they belong to the next one. */
+/* Processes for suspects outlive the child that asked for them: they belong to the next one, also
+ * while the death of the last one is on its way. */
 static void adopt(const struct berth_core *core, struct session *worker)
 {
     BERTH_MAP_FOREACH (node, &core->sessions) {
         struct session *alone = berth_container_of(node, struct session, by_id);
-        if (session_is_known(alone) && alone->is_alone && !alone->worker &&
-            is_of_one_worker(alone, worker))
-            join_worker(alone, worker);
+        if (!session_is_known(alone) || !alone->is_alone || !is_of_one_worker(alone, worker))
+            continue;
+        leave_worker(core, alone);
+        join_worker(alone, worker);
     }
 }
 

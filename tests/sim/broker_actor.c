@@ -164,6 +164,8 @@ static void carry_out(struct sim *sim, const struct berth_effects *effects)
         const struct berth_effect *effect = &effects->items[i];
         if (effect->type == BERTH_DO_ORDERS)
             check_granted(sim, &effect->orders);
+        if (effect->type == BERTH_DO_ORDERS)
+            check_alone_asked(sim, effect->peer, &effect->orders);
         check_effect(sim, effect);
         if (effect->type == BERTH_DO_CANCELLED)
             check_force_answered(sim, &effect->cancelled);

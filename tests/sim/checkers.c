@@ -53,6 +53,8 @@
  * or that is given to a job that comes later, or because it is to end. (places.c)
  * 42. What is cancelled by force ends within its grace and what messages take, as long as broker
  * and worker live and hear each other. (force.c)
+ * 43. A worker is asked for no more processes for suspects than four with those of it that are
+ * there. (suspects.c)
  * 50. Of one group and priority behind a gate nobody starts before one that is ready longer.
  * (order.c, as the two that follow)
  * 51. Behind a gate and within a priority the groups take turns.

@@ -462,6 +462,7 @@ void check_finish(struct sim *sim, const struct run *run); /* it ended by itself
 void check_killed(struct sim *sim, const struct run *run); /* its process died */
 /* suspects.c: an attempt begins; a child is dead, of the one that was alone, too; a retry or an end
  * is on the disk. */
+void check_alone_asked(struct sim *sim, uint64_t peer, const struct berth_do_orders *orders);
 enum sim_poison { POISON_NONE, POISON_NAMED, POISON_QUIET };
 enum sim_poison sim_poison_of(uint64_t tag);
 void check_suspect_start(struct sim *sim, const struct run *run);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules 22 and 23 of checkers.c: jobs that kill the process that runs them, and those that stand
- * beside one. A death is a job's own if its attempt was named by a signal, or was alone.
+/* Rules 22, 23 and 43 of checkers.c: jobs that kill the process that runs them, and those that
+ * stand beside one. A death is a job's own if its attempt was named by a signal, or was alone.
  *
  * Which jobs kill follows from their tags, so that it is the same in each attempt. */
+#include "broker/core/session.h"
+#include "broker/core/suspect.h"
 #include "sim.h"
 
 #define POISON_EVERY         29 /* tags; of the two kinds one each */
@@ -99,6 +101,28 @@ void alone_start(struct worker *host)
     free->link.is_partitioned = free->keeper_link.is_partitioned = host->link.is_partitioned;
     free->link.stopped_until_us = free->keeper_link.stopped_until_us = 0;
     worker_start(free);
+}
+
+/* It is alive, and the broker knows that it is there. */
+static bool has_joined(const struct worker *alone)
+{
+    const struct session *session =
+        alone->has_child ? session_find(alone->sim->broker.core, alone->session) : NULL;
+    return session && session->state == SESSION_LIVE;
+}
+
+void check_alone_asked(struct sim *sim, uint64_t peer, const struct berth_do_orders *orders)
+{
+    const struct link *link = orders->start_alone ? link_of_peer(sim, peer) : NULL;
+    if (!link || link->to != TO_CHILD)
+        return;
+    const struct worker *host = link->owner;
+    unsigned count = orders->start_alone;
+    for (unsigned i = 0; i < SIM_ALONE_MAX; i++)
+        count += is_of(alone_at(host, i), host) && has_joined(alone_at(host, i));
+    if (count > SUSPECT_ALONE_MAX)
+        sim_fail(sim, "worker %u is asked for its process number %u for suspects", host->index,
+                 count);
 }
 
 void alone_each(struct worker *host, void (*fn)(struct worker *alone))
