@@ -41,6 +41,8 @@ struct attempt *attempt_new(struct berth_core *core, uint64_t id, struct session
     attempt->group = group;
     attempt->started_us = core->wall_us;
     berth_list_push_back(&session->attempts, &attempt->session_node);
+    if (dispatcher)
+        berth_list_push_back(&dispatcher->attempts, &attempt->dispatcher_node);
     session->attempt_count++;
     offer_update_room(core, session);
     limit_take(core, attempt);
@@ -70,6 +72,8 @@ void attempt_free(struct berth_core *core, struct attempt *attempt)
     outbox_forget(attempt);
     berth_map_remove(&core->attempts, &attempt->by_id);
     berth_list_remove(&attempt->session_node);
+    if (attempt->dispatcher)
+        berth_list_remove(&attempt->dispatcher_node);
     attempt->session->attempt_count--;
     offer_update_room(core, attempt->session);
     block_free(attempt);

@@ -84,6 +84,9 @@ static void check_attempts(const struct berth_core *core)
     BERTH_MAP_FOREACH (node, &core->attempts) {
         const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
         bool is_current = attempt->state != ATTEMPT_SETTLING && attempt->state != ATTEMPT_DOOMED;
+        bool is_listed = berth_list_is_linked(&attempt->dispatcher_node);
+        BERTH_ASSERT(is_listed == (attempt->dispatcher != NULL));
+        BERTH_ASSERT(!berth_list_is_linked(&attempt->look_node));
         BERTH_ASSERT(is_current == (attempt->job != 0));
         check_holder(attempt);
         if (!is_current)

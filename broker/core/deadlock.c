@@ -60,15 +60,47 @@ static bool holds(const struct attempt *attempt, struct room room)
                       : is_below(attempt->dispatcher, room.dispatcher);
 }
 
+typedef bool (*visit_fn)(const struct berth_core *core, struct attempt *attempt, void *arg);
+
+static struct attempt *visit(const struct berth_core *core, const struct dispatcher *dispatcher,
+                             struct room room, visit_fn fn, void *arg)
+{
+    BERTH_LIST_FOREACH (node, &dispatcher->attempts) {
+        struct attempt *attempt = berth_container_of(node, struct attempt, dispatcher_node);
+        if (holds(attempt, room) && fn(core, attempt, arg))
+            return attempt;
+    }
+    return NULL;
+}
+
+/* The first of those that hold something here for which `fn` is true; NULL: for none. */
+static struct attempt *find_holder(const struct berth_core *core, struct room room, visit_fn fn,
+                                   void *arg)
+{
+    struct attempt *found = visit(core, room.dispatcher, room, fn, arg);
+    if (found || room.group)
+        return found;
+    BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
+        const struct dispatcher *at = berth_container_of(node, struct dispatcher, by_id);
+        if (at != room.dispatcher && !berth_list_is_empty(&at->attempts) &&
+            is_below(at, room.dispatcher))
+            found = visit(core, at, room, fn, arg);
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+static bool is_free(const struct berth_core *core, struct attempt *attempt, void *arg)
+{
+    (void)arg;
+    return !(waits(core, attempt) && keeps_slots(attempt));
+}
+
 /* Whether somebody holds something here who does not wait for children. */
 static bool has_free_holder(const struct berth_core *core, struct room room)
 {
-    BERTH_MAP_FOREACH (node, &core->attempts) {
-        const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
-        if (holds(attempt, room) && !(waits(core, attempt) && keeps_slots(attempt)))
-            return true;
-    }
-    return false;
+    return find_holder(core, room, is_free, NULL);
 }
 
 /* Of a queued job: what of all that it needs nobody ever gives back. False: there is nothing. */
@@ -118,20 +150,87 @@ static bool has_stuck_child(const struct berth_core *core, const struct attempt 
     return false;
 }
 
-static void begin(const struct berth_core *core)
+/* Who is looked at: who holds what the child needs and is full, whom these wait for, who holds what
+ * those need. Nobody else has to do with it. All are taken for stuck, and what they hold for
+ * blocked, until somebody can go on. */
+struct look {
+    struct berth_list attempts, dispatchers, groups;
+};
+
+static bool add_attempt(const struct berth_core *core, struct attempt *attempt, void *arg)
 {
-    BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
-        struct dispatcher *dispatcher = berth_container_of(node, struct dispatcher, by_id);
-        dispatcher->is_blocked = is_full(core, dispatcher);
-        BERTH_MAP_FOREACH (at, &dispatcher->groups) {
-            struct group *group = berth_container_of(at, struct group, by_name);
-            group->is_blocked = group->is_full;
-        }
+    struct look *look = arg;
+    if (berth_list_is_linked(&attempt->look_node))
+        return false;
+    attempt->is_stuck = waits(core, attempt);
+    berth_list_push_back(&look->attempts, &attempt->look_node);
+    return false;
+}
+
+static void add_dispatcher(const struct berth_core *core, struct look *look, struct dispatcher *at)
+{
+    if (berth_list_is_linked(&at->look_node) || !is_full(core, at))
+        return;
+    at->is_blocked = true;
+    berth_list_push_back(&look->dispatchers, &at->look_node);
+    (void)find_holder(core, (struct room){ .dispatcher = at }, add_attempt, look);
+}
+
+static void add_group(const struct berth_core *core, struct look *look, struct group *group)
+{
+    if (berth_list_is_linked(&group->look_node) || !group->is_full)
+        return;
+    group->is_blocked = true;
+    berth_list_push_back(&look->groups, &group->look_node);
+    (void)find_holder(core, (struct room){ .dispatcher = group->dispatcher, .group = group },
+                      add_attempt, look);
+}
+
+/* A job that somebody waits for: what it needs, or who runs it. */
+static void add_awaited(const struct berth_core *core, struct look *look, const struct job *job)
+{
+    if (job->state == JOB_RUNNING) {
+        (void)add_attempt(core, job->attempt, look);
+        return;
     }
-    BERTH_MAP_FOREACH (node, &core->attempts) {
-        struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
-        attempt->is_stuck = waits(core, attempt);
+    for (struct dispatcher *at = job_dispatcher(core, job); at; at = at->parent)
+        add_dispatcher(core, look, at);
+    add_group(core, look, job_lane(core, job)->group);
+}
+
+static void add_children(const struct berth_core *core, struct look *look,
+                         const struct attempt *attempt)
+{
+    const struct scope *scope = attempt->is_stuck ? scope_find(core, attempt->job_id) : NULL;
+    if (!scope)
+        return;
+    BERTH_LIST_FOREACH (node, &scope->children) {
+        const struct job *job = live_child(core, node);
+        if (job)
+            add_awaited(core, look, job);
     }
+}
+
+/* The list grows while it is walked. */
+static void begin(const struct berth_core *core, struct look *look, struct attempt *parent)
+{
+    berth_list_init(&look->attempts);
+    berth_list_init(&look->dispatchers);
+    berth_list_init(&look->groups);
+    (void)add_attempt(core, parent, look);
+    BERTH_LIST_FOREACH (node, &look->attempts)
+        add_children(core, look, berth_container_of(node, struct attempt, look_node));
+}
+
+static void end(struct look *look)
+{
+    struct berth_list_node *node;
+    while ((node = berth_list_pop_front(&look->attempts)))
+        berth_container_of(node, struct attempt, look_node)->is_stuck = false;
+    while ((node = berth_list_pop_front(&look->dispatchers)))
+        berth_container_of(node, struct dispatcher, look_node)->is_blocked = false;
+    while ((node = berth_list_pop_front(&look->groups)))
+        berth_container_of(node, struct group, look_node)->is_blocked = false;
 }
 
 /* Who is not stuck, or waits without its slots, gives back all that it holds one day. */
@@ -151,11 +250,11 @@ static bool free_slots(const struct attempt *attempt)
     return is_news;
 }
 
-static bool look_once(const struct berth_core *core)
+static bool look_once(const struct berth_core *core, const struct look *look)
 {
     bool is_news = false;
-    BERTH_MAP_FOREACH (node, &core->attempts) {
-        struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
+    BERTH_LIST_FOREACH (node, &look->attempts) {
+        struct attempt *attempt = berth_container_of(node, struct attempt, look_node);
         if (attempt->is_stuck && !has_stuck_child(core, attempt)) {
             attempt->is_stuck = false;
             is_news = true;
@@ -168,18 +267,22 @@ static bool look_once(const struct berth_core *core)
 
 /* ---- the sentence ---- */
 
+static bool is_stuck(const struct berth_core *core, struct attempt *attempt, void *arg)
+{
+    (void)core;
+    (void)arg;
+    return attempt->is_stuck;
+}
+
 /* Somebody stuck that holds a slot here; the parent itself, if it does. */
 static const struct attempt *holder_of(const struct berth_core *core, struct room room,
                                        const struct attempt *parent)
 {
     if (holds(parent, room) && keeps_slots(parent))
         return parent;
-    BERTH_MAP_FOREACH (node, &core->attempts) {
-        const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
-        if (attempt->is_stuck && holds(attempt, room))
-            return attempt;
-    }
-    BERTH_UNREACHABLE();
+    const struct attempt *holder = find_holder(core, room, is_stuck, NULL);
+    BERTH_ASSERT(holder != NULL);
+    return holder;
 }
 
 /* The queued job that it waits for in the end. */
@@ -263,8 +366,21 @@ static bool may_be_blocked(const struct berth_core *core, const struct job *job)
            !has_free_holder(core, (struct room){ .dispatcher = group->dispatcher, .group = group });
 }
 
+static const struct job *find_blocked_child(const struct berth_core *core,
+                                            const struct scope *scope, uint64_t first)
+{
+    for (const struct berth_list_node *node = berth_list_last(&scope->children);
+         node && berth_container_of(node, struct child, scope_node)->by_job.id >= first;
+         node = berth_list_prev(&scope->children, node)) {
+        const struct job *job = live_child(core, node);
+        if (job && is_blocked(core, job))
+            return job;
+    }
+    return NULL;
+}
+
 /* The children of one submit often go to one dispatcher: what was found there holds for all. */
-const char *deadlock_find(struct berth_core *core, const struct attempt *parent, uint64_t first)
+const char *deadlock_find(struct berth_core *core, struct attempt *parent, uint64_t first)
 {
     const struct scope *scope = scope_find(core, parent->job_id);
     if (!scope)
@@ -282,15 +398,12 @@ const char *deadlock_find(struct berth_core *core, const struct attempt *parent,
     }
     if (!may_be)
         return NULL;
-    begin(core);
-    while (look_once(core))
+    struct look look;
+    begin(core, &look, parent);
+    while (look_once(core, &look))
         ;
-    for (const struct berth_list_node *node = berth_list_last(&scope->children);
-         node && berth_container_of(node, struct child, scope_node)->by_job.id >= first;
-         node = berth_list_prev(&scope->children, node)) {
-        const struct job *job = live_child(core, node);
-        if (job && is_blocked(core, job))
-            return describe(core, parent, job);
-    }
-    return NULL;
+    const struct job *blocked = find_blocked_child(core, scope, first);
+    const char *cycle = blocked ? describe(core, parent, blocked) : NULL;
+    end(&look);
+    return cycle;
 }

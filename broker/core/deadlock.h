@@ -15,4 +15,4 @@
 
 /* The children from id `first` on have just been made (ARRIVING) by this attempt: a sentence that
  * names the cycle, in the step's memory; NULL: all of them can start in the end. */
-const char *deadlock_find(struct berth_core *core, const struct attempt *parent, uint64_t first);
+const char *deadlock_find(struct berth_core *core, struct attempt *parent, uint64_t first);

@@ -51,9 +51,10 @@ struct dispatcher *dispatcher_new(struct berth_core *core,
         return NULL;
     dispatcher->record = *record;
     dispatcher->ungrouped.dispatcher = dispatcher;
-    struct berth_list *lists[] = { &dispatcher->ungrouped.lanes, &dispatcher->gates,
-                                   &dispatcher->open_gates,      &dispatcher->waiting,
-                                   &dispatcher->resuming,        &dispatcher->ungrouped.resuming };
+    struct berth_list *lists[] = { &dispatcher->ungrouped.lanes,   &dispatcher->gates,
+                                   &dispatcher->open_gates,        &dispatcher->waiting,
+                                   &dispatcher->resuming,          &dispatcher->attempts,
+                                   &dispatcher->ungrouped.resuming };
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         berth_list_init(lists[i]);
     limit_init(core, dispatcher);
@@ -78,6 +79,7 @@ void dispatcher_free(struct berth_core *core, struct dispatcher *dispatcher)
     BERTH_ASSERT(!dispatcher->running);
     BERTH_ASSERT(berth_list_is_empty(&dispatcher->gates));
     BERTH_ASSERT(berth_list_is_empty(&dispatcher->waiting));
+    BERTH_ASSERT(berth_list_is_empty(&dispatcher->attempts));
     park_take(dispatcher);
     if (berth_list_is_linked(&dispatcher->hand_node))
         berth_list_remove(&dispatcher->hand_node);

@@ -38,8 +38,10 @@ struct group {
     struct berth_list lanes;
     uint64_t running;           /* places in use */
     bool is_full;               /* its levels are in no rank */
-    bool is_blocked;            /* while a deadlock is looked for */
     struct berth_list resuming; /* suspended attempts that wait for its places: suspend.h */
+    /* While a deadlock is looked for: nobody ever gives back what is held here. */
+    bool is_blocked;
+    struct berth_list_node look_node;
 };
 
 struct dispatcher {
@@ -72,7 +74,10 @@ struct dispatcher {
     int64_t token_ms;
     struct berth_list resuming; /* suspended attempts that wait for its slots: suspend.h */
     struct berth_list_node resuming_node; /* in core->resuming */
-    bool is_blocked;                      /* while a deadlock is looked for */
+    struct berth_list attempts;           /* of its own jobs */
+    /* While a deadlock is looked for: nobody ever gives back what is held here. */
+    bool is_blocked;
+    struct berth_list_node look_node;
 };
 
 /* The ready jobs of one dispatcher for one handler, those that are children apart from the others:
@@ -188,13 +193,16 @@ struct attempt {
     bool is_late;      /* its job's deadline has passed: it is told to end */
     bool is_suspended; /* nothing of it runs: suspend.h */
     bool has_given;    /* and what it held is given back */
-    bool is_stuck;     /* while a deadlock is looked for */
+    /* While a deadlock is looked for: it never goes on. */
+    bool is_stuck;
+    struct berth_list_node look_node;
     enum resume_wait resume_wait;
     uint32_t suspensions;               /* so far, and this one */
     struct berth_list_node resume_node; /* where it waits, or in the session's outbox */
     struct group *resume_group;         /* RESUME_SLOTS RESUME_GROUP: of which it needs a place */
     enum blame blame;                   /* once its process has died */
     struct berth_list_node session_node;
+    struct berth_list_node dispatcher_node;
     struct berth_list_node grant_node, cancel_node; /* in the session's outbox */
 };
 

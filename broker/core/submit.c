@@ -109,7 +109,7 @@ static void take_back(struct berth_core *core, const struct pending *answer)
     }
 }
 
-static void find_deadlock(struct berth_core *core, const struct attempt *attempt, uint64_t first,
+static void find_deadlock(struct berth_core *core, struct attempt *attempt, uint64_t first,
                           struct pending *answer)
 {
     const char *cycle = deadlock_find(core, attempt, first);
