@@ -250,10 +250,27 @@ void lane_remove(struct berth_core *core, struct lane *lane, uint32_t index)
 
 /* ---- the next one ---- */
 
+/* Since when it waits, as the order sees it. What was lost stands before jobs that have waited
+ * longer: it does not put them off, nor is it put off itself where it waits alone, as a suspect. */
+static int64_t waits_since_s(const struct berth_core *core, const struct job *job)
+{
+    if (job->flags & JOB_IS_SUSPECT)
+        return core->started_ms / 1000;
+    int64_t since_s = job_ready_s(core, job);
+    for (unsigned n = 0; n < LOST_LOOK_MAX && job->attempt_number && job->next; n++) {
+        job = job_at(&core->jobs, job->next);
+        int64_t next_s = job_ready_s(core, job);
+        if (next_s > since_s)
+            break;
+        since_s = next_s;
+    }
+    return since_s;
+}
+
 /* In seconds: what it has waited, and AGE_S for each level of its priority. */
 static int64_t urgency(const struct berth_core *core, const struct job *job)
 {
-    return (int64_t)job->priority * AGE_S - job_ready_s(core, job);
+    return (int64_t)job->priority * AGE_S - waits_since_s(core, job);
 }
 
 /* Of two priorities, or handlers, the one whose next job is the more urgent. */

@@ -10,7 +10,8 @@
 
 #include "state.h"
 
-#define AGE_S 30 /* so much longer a job waits to count for one level of priority more */
+#define AGE_S         30 /* so much longer a job waits to count for one level of priority more */
+#define LOST_LOOK_MAX 64 /* behind so many lost jobs it is looked for one that waited longer */
 
 /* Makes it; NULL: no memory, or too many. Suspects, whoever they are, are DESK_ROOTS. */
 struct lane *lane_get(struct berth_core *core, struct dispatcher *dispatcher,

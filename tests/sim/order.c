@@ -6,10 +6,12 @@
  * 51. Behind a gate and within a priority the groups take turns: none is given two while another
  * one is open for both and given none.
  * 52. Of two priorities, or handlers, with room the one goes on whose next job is the more urgent:
- * the priority counts for 30 s of waiting.
+ * the priority counts for 30 s of waiting. What was lost is as urgent as those that it stands
+ * before, and a suspect as if it had waited since the broker came.
  */
 #include <stdlib.h>
 
+#include "broker/core/lane.h"
 #include "seen.h"
 
 #define AGE_MS  30000 /* for each level of priority */
@@ -116,7 +118,33 @@ static int64_t most_urgency(const struct sim *sim, uint32_t index)
     const struct seen_job *at = &sim->seen->jobs[index];
     bool is_known = at->was_ready || at->place == SEEN_BACK;
     int64_t age_ms = is_known ? sim_ms(sim) - at->early_ms : 0;
+    if (job_of(sim, index)->flags & JOB_IS_SUSPECT)
+        age_ms = sim_ms(sim);
     return (int64_t)job_of(sim, index)->priority * AGE_MS + age_ms;
+}
+
+/* Of what runs again: with those that stood behind it, of which some were given one since. */
+static int64_t granted_urgency(const struct sim *sim, const struct seen_grant *grant)
+{
+    const struct lane *lane = lane_of(sim, grant->job);
+    int32_t priority = job_of(sim, grant->job)->priority;
+    int64_t most = most_urgency(sim, grant->job);
+    if (grant->attempt->number < 2)
+        return most;
+    BERTH_LIST_FOREACH (node, &lane->levels) {
+        const struct level *level = berth_container_of(node, struct level, lane_node);
+        uint32_t at = level->rank->priority == priority ? level->head : 0;
+        for (unsigned n = 0; at && n < LOST_LOOK_MAX; n++, at = job_of(sim, at)->next)
+            most = most_urgency(sim, at) > most ? most_urgency(sim, at) : most;
+    }
+    for (size_t i = 0; i < sim->seen->grant_count; i++) {
+        uint32_t later = sim->seen->grants[i].job;
+        bool is_behind = sim->seen->grants[i].number > grant->number &&
+                         lane_of(sim, later) == lane && job_of(sim, later)->priority == priority;
+        if (is_behind && most_urgency(sim, later) > most)
+            most = most_urgency(sim, later);
+    }
+    return most;
 }
 
 /* Of the next ones of its groups the one that is the least urgent: whose turn it was is not asked.
@@ -159,14 +187,14 @@ static void check_age(struct sim *sim, const struct seen_grant *grant)
             if (berth_list_is_empty(&rank->turns) || (gate == own && rank->priority == priority))
                 continue;
             int64_t urgency = rank_urgency(sim, rank, grant->number);
-            if (urgency >= most_urgency(sim, grant->job) + HEAR_MS)
+            int64_t most = granted_urgency(sim, grant);
+            if (urgency >= most + HEAR_MS)
                 sim_fail(sim,
                          "%s: job %llu of priority %d is granted, and all of priority %d wait for "
                          "%.3f s more than that is worth",
                          own->dispatcher->record.name,
                          (unsigned long long)sim->seen->jobs[grant->job].id, (int)priority,
-                         (int)rank->priority,
-                         (double)(urgency - most_urgency(sim, grant->job)) / 1000);
+                         (int)rank->priority, (double)(urgency - most) / 1000);
         }
     }
 }

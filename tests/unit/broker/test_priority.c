@@ -114,6 +114,27 @@ static void what_is_handed_back_has_waited_all_the_time(void **state)
     assert_null(grant_of(f, high));
 }
 
+/* It is ready since a moment ago, and stands before one that waits since long. */
+static void what_was_lost_does_not_put_off_those_behind_it(void **state)
+{
+    struct fixture *f = *state;
+    given_dispatcher(f, "one", 1);
+    struct worker *w = given_worker(f, 4);
+    uint64_t lost = given_running(f, (struct submit){ .dispatcher = "one" });
+    given_waiting(f, 0);
+    advance(f, AGE_MS + 1000);
+    gone(f, w, BERTH_GONE_LEASE);
+    store_all(f);
+    uint64_t high = given_waiting(f, 1);
+    forget(f);
+
+    given_worker(f, 4);
+    store_all(f);
+
+    assert_non_null(grant_of(f, lost));
+    assert_null(grant_of(f, high));
+}
+
 static void what_was_loaded_waits_since_the_broker_came(void **state)
 {
     struct fixture *f = *state;
@@ -145,6 +166,7 @@ int main(void)
         TEST(the_lowest_priority_is_not_starved_by_the_highest),
         TEST(a_clock_that_jumps_makes_nobody_older),
         TEST(what_is_handed_back_has_waited_all_the_time),
+        TEST(what_was_lost_does_not_put_off_those_behind_it),
         TEST(what_was_loaded_waits_since_the_broker_came),
     };
     return berth_test_main(tests, NULL, NULL);

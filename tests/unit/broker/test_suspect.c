@@ -398,6 +398,29 @@ static void suspects_keep_their_group_and_their_order(void **state)
     assert_int_equal(dispatcher(f, "default")->running, 1);
 }
 
+/* Who took the slot meanwhile keeps it; the next one is the suspect's. */
+static void a_suspect_goes_before_those_that_came_while_it_ran(void **state)
+{
+    struct fixture *f = *state;
+    given_dispatcher(f, "one", 1);
+    struct worker *w = given_keeper_worker(f);
+    uint64_t first = given_running(f, (struct submit){ .dispatcher = "one" });
+    uint64_t second = given_job(f, (struct submit){ .dispatcher = "one" });
+    uint64_t third = given_job(f, (struct submit){ .dispatcher = "one" });
+    advance(f, 5000);
+    dies(f, w, &first, 1, 0);
+    store_all(f);
+    w = given_keeper_worker(f);
+    given_alone(f, w);
+    assert_non_null(grant_of(f, second));
+
+    report(f, w, second, BERTH_OUTCOME_COMPLETED);
+    store_all(f);
+
+    assert_int_equal(grant_of(f, first)->number, 2);
+    assert_null(grant_of(f, third));
+}
+
 static void a_process_for_suspects_is_no_worker_more_and_adds_no_cores(void **state)
 {
     struct fixture *f = *state;
@@ -549,6 +572,7 @@ int main(void)
         TEST(whoever_was_asked_in_vain_is_asked_again_without_other_news),
         TEST(other_suspects_that_come_do_not_put_off_the_next_question),
         TEST(suspects_keep_their_group_and_their_order),
+        TEST(a_suspect_goes_before_those_that_came_while_it_ran),
         TEST(a_process_for_suspects_is_no_worker_more_and_adds_no_cores),
         TEST(deaths_that_only_the_keeper_saw_are_counted_and_stored),
         TEST(deaths_that_are_stored_are_not_counted_again),
