@@ -30,7 +30,7 @@ static int64_t wall_of_ms(const struct berth_core *core, int64_t at_ms)
 static int64_t since_us(const struct berth_core *core, const struct job *job)
 {
     if (job->state == JOB_READY)
-        return wall_of_ms(core, job_ready_s(core, job) * 1000);
+        return job_ready_us(core, job);
     bool is_told = job->state == JOB_RUNNING && job->attempt->told_ms;
     return is_told ? wall_of_ms(core, job->attempt->told_ms) : 0;
 }
@@ -311,6 +311,14 @@ static int by_age(const void *a, const void *b)
     return x->by_id.id < y->by_id.id ? -1 : 1;
 }
 
+/* Since when it holds its slots: since it began, also if that was before the broker's start, unless
+ * it gave them back meanwhile. */
+static int64_t held_since_us(const struct berth_core *core, const struct attempt *attempt)
+{
+    bool is_since_start = attempt->started_us && !attempt->suspensions;
+    return is_since_start ? attempt->started_us : wall_of_ms(core, attempt->slot_ms);
+}
+
 static struct berth_explain_holder holder_of(const struct berth_core *core,
                                              const struct attempt *attempt)
 {
@@ -320,7 +328,7 @@ static struct berth_explain_holder holder_of(const struct berth_core *core,
         .number = attempt->number,
         .dispatcher = slice_of(dispatcher ? dispatcher->record.name : ""),
         .worker = slice_of(attempt->session->record.name),
-        .since_us = wall_of_ms(core, attempt->slot_ms),
+        .since_us = held_since_us(core, attempt),
         .is_held = attempt->state == ATTEMPT_HELD,
     };
 }

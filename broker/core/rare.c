@@ -69,15 +69,6 @@ static int reserve_clock(struct berth_core *core)
     return 0;
 }
 
-/* Of a job that is ready since before it had this record; known to the second, and not earlier than
- * it was. */
-static int64_t ready_us(const struct berth_core *core, const struct job *job)
-{
-    int64_t ready_ms = (job_ready_s(core, job) + 1) * 1000;
-    int64_t waited_ms = core->now_ms > ready_ms ? core->now_ms - ready_ms : 0;
-    return core->wall_us - waited_ms * 1000;
-}
-
 struct rare *rare_get(struct berth_core *core, uint32_t index)
 {
     struct job *job = job_at(&core->jobs, index);
@@ -92,7 +83,7 @@ struct rare *rare_get(struct berth_core *core, uint32_t index)
     rare = rare_at(core, place);
     rare->job = index;
     if (job->state == JOB_READY)
-        rare->ready_us = ready_us(core, job);
+        rare->ready_us = job_ready_us(core, job);
     job->flags |= JOB_HAS_RARE;
     index_insert(&core->rares_by_job, job_id_hash(job->id), place);
     return rare;

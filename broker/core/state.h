@@ -439,6 +439,14 @@ static inline int64_t job_ready_s(const struct berth_core *core, const struct jo
     return job->ready_s > started_s ? job->ready_s : started_s;
 }
 
+/* The same by the wall clock; not earlier than it was, and a second later at the most. */
+static inline int64_t job_ready_us(const struct berth_core *core, const struct job *job)
+{
+    int64_t ready_ms = (job_ready_s(core, job) + 1) * 1000;
+    int64_t waited_ms = core->now_ms > ready_ms ? core->now_ms - ready_ms : 0;
+    return core->wall_us - waited_ms * 1000;
+}
+
 static inline struct dispatcher *job_dispatcher(const struct berth_core *core,
                                                 const struct job *job)
 {
