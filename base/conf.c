@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
@@ -189,11 +190,11 @@ static int section_enter(struct reader *reader, const struct berth_conf_section 
 
 static int read_section(struct reader *reader, char *line)
 {
-    char *kind, *name;
+    char *kind, *name, shown[SHOWN_MAX + 1];
+    (void)snprintf(shown, sizeof shown, "%.*s", SHOWN_MAX, line); /* which is cut up now */
     if (!section_split(line, &kind, &name))
         return berth_fail(reader->err, BERTH_ECONF,
-                          "'%.*s' is not a section; [kind] or [kind \"name\"] is wanted", SHOWN_MAX,
-                          line);
+                          "'%s' is not a section; [kind] or [kind \"name\"] is wanted", shown);
 
     const struct berth_conf_section *section = section_find(reader, kind);
     if (!section) {

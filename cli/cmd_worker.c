@@ -111,8 +111,9 @@ static int on_gone(void *arg, const struct berth_worker_info *worker)
     } else if (gone->opts->is_quiet) {
         (void)printf("%s\n", worker->name);
     } else {
-        (void)printf("%s is gone; %" PRIu32 " attempts of it were known to run\n", worker->name,
-                     worker->running);
+        (void)printf("%s is gone; %" PRIu32 " %s of it %s known to run\n", worker->name,
+                     worker->running, worker->running == 1 ? "attempt" : "attempts",
+                     worker->running == 1 ? "was" : "were");
     }
     return 0;
 }

@@ -175,6 +175,8 @@ static void each_mistake_is_named_with_file_and_line(void **state)
         { "[dispatcher \"a b\"]\n", "b.conf:1: dispatcher: 'a b' is not a name; allowed are 1 to "
                                     "64 letters, digits and . _ -, "
                                     "the first a letter or digit" },
+        { "[dispatcher a]\n",
+          "b.conf:1: '[dispatcher a]' is not a section; [kind] or [kind \"name\"] is wanted" },
         { "[broker\n",
           "b.conf:1: '[broker' is not a section; [kind] or [kind \"name\"] is wanted" },
     };
