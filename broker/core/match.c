@@ -56,6 +56,7 @@ static bool grant(struct berth_core *core, uint32_t index)
  * who has something for it; NULL: nobody has asked it. */
 static void serve(struct berth_core *core, struct dispatcher *dispatcher, struct dispatcher *giver)
 {
+    dispatcher->looks++;
     if (core->unresolved && !recovery_allows(core, dispatcher)) {
         park_recover(core, dispatcher);
         return;

@@ -281,7 +281,9 @@ static void turn(struct sim *sim, void *arg)
              &(struct berth_event){ .type = BERTH_EV_PEER_GONE, .peer = broker->peers_gone[i] });
     broker->peers_gone_count = 0;
     seen_before(sim);
+    check_looks_before(sim);
     step(sim, &(struct berth_event){ .type = BERTH_EV_TURN });
+    check_looks_after(sim);
     seen_after(sim);
     if (sim->steps % CHECK_EVERY == 0) {
         berth_core_check(broker->core);

@@ -55,6 +55,8 @@
  * and worker live and hear each other. (force.c)
  * 43. A worker is asked for no more processes for suspects than four with those of it that are
  * there. (suspects.c)
+ * 44. What comes back wakes one: whoever waits and is looked at starts something or waits
+ * elsewhere from then on, and is looked at no oftener than that. (looks.c)
  * 50. Of one group and priority behind a gate nobody starts before one that is ready longer.
  * (order.c, as the two that follow)
  * 51. Behind a gate and within a priority the groups take turns.

@@ -348,6 +348,16 @@ MUTANTS = [
     Mutant("processes of a child whose death is on its way", "broker/core/suspect.c",
            "!alone->is_alone || !is_of_one_worker(alone, worker))", "!alone->is_alone || alone->worker || !is_of_one_worker(alone, worker))",
            "a worker's next child is asked for more while nobody knows that the last one is dead"),
+    Mutant("a release wakes all", "broker/core/match.c",
+           "    struct dispatcher *next = share_next(core, giver);\n    park_take(next);\n    serve(core, next, giver);\n    park_wake(core, giver);\n",
+           "    struct berth_list_node *first;\n    while ((first = berth_list_first(&giver->waiting))) {\n"
+           "        struct dispatcher *next = berth_container_of(first, struct dispatcher, wait_node);\n"
+           "        park_take(next);\n        park_run(core, next);\n    }\n",
+           "each slot that comes back has all look that wait for it"),
+    Mutant("a release wakes before it has anything", "broker/core/match.c",
+           "berth_list_is_empty(&giver->waiting) || limit_lack(core, giver) != LACK_NOTHING) {",
+           "berth_list_is_empty(&giver->waiting) || (limit_lack(core, giver) != LACK_NOTHING && giver->looks % 2)) {",
+           "who waits is looked at though nothing came back"),
     Mutant("children left behind", "broker/core/attempt.c",
            "        scope_on_over(core, index);\n        scope_on_ending(core, index, ended);\n",
            "        scope_on_ending(core, index, ended);\n",

@@ -344,6 +344,13 @@ struct check_session {
     bool is_stored;
 };
 
+/* Where a dispatcher stood, as the broker has it. */
+struct check_place {
+    const struct dispatcher *dispatcher, *waits_at;
+    uint32_t looks;
+    uint64_t ready;
+};
+
 /* So far the wall clock is off from then on. */
 struct check_skew {
     int64_t from_us, skew_us;
@@ -374,6 +381,9 @@ struct checkers {
     int64_t wall_us_most;        /* the wall clock at its highest */
     struct outage outages[1024]; /* the newest */
     size_t outage_count;
+    struct check_place places[64]; /* looks.c: before this turn */
+    size_t place_count;
+    uint64_t attempts_before;
     struct check_skew skews[256];
     size_t skew_count;
     struct berth_arena arena;
@@ -424,6 +434,9 @@ void check_life_told(struct sim *sim, const struct berth_order_cancel *cancel, u
 void check_life_start(struct sim *sim, uint64_t job);
 void check_life_existing(struct sim *sim, uint64_t job, unsigned dispatcher,
                          struct berth_slice unique);
+/* looks.c */
+void check_looks_before(struct sim *sim);
+void check_looks_after(struct sim *sim);
 /* force.c: a cancel comes; it was accepted, and its answer leaves. */
 void check_force_asked(struct sim *sim, const struct berth_ev_ids *ids);
 void check_force_answered(struct sim *sim, const struct berth_do_cancelled *cancelled);
