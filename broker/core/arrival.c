@@ -102,8 +102,10 @@ static void place_loaded(struct berth_core *core, uint32_t index,
     } else if (is_due) {
         bool was_lost = record->attempt && !record->run_at_us;
         job_move(core, index, JOB_READY, JOB_AT_TAIL);
-        if (!was_lost && !record->after.bytes)
+        if (!was_lost && !record->after.bytes) {
             clock_set_ready(core, index, time_came_us(record));
+            job_at(&core->jobs, index)->loaded_s = (uint32_t)(time_came_us(record) / 1000000);
+        }
     } else if (record->attempt) {
         job_move(core, index, JOB_SETTLING, JOB_AT_TAIL);
         job_move_due(core, index, JOB_RETRYING, record->run_at_us);

@@ -220,6 +220,7 @@ int berth_core_start(struct berth_core *core, int64_t now_ms, int64_t wall_us)
     core->started_ms = core->now_ms = now_ms;
     core->wall_us = wall_us;
     core->first_new_job = core->next_job_id;
+    job_start_all(core);
     int rc = dispatcher_start_all(core);
     if (rc < 0)
         return rc;
@@ -250,6 +251,7 @@ static void wake_due(struct berth_core *core)
 static void on_turn(struct berth_core *core)
 {
     wake_due(core);
+    core->has_woken = true;
     recur_on_turn(core);
     session_on_turn(core);
     clock_on_turn(core);

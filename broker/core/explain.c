@@ -30,7 +30,7 @@ static int64_t wall_of_ms(const struct berth_core *core, int64_t at_ms)
 static int64_t since_us(const struct berth_core *core, const struct job *job)
 {
     if (job->state == JOB_READY)
-        return job_ready_us(core, job);
+        return job_shown_ready_us(core, job);
     bool is_told = job->state == JOB_RUNNING && job->attempt->told_ms;
     return is_told ? wall_of_ms(core, job->attempt->told_ms) : 0;
 }

@@ -220,6 +220,32 @@ static int64_t time_came_us(const struct berth_core *core, const struct job *job
     return has_time && job->due_us < core->wall_us ? job->due_us : core->wall_us;
 }
 
+/* A time of the wall clock that is over, in seconds of `now_ms`. */
+static int32_t seconds_of(const struct berth_core *core, int64_t at_us)
+{
+    int64_t s = core->now_ms / 1000 - (core->wall_us - at_us) / 1000000;
+    return s > INT32_MIN ? (int32_t)s : INT32_MIN;
+}
+
+/* Times that came while there was no broker count as of then. Later ones come when they are seen:
+ * the wall clock may have jumped. */
+static int32_t ready_since_s(const struct berth_core *core, int64_t came_us)
+{
+    bool is_past = !core->has_woken && came_us < core->wall_us;
+    return seconds_of(core, is_past ? came_us : core->wall_us);
+}
+
+void job_start_all(struct berth_core *core)
+{
+    for (uint32_t i = 1; core->jobs.used && i <= core->jobs.top; i++) {
+        struct job *job = job_at(&core->jobs, i);
+        if (job->state != JOB_READY && job->state != JOB_RUNNING)
+            continue;
+        int64_t came_us = (int64_t)job->loaded_s * 1000000;
+        job->ready_s = ready_since_s(core, came_us ? came_us : core->wall_us);
+    }
+}
+
 void job_move(struct berth_core *core, uint32_t index, enum job_state to, enum job_place place)
 {
     struct job *job = job_at(&core->jobs, index);
@@ -231,7 +257,7 @@ void job_move(struct berth_core *core, uint32_t index, enum job_state to, enum j
     job->attempt = NULL;
     if (to == JOB_READY) {
         if (!was_running)
-            job->ready_s = (uint32_t)(core->now_ms / 1000);
+            job->ready_s = ready_since_s(core, since_us);
         lane_push(core, job_lane(core, job), index, place);
     }
     clock_on_move(core, index, since_us);

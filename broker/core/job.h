@@ -71,7 +71,8 @@ struct job {
     };
     union {
         uint32_t due_place; /* SCHEDULED, RETRYING: place in the heap of due times, from 1 */
-        uint32_t ready_s;   /* READY: since when, in seconds of `now_ms` */
+        int32_t ready_s;    /* READY: since when, in seconds of `now_ms`; before 0, if it must be */
+        uint32_t loaded_s;  /* the same until the start, in seconds since 1970; 0: not known */
     };
     uint32_t lane;
     uint32_t attempt_number; /* attempts begun */
@@ -112,6 +113,9 @@ void job_free(struct berth_core *core, uint32_t index);
  */
 void job_move(struct berth_core *core, uint32_t index, enum job_state to, enum job_place place);
 void job_move_due(struct berth_core *core, uint32_t index, enum job_state to, int64_t due_us);
+
+/* All are loaded: since when they are ready is known now. */
+void job_start_all(struct berth_core *core);
 
 /* Gives the job its body. One that does not fit into the budget is left in the store, unless
  * `is_needed` now. -ENOMEM: it has none. */

@@ -334,6 +334,7 @@ struct berth_core {
     uint32_t *due;          /* heap of SCHEDULED and RETRYING jobs by due_us, then id */
     uint32_t due_count, due_room;
     uint64_t body_bytes;
+    bool has_woken;          /* what fell due while there was no broker is ready */
     bool has_queued_cancels; /* jobs with JOB_CANCEL_STORED wait in a queue for the end of recovery
                               */
 
@@ -437,19 +438,32 @@ static inline struct lane *job_lane(const struct berth_core *core, const struct 
     return lane_at(core, job->lane);
 }
 
-/* Since when it is ready, in seconds of `now_ms`: not before the broker was there. */
+/* Since when it is ready, in seconds of `now_ms`, as far as its turn and its clocks go: not before
+ * the broker was there. */
 static inline int64_t job_ready_s(const struct berth_core *core, const struct job *job)
 {
     int64_t started_s = core->started_ms / 1000;
     return job->ready_s > started_s ? job->ready_s : started_s;
 }
 
+/* The end of a second that is over, or now, by the wall clock. */
+static inline int64_t second_to_wall_us(const struct berth_core *core, int64_t second)
+{
+    int64_t end_ms = (second + 1) * 1000;
+    int64_t ago_ms = core->now_ms > end_ms ? core->now_ms - end_ms : 0;
+    return core->wall_us - ago_ms * 1000;
+}
+
 /* The same by the wall clock; not earlier than it was, and a second later at the most. */
 static inline int64_t job_ready_us(const struct berth_core *core, const struct job *job)
 {
-    int64_t ready_ms = (job_ready_s(core, job) + 1) * 1000;
-    int64_t waited_ms = core->now_ms > ready_ms ? core->now_ms - ready_ms : 0;
-    return core->wall_us - waited_ms * 1000;
+    return second_to_wall_us(core, job_ready_s(core, job));
+}
+
+/* As it is shown: also from before the broker was there. */
+static inline int64_t job_shown_ready_us(const struct berth_core *core, const struct job *job)
+{
+    return second_to_wall_us(core, job->ready_s);
 }
 
 static inline struct dispatcher *job_dispatcher(const struct berth_core *core,

@@ -33,8 +33,8 @@ enum berth_state view_state(const struct job *job)
     BERTH_UNREACHABLE();
 }
 
-/* The one that may take the longest. */
-static const char *reason_recovery(struct berth_core *core, struct why *why)
+/* The one that may take the longest. `may_run`: one of those that are missing may run the job. */
+static const char *reason_recovery(struct berth_core *core, bool may_run, struct why *why)
 {
     const struct session *last = NULL;
     BERTH_MAP_FOREACH (node, &core->sessions) {
@@ -46,8 +46,13 @@ static const char *reason_recovery(struct berth_core *core, struct why *why)
     BERTH_ASSERT(last != NULL);
     int64_t left_ms = last->expires_ms - core->now_ms;
     *why = (struct why){ .kind = WHY_RECOVERY, .session = last, .next_ms = left_ms };
+    int64_t left_s = left_ms > 0 ? (left_ms + 999) / 1000 : 0;
+    if (may_run)
+        return out_text(
+            core, "may be running: worker %s has not joined again yet (%" PRId64 " s at most)",
+            last->record.name, left_s);
     return out_text(core, "waits for worker %s to come back, at most %" PRId64 " s",
-                    last->record.name, left_ms > 0 ? (left_ms + 999) / 1000 : 0);
+                    last->record.name, left_s);
 }
 
 static const char *reason_handler(struct berth_core *core, const struct gate *gate, struct why *why)
@@ -123,11 +128,17 @@ static const char *reason_lack(struct berth_core *core, const struct dispatcher 
     BERTH_UNREACHABLE();
 }
 
+/* Whoever is missing may run it: what arrived before the broker was there, and has no stored start.
+ */
+static bool is_old(const struct berth_core *core, const struct job *job)
+{
+    return !job_dispatcher(core, job)->is_held && job->id < core->first_new_job;
+}
+
 bool view_is_in_doubt(const struct berth_core *core, const struct job *job)
 {
-    const struct dispatcher *dispatcher = job_dispatcher(core, job);
-    bool is_known = dispatcher->is_held || job->id >= core->first_new_job;
-    return core->unresolved && (!is_known || !recovery_allows(core, dispatcher));
+    return core->unresolved &&
+           (is_old(core, job) || !recovery_allows(core, job_dispatcher(core, job)));
 }
 
 /* Where it hangs is what it waits for; a pause says more than that. */
@@ -139,7 +150,7 @@ static const char *reason_ready(struct berth_core *core, const struct job *job, 
     if (paused)
         return reason_pause(core, paused, why);
     if (view_is_in_doubt(core, job))
-        return reason_recovery(core, why);
+        return reason_recovery(core, is_old(core, job), why);
     if (lane->group->is_full)
         return reason_group(core, lane->group, why);
     bool waits_at_handler = berth_list_is_linked(&lane->gate->wait_node);
@@ -210,7 +221,7 @@ static const char *reason_suspended(struct berth_core *core, const struct job *j
     if (attempt->resume_wait == RESUME_PLACE)
         return reason_place(core, attempt->session, why);
     if (core->unresolved)
-        return reason_recovery(core, why);
+        return reason_recovery(core, false, why);
     const struct dispatcher *at = suspend_lack(core, attempt);
     if (!at && !job_lane(core, job)->group->is_full) {
         *why = (struct why){ .kind = WHY_STARTING };
@@ -231,7 +242,7 @@ static const char *reason_cancelling(struct berth_core *core, const struct job *
                                      struct why *why)
 {
     if (job_is_queued(job) && core->unresolved)
-        return reason_recovery(core, why);
+        return reason_recovery(core, false, why);
     if (is_held(job))
         return reason_held(core, job, why);
     if (job->state == JOB_RUNNING && job->attempt->resume_wait != RESUME_NOTHING)
@@ -340,7 +351,7 @@ static int64_t oldest_in_gate_s(const struct berth_core *core, const struct gate
         const struct lane *lane = berth_container_of(node, struct lane, gate_node);
         BERTH_LIST_FOREACH (at, &lane->levels) {
             uint32_t head = berth_container_of(at, struct level, lane_node)->head;
-            int64_t ready_s = head ? job_ready_s(core, job_at(&core->jobs, head)) : INT64_MAX;
+            int64_t ready_s = head ? job_at(&core->jobs, head)->ready_s : INT64_MAX;
             if (ready_s < oldest_s)
                 oldest_s = ready_s;
         }
@@ -362,9 +373,40 @@ static int64_t oldest_ready_us(const struct berth_core *core, const struct dispa
     return (core->wall_us / 1000000 - (core->now_ms / 1000 - oldest_s)) * 1000000;
 }
 
+/* Rows of the store, in order of the dispatchers' ids. */
+struct counts {
+    struct berth_ended_row *rows;
+    size_t count;
+};
+
+static int by_dispatcher(const void *a, const void *b)
+{
+    const struct berth_ended_row *x = a, *y = b;
+    return x->dispatcher < y->dispatcher ? -1 : x->dispatcher > y->dispatcher;
+}
+
+static struct counts sort_counts(struct berth_core *core, const struct berth_ev_read *read)
+{
+    struct counts counts = { out_alloc(core, read->count_count, sizeof *counts.rows),
+                             read->count_count };
+    if (counts.count) {
+        memcpy(counts.rows, read->counts, counts.count * sizeof *counts.rows);
+        qsort(counts.rows, counts.count, sizeof *counts.rows, by_dispatcher);
+    }
+    return counts;
+}
+
+/* NULL: nothing of it has ended. */
+static const struct berth_ended_row *find_count(const struct counts *counts, uint32_t dispatcher)
+{
+    const struct berth_ended_row wanted = { .dispatcher = dispatcher };
+    return counts->count
+               ? bsearch(&wanted, counts->rows, counts->count, sizeof wanted, by_dispatcher)
+               : NULL;
+}
+
 static void view_dispatcher(struct berth_core *core, const struct dispatcher *dispatcher,
-                            const struct berth_ev_read *counts,
-                            struct berth_dispatcher_view *ret_view)
+                            const struct counts *counts, struct berth_dispatcher_view *ret_view)
 {
     uint64_t limit = dispatcher_effective_limit(core, dispatcher);
     const struct dispatcher *parent = dispatcher_find_id(core, dispatcher->record.parent);
@@ -379,23 +421,23 @@ static void view_dispatcher(struct berth_core *core, const struct dispatcher *di
         .retrying = dispatcher->count[JOB_RETRYING],
         .oldest_ready_us = oldest_ready_us(core, dispatcher),
     };
-    for (size_t i = 0; i < counts->count_count; i++) {
-        if (counts->counts[i].dispatcher != dispatcher->record.id)
-            continue;
-        ret_view->dead = counts->counts[i].dead;
-        ret_view->completed_total = counts->counts[i].completed_total;
+    const struct berth_ended_row *row = find_count(counts, dispatcher->record.id);
+    if (row) {
+        ret_view->dead = row->dead;
+        ret_view->completed_total = row->completed_total;
     }
 }
 
 void view_dispatchers(struct berth_core *core, uint64_t peer, uint64_t request, uint32_t id,
-                      const struct berth_ev_read *counts)
+                      const struct berth_ev_read *read)
 {
     size_t room = berth_map_count(&core->dispatchers_by_id), count = 0;
+    const struct counts counts = sort_counts(core, read);
     struct berth_dispatcher_view *items = out_alloc(core, room, sizeof *items);
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
         const struct dispatcher *dispatcher = berth_container_of(node, struct dispatcher, by_id);
         if (!dispatcher->is_ending && (!id || dispatcher->record.id == id))
-            view_dispatcher(core, dispatcher, counts, &items[count++]);
+            view_dispatcher(core, dispatcher, &counts, &items[count++]);
     }
     out_add(core, BERTH_DO_DISPATCHERS, peer, request)->dispatchers =
         (struct berth_do_dispatchers){ .items = items, .count = count };

@@ -147,7 +147,7 @@ static void what_is_held_begins_while_workers_are_missing_and_counts_what_they_r
     assert_null(grant_of(f, 3)); /* the second slot is what the missing one has */
     assert_null(grant_of(f, 4));
     assert_true(reason_is(f, 3, "the limit of vault is reached: 2 of 2 slots in use"));
-    assert_true(slice_starts_with(shown(f, 4)->reason, "waits for worker loaded to come back"));
+    assert_true(slice_starts_with(shown(f, 4)->reason, "may be running: worker loaded has not"));
 }
 
 static void below_a_limit_that_is_not_held_nothing_begins_while_workers_are_missing(void **state)
@@ -195,7 +195,7 @@ static void where_nothing_is_limited_what_arrives_begins_while_workers_are_missi
     assert_non_null(grant_of(f, second));
     assert_non_null(grant_of(f, third));
     assert_null(grant_of(f, 1));
-    assert_true(slice_starts_with(shown(f, 1)->reason, "waits for worker loaded to come back"));
+    assert_true(slice_starts_with(shown(f, 1)->reason, "may be running: worker loaded has not"));
     gone(f, missing, BERTH_GONE_EXIT);
     store_all(f);
     assert_non_null(grant_of(f, 1));

@@ -51,6 +51,79 @@ static void loaded_jobs_stand_where_they_stood(void **state)
     assert_int_equal(given_job(f, (struct submit){ 0 }), 7);
 }
 
+static int64_t oldest_ready_us(struct fixture *f)
+{
+    uint64_t request = query(f, BERTH_EV_DISPATCHER_GET, "default");
+    answer_read(f, NULL, 0);
+    return answer(f, request, BERTH_DO_DISPATCHERS)->dispatchers.items[0].oldest_ready_us;
+}
+
+static void load(struct fixture *f, const struct berth_job_record *job)
+{
+    assert_int_equal(berth_core_load_job(f->core, job), 0);
+}
+
+/* Its turn counts from the start, so that no restart lets what is old pass everything. */
+static void a_loaded_job_is_ready_since_its_time_came(void **state)
+{
+    struct fixture *f = *state;
+    const int64_t hour_us = 3600 * SECOND_US, now_us = f->wall_us / SECOND_US * SECOND_US;
+    struct berth_job_record at_once = stored_job(3), delayed = stored_job(4), due = stored_job(5);
+    at_once.submitted_us = now_us - 3 * hour_us; /* before the host was there */
+    delayed.submitted_us = now_us - 5 * hour_us;
+    delayed.run_at_us = now_us - 4 * hour_us;
+    due.submitted_us = now_us - 9 * hour_us;
+    due.run_at_us = now_us - hour_us;
+    due.state = BERTH_SCHEDULED;
+    const struct {
+        const struct berth_job_record *job;
+        int64_t since_us;
+    } cases[] = { { &at_once, at_once.submitted_us },
+                  { &delayed, delayed.run_at_us },
+                  { &due, due.run_at_us } };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        given_loading(f);
+        load(f, cases[i].job);
+        core_start(f);
+        store_all(f);
+        assert_int_equal(oldest_ready_us(f) / SECOND_US, cases[i].since_us / SECOND_US);
+        assert_true(job_ready_s(f->core, job_of(f, cases[i].job->id)) >=
+                    f->core->started_ms / 1000);
+    }
+}
+
+/* When it came back, or what it waited for was there, is not stored. */
+static void of_others_nobody_knows_and_the_start_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct berth_job_record lost = stored_job(3), future = stored_job(4), nothing = stored_job(5);
+    lost.submitted_us = f->wall_us - 99 * SECOND_US;
+    lost.attempt = 1;
+    future.submitted_us = f->wall_us + 99 * SECOND_US;
+    const struct berth_job_record *jobs[] = { &lost, &future, &nothing };
+    for (size_t i = 0; i < sizeof jobs / sizeof *jobs; i++) {
+        given_loading(f);
+        load(f, jobs[i]);
+        core_start(f);
+        int64_t started_us = f->wall_us;
+        advance(f, 5000);
+        store_all(f);
+        assert_in_range(oldest_ready_us(f), started_us - SECOND_US, started_us);
+    }
+}
+
+/* It is not older for that than the others, whose turn it may be. */
+static void what_a_jump_of_the_clock_brings_is_ready_since_then(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t job = given_job(f, (struct submit){ .delay_ms = 60000 });
+    advance(f, 5000);
+    f->wall_us += 3600 * SECOND_US;
+    turn(f);
+    assert_int_equal(job_of(f, job)->state, JOB_READY);
+    assert_int_equal(job_of(f, job)->ready_s, f->now_ms / 1000);
+}
+
 static void loaded_keys_are_known_again(void **state)
 {
     struct fixture *f = *state;
@@ -116,6 +189,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(loaded_jobs_stand_where_they_stood),
+        TEST(a_loaded_job_is_ready_since_its_time_came),
+        TEST(of_others_nobody_knows_and_the_start_counts),
+        TEST(what_a_jump_of_the_clock_brings_is_ready_since_then),
         TEST(loaded_keys_are_known_again),
         TEST(of_two_loaded_jobs_with_one_key_the_newer_counts),
         TEST(a_row_that_cannot_be_ends_the_load_with_an_error),

@@ -118,6 +118,32 @@ static void a_job_that_waits_for_lost_workers_names_the_last_of_them(void **stat
     assert_reason(f, job, "waits for worker b to come back, at most 0 s");
 }
 
+/* It is ready as far as the broker knows. */
+static void what_a_lost_worker_may_run_says_so(void **state)
+{
+    struct fixture *f = *state;
+    core_replace(f, (struct berth_core_opts){ 0 });
+    const struct berth_session_record session = { .id = 1, .lease_ms = 9000, .name = "a" };
+    const struct berth_dispatcher_record record = {
+        .id = 1,
+        .name = "default",
+        .limit = { .kind = BERTH_LIMIT_NUMBER, .value = 9 },
+        .max_attempts = 5,
+    };
+    struct berth_job_record job = row(f, 1, BERTH_READY);
+    job.dispatcher = 1;
+    assert_int_equal(berth_core_load_session(f->core, &session), 0);
+    assert_int_equal(berth_core_load_dispatcher(f->core, &record), 0);
+    assert_int_equal(berth_core_load_job(f->core, &job), 0);
+    core_start(f);
+    uint64_t fresh = given_job(f, (struct submit){ 0 });
+    advance(f, 2400);
+
+    assert_reason(f, 1, "may be running: worker a has not joined again yet (7 s at most)");
+    assert_int_equal(shown(f, 1)->record.state, BERTH_READY);
+    assert_reason(f, fresh, "waits for worker a to come back, at most 7 s");
+}
+
 static void a_running_job_needs_no_reason_until_it_is_told_to_stop(void **state)
 {
     struct fixture *f = *state;
@@ -387,6 +413,7 @@ int main(void)
         TEST(a_job_of_a_paused_dispatcher_is_ready_with_that_as_its_reason),
         TEST(a_job_that_only_the_next_turn_can_start_is_about_to),
         TEST(a_job_that_waits_for_lost_workers_names_the_last_of_them),
+        TEST(what_a_lost_worker_may_run_says_so),
         TEST(a_running_job_needs_no_reason_until_it_is_told_to_stop),
         TEST(a_job_that_does_not_stop_says_since_when),
         TEST(an_ended_job_is_shown_as_its_row_says),
