@@ -402,6 +402,47 @@ static void a_join_says_anew_who_waits(void **state)
     assert_int_equal(resumes_of(f, waits), 1);
 }
 
+/* S / 2 is 0 there: only a child may begin. */
+static void a_child_is_one_after_a_restart_too(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t old = (uint64_t)(EPOCH - 1) << 40;
+    struct berth_dispatcher_record record = { .id = 1,
+                                              .name = "default",
+                                              .limit = { .kind = BERTH_LIMIT_UNLIMITED },
+                                              .weight = 1,
+                                              .max_attempts = 5 };
+    core_replace(f, (struct berth_core_opts){ 0 });
+    assert_int_equal(berth_core_load_dispatcher(f->core, &record), 0);
+    struct worker *w = new_worker(f, 1);
+    w->suspended_max = 1;
+    w->session = old | 1;
+    struct berth_session_record session = {
+        .id = w->session, .nonce = { w->nonce }, .child = 1, .lease_ms = L_MS, .name = "loaded"
+    };
+    assert_int_equal(berth_core_load_session(f->core, &session), 0);
+    for (uint64_t id = 1; id <= 3; id++) {
+        struct berth_job_record job = {
+            .id = id, .dispatcher = 1, .handler = text("mail"), .state = BERTH_READY
+        };
+        job.parent = id == 3 ? 1 : 0;
+        job.parent_attempt = id == 3 ? old | 9 : 0;
+        job.parent_ordinal = id == 3;
+        assert_int_equal(berth_core_load_job(f->core, &job), 0);
+    }
+    core_start(f);
+    store_all(f);
+    struct berth_join_line parent = line(old | 9, 1, 1);
+    parent.state = BERTH_ATTEMPT_SUSPENDED;
+    parent.suspensions = 1;
+
+    join(f, w, &parent, 1);
+    store_all(f);
+
+    assert_null(grant_of(f, 2));
+    assert_non_null(grant_of(f, 3));
+}
+
 static void a_join_lists_no_more_than_capacity_and_suspended_max(void **state)
 {
     struct fixture *f = *state;
@@ -467,6 +508,7 @@ int main(void)
         TEST(those_that_wait_for_their_group_come_one_for_one_and_stop_nobody),
         TEST(whose_turn_it_is_in_its_group_and_is_lost_leaves_it_to_the_next),
         TEST(a_join_says_anew_who_waits),
+        TEST(a_child_is_one_after_a_restart_too),
         TEST(a_join_lists_no_more_than_capacity_and_suspended_max),
         TEST(as_many_reports_as_there_may_be_are_acknowledged_at_once),
         TEST(a_handler_is_shown_once_though_it_has_two_desks),
