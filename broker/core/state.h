@@ -74,15 +74,11 @@ struct dispatcher {
     int64_t token_ms;
     struct berth_list resuming; /* suspended attempts that wait for its slots: suspend.h */
     struct berth_list_node resuming_node; /* in core->resuming */
-<<<<<<< Updated upstream
     struct berth_list attempts;           /* of its own jobs */
     /* While a deadlock is looked for: nobody ever gives back what is held here. */
     bool is_blocked;
     struct berth_list_node look_node;
-=======
-    bool is_blocked; /* while a deadlock is looked for */
-    uint32_t looks;  /* ever, whether it may start something: tests bound them */
->>>>>>> Stashed changes
+    uint32_t looks; /* ever, whether it may start something: tests bound them */
 };
 
 /* The ready jobs of one dispatcher for one handler, those that are children apart from the others:
