@@ -152,13 +152,19 @@ static const char *ahead(int64_t unix_us, char *text)
     return unix_us ? berth_duration_format(ms > 0 ? ms : 0, text) : "-";
 }
 
+/* Whether what is shown is the job's own attempt. */
+static bool is_own(const struct berth_explanation *why)
+{
+    return why->id.v && why->holders_sum == 1 && why->holders[0].job.v == why->id.v;
+}
+
 static int print_holders(const struct berth_explanation *why)
 {
     static const char *const heads[] = { ">JOB", ">ATTEMPT", "DISPATCHER", "WORKER", ">FOR", "" };
     char text[BERTH_DURATION_TEXT_MAX];
     if (why->holders_count == 0)
         return 0;
-    (void)printf(why->id.v && why->causes_count == 0 ? "attempt:\n" : "held by:\n");
+    (void)printf(is_own(why) ? "attempt:\n" : "held by:\n");
     struct print_table *table = print_table_new(heads, sizeof heads / sizeof heads[0]);
     if (!table)
         return -ENOMEM;

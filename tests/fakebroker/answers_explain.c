@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the fake broker says to explain: a ready job waits for a slot that job 1 has, any other one
- * for nothing; of a dispatcher that there are two causes.
+ * What the fake broker says to explain: a ready job waits for a slot that job 1 has, a suspended
+ * one for its children, any other one for nothing; of a dispatcher that there are two causes.
  */
 #include "base/text.h"
 #include "internal.h"
@@ -100,8 +100,14 @@ void fake_answer_explain(struct fake_broker *broker, const Berth__V1__Explain *e
         add_cause(m, arena, "pause", "dispatcher io is paused", 8, 1);
         SET(m, more, 11);
     }
+    if (m->state == BERTH_SUSPENDED)
+        add_cause(m, arena, "suspended", "its handler waits", explain->id, 1);
     if (!explain->id || m->n_cause)
         add_rest(m, arena);
+    if (m->state == BERTH_SUSPENDED) {
+        SET(m->holder[0], job, explain->id); /* its own attempt */
+        SET(m, holder_count, 1);
+    }
     answer->message_case = BERTH__V1__ENVELOPE__MESSAGE_EXPLAINED;
     answer->explained = m;
 }

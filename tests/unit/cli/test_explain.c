@@ -33,6 +33,16 @@ static void a_job_is_explained_in_words(void **state)
     assert_string_equal(out(f), "slots\n");
 }
 
+static void what_is_the_jobs_own_attempt_does_not_hold_it_up(void **state)
+{
+    struct fixture *f = *state;
+    given_job(f, BERTH_SUSPENDED);
+    assert_int_equal(run(f, "explain 1"), 0);
+    assert_line(f, "job 1 is suspended: its handler waits\n");
+    assert_line(f, "\nattempt:\n");
+    assert_null(strstr(out(f), "held by:"));
+}
+
 static void a_dispatcher_is_explained_in_sums(void **state)
 {
     struct fixture *f = *state;
@@ -76,6 +86,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_job_is_explained_in_words),
+        TEST(what_is_the_jobs_own_attempt_does_not_hold_it_up),
         TEST(a_dispatcher_is_explained_in_sums),
         TEST(all_of_it_is_there_as_json),
         TEST(one_of_the_two_is_wanted),
