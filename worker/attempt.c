@@ -54,6 +54,7 @@ void attempt_fini(struct berth_attempt *attempt)
     berth_arena_fini(&attempt->arena);
     free(attempt->result);
     free(attempt->message);
+    free(attempt->refusal);
 }
 
 /* ---- what a handler may ask ---- */
@@ -238,13 +239,24 @@ void berth_attempt_supervise(struct berth_attempt *attempt)
     family_supervise(&attempt->family);
 }
 
+static void note_refusal(struct berth_attempt *attempt, const struct berth_error *err)
+{
+    berth_attempt_log(attempt, "children were not submitted: %s", err->message);
+    (void)pthread_mutex_lock(&attempt->lock);
+    if (!attempt->refusal)
+        attempt->refusal = malloc(sizeof *attempt->refusal);
+    if (attempt->refusal)
+        *attempt->refusal = *err;
+    (void)pthread_mutex_unlock(&attempt->lock);
+}
+
 int berth_child_submit(struct berth_attempt *attempt, const struct berth_job_spec *specs,
                        size_t count, berth_job_id *ret_ids)
 {
     struct berth_error err;
     int rc = family_submit(&attempt->family, specs, count, ret_ids, &err);
     if (rc < 0 && rc != -ECANCELED)
-        berth_attempt_log(attempt, "children were not submitted: %s", err.message);
+        note_refusal(attempt, &err);
     return rc;
 }
 
@@ -275,8 +287,11 @@ static struct agent_end end_of_verdict(const struct berth_attempt *attempt)
     BERTH_UNREACHABLE();
 }
 
-static const char *code_text(int rc)
+/* A handler that returns what a submit of children gave it says with it why. */
+static const char *code_text(const struct berth_attempt *attempt, int rc)
 {
+    if (attempt->refusal && attempt->refusal->code == rc)
+        return attempt->refusal->message;
     return rc <= WEFT_ECHILD ? weft_strerror(rc) : berth_strerror(rc);
 }
 
@@ -290,7 +305,7 @@ static struct agent_end end_of_code(struct berth_attempt *attempt, int rc)
     attempt->message = malloc(BERTH_ERROR_TEXT_MAX);
     if (attempt->message)
         (void)snprintf(attempt->message, BERTH_ERROR_TEXT_MAX, RETURNED_MESSAGE_FORMAT, rc,
-                       berth_error_name(rc), code_text(rc));
+                       berth_error_name(rc), code_text(attempt, rc));
     return (struct agent_end){ .outcome = AGENT_FAILED,
                                .error_kind = berth_slice_of(KIND_HANDLER),
                                .error_message = berth_slice_of(attempt->message) };

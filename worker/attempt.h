@@ -48,6 +48,7 @@ struct berth_attempt {
     enum attempt_verdict verdict; /* 0: none */
     int64_t retry_ms;
     char *message;
+    struct berth_error *refusal; /* the last one of a submit of children; NULL: none */
 };
 
 /* Copies the grant and opens its body. 0, or a negative code with a sentence: then nothing is left

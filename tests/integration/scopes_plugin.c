@@ -94,7 +94,7 @@ static int parent(struct berth_attempt *attempt, void *arg)
         berth_attempt_supervise(attempt);
     int rc = submit(attempt, &plan, ids);
     if (rc < 0)
-        return berth_attempt_fail(attempt, "submit: %s", berth_error_name(rc));
+        return rc;
     if (is(&plan, "left"))
         return 0;
     if (is(&plan, "failing"))

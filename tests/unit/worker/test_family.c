@@ -221,6 +221,31 @@ static void a_refusal_comes_out_and_keeps_its_numbers(void **state)
     finish(f);
 }
 
+static int returns_what_it_got(struct berth_attempt *attempt, void *arg)
+{
+    const struct berth_job_spec spec = { .handler = "mail" };
+    berth_job_id id;
+    (void)arg;
+    return berth_child_submit(attempt, &spec, 1, &id);
+}
+
+static void a_handler_that_returns_a_refusal_fails_with_its_reason(void **state)
+{
+    struct fixture *f = *state;
+    given_handler(f, "returns", returns_what_it_got, NULL);
+    start(f, 1, "returns", "");
+    (void)await_kind(f, INBOX_CHILDREN);
+    const struct agent_submitted refusal = {
+        .attempt = 1, .ordinal = 1, .code = -EDEADLK, .message = { "a cycle", 7 }
+    };
+
+    slots_submitted(f->slots, &refusal);
+
+    assert_end(await_over(f), AGENT_FAILED, "handler",
+               "the handler returned -35 (EDEADLK): a cycle: Resource deadlock avoided");
+    finish(f);
+}
+
 static void a_cancel_waits_for_the_answer_to_a_submit(void **state)
 {
     struct fixture *f = *state;
@@ -509,6 +534,7 @@ int main(void)
         FAMILY_TEST(a_coroutine_of_the_handler_waits_and_suspends_nobody),
         FAMILY_TEST(children_are_numbered_in_the_order_of_their_submits),
         FAMILY_TEST(a_refusal_comes_out_and_keeps_its_numbers),
+        FAMILY_TEST(a_handler_that_returns_a_refusal_fails_with_its_reason),
         FAMILY_TEST(a_cancel_waits_for_the_answer_to_a_submit),
         FAMILY_TEST(what_is_malformed_never_leaves),
         FAMILY_TEST(out_of_memory_is_an_answer_at_each_allocation),

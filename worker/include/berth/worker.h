@@ -133,7 +133,8 @@ void berth_attempt_supervise(struct berth_attempt *attempt);
  * another attempt runs it; BERTH_ELIMIT: its dispatcher has max_queued; BERTH_EFULL: no room in the
  * broker now; -EDEADLK: they could never start, for this job and its like hold all the slots that
  * they need while they wait; -EPERM: not in a coroutine; -ENOMEM: they may
- * be there all the same, and end when the handler returns this. The worker's log has the reason. */
+ * be there all the same, and end when the handler returns this. The worker's log has the reason,
+ * and so has the job's error if the handler returns this. */
 int berth_child_submit(struct berth_attempt *attempt, const struct berth_job_spec *specs,
                        size_t count, berth_job_id *ret_ids);
 
