@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/limit.h"
@@ -28,17 +29,28 @@ static const struct berth_setting explain_settings[] = {
 
 /* ---- JSON ---- */
 
-static void id_or_null(struct json *json, const char *key, berth_job_id id)
+static void count_or_null(struct json *json, const char *key, uint64_t count)
 {
-    if (id.v)
-        json_u64(json, key, id.v);
+    if (count > 0)
+        json_u64(json, key, count);
     else
         json_null(json, key);
 }
 
+static void id_or_null(struct json *json, const char *key, berth_job_id id)
+{
+    count_or_null(json, key, id.v);
+}
+
+/* A limit of 0 is one, too: where slots or places of a group are missing, both numbers count. */
+static bool is_counted(const struct berth_cause *cause)
+{
+    return cause->limit > 0 || cause->in_use > 0 || strcmp(cause->kind, "slots") == 0 ||
+           strcmp(cause->kind, "group") == 0;
+}
+
 static void cause_json(struct json *json, const struct berth_cause *cause)
 {
-    bool is_counted = cause->limit > 0 || cause->in_use > 0;
     json_text(json, "kind", cause->kind);
     json_text(json, "reason", cause->reason);
     json_u64(json, "count", cause->count);
@@ -47,7 +59,7 @@ static void cause_json(struct json *json, const struct berth_cause *cause)
     json_text_or_null(json, "group", cause->group);
     json_text_or_null(json, "handler", cause->handler);
     json_text_or_null(json, "worker", cause->worker);
-    if (is_counted) {
+    if (is_counted(cause)) {
         json_u64(json, "in_use", cause->in_use);
         json_u64(json, "limit", cause->limit);
     } else {
@@ -73,8 +85,8 @@ static void limit_json(struct json *json, const struct berth_limit_in_force *lim
                       limit->rate_count ? berth_rate_format(limit->rate_count, limit->rate_ms, rate)
                                         : "");
     json_i64(json, "token_wait_ms", limit->token_wait_ms);
-    json_u64(json, "group_limit", limit->group_limit);
-    json_u64(json, "max_queued", limit->max_queued);
+    count_or_null(json, "group_limit", limit->group_limit);
+    count_or_null(json, "max_queued", limit->max_queued);
     json_u64(json, "queued", limit->queued);
 }
 
