@@ -176,6 +176,59 @@ def documents(berth):
     have("jobs", status["jobs"], "scheduled ready running suspended cancelling retrying completed dead cancelled")
 
 
+def ended(berth, code, *words):
+    """A job of one attempt, when it has ended."""
+    done = berth.document("berth.submitted/1", "submit", "--max-attempts", "1", "--wait", *words, code=code)
+    return berth.document("berth.job/1", "show", str(done["items"][0]["id"]))
+
+
+def results(berth):
+    """What the last attempt leaves, and of which kind its error is."""
+    for kind, exit_code, *words in (("exit", 7, "--", "sh", "-c", "exit 7"), ("signal", 137, "--", "sh", "-c", "kill -9 $$"),
+                                    ("exit", 127, "--", "no-such-program"), ("exit", 126, "--", "/etc/passwd"),
+                                    ("timeout", 143, "--timeout", "200ms", "--", "sleep", "600")):
+        job = ended(berth, 3, *words)
+        found = (job["state"], job["error"]["kind"], job["result"]["exit_code"])
+        if found != ("dead", kind, exit_code) or not job["error"]["message"]:
+            fail(f"{words}: {job}")
+    if ended(berth, 0, "--payload", "on stdin", "--", "cat")["result"]["stdout"] != "on stdin":
+        fail("the payload did not come on stdin")
+    long = ended(berth, 0, "--", "sh", "-c", "yes | head -c 100000; printf '\\377' >&2")["result"]
+    if not long["stdout_truncated"] or len(long["stdout"]) != 65536 or long["stderr"] != "\ufffd":
+        fail(f"of 100,000 bytes {len(long['stdout'])} are kept, and stderr is {long['stderr']!r}")
+
+
+def states(berth):
+    def state(*words):
+        job = berth.run(0, "submit", "-q", *words).strip()
+        return job, lambda: berth.document("berth.job/1", "show", job)
+
+    def await_state(show, wanted):
+        until = time.monotonic() + PATIENCE_S
+        while show()["state"] != wanted:
+            if time.monotonic() > until:
+                fail(f"never {wanted}: {show()}")
+            time.sleep(0.02)
+        return show()
+
+    later, show = state("--delay", "1h", "--", "true")
+    job = await_state(show, "scheduled")
+    if job["run_at"] is None or job["attempt"] != 0 or job["started_at"] is not None:
+        fail(f"a job that is to run later is {job}")
+    failed, show = state("--backoff", "1h", "--backoff-max", "1h", "--", "false")
+    job = await_state(show, "retrying")
+    if job["attempt"] != 1 or job["error"]["kind"] != "exit" or job["finished_at"] is not None:
+        fail(f"a job that is to run again is {job}")
+    berth.run(0, "dispatcher", "set", "brief", "--limit", "1", "--grace", "500ms")
+    stubborn, show = state("-d", "brief", "--", "sh", "-c", "trap '' TERM; sleep 600 & wait; wait")
+    await_state(show, "running")
+    berth.run(0, "cancel", later, failed, stubborn)
+    await_state(show, "cancelling")
+    berth.run(4, "wait", later, failed, stubborn)
+    if show()["state"] != "cancelled" or show()["finished_at"] is None:
+        fail(f"a cancelled job is {show()}")
+
+
 def exit_codes(berth):
     berth.run(0, "dispatcher", "set", "queue", "--limit", "0", "--max-queued", "1")
     berth.run(0, "submit", "-d", "queue", "--key", "k", "--", "true")
@@ -238,11 +291,12 @@ def main():
                                               "--work-dir", folder], stderr=subprocess.DEVNULL))
             berth.run(0, "broker", "status", "--connect-timeout", "60s")
             documents(berth)
+            results(berth)
+            states(berth)
             exit_codes(berth)
         finally:
-            for program in reversed(programs):
+            for program in reversed(programs):  # a worker that loses its broker first waits for it
                 program.send_signal(signal.SIGTERM)
-            for program in reversed(programs):
                 try:
                     program.wait(20)
                 except subprocess.TimeoutExpired:
