@@ -75,16 +75,34 @@ static struct attempt *hold_unseen(struct berth_core *core, struct session *sess
     return attempt;
 }
 
+static bool is_waiting(const struct berth_core *core, const struct session *session, uint64_t id)
+{
+    const struct attempt *attempt = attempt_find(core, id);
+    return attempt && attempt->session == session && attempt->is_suspended;
+}
+
+static bool is_any_running(const struct berth_core *core, const struct session *session,
+                           const struct berth_ev_gone *gone)
+{
+    for (size_t i = 0; i < gone->count; i++)
+        if (!is_waiting(core, session, gone->attempts[i]))
+            return true;
+    return false;
+}
+
 void suspect_blame(struct berth_core *core, struct session *session,
                    const struct berth_ev_gone *gone)
 {
     if (gone->cause != BERTH_GONE_EXIT && gone->cause != BERTH_GONE_SIGNAL)
         return;
+    bool may_spare = !gone->culprit && is_any_running(core, session, gone);
     for (size_t i = 0; i < gone->count; i++) {
         struct attempt *attempt = attempt_find(core, gone->attempts[i]);
         if (!attempt)
             attempt = hold_unseen(core, session, gone, i);
         if (!attempt || attempt->session != session)
+            continue;
+        if (may_spare && attempt->is_suspended)
             continue;
         if (!gone->culprit)
             attempt->blame = BLAME_SUSPECT;

@@ -7,8 +7,8 @@
  *    offer: what is ready for one kind of process is never given to the other.
  * 2. A job becomes a suspect with the record that stores it, and stays one until it has ended.
  * 3. A death is a job's own when a fatal signal named its attempt, or when it was alone. At the
- *    second it is dead. Without that all attempts that ran are suspects. What was lost with its
- * host blames nobody.
+ *    second it is dead. Without that all attempts that ran are suspects; those that were
+ * suspended, and so ran nothing, only if all were. What was lost with its host blames nobody.
  */
 #pragma once
 

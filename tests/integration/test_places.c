@@ -320,6 +320,33 @@ static void kill_worker(struct cluster *c)
     cluster_kill_child(c, 0);
 }
 
+/* A death that blames nobody makes suspects of what ran, which are few and run alone: were those
+ * that only waited among them, they would wait there for children that are suspects, too. */
+static void parents_that_waited_are_no_suspects(void **state)
+{
+    enum { PARENTS = 6, ROUNDS = 2 };
+    struct cluster *c = *state;
+    char payload[PAYLOAD_SIZE];
+    uint64_t ids[PARENTS];
+    start_worker(c, PARENTS, NULL);
+    cluster_set_limit(c, WIDE, 1000);
+    plan(c, 1, WIDE, payload);
+    for (int i = 0; i < PARENTS; i++)
+        ids[i] = submit_parent(c, WIDE, payload);
+
+    for (int round = 1; round <= ROUNDS; round++) {
+        assert_true(gauge_await_starts(c->gauge, round * PARENTS, CLUSTER_TIMEOUT_MS));
+        assert_true(gauge_await_alive(c->gauge, PARENTS, CLUSTER_TIMEOUT_MS));
+        for (int i = 0; i < PARENTS; i++)
+            cluster_await_state(c, ids[i], BERTH_SUSPENDED);
+        kill_worker(c);
+    }
+    gauge_release_after(c->gauge, 1);
+
+    cluster_await(c, ids, PARENTS, BERTH_COMPLETED);
+    assert_int_equal(gauge_alive_max(c->gauge), PARENTS);
+}
+
 static void whoever_is_killed_all_parents_complete(void **state)
 {
     enum { PARENTS = 50 };
@@ -358,6 +385,7 @@ int main(void)
         PLACES_TEST(who_may_go_on_waits_for_a_place_and_says_so),
         PLACES_TEST(parents_that_wait_leave_all_places_to_their_children),
         PLACES_TEST(parents_that_give_their_slots_back_share_slots_and_places),
+        PLACES_TEST(parents_that_waited_are_no_suspects),
         PLACES_TEST(whoever_is_killed_all_parents_complete),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
