@@ -108,10 +108,32 @@ void park_wait(struct berth_core *core, struct dispatcher *dispatcher, struct di
 
 /* ---- waking ---- */
 
+static size_t depth_of(const struct dispatcher *dispatcher)
+{
+    size_t depth = 0;
+    while ((dispatcher = dispatcher->parent))
+        depth++;
+    return depth;
+}
+
+/* Lower ones first: who waits there may come to wait further up, and shall not find given away what
+ * came back in the same turn. */
+static void insert_by_depth(struct berth_list *handing, struct dispatcher *dispatcher)
+{
+    size_t depth = depth_of(dispatcher);
+    BERTH_LIST_FOREACH (node, handing) {
+        if (depth_of(berth_container_of(node, struct dispatcher, hand_node)) < depth) {
+            berth_list_insert_before(node, &dispatcher->hand_node);
+            return;
+        }
+    }
+    berth_list_push_back(handing, &dispatcher->hand_node);
+}
+
 void park_wake(struct berth_core *core, struct dispatcher *dispatcher)
 {
     if (!berth_list_is_empty(&dispatcher->waiting) && !berth_list_is_linked(&dispatcher->hand_node))
-        berth_list_push_back(&core->handing, &dispatcher->hand_node);
+        insert_by_depth(&core->handing, dispatcher);
 }
 
 void park_wake_all(struct berth_core *core)

@@ -259,6 +259,47 @@ static void nobody_is_passed_over_for_long(void **state)
     }
 }
 
+/* What comes back at the top and below it in one turn: whose end came first makes no difference. */
+static void who_waits_low_in_the_tree_is_not_passed_over_by_one_that_waits_further_up(void **state)
+{
+    struct fixture *f = *state;
+    given_dispatcher(f, "top", 2);
+    given_child(f, "beside", "top", 1);
+    given_child(f, "mid", "top", 1);
+    given_child(f, "high", "mid", 1);
+    given_child(f, "low", "mid", 1);
+    set_limit(f, "mid", 1);
+    store_all(f);
+    struct worker *w = given_worker(f, 100);
+    uint64_t first = given_running(f, (struct submit){ .dispatcher = "beside" });
+    uint64_t second = given_running(f, (struct submit){ .dispatcher = "beside" });
+    given_jobs(f, "high", 2); /* they wait at the top, and one goes on: it has had something */
+    turn(f);
+    report(f, w, second, BERTH_OUTCOME_COMPLETED);
+    store_all(f);
+    given_jobs(f, "low", 1); /* it waits in the middle */
+    advance(f, 100);
+    renew(f, w);
+    store_all(f);
+    assert_ptr_equal(dispatcher(f, "high")->waits_at, dispatcher(f, "top"));
+    assert_ptr_equal(dispatcher(f, "low")->waits_at, dispatcher(f, "mid"));
+
+    report(f, w, first, BERTH_OUTCOME_COMPLETED);
+    const struct attempt *of_high = NULL;
+    BERTH_MAP_FOREACH (node, &f->core->attempts) {
+        const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
+        if (attempt->dispatcher == dispatcher(f, "high"))
+            of_high = attempt;
+    }
+    assert_non_null(of_high);
+    report_end(f, w, of_high->by_id.id, of_high->job_id,
+               (struct berth_attempt_end){ .outcome = BERTH_OUTCOME_COMPLETED });
+    turn(f);
+
+    assert_int_equal(dispatcher(f, "low")->running, 1);
+    assert_int_equal(dispatcher(f, "high")->running, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
 
 int main(void)
@@ -273,6 +314,7 @@ int main(void)
         TEST(who_waited_at_its_own_limit_has_saved_nothing_up),
         TEST(slots_that_come_back_at_once_do_not_all_go_to_one),
         TEST(nobody_is_passed_over_for_long),
+        TEST(who_waits_low_in_the_tree_is_not_passed_over_by_one_that_waits_further_up),
     };
     return berth_test_main(tests, NULL, NULL);
 }
