@@ -61,6 +61,8 @@
  * (order.c, as the two that follow)
  * 51. Behind a gate and within a priority the groups take turns.
  * 52. Of two priorities, or handlers, the one goes on whose next job is the more urgent.
+ * 53. Of the branches of a dispatcher none is given a slot before one that waits and has had less
+ * for its weight. (shares.c)
  */
 #include <stdlib.h>
 #include <string.h>

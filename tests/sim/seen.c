@@ -21,6 +21,7 @@ void seen_fini(struct sim *sim)
         return;
     free(sim->seen->jobs);
     free(sim->seen->turns);
+    free(sim->seen->shares);
     free(sim->seen);
     sim->seen = NULL;
 }
@@ -32,6 +33,7 @@ static void begin_life(struct sim *sim, struct seen *seen)
     for (size_t i = 0; i < seen->job_room; i++)
         seen->jobs[i] = (struct seen_job){ 0 };
     order_reset(seen);
+    shares_reset(seen);
 }
 
 static void make_room(struct seen *seen, size_t room)
@@ -109,6 +111,7 @@ void seen_before(struct sim *sim)
     }
     seen->is_sure = !sim->broker.core->unresolved;
     order_before(sim);
+    shares_before(sim);
 }
 
 static void note_grants(struct sim *sim)
@@ -136,7 +139,9 @@ void seen_after(struct sim *sim)
     note_grants(sim);
     for (size_t i = 0; i < seen->grant_count; i++)
         order_granted(sim, &seen->grants[i]);
+    seen->was_granted = seen->granted;
     seen->granted = sim->broker.core->attempt_counter;
     look(sim);
     order_after(sim);
+    shares_after(sim);
 }

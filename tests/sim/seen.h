@@ -35,8 +35,8 @@ struct seen_grant {
 struct seen {
     unsigned life; /* of the broker */
     uint64_t turn;
-    uint64_t granted;      /* by this broker, before this turn */
-    struct seen_job *jobs; /* by index; the first is none */
+    uint64_t granted, was_granted; /* by this broker; before this turn */
+    struct seen_job *jobs;         /* by index; the first is none */
     size_t job_room;
     struct seen_grant grants[1024]; /* of this turn, in order */
     size_t grant_count;
@@ -55,3 +55,7 @@ void order_reset(struct seen *seen);
 void order_before(struct sim *sim);
 void order_granted(struct sim *sim, const struct seen_grant *grant);
 void order_after(struct sim *sim);
+/* shares.c: the same; what is granted it sees by itself. */
+void shares_reset(struct seen *seen);
+void shares_before(struct sim *sim);
+void shares_after(struct sim *sim);
