@@ -186,9 +186,9 @@ struct berth_submitted_item intake_take(struct berth_core *core, const struct ar
         return intake_refusal(
             BERTH_ELIMIT, "dispatcher",
             intake_say(answer,
-                       "dispatcher %s has %llu jobs queued, as many as its max_queued of %llu "
+                       "dispatcher %s has %llu job%s queued, as many as its max_queued of %llu "
                        "allows",
-                       dispatcher->record.name, (unsigned long long)queued,
+                       dispatcher->record.name, (unsigned long long)queued, queued == 1 ? "" : "s",
                        (unsigned long long)queued_max));
     uint64_t id = core->next_job_id;
     if (!make_all(core, arrival, id))

@@ -128,7 +128,7 @@ static void dispatcher_set(struct fake_broker *broker, const Berth__V1__Dispatch
     struct berth_slice name = berth_slice_from(set->name);
     struct fake_dispatcher *dispatcher = fake_dispatcher_find(broker, name);
     if (!dispatcher && !set->has_limit_kind) {
-        fake_error(answer, BERTH_EVALUE, "limit", "a new dispatcher needs a limit", arena);
+        fake_error(answer, BERTH_ENOTFOUND, "limit", "a new dispatcher needs a limit", arena);
         return;
     }
     if (!dispatcher) {

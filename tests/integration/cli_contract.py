@@ -252,6 +252,8 @@ def exit_codes(berth):
                   ("schedule", "rm"), ("worker", "gone", "--yes"), ("explain", "-d"), ("dispatcher", "purge", "--yes"),
                   ("retry", "-d"), ("discard", "-d"), ("ls", "-d")):
         berth.fails(5, "nobody", *words, "nobody")
+    berth.fails(5, "needs a limit", "dispatcher", "set", "new", "--max-attempts", "2")
+    berth.fails(5, "nowhere", "dispatcher", "set", "new", "--limit", "1", "--parent", "nowhere")
     berth.fails(5, "needs a cron expression", "schedule", "set", "x", "--", "true")
     for sentence, *words in (("--priority: '101'", "submit", "--priority", "101", "--", "true"),
                              ("--state", "ls", "--state", "runing"),

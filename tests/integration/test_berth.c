@@ -69,7 +69,7 @@ static void a_full_queue_is_a_limit_and_says_which(void **state)
     assert_int_equal(RUN(site, &process, "submit", "-d", "mail", "--", "date"), 6);
     assert_string_equal(process_out(&process), "");
     assert_string_equal(process_err(&process),
-                        "berth: dispatcher mail has 1 jobs queued, as many as its max_queued of 1 "
+                        "berth: dispatcher mail has 1 job queued, as many as its max_queued of 1 "
                         "allows\n");
     process_fini(&process);
 }

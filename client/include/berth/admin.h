@@ -88,8 +88,8 @@ struct berth_dispatcher_settings {
 };
 
 /* Makes the dispatcher if it is not there, else changes what is given. Durable on return, with who
- * did it: USER@HOST of this process. BERTH_ENOTFOUND: no such parent; BERTH_EVALUE: a value is not
- * allowed. `ret_dispatcher` NULL allowed. */
+ * did it: USER@HOST of this process. BERTH_ENOTFOUND: no such parent, or it is not there and no
+ * limit is given; BERTH_EVALUE: a value is not allowed. `ret_dispatcher` NULL allowed. */
 int berth_dispatcher_set(struct berth_client *client, const char *name,
                          const struct berth_dispatcher_settings *settings,
                          struct berth_dispatcher **ret_dispatcher, int64_t timeout_ms,

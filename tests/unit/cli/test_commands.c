@@ -118,7 +118,7 @@ static void who_answers_but_is_no_broker_is_told_apart(void **state)
 static void dispatchers_are_made_changed_paused_and_shown(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(run(f, "dispatcher set mail --max-attempts 2"), 2);
+    assert_int_equal(run(f, "dispatcher set mail --max-attempts 2"), 5);
     assert_says(f, "needs a limit");
     assert_int_equal(run(f, "dispatcher set mail --limit 5 --timeout 30s --backoff 250ms "
                             "--backoff-max 1m --grace none --max-attempts 2"),

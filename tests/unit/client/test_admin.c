@@ -17,7 +17,7 @@ static void a_new_dispatcher_needs_a_limit(void **state)
     struct berth_dispatcher_settings settings = { .max_attempts = 3 };
 
     assert_rc(berth_dispatcher_set(f->client, "mail", &settings, NULL, PATIENT, &err),
-              BERTH_EVALUE);
+              BERTH_ENOTFOUND);
 
     assert_non_null(strstr(err.message, "limit"));
 }
