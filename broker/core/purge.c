@@ -21,20 +21,30 @@ static bool is_wanted(const struct berth_core *core, const struct job *job,
            !(job->flags & JOB_CANCEL_ASKED) && job_dispatcher(core, job) == dispatcher;
 }
 
+static uint64_t queued(const struct dispatcher *dispatcher)
+{
+    return dispatcher->count[JOB_SCHEDULED] + dispatcher->count[JOB_READY] +
+           dispatcher->count[JOB_RETRYING];
+}
+
+/* Who waited for one of them has ended with it, and counts, too. */
 static struct berth_do_purged purge(struct berth_core *core, const struct dispatcher *dispatcher,
                                     uint64_t below, uint32_t start)
 {
     struct berth_do_purged purged = { .below = below };
     uint32_t index = start;
     bool waits = false;
+    uint64_t before = queued(dispatcher), cancelled = 0, asked = 0;
     while (index < core->jobs.top && index - start < PURGE_LOOKED_AT_MAX &&
-           purged.count < PURGE_JOBS_MAX) {
+           cancelled < PURGE_JOBS_MAX) {
         index++;
         if (!is_wanted(core, job_at(&core->jobs, index), dispatcher, below))
             continue;
         (void)cancel_job(core, index, false, &waits);
-        purged.count++;
+        cancelled++;
+        asked += job_is_queued(job_at(&core->jobs, index)); /* while a worker is missing */
     }
+    purged.count = (uint32_t)(asked + before - queued(dispatcher));
     purged.cursor = index < core->jobs.top ? CURSOR(core->opts.epoch, index) : 0;
     return purged;
 }

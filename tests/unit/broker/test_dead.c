@@ -358,6 +358,20 @@ static void a_purge_goes_on_where_it_stopped_and_spares_what_came_since(void **s
     assert_non_null(job_of(f, newer));
 }
 
+static void who_waited_for_what_is_purged_is_counted_with_it(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t first = given_job(f, (struct submit){ 0 });
+    uint64_t next = given_job(f, (struct submit){ .after = &first, .after_count = 1 });
+    given_job(f, (struct submit){ .after = &next, .after_count = 1 });
+
+    uint64_t request = purge(f, "default", 0, 0);
+    store_all(f);
+
+    assert_int_equal(answer(f, request, BERTH_DO_PURGED)->purged.count, 3);
+    assert_int_equal(dispatcher(f, "default")->count[JOB_SCHEDULED], 0);
+}
+
 static void while_a_worker_is_missing_a_purge_asks_and_ends_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -538,6 +552,7 @@ int main(void)
         TEST(what_is_coming_to_life_is_not_discarded),
         TEST(a_purge_cancels_what_waits_and_nothing_else),
         TEST(a_purge_goes_on_where_it_stopped_and_spares_what_came_since),
+        TEST(who_waited_for_what_is_purged_is_counted_with_it),
         TEST(while_a_worker_is_missing_a_purge_asks_and_ends_nothing),
         TEST(who_does_not_exist_is_not_purged),
         TEST(an_empty_dispatcher_goes_and_its_name_is_free_at_once),
