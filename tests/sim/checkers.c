@@ -63,6 +63,7 @@
  * 52. Of two priorities, or handlers, the one goes on whose next job is the more urgent.
  * 53. Of the branches of a dispatcher none is given a slot before one that waits and has had less
  * for its weight. (shares.c)
+ * 54. Of the jobs of a dispatcher that never began no more live than its max_queued. (queue.c)
  */
 #include <stdlib.h>
 #include <string.h>

@@ -57,9 +57,11 @@ void check_stored(struct sim *sim, const struct berth_batch *batch)
         note_record(sim, &batch->records[i]);
         check_tries_stored(sim, &batch->records[i]);
         check_scope_stored(sim, &batch->records[i]);
+        check_queue_stored(sim, &batch->records[i]);
         if (!is_end)
             check_life_stored(sim, &batch->records[i]);
     }
+    check_queue_batch(sim);
     check_life_batch(sim, batch);
     check_recur_stored(sim, batch);
     check_scope_batch(sim, batch);
@@ -69,6 +71,8 @@ void check_stored(struct sim *sim, const struct berth_batch *batch)
 
 static void check_submitted(struct sim *sim, const struct berth_do_submitted *submitted)
 {
+    for (size_t i = 0; i < submitted->count; i++)
+        check_queue_refused(sim, &submitted->items[i].refusal);
     for (size_t i = 0; i < submitted->count; i++)
         if (submitted->items[i].id && !check_job_of(sim, submitted->items[i].id)->is_stored)
             sim_fail(sim, "job %llu is acknowledged and not stored",

@@ -129,6 +129,7 @@ static void note_grants(struct sim *sim)
         seen->grants[seen->grant_count++] =
             (struct seen_grant){ .job = attempt->job, .number = number, .attempt = attempt };
         seen->jobs[attempt->job].granted = number;
+        check_queue_granted(sim, attempt->job_id);
     }
 }
 

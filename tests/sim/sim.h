@@ -309,6 +309,7 @@ struct check_job {
     bool is_discarded;            /* on the disk, or its dispatcher is removed there */
     uint32_t dispatcher;          /* its id */
     uint64_t alive;               /* the attempt that runs; 0: none */
+    bool is_queued;               /* on the disk, and never given to a worker: queue.c */
     bool ended_by_clock;          /* it is dead, and not for its failures */
     struct check_life *life;      /* life.c; NULL: its arrival is not on the disk */
     bool is_suspect;              /* on the disk */
@@ -375,7 +376,8 @@ struct checkers {
     int64_t paused_us[SIM_DISPATCHERS]; /* since then for certain; INT64_MAX: perhaps not */
     int64_t moved_in_us; /* since then SIM_MOVER stands where it was made; INT64_MAX: perhaps not */
     unsigned alive_in_group[SIM_DISPATCHERS][SIM_GROUPS];
-    struct check_rates *rates; /* rates.c */
+    struct check_rates *rates;        /* rates.c */
+    uint64_t queued[SIM_DISPATCHERS]; /* queue.c */
     uint64_t starts, acknowledged, cancelled;
     struct check_life *lives;
     int64_t wall_us_most;        /* the wall clock at its highest */
@@ -459,6 +461,12 @@ uint64_t check_parent_of(const struct check_child *child);
 void check_keys(struct sim *sim); /* keys.c: after a turn, and at the end */
 /* What it may start at: it waits for a time, or waited for one. */
 bool check_waits_for_time(const struct check_life *life);
+/* queue.c: it is given to a worker; a record is on the disk, and then all of its batch; a submit is
+ * refused. */
+void check_queue_granted(struct sim *sim, uint64_t job);
+void check_queue_stored(struct sim *sim, const struct berth_record *record);
+void check_queue_batch(struct sim *sim);
+void check_queue_refused(struct sim *sim, const struct berth_do_error *refusal);
 /* seen.c: the turn begins, and is over; the run is over. */
 void seen_before(struct sim *sim);
 void seen_after(struct sim *sim);
