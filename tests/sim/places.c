@@ -3,6 +3,7 @@
  * code runs, in truth: a worker stops one before it says so, and goes on only when it is told to.
  */
 #include "broker/core/offer.h"
+#include "broker/core/scope.h"
 #include "broker/core/session.h"
 #include "runs.h"
 
@@ -68,6 +69,25 @@ static void check_first(struct sim *sim, struct worker *worker, const struct ses
     worker->newest = core->opts.epoch << 40 | core->attempt_counter;
 }
 
+static bool is_waiting_root(const struct berth_core *core, const struct attempt *attempt)
+{
+    return attempt->is_suspended && !scope_find_child(core, attempt->job_id);
+}
+
+/* Where nothing but roots that wait is, their children find a place. */
+static void check_children_fit(struct sim *sim, const struct session *session)
+{
+    const struct berth_core *core = sim->broker.core;
+    bool is_there = session->state == SESSION_LIVE && session->peer && !session->is_draining;
+    if (!is_there || !session->suspended_max || session->has_room[DESK_CHILDREN])
+        return;
+    BERTH_LIST_FOREACH (node, &session->attempts)
+        if (!is_waiting_root(core, berth_container_of(node, struct attempt, session_node)))
+            return;
+    sim_fail(sim, "%s has %u attempts, all of them wait, and there is no place for their children",
+             session->record.name, session->attempt_count);
+}
+
 static void check_worker(struct sim *sim, struct worker *worker, const struct session *session)
 {
     bool is_any_asking = !berth_list_is_empty(&session->resuming);
@@ -75,6 +95,7 @@ static void check_worker(struct sim *sim, struct worker *worker, const struct se
         sim_fail(sim, "%s has %u attempts, its capacity is %u, and %u may wait",
                  session->record.name, session->attempt_count, session->capacity,
                  session->suspended_max);
+    check_children_fit(sim, session);
     if (is_any_asking && offer_running(session) < session->capacity)
         sim_fail(sim, "a place is free at %s, and somebody waits for it", session->record.name);
     BERTH_LIST_FOREACH (node, &session->resuming)
