@@ -10,6 +10,8 @@
 
 #include "base/assert.h"
 
+#define START_BYTES_MAX 64 /* of a sentence */
+
 struct child {
     struct berth_map_node by_job; /* by_job.id: the child */
     struct berth_list_node in_scope, in_asks;
@@ -179,23 +181,6 @@ static int child_add(struct agent_table *table, struct agent_attempt *attempt, u
     return 0;
 }
 
-int agent_scope_submitted(struct agent_table *table, struct agent_attempt *attempt,
-                          const struct agent_submitted *answer)
-{
-    struct submit *submit = submit_find(attempt, answer->ordinal);
-    if (!submit)
-        return 0;
-    /* Then a child may have ended before we knew that it is ours. */
-    bool may_exist = submit->is_repeated || attempt->number > 1;
-    submit_free(submit);
-    int rc = 0;
-    for (size_t i = 0; rc >= 0 && i < answer->count; i++)
-        rc = child_add(table, attempt, answer->ids[i], may_exist);
-    if (attempt->scope.ends_children)
-        agent_scope_end_children(table, attempt);
-    return rc < 0 ? rc : 1;
-}
-
 /* A sentence is cut between characters. */
 static size_t cut(struct berth_slice text, size_t bytes_max)
 {
@@ -207,19 +192,56 @@ static size_t cut(struct berth_slice text, size_t bytes_max)
     return bytes_max;
 }
 
-static char *failure_of(const struct agent_child_end *end)
+static char *failure_text(const char *start, struct berth_slice why)
 {
     char *text = malloc(AGENT_FAILURE_BYTES_MAX);
-    struct berth_slice why = end->error_message.bytes > 0 ? end->error_message : end->error_kind;
     if (!text)
         return NULL;
-    int bytes = snprintf(text, AGENT_FAILURE_BYTES_MAX, "child %" PRIu64 " is dead: ", end->job);
+    int bytes = snprintf(text, AGENT_FAILURE_BYTES_MAX, "%s", start);
     BERTH_ASSERT(bytes > 0);
     size_t room = AGENT_FAILURE_BYTES_MAX - (size_t)bytes - 1, more = cut(why, room);
     if (more > 0)
         memcpy(text + bytes, why.data, more);
     text[(size_t)bytes + more] = '\0';
     return text;
+}
+
+static char *failure_of(const struct agent_child_end *end)
+{
+    char start[START_BYTES_MAX];
+    (void)snprintf(start, sizeof start, "child %" PRIu64 " is dead: ", end->job);
+    return failure_text(start, end->error_message.bytes > 0 ? end->error_message : end->error_kind);
+}
+
+/* A handler that is over cannot be told that it has not the children for which it asked. */
+static int take_refusal(struct agent_table *table, struct agent_attempt *attempt,
+                        const struct agent_submitted *answer)
+{
+    struct agent_scope *scope = &attempt->scope;
+    if (!scope->is_body_over || scope->failure || attempt->end.outcome != AGENT_COMPLETED)
+        return 0;
+    scope->failure = failure_text("its submit of children was refused: ", answer->message);
+    if (!scope->failure)
+        return -ENOMEM;
+    agent_scope_end_children(table, attempt);
+    return 0;
+}
+
+int agent_scope_submitted(struct agent_table *table, struct agent_attempt *attempt,
+                          const struct agent_submitted *answer)
+{
+    struct submit *submit = submit_find(attempt, answer->ordinal);
+    if (!submit)
+        return 0;
+    /* Then a child may have ended before we knew that it is ours. */
+    bool may_exist = submit->is_repeated || attempt->number > 1;
+    submit_free(submit);
+    int rc = answer->count == 0 ? take_refusal(table, attempt, answer) : 0;
+    for (size_t i = 0; rc >= 0 && i < answer->count; i++)
+        rc = child_add(table, attempt, answer->ids[i], may_exist);
+    if (attempt->scope.ends_children)
+        agent_scope_end_children(table, attempt);
+    return rc < 0 ? rc : 1;
 }
 
 int agent_scope_child_ended(struct agent_table *table, struct agent_attempt *attempt,

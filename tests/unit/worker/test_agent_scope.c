@@ -77,6 +77,29 @@ static void a_refusal_is_passed_on_and_leaves_nothing(void **state)
     assert_int_equal(told(f)->end.outcome, AGENT_COMPLETED);
 }
 
+/* It cannot be told any more; and an earlier question may have made children that have died. */
+static void a_refusal_that_finds_its_handler_over_fails_it(void **state)
+{
+    struct fixture *f = *state;
+    given_running(f, 1);
+    submit(f, 1, 1);
+    tick(f, 0);
+    ended(f, 1, AGENT_COMPLETED);
+
+    struct agent_submitted answer = {
+        .attempt = 1, .ordinal = 1, .code = -EDEADLK, .message = { "a cycle", 7 }
+    };
+    struct agent_event event = orders_next(f);
+    event.orders.submitted = &answer;
+    event.orders.submitted_count = 1;
+    step(f, event);
+
+    assert_null(effect_find(f, AGENT_DO_CHILDREN));
+    assert_int_equal(told(f)->end.outcome, AGENT_FAILED);
+    assert_true(
+        slice_is(told(f)->end.error_message, "its submit of children was refused: a cycle"));
+}
+
 static void submits_beyond_what_a_message_holds_go_into_the_next(void **state)
 {
     static char bytes[AGENT_SUBMIT_BYTES_MAX - 10];
@@ -329,6 +352,7 @@ int main(void)
         AGENT_TEST(a_submit_is_told_and_its_answer_passed_on),
         AGENT_TEST(a_submit_is_sent_again_in_each_join_until_it_is_answered),
         AGENT_TEST(a_refusal_is_passed_on_and_leaves_nothing),
+        AGENT_TEST(a_refusal_that_finds_its_handler_over_fails_it),
         AGENT_TEST(submits_beyond_what_a_message_holds_go_into_the_next),
         AGENT_TEST(the_end_of_a_child_is_passed_on_once),
         AGENT_TEST(after_a_join_those_that_live_are_asked_for),
