@@ -262,7 +262,7 @@ static void of_a_dispatcher_everybody_who_waits_is_counted_once(void **state)
 /* Each has a group, so each stands in a lane of its own. */
 static void given_groups(struct fixture *f, size_t count)
 {
-    static char names[EXPLAIN_LANES_MAX + 50][8];
+    static char names[EXPLAIN_LANES_MAX + 50][24];
     static struct submit items[EXPLAIN_LANES_MAX + 50];
     for (size_t i = 0; i < count; i++) {
         snprintf(names[i], sizeof names[i], "%zu", i);
