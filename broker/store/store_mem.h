@@ -27,5 +27,8 @@ bool berth_mem_complete(struct berth_store *store, enum berth_store_result resul
 /* Like kill -9: the store is gone at once; the batch under way is on the disk if `is_written`.
  * Frees the store, not the batch. */
 void berth_mem_crash(struct berth_store *store, bool is_written);
+/* Whether a read would find this job, live or ended; the latest time that any record told. */
+bool berth_mem_has(const struct berth_mem_disk *disk, uint64_t job);
+int64_t berth_mem_now_us(const struct berth_mem_disk *disk);
 size_t berth_mem_under_way(
     const struct berth_store *store); /* batches and reads submitted, not completed */

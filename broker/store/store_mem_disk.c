@@ -99,6 +99,17 @@ uint64_t mem_disk_bytes(const struct berth_mem_disk *disk)
     return disk->bytes;
 }
 
+bool berth_mem_has(const struct berth_mem_disk *disk, uint64_t job)
+{
+    struct mem_job **found = mem_array_find(&disk->jobs, job);
+    return found && !(*found)->is_discarded;
+}
+
+int64_t berth_mem_now_us(const struct berth_mem_disk *disk)
+{
+    return disk->now_us;
+}
+
 /* Moves the bytes of `slice` to *at, which moves on. */
 static void copy_slice(char **at, struct berth_slice *slice)
 {

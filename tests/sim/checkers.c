@@ -57,6 +57,8 @@
  * there. (suspects.c)
  * 44. What comes back wakes one: whoever waits and is looked at starts something or waits
  * elsewhere from then on, and is looked at no oftener than that. (looks.c)
+ * 45. Of its ended jobs a dispatcher keeps as many, and as long, as it says; and each whose submit
+ * may be repeated. (retention.c)
  * 50. Of one group and priority behind a gate nobody starts before one that is ready longer.
  * (order.c, as the two that follow)
  * 51. Behind a gate and within a priority the groups take turns.
@@ -358,6 +360,7 @@ static void check_row(struct sim *sim, struct disk_view *view, const struct bert
                  (unsigned long long)row->id, (int)row->state, (int)job->stored_end,
                  job->is_discarded ? ", discarded" : "");
     job->is_acknowledged = false; /* seen */
+    job->is_seen = true;
     if (row->key.kind == BERTH_KEY_SCHEDULE)
         return; /* the jobs of a schedule have one body */
     uint64_t tag = 0;
@@ -435,8 +438,9 @@ void check_disk(struct sim *sim)
         berth_map_remove(&view.tags, node);
     BERTH_MAP_FOREACH (node, &sim->checkers.jobs) {
         const struct check_job *job = berth_container_of(node, struct check_job, by_id);
-        if (job->is_acknowledged && !job->is_discarded)
+        if (job->is_acknowledged && !job->is_discarded && !check_may_be_forgotten(sim, job))
             sim_fail(sim, "job %llu was acknowledged and is lost", (unsigned long long)node->id);
     }
+    check_retention(sim);
     berth_store_close(store);
 }

@@ -28,7 +28,7 @@ void check_ended(struct sim *sim, const struct berth_end_record *end)
 void check_revived(struct sim *sim, uint64_t id)
 {
     struct check_job *job = ended_job(sim, id);
-    if (!job)
+    if (!job || !check_is_kept(sim, id))
         return; /* and the store says so */
     if (job->stored_end == BERTH_COMPLETED)
         sim_fail(sim, "job %llu has completed and lives again", (unsigned long long)id);
@@ -59,6 +59,7 @@ void check_arrived(struct sim *sim, const struct berth_job_record *record)
     job->is_stored = true;
     job->dispatcher = record->dispatcher;
     job->may_be_gone |= check_rule_of(sim, record->dispatcher) == &sim_rules[SIM_FLEETING];
+    job->may_be_gone |= check_may_be_forgotten(sim, job);
 }
 
 void check_made(struct sim *sim, const struct berth_dispatcher_record *record)

@@ -56,6 +56,7 @@ void check_stored(struct sim *sim, const struct berth_batch *batch)
             check_life_stored(sim, &batch->records[i]);
         note_record(sim, &batch->records[i]);
         check_tries_stored(sim, &batch->records[i]);
+        check_retention_stored(sim, &batch->records[i]);
         check_scope_stored(sim, &batch->records[i]);
         check_queue_stored(sim, &batch->records[i]);
         if (!is_end)

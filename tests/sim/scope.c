@@ -170,7 +170,8 @@ void check_scope_orders(struct sim *sim, const struct berth_do_orders *orders)
     for (size_t i = 0; i < orders->child_end_count; i++) {
         const struct berth_order_child_end *end = &orders->child_ends[i];
         const struct check_job *job = check_job_of(sim, end->job);
-        bool is_lost = job->is_discarded && end->state == BERTH_DEAD; /* its row is gone */
+        bool is_gone = job->is_discarded || !check_is_kept(sim, end->job);
+        bool is_lost = is_gone && end->state == BERTH_DEAD;
         if (!job->lives && !is_lost && job->stored_end != end->state)
             sim_fail(sim, "child %llu has ended in state %d, it is said, on the disk in %d",
                      (unsigned long long)end->job, (int)end->state, (int)job->stored_end);

@@ -17,7 +17,7 @@
  * hold what is lost: vault, and coin below it. One that does at times. One without a limit. One of
  * less than a start a minute. */
 const struct sim_rule sim_rules[SIM_DISPATCHERS] = {
-    { .name = "newsletter", .limit = 3, .parent = -1, .group_limit = 2 },
+    { .name = "newsletter", .limit = 3, .parent = -1, .group_limit = 2, .retention_ms = 15000 },
     { .name = "auth",
       .limit = 5,
       .parent = -1,
@@ -28,7 +28,12 @@ const struct sim_rule sim_rules[SIM_DISPATCHERS] = {
     { .name = "default", .parent = -1 },
     { .name = "all", .limit = 6, .parent = -1 },
     { .name = "eu", .limit = 4, .parent = 4, .weight = 2 },
-    { .name = "mail", .limit = 3, .parent = 5, .weight = 3, .group_limit = 1 },
+    { .name = "mail",
+      .limit = 3,
+      .parent = 5,
+      .weight = 3,
+      .group_limit = 1,
+      .retention_count = 8 },
     { .name = "push",
       .limit = 3,
       .parent = 5,

@@ -61,6 +61,8 @@ struct sim_rule {
     bool is_given_back;             /* hold = running */
     bool is_without_jitter;
     int64_t timeout_ms; /* of an attempt */
+    int64_t retention_ms;
+    uint64_t retention_count;
 };
 
 typedef void (*sim_fn)(struct sim *sim, void *arg);
@@ -319,6 +321,9 @@ struct check_job {
     struct check_child *child;    /* scope.c; NULL: it is none */
     struct check_child *children; /* of it, the newest first */
     unsigned forced_in_life, forced_lives; /* of the broker; that it had: force.c */
+    /* retention.c: its request key's window; as the disk was read in the end. */
+    int64_t repeated_until_us, finished_us;
+    bool is_seen, ended_in_order;
     /* tries.c: in this life; its own, 0: the dispatcher's. */
     uint32_t stored_failures;
     int64_t backoff_ms, backoff_ms_max;
@@ -439,6 +444,12 @@ void check_life_existing(struct sim *sim, uint64_t job, unsigned dispatcher,
 /* looks.c */
 void check_looks_before(struct sim *sim);
 void check_looks_after(struct sim *sim);
+/* retention.c: whether its dispatcher forgets jobs before this run is over; whether the disk has
+ * it; a record is on the disk; the disk was read. */
+bool check_may_be_forgotten(struct sim *sim, const struct check_job *job);
+bool check_is_kept(const struct sim *sim, uint64_t id);
+void check_retention_stored(struct sim *sim, const struct berth_record *record);
+void check_retention(struct sim *sim);
 /* force.c: a cancel comes; it was accepted, and its answer leaves. */
 void check_force_asked(struct sim *sim, const struct berth_ev_ids *ids);
 void check_force_answered(struct sim *sim, const struct berth_do_cancelled *cancelled);
