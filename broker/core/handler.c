@@ -249,6 +249,16 @@ void gate_wait(struct berth_core *core, struct gate *gate)
     shut_gate(core, gate);
 }
 
+void gate_had_turn(struct gate *gate)
+{
+    gate->wait_number = 0;
+    BERTH_LIST_FOREACH (node, &gate->dispatcher->open_gates) {
+        struct gate *other = berth_container_of(node, struct gate, open_node);
+        if (berth_list_is_empty(&other->desk->free))
+            other->wait_number = 0;
+    }
+}
+
 /* All for which there is room, so that the dispatcher can choose among its handlers. */
 static void open_waiting(struct berth_core *core, struct dispatcher *dispatcher)
 {

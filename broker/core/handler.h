@@ -41,3 +41,6 @@ void gate_open_rank(struct berth_core *core, struct rank *rank);
 void gate_close_rank(struct berth_core *core, struct rank *rank);
 /* It is open, and nobody has room: it goes and waits, at its old place if it got nothing since. */
 void gate_wait(struct berth_core *core, struct gate *gate);
+/* It was given a room, and with it have had their turn all gates of its dispatcher that were open
+ * and have none now: however many handlers a dispatcher has, it has one turn. */
+void gate_had_turn(struct gate *gate);

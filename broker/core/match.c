@@ -43,7 +43,7 @@ static bool grant(struct berth_core *core, uint32_t index)
     if (!attempt)
         return false;
     limit_take_tokens(core, dispatcher);
-    lane->gate->wait_number = 0;
+    gate_had_turn(lane->gate);
     job->attempt_number = number;
     if (job->body)
         hold_begin(core, attempt);

@@ -215,6 +215,29 @@ static void one_handler_does_not_starve_another_on_the_same_worker(void **state)
     assert_in_range(two, 4, 5); /* the first two were given before "two" had any */
 }
 
+/* Not one for each handler: the urgent jobs of one would use up the turns of the other. */
+static void a_dispatcher_with_two_handlers_has_one_turn(void **state)
+{
+    struct fixture *f = *state;
+    given_dispatcher(f, "two", 100);
+    given_dispatcher(f, "one", 100);
+    struct worker *w = new_worker(f, 1);
+    w->handlers[1] = "exec";
+    given_joined(f, w);
+    join(f, w, NULL, 0);
+    given_running(f, (struct submit){ .dispatcher = "one" });
+    given_job(f, (struct submit){ .dispatcher = "two", .handler = "exec" });
+    for (unsigned i = 0; i < 4; i++)
+        given_job(f, (struct submit){ .dispatcher = "two", .priority = 10 });
+    given_job(f, (struct submit){ .dispatcher = "one" });
+
+    end_newest(f, w);
+    assert_string_equal(dispatcher_of(f, 1), "two");
+    end_newest(f, w);
+
+    assert_string_equal(dispatcher_of(f, 2), "one");
+}
+
 static void workers_take_turns_too(void **state)
 {
     struct fixture *f = *state;
@@ -305,6 +328,7 @@ int main(void)
         TEST(dispatchers_take_turns_over_room_that_is_scarce),
         TEST(a_stream_of_new_jobs_does_not_starve_those_who_wait),
         TEST(one_handler_does_not_starve_another_on_the_same_worker),
+        TEST(a_dispatcher_with_two_handlers_has_one_turn),
         TEST(workers_take_turns_too),
         TEST(attempt_ids_carry_the_epoch_and_grow),
         TEST(a_grant_says_all_that_the_worker_needs),
