@@ -84,12 +84,20 @@ void check_removed(struct sim *sim, uint32_t dispatcher)
     sim_total.removed++;
 }
 
+/* The history lost it between two retries: the first is told so, the second is not. */
+static bool was_forgotten(struct sim *sim, const struct berth_changed_item *item)
+{
+    return item->is_retry && !check_is_kept(sim, item->id) &&
+           check_may_be_forgotten(sim, check_job_of(sim, item->id));
+}
+
 void check_changed(struct sim *sim, const struct berth_do_changed *changed)
 {
     for (size_t i = 0; i < changed->count; i++) {
         const struct berth_changed_item *item = &changed->items[i];
         const struct check_job *job = check_job_of(sim, item->id);
-        if (item->code == 0 && !(item->is_retry ? job->lives > 0 : job->is_discarded))
+        bool is_done = item->is_retry ? job->lives > 0 : job->is_discarded;
+        if (item->code == 0 && !is_done && !was_forgotten(sim, item))
             sim_fail(sim, "the %s of job %llu is answered and not stored",
                      item->is_retry ? "retry" : "discard", (unsigned long long)item->id);
         if (item->code == BERTH_ENOTFOUND && !job->may_be_gone)
