@@ -84,6 +84,8 @@ static void job_json(struct json *json, const struct berth_job_spec *job)
     json_i64(json, "priority", job->priority);
     json_text_or_null(json, "group", job->group ? job->group : "");
     json_text_or_null(json, "unique", job->unique ? job->unique : "");
+    bool is_existing = job->on_conflict == BERTH_UNIQUE_EXISTING;
+    json_text_or_null(json, "on_conflict", !job->unique ? "" : is_existing ? "existing" : "reject");
     number_json(json, "delay_ms", job->delay_ms);
     number_json(json, "max_attempts", job->max_attempts);
     number_json(json, "timeout_ms", job->timeout_ms);

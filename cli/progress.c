@@ -63,6 +63,8 @@ static size_t write_parts(const struct progress *progress, int64_t now_ms,
         return count;
     char left[BERTH_DURATION_TEXT_MAX];
     int64_t seconds = (int64_t)((double)(progress->total - progress->done) / rate + 0.5);
+    if (seconds == 0)
+        seconds = 1;
     (void)snprintf(parts[count++], PART_TEXT_MAX, "%s left",
                    berth_duration_format(seconds * 1000, left));
     return count;

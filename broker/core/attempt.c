@@ -338,8 +338,10 @@ static struct berth_attempt_record loss_record(struct berth_core *core,
         [BLAME_SUSPECT] = "the worker's process died while it ran",
         [BLAME_CULPRIT] = "the worker's process died of it",
     };
+    bool is_forced = attempt->is_forced && !attempt->blame;
     return attempt_record(core, attempt, slice_of(attempt->blame ? "crash" : "lost"),
-                          slice_of(sentences[attempt->blame]), (struct berth_slice){ 0 });
+                          slice_of(is_forced ? "it was ended by force" : sentences[attempt->blame]),
+                          (struct berth_slice){ 0 });
 }
 
 static void write_loss(struct berth_core *core, struct attempt *attempt)

@@ -26,7 +26,7 @@ DISPATCHER = """name limit effective_limit parent paused running ready scheduled
     oldest_ready_seconds max_attempts backoff_ms backoff_max_ms timeout_ms grace_ms weight group_limit rate burst max_queued
     hold on_lost jitter queue_timeout_ms deadline_ms retention_ms retention_count changed_at changed_by remark"""
 SCHEDULE = """name cron tz overlap catch_up paused next_at last_at last_result last_message last_job dispatcher handler argv
-    priority group unique delay_ms max_attempts timeout_ms queue_timeout_ms deadline_ms backoff_ms backoff_max_ms context
+    priority group unique on_conflict delay_ms max_attempts timeout_ms queue_timeout_ms deadline_ms backoff_ms backoff_max_ms context
     changed_at changed_by"""
 WORKER = "name state capacity running suspended cores handlers software silent_ms lease_left_ms held"
 CAUSE = "kind reason count job at group handler worker in_use limit since next_at awaited"
@@ -167,7 +167,11 @@ def documents(berth):
     berth.document("berth.removed/1", "dispatcher", "rm", "shut")
     if not berth.document("berth.workers/1", "worker", "ls")["items"]:
         fail("the worker is not listed")
-    check_times(berth.document("berth.schedule/1", "schedule", "set", "nightly", "--cron", "@daily", "--", "true"))
+    nightly = ("schedule", "set", "nightly", "--cron", "@daily", "--unique", "u", "--on-conflict", "existing")
+    schedule = berth.document("berth.schedule/1", *nightly, "--", "true")
+    check_times(schedule)
+    if schedule["on_conflict"] != "existing":
+        fail(f"the schedule is {schedule}")
     berth.document("berth.schedules/1", "schedule", "ls")
     berth.document("berth.schedule/1", "schedule", "pause", "nightly")
     berth.document("berth.removed/1", "schedule", "rm", "nightly")

@@ -137,7 +137,9 @@ static void what_ran_beside_it_runs_again_unspent(void **state)
     store_all(f);
     gone(f, w, BERTH_GONE_FENCED);
     assert_true(close_batch(f));
-    assert_int_equal(record_away(f, BERTH_RECORD_END, job)->end.state, BERTH_CANCELLED);
+    const struct berth_record *end = record_away(f, BERTH_RECORD_END, job);
+    assert_int_equal(end->end.state, BERTH_CANCELLED);
+    assert_true(slice_is(end->end.last.error_message, "it was ended by force"));
     assert_int_equal(record_away(f, BERTH_RECORD_RETRY, beside)->retry.failures, 0);
     assert_int_equal(record_away(f, BERTH_RECORD_RETRY, beside)->retry.deaths, 0);
 }

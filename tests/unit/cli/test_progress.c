@@ -116,11 +116,23 @@ static void what_had_ended_before_is_no_speed(void **state)
     assert_non_null(strstr(progress_line(&progress, 10000, 80, false, text), "0.1/s  1m30s left"));
 }
 
+static void what_is_left_takes_a_second_at_least(void **state)
+{
+    (void)state;
+    char text[PROGRESS_TEXT_MAX];
+    struct progress progress;
+    progress_init(&progress, 100);
+    (void)progress_line(&progress, 0, 80, false, text);
+    count(&progress, 99, 0);
+    assert_non_null(strstr(progress_line(&progress, 1000, 80, false, text), "99.0/s  1s left"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_says_what_is_done_what_failed_how_fast_and_how_long),
         cmocka_unit_test(what_has_no_room_is_left_out),
+        cmocka_unit_test(what_is_left_takes_a_second_at_least),
         cmocka_unit_test(it_is_never_wider_than_it_may_be),
         cmocka_unit_test(failures_are_red_if_there_are_any_and_colour_is_wanted),
         cmocka_unit_test(the_rate_is_that_of_the_last_seconds),
