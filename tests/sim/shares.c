@@ -300,8 +300,8 @@ static void come(struct shares *shares, int top, int b)
     lift(&branch->ahead, 0);
 }
 
-/* It stands elsewhere than before, and may have come to wait on its way: its branches may be before
- * others as far as the mark is. */
+/* It stands elsewhere than before, or nowhere, and may have come to wait on its way: its branches
+ * may be before others as far as the mark is. */
 static void move(struct shares *shares, int at)
 {
     for (int top = at; top >= 0; top = shares->parent[top])
@@ -351,7 +351,7 @@ void shares_after(struct sim *sim)
             if (shares->of[b] && is_branch(shares, top, b) && !waits_anywhere(shares, top, b))
                 shares->branches[top][b].behind = UNKNOWN;
     for (int i = 0; i < TREE; i++)
-        if (shares->of[i] && shares->place[i] != shares->place_before[i])
+        if (shares->of[i] && (shares->place[i] < 0 || shares->place[i] != shares->place_before[i]))
             move(shares, i);
     for (int top = 0; top < TREE; top++)
         shares->mark[top] = shares->of[top] ? shares->of[top]->share_clock : 0;
