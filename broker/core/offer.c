@@ -44,7 +44,7 @@ static struct offer *make_offers(struct berth_core *core, struct session *sessio
             return NULL;
         }
         offers[i].handler = handler;
-        for (int desk = 0; desk < DESK_COUNT; desk++)
+        for (enum desk_kind desk = 0; desk < DESK_COUNT; desk++)
             offers[i].seats[desk].session = session;
         handler->offer_count++;
     }
@@ -84,7 +84,7 @@ int offer_take(struct berth_core *core, struct session *session, const struct be
 
 void offer_drop(struct berth_core *core, struct session *session)
 {
-    for (int desk = 0; desk < DESK_COUNT; desk++)
+    for (enum desk_kind desk = 0; desk < DESK_COUNT; desk++)
         leave_free_lists(session, desk);
     release_offers(core, session->offers, session->offer_count);
     session->offers = NULL;
@@ -114,7 +114,7 @@ static bool has_room_for(const struct session *session, enum desk_kind desk)
 void offer_update_room(struct berth_core *core, struct session *session)
 {
     bool is_there = session->state == SESSION_LIVE && session->peer && !session->is_draining;
-    for (int desk = 0; desk < DESK_COUNT; desk++) {
+    for (enum desk_kind desk = 0; desk < DESK_COUNT; desk++) {
         bool has_room = is_there && has_room_for(session, desk);
         if (has_room && !session->has_room[desk])
             enter_free_lists(core, session, desk);
@@ -144,7 +144,7 @@ static void leave_free_lists(struct session *session, enum desk_kind desk)
 
 void offer_check(const struct session *session)
 {
-    for (int desk = 0; desk < DESK_COUNT; desk++)
+    for (enum desk_kind desk = 0; desk < DESK_COUNT; desk++)
         for (size_t i = 0; i < session->offer_count; i++)
             BERTH_ASSERT(berth_list_is_linked(&session->offers[i].seats[desk].free_node) ==
                          session->has_room[desk]);
