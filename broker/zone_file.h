@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "broker/core/zone.h"
+#include "broker/core/recur/zone.h"
 
 /* A zone and the bytes that it borrows. All zero: UTC. */
 struct zone_file {

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "batch.h"
 
-#include "attempt.h"
 #include "base/cleanup.h"
-#include "children.h"
-#include "dead.h"
-#include "dispatcher.h"
-#include "hold.h"
-#include "intake.h"
-#include "out.h"
-#include "query.h"
-#include "recur.h"
-#include "removal.h"
-#include "session.h"
-#include "submit.h"
-#include "wait.h"
+#include "broker/core/dispatcher/dispatcher.h"
+#include "broker/core/dispatcher/removal.h"
+#include "broker/core/life/attempt.h"
+#include "broker/core/life/ended.h"
+#include "broker/core/recur/recur.h"
+#include "broker/core/scope/children.h"
+#include "broker/core/show/query.h"
+#include "broker/core/show/wait.h"
+#include "broker/core/submit/intake.h"
+#include "broker/core/submit/submit.h"
+#include "broker/core/worker/hold.h"
+#include "broker/core/worker/session.h"
+#include "step.h"
 
 #define STORE_FULL_AGAIN_MS 500
 #define STORE_FULL          2 /* BERTH_STORE_FULL of broker/store/store.h */

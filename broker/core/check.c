@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "check.h"
 
-#include "attempt.h"
-#include "dispatcher.h"
-#include "limit.h"
-#include "live.h"
-#include "offer.h"
-#include "park.h"
-#include "rare.h"
-#include "recur.h"
+#include "broker/core/dispatcher/dispatcher.h"
+#include "broker/core/life/attempt.h"
+#include "broker/core/life/rare.h"
+#include "broker/core/match/limit.h"
+#include "broker/core/match/park.h"
+#include "broker/core/recur/recur.h"
+#include "broker/core/scope/suspend.h"
+#include "broker/core/show/shown.h"
+#include "broker/core/worker/offer.h"
+#include "broker/core/worker/suspect.h"
 #include "state.h"
-#include "suspect.h"
-#include "suspend.h"
 
 static bool is_below(const struct dispatcher *dispatcher, const struct dispatcher *top)
 {

@@ -3,10 +3,10 @@
 
 #include <errno.h>
 
-#include "clock.h"
-#include "lane.h"
-#include "rare.h"
-#include "scope.h"
+#include "broker/core/life/job_clock.h"
+#include "broker/core/life/rare.h"
+#include "broker/core/match/lane.h"
+#include "broker/core/scope/scope.h"
 #include "state.h"
 
 #define ARROW(state) (1u << (state))

@@ -7,10 +7,10 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/rng.h"
-#include "broker/core/core.h"
+#include "broker/core/recur/schedule.h"
+#include "core.h"
 #include "index.h"
 #include "job.h"
-#include "schedule.h"
 #include "slab.h"
 
 /* All workers, and all dispatchers, fit into one answer (proto/limits.h). */
@@ -338,7 +338,7 @@ struct berth_core {
     struct index rares_by_job;
     struct berth_heap clocks; /* rare records, by the next of their clocks that is over */
     struct berth_heap_node **clock_nodes;
-    bool has_unknown_loss;        /* since the last turn: clock.h */
+    bool has_unknown_loss;        /* since the last turn: job_clock.h */
     struct berth_map uniques;     /* ties, by dispatcher and unique key */
     struct berth_list felled;     /* ties whose job has failed while others wait for it */
     uint64_t held_bytes;          /* of submits that wait for the store's word */

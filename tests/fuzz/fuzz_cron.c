@@ -10,8 +10,8 @@
 
 #include "base/assert.h"
 #include "base/text.h"
-#include "broker/core/calendar.h"
-#include "broker/core/cron.h"
+#include "broker/core/recur/calendar.h"
+#include "broker/core/recur/cron.h"
 
 #define SECOND_US    INT64_C(1000000)
 #define BEGIN_US     (INT64_C(1800000000) * SECOND_US) /* 2027 */

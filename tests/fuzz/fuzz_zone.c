@@ -9,8 +9,8 @@
 
 #include "base/assert.h"
 #include "base/text.h"
-#include "broker/core/cron.h"
-#include "broker/core/zone.h"
+#include "broker/core/recur/cron.h"
+#include "broker/core/recur/zone.h"
 
 #define SECOND_US     1000000
 #define SPANS_MAX     64

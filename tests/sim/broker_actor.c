@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "broker/core/batch.h"
-#include "broker/core/dispatcher.h"
+#include "broker/core/dispatcher/dispatcher.h"
 #include "broker_says.h"
 #include "sim.h"
 

@@ -70,7 +70,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/core/suspect.h"
+#include "broker/core/worker/suspect.h"
 #include "parent.h"
 #include "sim.h"
 

@@ -4,7 +4,7 @@
  * compared with all that ever was on the disk; what starts is compared with what is there now. */
 #include <string.h>
 
-#include "broker/core/suspect.h"
+#include "broker/core/worker/suspect.h"
 #include "sim.h"
 
 static struct check_job *ended_job(struct sim *sim, uint64_t id)

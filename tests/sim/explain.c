@@ -4,7 +4,7 @@
  * are in use. */
 #include <string.h>
 
-#include "broker/core/dispatcher.h"
+#include "broker/core/dispatcher/dispatcher.h"
 #include "sim.h"
 
 static bool is_waiting(enum berth_state state)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/core/dispatcher.h"
+#include "broker/core/dispatcher/dispatcher.h"
 #include "sim.h"
 
 #define SAY_AFTER_US_MIN (500 * MS)

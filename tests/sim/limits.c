@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/core/attempt.h"
+#include "broker/core/life/attempt.h"
 #include "sim.h"
 
 /* ---- slots ---- */

@@ -11,7 +11,7 @@
  */
 #include <stdlib.h>
 
-#include "broker/core/lane.h"
+#include "broker/core/match/lane.h"
 #include "seen.h"
 
 #define AGE_MS  30000 /* for each level of priority */

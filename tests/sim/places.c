@@ -2,9 +2,9 @@
 /* The checker of places at workers: rule 41 of checkers.c. What is counted are attempts of which
  * code runs, in truth: a worker stops one before it says so, and goes on only when it is told to.
  */
-#include "broker/core/offer.h"
-#include "broker/core/scope.h"
-#include "broker/core/session.h"
+#include "broker/core/scope/scope.h"
+#include "broker/core/worker/offer.h"
+#include "broker/core/worker/session.h"
 #include "runs.h"
 
 static bool is_running(const struct run *run)

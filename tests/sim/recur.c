@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/core/schedule.h"
+#include "broker/core/recur/schedule.h"
 #include "sim.h"
 
 #define NAMES            4

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "broker/core/attempt.h"
+#include "broker/core/life/attempt.h"
 
 #define COUNTER_MASK ((UINT64_C(1) << 40) - 1) /* of an attempt's id: its number in the epoch */
 

@@ -16,7 +16,7 @@
  */
 #include <stdlib.h>
 
-#include "broker/core/dispatcher.h"
+#include "broker/core/dispatcher/dispatcher.h"
 #include "seen.h"
 
 #define TREE     7

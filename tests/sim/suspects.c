@@ -3,8 +3,8 @@
  * stand beside one. A death is a job's own if its attempt was named by a signal, or was alone.
  *
  * Which jobs kill follows from their tags, so that it is the same in each attempt. */
-#include "broker/core/session.h"
-#include "broker/core/suspect.h"
+#include "broker/core/worker/session.h"
+#include "broker/core/worker/suspect.h"
 #include "sim.h"
 
 #define POISON_EVERY         29 /* tags; of the two kinds one each */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "broker/core/cron.h"
+#include "broker/core/recur/cron.h"
 #include "broker/zone_file.h"
 
 #define LINE_BYTES_MAX 512

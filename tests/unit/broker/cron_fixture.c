@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "broker/core/calendar.h"
+#include "broker/core/recur/calendar.h"
 
 struct zone rule(const char *text)
 {

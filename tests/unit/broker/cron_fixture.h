@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "broker/core/cron.h"
+#include "broker/core/recur/cron.h"
 #include "broker/zone_file.h"
 
 #define SECOND_US INT64_C(1000000)

@@ -4,7 +4,7 @@
  */
 #include "support/berthtest.h"
 
-#include "broker/core/calendar.h"
+#include "broker/core/recur/calendar.h"
 
 static void known_days_have_their_numbers(void **state)
 {

@@ -4,7 +4,7 @@
  */
 #include "scope_fixture.h"
 
-#include "broker/core/keys.h"
+#include "broker/core/submit/keys.h"
 
 #define DAY_US (24 * 3600 * SECOND_US)
 

@@ -2,7 +2,7 @@
  *
  * Dispatchers: the built-in ones, settings, limits that change while jobs flow, pause.
  */
-#include "broker/core/dispatcher.h"
+#include "broker/core/dispatcher/dispatcher.h"
 
 #include "core_fixture.h"
 

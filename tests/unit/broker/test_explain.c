@@ -4,7 +4,7 @@
  */
 #include "scope_fixture.h"
 
-#include "broker/core/explain.h"
+#include "broker/core/show/explain.h"
 
 static uint64_t explain_id(struct fixture *f, uint64_t id)
 {

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#include "broker/core/dispatcher.h"
+#include "broker/core/dispatcher/dispatcher.h"
 
 static void a_hello_of_another_epoch_gets_the_epoch_and_nothing_else(void **state)
 {

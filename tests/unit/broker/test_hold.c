@@ -3,7 +3,7 @@
  * proven gone. After a restart: test_hold_restart.c. */
 #include "core_fixture.h"
 
-#include "broker/core/hold.h"
+#include "broker/core/worker/hold.h"
 
 static void given_held(struct fixture *f, const char *name, uint32_t limit, const char *parent)
 {

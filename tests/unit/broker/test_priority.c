@@ -2,7 +2,7 @@
  *
  * Priorities and ageing: the higher one first, and nobody for ever last.
  */
-#include "broker/core/lane.h"
+#include "broker/core/match/lane.h"
 #include "core_fixture.h"
 
 #define AGE_MS (AGE_S * INT64_C(1000))

@@ -6,7 +6,7 @@
 #include "core_fixture.h"
 
 #include "base/rng.h"
-#include "broker/core/attempt.h"
+#include "broker/core/life/attempt.h"
 
 #define HOUR_MS   INT64_C(3600000)
 #define SEEDS     60

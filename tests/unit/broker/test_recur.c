@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#include "broker/core/recur.h"
+#include "broker/core/recur/recur.h"
 
 #define MINUTE_US (60 * SECOND_US)
 /* WALL_US is 20 s behind a whole minute. */

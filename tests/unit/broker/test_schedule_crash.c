@@ -9,7 +9,7 @@
 
 #include "base/rng.h"
 #include "base/text.h"
-#include "broker/core/schedule.h"
+#include "broker/core/recur/schedule.h"
 
 #define SECOND_US INT64_C(1000000)
 #define MINUTE_US (60 * SECOND_US)

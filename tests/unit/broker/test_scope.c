@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "broker/core/scope.h"
+#include "broker/core/scope/scope.h"
 
 static void a_child_is_stored_with_its_parent_and_answered_when_stored(void **state)
 {

@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-#include "broker/core/dispatcher.h"
+#include "broker/core/dispatcher/dispatcher.h"
 
 /* ---- the lease ---- */
 

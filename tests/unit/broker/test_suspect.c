@@ -3,7 +3,7 @@
  * dead. */
 #include "core_fixture.h"
 
-#include "broker/core/suspect.h"
+#include "broker/core/worker/suspect.h"
 
 /* A worker with a keeper that starts processes for suspects. */
 static struct worker *given_keeper_worker(struct fixture *f)

@@ -3,7 +3,7 @@
  */
 #include "core_fixture.h"
 
-#include "broker/core/suspect.h"
+#include "broker/core/worker/suspect.h"
 
 /* The same keeper's next child. */
 static struct worker *given_child_of(struct fixture *f, struct worker *of)

@@ -4,7 +4,7 @@
  */
 #include "core_fixture.h"
 
-#include "broker/core/tombstone.h"
+#include "broker/core/worker/tombstone.h"
 
 static void a_hello_that_comes_after_the_proof_of_its_death_makes_no_session(void **state)
 {

@@ -4,7 +4,7 @@
  */
 #include "translate_fixture.h"
 
-#include "broker/core/schedule.h"
+#include "broker/core/recur/schedule.h"
 
 static void a_schedule_that_is_set_becomes_an_event_with_its_job(void **state)
 {

@@ -3,7 +3,7 @@
  * Nested dispatchers: an attempt counts in its dispatcher and in all above it, and starts only
  * where all of them have room.
  */
-#include "broker/core/dispatcher.h"
+#include "broker/core/dispatcher/dispatcher.h"
 #include "core_fixture.h"
 
 #define assert_reason(f, job, wanted)                                                              \

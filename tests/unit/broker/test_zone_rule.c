@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "broker/core/calendar.h"
-#include "broker/core/zone_rule.h"
+#include "broker/core/recur/calendar.h"
+#include "broker/core/recur/zone_rule.h"
 
 #define HOUR_S 3600
 
