@@ -194,7 +194,7 @@ void pending_refuse(struct berth_core *core, uint64_t peer, uint64_t request, in
     struct pending *pending = is_stored ? NULL : pending_new(PENDING_REFUSED, peer, request);
     char *copy = pending ? pending_alloc(pending, strlen(message) + 1, 1) : NULL;
     if (is_stored)
-        out_error(core, peer, request, code, field, message);
+        step_error(core, peer, request, code, field, message);
     if (!copy) {
         pending_free(pending); /* without memory it is asked again */
         return;
@@ -214,32 +214,32 @@ void pending_free(struct pending *pending)
 
 static void answer_submitted(struct berth_core *core, const struct pending *pending)
 {
-    struct berth_submitted_item *items = out_alloc(core, pending->count, sizeof *items);
+    struct berth_submitted_item *items = step_alloc(core, pending->count, sizeof *items);
     memcpy(items, pending->submitted, pending->count * sizeof *items);
     for (size_t i = 0; i < pending->count; i++)
         if (items[i].refusal.message)
-            items[i].refusal.message = out_text(core, "%s", items[i].refusal.message);
-    out_add(core, BERTH_DO_SUBMITTED, pending->peer, pending->request)->submitted =
+            items[i].refusal.message = step_text(core, "%s", items[i].refusal.message);
+    step_add(core, BERTH_DO_SUBMITTED, pending->peer, pending->request)->submitted =
         (struct berth_do_submitted){ .items = items, .count = pending->count };
 }
 
 static void answer_cancelled(struct berth_core *core, const struct pending *pending)
 {
-    struct berth_job_state *items = out_alloc(core, pending->count, sizeof *items);
+    struct berth_job_state *items = step_alloc(core, pending->count, sizeof *items);
     memcpy(items, pending->cancelled, pending->count * sizeof *items);
-    out_add(core, BERTH_DO_CANCELLED, pending->peer, pending->request)->cancelled =
+    step_add(core, BERTH_DO_CANCELLED, pending->peer, pending->request)->cancelled =
         (struct berth_do_cancelled){ .items = items, .count = pending->count };
 }
 
 static void answer_declared_gone(struct berth_core *core, const struct pending *pending)
 {
-    struct berth_worker_view *items = out_alloc(core, pending->count, sizeof *items);
+    struct berth_worker_view *items = step_alloc(core, pending->count, sizeof *items);
     memcpy(items, pending->declared_gone, pending->count * sizeof *items);
     for (size_t i = 0; i < pending->count; i++) {
-        items[i].name = out_copy(core, items[i].name);
-        items[i].software = out_copy(core, items[i].software);
+        items[i].name = step_copy(core, items[i].name);
+        items[i].software = step_copy(core, items[i].software);
     }
-    out_add(core, BERTH_DO_WORKERS, pending->peer, pending->request)->workers =
+    step_add(core, BERTH_DO_WORKERS, pending->peer, pending->request)->workers =
         (struct berth_do_workers){ .items = items, .count = pending->count };
 }
 
@@ -252,19 +252,19 @@ void pending_answer(struct berth_core *core, struct pending *pending)
         query_dispatcher(core, pending->peer, pending->request, pending->dispatcher);
         break;
     case PENDING_GONE_OK:
-        out_add(core, BERTH_DO_GONE_OK, pending->peer, 0)->fenced = pending->gone;
+        step_add(core, BERTH_DO_GONE_OK, pending->peer, 0)->fenced = pending->gone;
         break;
     case PENDING_DECLARED_GONE: answer_declared_gone(core, pending); break;
     case PENDING_CHILDREN: children_answer(core, pending); return;
     case PENDING_SCHEDULES: recur_answer(core, pending); break;
-    case PENDING_CHANGED: dead_answer(core, pending); break;
+    case PENDING_CHANGED: ended_answer(core, pending); break;
     case PENDING_PURGED:
-        out_add(core, BERTH_DO_PURGED, pending->peer, pending->request)->purged = pending->purged;
+        step_add(core, BERTH_DO_PURGED, pending->peer, pending->request)->purged = pending->purged;
         break;
-    case PENDING_REMOVED: out_add(core, BERTH_DO_REMOVED, pending->peer, pending->request); break;
+    case PENDING_REMOVED: step_add(core, BERTH_DO_REMOVED, pending->peer, pending->request); break;
     case PENDING_REFUSED:
-        out_error(core, pending->peer, pending->request, pending->refusal.code,
-                  pending->refusal.field, out_text(core, "%s", pending->refusal.message));
+        step_error(core, pending->peer, pending->request, pending->refusal.code,
+                   pending->refusal.field, step_text(core, "%s", pending->refusal.message));
         break;
     }
     pending_free(pending);
@@ -309,7 +309,7 @@ static void apply_stored(struct berth_core *core, const struct berth_record *rec
     case BERTH_RECORD_SCHEDULE_END: recur_on_end_stored(core); return;
     case BERTH_RECORD_SCHEDULE_DONE: recur_on_done_stored(core, &record->schedule_done); return;
     case BERTH_RECORD_REVIVE: submit_on_revived(core, &record->revive); return;
-    case BERTH_RECORD_DISCARD: dead_on_discard_stored(core, record->id); return;
+    case BERTH_RECORD_DISCARD: ended_on_discard_stored(core, record->id); return;
     case BERTH_RECORD_DISPATCHER_END: removal_on_stored(core, (uint32_t)record->id); return;
     }
     BERTH_UNREACHABLE();

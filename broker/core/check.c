@@ -191,7 +191,7 @@ static void check_waiting(const struct berth_core *core)
 void core_check(const struct berth_core *core)
 {
     check_attempts(core);
-    live_check(core);
+    shown_check(core);
     rare_check(core);
     check_sessions(core);
     check_waiting(core);

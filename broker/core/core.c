@@ -34,13 +34,13 @@
 #include "check.h"
 #include "step.h"
 
-#define JOBS_MAX_DEFAULT       10000000u
-#define JOBS_MAX_MOST          1000000000u
-#define BODY_BYTES_MAX_DEFAULT ((uint64_t)1 << 30)
-#define LIVE_BYTES_MAX_DEFAULT ((uint64_t)64 << 20)
-#define LANES_MAX              1000000u
-#define IO_THREADS             64 /* what `io` has at least: Kotlin's number, design section 4 */
-#define PPM                    1000000
+#define JOBS_MAX_DEFAULT        10000000u
+#define JOBS_MAX_MOST           1000000000u
+#define BODY_BYTES_MAX_DEFAULT  ((uint64_t)1 << 30)
+#define SHOWN_BYTES_MAX_DEFAULT ((uint64_t)64 << 20)
+#define LANES_MAX               1000000u
+#define IO_THREADS              64 /* what `io` has at least: Kotlin's number, design section 4 */
+#define PPM                     1000000
 
 /* ---- life ---- */
 
@@ -57,7 +57,7 @@ static void set_defaults(struct berth_core_opts *opts)
     if (!opts->body_bytes_max)
         opts->body_bytes_max = BODY_BYTES_MAX_DEFAULT;
     if (!opts->output_bytes_max)
-        opts->output_bytes_max = LIVE_BYTES_MAX_DEFAULT;
+        opts->output_bytes_max = SHOWN_BYTES_MAX_DEFAULT;
 }
 
 /* K (1 + rho) / (1 - rho) + kappa < L, in whole numbers. */
@@ -93,7 +93,7 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     if (check_opts(&all, err) < 0)
         return NULL;
     struct berth_core *core = block_new(sizeof *core);
-    if (!core || out_init(core) < 0) {
+    if (!core || step_init(core) < 0) {
         block_free(core);
         berth_fail(err, -ENOMEM, "make the core");
         return NULL;
@@ -117,7 +117,7 @@ struct berth_core *berth_core_new(const struct berth_core_opts *opts, struct ber
     struct berth_list *lists[] = {
         &core->runnable,     &core->stalled,         &core->handing,    &core->recovering,
         &core->gained,       &core->outboxes,        &core->wait_order, &core->pending_open,
-        &core->pending_away, &core->heard,           &core->news,       &core->lives,
+        &core->pending_away, &core->heard,           &core->news,       &core->showing,
         &core->felled,       &core->tombstone_order, &core->scope_work, &core->resuming,
         &core->crowded,      &core->alone_handlers
     };
@@ -148,7 +148,7 @@ void berth_core_free(struct berth_core *core)
         return;
     wait_free_all(core);
     query_free_all(core);
-    dead_free_all(core);
+    ended_free_all(core);
     pending_free_all(core);
     recur_free_all(core);
     session_free_all(core);
@@ -172,7 +172,7 @@ void berth_core_free(struct berth_core *core)
     block_free(core->token_nodes);
     block_free(core->clock_nodes);
     block_free(core->due);
-    out_fini(core);
+    step_fini(core);
     block_free(core);
 }
 
@@ -228,7 +228,7 @@ int berth_core_start(struct berth_core *core, int64_t now_ms, int64_t wall_us)
     make_built_in(core, "io",
                   (struct berth_limit){ .kind = BERTH_LIMIT_MAX_CORES, .value = IO_THREADS });
     hold_start(core);
-    clock_start(core);
+    job_clock_start(core);
     session_start_leases(core);
     scope_start(core);
     if (!core->unresolved)
@@ -254,7 +254,7 @@ static void on_turn(struct berth_core *core)
     core->has_woken = true;
     recur_on_turn(core);
     session_on_turn(core);
-    clock_on_turn(core);
+    job_clock_on_turn(core);
     wait_on_turn(core);
     keys_expire(core);
     match_turn(core);
@@ -279,7 +279,7 @@ static void dispatch(struct berth_core *core, const struct berth_event *ev)
     case BERTH_EV_JOB_GET: query_on_get(core, &ev->ids); return;
     case BERTH_EV_JOB_LIST: query_on_list(core, &ev->job_list); return;
     case BERTH_EV_EXPLAIN: explain_on_event(core, &ev->explain); return;
-    case BERTH_EV_JOB_OUTPUT: live_on_output(core, &ev->job_output); return;
+    case BERTH_EV_JOB_OUTPUT: shown_on_output(core, &ev->job_output); return;
     case BERTH_EV_DISPATCHER_SET: dispatcher_on_set(core, &ev->dispatcher_set); return;
     case BERTH_EV_DISPATCHER_PAUSE: dispatcher_on_pause(core, &ev->dispatcher_pause); return;
     case BERTH_EV_DISPATCHER_GET: query_on_dispatchers(core, &ev->query); return;
@@ -312,7 +312,7 @@ const struct berth_effects *berth_core_step(struct berth_core *core,
     BERTH_ASSERT(event->now_ms >= core->now_ms);
     core->now_ms = event->now_ms;
     core->wall_us = event->wall_us;
-    out_clear(core);
+    step_clear(core);
     dispatch(core, event);
     return &core->effects;
 }
@@ -329,7 +329,7 @@ int64_t berth_core_next_deadline_ms(const struct berth_core *core, int64_t now_m
     int64_t others_ms[] = { park_next_deadline_ms(core),
                             batch_next_deadline_ms(core),
                             recur_next_deadline_ms(core, now_ms, wall_us),
-                            clock_next_deadline_ms(core, now_ms, wall_us),
+                            job_clock_next_deadline_ms(core, now_ms, wall_us),
                             suspect_next_deadline_ms(core),
                             keys_next_deadline_ms(core) };
     for (size_t i = 0; i < sizeof others_ms / sizeof *others_ms; i++)

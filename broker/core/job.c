@@ -260,7 +260,7 @@ void job_move(struct berth_core *core, uint32_t index, enum job_state to, enum j
             job->ready_s = ready_since_s(core, since_us);
         lane_push(core, job_lane(core, job), index, place);
     }
-    clock_on_move(core, index, since_us);
+    job_clock_on_move(core, index, since_us);
 }
 
 void job_move_due(struct berth_core *core, uint32_t index, enum job_state to, int64_t due_us)
@@ -271,7 +271,7 @@ void job_move_due(struct berth_core *core, uint32_t index, enum job_state to, in
     set_state(core, job, to);
     job->due_us = due_us;
     due_push(core, index);
-    clock_on_move(core, index, 0);
+    job_clock_on_move(core, index, 0);
 }
 
 /* ---- check ---- */

@@ -169,7 +169,7 @@ enum attempt_state {
                      */
 };
 
-struct live;
+struct shown;
 
 /* What a suspended attempt that asks to go on waits for: suspend.h. */
 enum resume_wait { RESUME_NOTHING = 0, RESUME_SLOTS, RESUME_GROUP, RESUME_PLACE };
@@ -187,13 +187,13 @@ struct attempt {
     struct dispatcher *dispatcher; /* whose slot it holds; NULL: of none that exists */
     struct group *group;           /* whose place it holds; NULL: of none that is known */
     int64_t started_us;
-    int64_t slot_ms;   /* since when it holds them */
-    struct live *live; /* what it shows; NULL: nothing yet */
-    int64_t told_ms;   /* when it was first told to end; 0: it was not */
-    bool is_forced;    /* and will be told that it must */
-    bool is_late;      /* its job's deadline has passed: it is told to end */
-    bool is_suspended; /* nothing of it runs: suspend.h */
-    bool has_given;    /* and what it held is given back */
+    int64_t slot_ms;     /* since when it holds them */
+    struct shown *shown; /* what it shows; NULL: nothing yet */
+    int64_t told_ms;     /* when it was first told to end; 0: it was not */
+    bool is_forced;      /* and will be told that it must */
+    bool is_late;        /* its job's deadline has passed: it is told to end */
+    bool is_suspended;   /* nothing of it runs: suspend.h */
+    bool has_given;      /* and what it held is given back */
     /* While a deadlock is looked for: it never goes on. */
     bool is_stuck;
     struct berth_list_node look_node;
@@ -341,7 +341,7 @@ struct berth_core {
     bool has_unknown_loss;        /* since the last turn: job_clock.h */
     struct berth_map uniques;     /* ties, by dispatcher and unique key */
     struct berth_list felled;     /* ties whose job has failed while others wait for it */
-    uint64_t held_bytes;          /* of submits that wait for the store's word */
+    uint64_t deferred_bytes;      /* of submits that wait for the store's word */
     struct berth_map scopes;      /* by the parent's id: scope.h */
     struct berth_map children;    /* by the child's */
     struct berth_list scope_work; /* scopes whose children are to be told to end */
@@ -390,8 +390,8 @@ struct berth_core {
     int64_t alone_again_ms;           /* until then; INT64_MAX: no suspect waits for a process */
     struct berth_map attempts;
     struct berth_list outboxes;
-    struct berth_list lives; /* what attempts show; those that were silent longest first */
-    uint64_t live_bytes;     /* of memory for it */
+    struct berth_list showing; /* what attempts show; those that were silent longest first */
+    uint64_t shown_bytes;      /* of memory for it */
     uint64_t stale_reports;
 
     struct berth_map watches;     /* by job id */

@@ -8,7 +8,7 @@
 #define TEXT_BYTES_MAX   512 /* a group's name has 255 */
 #define EFFECTS_ROOM_MIN 64
 
-int out_init(struct berth_core *core)
+int step_init(struct berth_core *core)
 {
     berth_arena_init(&core->arena, SIZE_MAX);
     core->effects.items = block_new(EFFECTS_ROOM_MIN * sizeof *core->effects.items);
@@ -16,20 +16,20 @@ int out_init(struct berth_core *core)
     return core->effects.items ? 0 : -ENOMEM;
 }
 
-void out_fini(struct berth_core *core)
+void step_fini(struct berth_core *core)
 {
     block_free(core->effects.items);
     berth_arena_fini(&core->arena);
 }
 
-void out_clear(struct berth_core *core)
+void step_clear(struct berth_core *core)
 {
     core->effects.count = 0;
     berth_arena_reset(&core->arena);
 }
 
-struct berth_effect *out_add(struct berth_core *core, enum berth_effect_type type, uint64_t peer,
-                             uint64_t request)
+struct berth_effect *step_add(struct berth_core *core, enum berth_effect_type type, uint64_t peer,
+                              uint64_t request)
 {
     if (core->effects.count == core->effects_room) {
         size_t room = core->effects_room * 2;
@@ -43,7 +43,7 @@ struct berth_effect *out_add(struct berth_core *core, enum berth_effect_type typ
     return effect;
 }
 
-void *out_alloc(struct berth_core *core, size_t count, size_t element_bytes)
+void *step_alloc(struct berth_core *core, size_t count, size_t element_bytes)
 {
     void *memory = berth_arena_alloc_array(&core->arena, count, element_bytes);
     BERTH_ASSERT(memory != NULL);
@@ -51,14 +51,14 @@ void *out_alloc(struct berth_core *core, size_t count, size_t element_bytes)
     return memory;
 }
 
-struct berth_slice out_copy(struct berth_core *core, struct berth_slice bytes)
+struct berth_slice step_copy(struct berth_core *core, struct berth_slice bytes)
 {
     void *copy = berth_arena_memdup(&core->arena, bytes.data, bytes.bytes);
     BERTH_ASSERT(copy != NULL);
     return (struct berth_slice){ .data = copy, .bytes = bytes.bytes };
 }
 
-const char *out_text(struct berth_core *core, const char *format, ...)
+const char *step_text(struct berth_core *core, const char *format, ...)
 {
     char text[TEXT_BYTES_MAX];
     va_list args;
@@ -70,9 +70,9 @@ const char *out_text(struct berth_core *core, const char *format, ...)
     return copy;
 }
 
-void out_error(struct berth_core *core, uint64_t peer, uint64_t request, int code,
-               const char *field, const char *message)
+void step_error(struct berth_core *core, uint64_t peer, uint64_t request, int code,
+                const char *field, const char *message)
 {
-    out_add(core, BERTH_DO_ERROR, peer, request)->error =
+    step_add(core, BERTH_DO_ERROR, peer, request)->error =
         (struct berth_do_error){ .code = code, .field = field, .message = message };
 }

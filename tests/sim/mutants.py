@@ -262,7 +262,7 @@ MUTANTS = [
            "        if (ended != BERTH_COMPLETED && ended != BERTH_DEAD)\n            after_on_failed(core, index);\n",
            "a job waits for one that has failed"),
     Mutant("clocks after the grants", "broker/core/core.c",
-           "    clock_on_turn(core);\n", "",
+           "    job_clock_on_turn(core);\n", "",
            "a job starts when its time is over"),
     Mutant("a delay that ends too early", "broker/core/core.c",
            "->due_us > core->wall_us)", "->due_us > core->wall_us + 500000)",

@@ -106,7 +106,7 @@ static void refuse(struct berth_core *core, const struct berth_ev_dispatcher_set
                    const char *field, const char *message)
 {
     if (set->peer)
-        out_error(core, set->peer, set->request, code, field, message);
+        step_error(core, set->peer, set->request, code, field, message);
 }
 
 /* Whether `id` is `dispatcher` or one of its ancestors, as they will be when all is stored. */
@@ -135,13 +135,13 @@ static bool apply_parent(struct berth_core *core, const struct berth_ev_dispatch
     const char *name = set->parent.data;
     if (!parent) {
         refuse(core, set, BERTH_ENOTFOUND, "parent",
-               out_text(core, "parent: dispatcher '%.*s' does not exist", name_bytes, name));
+               step_text(core, "parent: dispatcher '%.*s' does not exist", name_bytes, name));
         return false;
     }
     if (is_at_or_above(core, parent, record->id)) {
         refuse(core, set, BERTH_EVALUE, "parent",
-               out_text(core, "parent '%.*s' is '%s' itself or stands below it", name_bytes, name,
-                        record->name));
+               step_text(core, "parent '%.*s' is '%s' itself or stands below it", name_bytes, name,
+                         record->name));
         return false;
     }
     record->parent = parent->record.id;
@@ -156,9 +156,9 @@ static bool check_backoff(struct berth_core *core, const struct berth_ev_dispatc
         record->backoff_ms <= record->backoff_ms_max)
         return true;
     refuse(core, set, BERTH_EVALUE, set->has_backoff ? "backoff" : "backoff_max",
-           out_text(core,
-                    "backoff %" PRId64 " ms: allowed is 0 to backoff_max, which is %" PRId64 " ms",
-                    record->backoff_ms, record->backoff_ms_max));
+           step_text(core,
+                     "backoff %" PRId64 " ms: allowed is 0 to backoff_max, which is %" PRId64 " ms",
+                     record->backoff_ms, record->backoff_ms_max));
     return false;
 }
 
@@ -169,11 +169,12 @@ static bool check_hold(struct berth_core *core, const struct berth_ev_dispatcher
 {
     if (!dispatcher || hold_may_change(core, dispatcher, record))
         return true;
-    refuse(core, set, BERTH_ECONFLICT, set->has_on_lost ? "on_lost" : "parent",
-           out_text(core,
-                    "%s: '%s' cannot come to hold what is lost before all workers of the time "
-                    "before the broker's start are back or have run out; try again in some seconds",
-                    set->has_on_lost ? "on_lost" : "parent", record->name));
+    refuse(
+        core, set, BERTH_ECONFLICT, set->has_on_lost ? "on_lost" : "parent",
+        step_text(core,
+                  "%s: '%s' cannot come to hold what is lost before all workers of the time "
+                  "before the broker's start are back or have run out; try again in some seconds",
+                  set->has_on_lost ? "on_lost" : "parent", record->name));
     return false;
 }
 
@@ -185,8 +186,8 @@ void dispatcher_on_set(struct berth_core *core, const struct berth_ev_dispatcher
         record = newest(dispatcher);
     } else if (!set->has_limit) {
         refuse(core, set, BERTH_ENOTFOUND, "limit",
-               out_text(core, "dispatcher '%.*s' does not exist: a new one needs a limit",
-                        (int)set->name.bytes, (const char *)set->name.data));
+               step_text(core, "dispatcher '%.*s' does not exist: a new one needs a limit",
+                         (int)set->name.bytes, (const char *)set->name.data));
         return;
     } else {
         dispatcher_defaults(&record);
@@ -202,7 +203,7 @@ void dispatcher_on_set(struct berth_core *core, const struct berth_ev_dispatcher
         dispatcher = dispatcher_new(core, &made);
     if (!dispatcher) {
         refuse(core, set, BERTH_ELIMIT, "name",
-               out_text(core, "no room for another dispatcher: there may be %u", DISPATCHERS_MAX));
+               step_text(core, "no room for another dispatcher: there may be %u", DISPATCHERS_MAX));
         return;
     }
     bool is_watched = set->has_queue_timeout && record.queue_timeout_ms;
@@ -219,9 +220,9 @@ void dispatcher_on_pause(struct berth_core *core, const struct berth_ev_dispatch
 {
     struct dispatcher *dispatcher = dispatcher_find(core, pause->name);
     if (!dispatcher) {
-        out_error(core, pause->peer, pause->request, BERTH_ENOTFOUND, "name",
-                  out_text(core, "dispatcher '%.*s' does not exist", (int)pause->name.bytes,
-                           (const char *)pause->name.data));
+        step_error(core, pause->peer, pause->request, BERTH_ENOTFOUND, "name",
+                   step_text(core, "dispatcher '%.*s' does not exist", (int)pause->name.bytes,
+                             (const char *)pause->name.data));
         return;
     }
     struct berth_dispatcher_record record = newest(dispatcher);
@@ -239,7 +240,7 @@ void dispatcher_on_stored(struct berth_core *core, const struct berth_dispatcher
     bool is_new_timeout = dispatcher->record.queue_timeout_ms != record->queue_timeout_ms;
     dispatcher->record = *record;
     if (is_new_timeout)
-        clock_on_setting(core, dispatcher);
+        job_clock_on_setting(core, dispatcher);
     dispatcher->changes--;
     dispatcher_follow_parent(core, dispatcher);
     hold_refresh(core);

@@ -53,15 +53,15 @@ void purge_on_event(struct berth_core *core, const struct berth_ev_purge *ev)
 {
     const struct dispatcher *dispatcher = dispatcher_find(core, ev->name);
     if (!dispatcher) {
-        out_error(core, ev->peer, ev->request, BERTH_ENOTFOUND, "name",
-                  out_text(core, "dispatcher '%.*s' does not exist", (int)ev->name.bytes,
-                           (const char *)ev->name.data));
+        step_error(core, ev->peer, ev->request, BERTH_ENOTFOUND, "name",
+                   step_text(core, "dispatcher '%.*s' does not exist", (int)ev->name.bytes,
+                             (const char *)ev->name.data));
         return;
     }
     struct pending *answer = pending_new(PENDING_PURGED, ev->peer, ev->request);
     if (!answer) {
-        out_error(core, ev->peer, ev->request, BERTH_EFULL, "",
-                  "the broker has no memory for this request");
+        step_error(core, ev->peer, ev->request, BERTH_EFULL, "",
+                   "the broker has no memory for this request");
         return;
     }
     answer->purged = purge(core, dispatcher, ev->below ? ev->below : core->next_job_id,

@@ -15,7 +15,7 @@ static const char *why_built_in(struct berth_core *core, const struct dispatcher
     const char *name = dispatcher->record.name;
     for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
         if (strcmp(name, built_in[i]) == 0)
-            return out_text(core, "dispatcher '%s' is built in and cannot be removed", name);
+            return step_text(core, "dispatcher '%s' is built in and cannot be removed", name);
     return NULL;
 }
 
@@ -26,11 +26,11 @@ static const char *why_jobs(struct berth_core *core, const struct dispatcher *di
         live += dispatcher->count[state];
     if (!live)
         return NULL;
-    return out_text(core,
-                    "dispatcher '%s' has %" PRIu64 " live job%s, %" PRIu64
-                    " of them running: purge it, or wait until they have ended",
-                    dispatcher->record.name, live, live == 1 ? "" : "s",
-                    dispatcher->count[JOB_RUNNING] + dispatcher->count[JOB_SETTLING]);
+    return step_text(core,
+                     "dispatcher '%s' has %" PRIu64 " live job%s, %" PRIu64
+                     " of them running: purge it, or wait until they have ended",
+                     dispatcher->record.name, live, live == 1 ? "" : "s",
+                     dispatcher->count[JOB_RUNNING] + dispatcher->count[JOB_SETTLING]);
 }
 
 /* Attempts that are alive though their job has ended. */
@@ -39,9 +39,9 @@ static const char *why_attempts(struct berth_core *core, const struct dispatcher
     BERTH_MAP_FOREACH (node, &core->attempts) {
         const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
         if (attempt->dispatcher == dispatcher)
-            return out_text(core, "dispatcher '%s' has an attempt of job %" PRIu64 " on worker %s",
-                            dispatcher->record.name, attempt->job_id,
-                            attempt->session->record.name);
+            return step_text(core, "dispatcher '%s' has an attempt of job %" PRIu64 " on worker %s",
+                             dispatcher->record.name, attempt->job_id,
+                             attempt->session->record.name);
     }
     return NULL;
 }
@@ -66,16 +66,17 @@ static const char *why_children(struct berth_core *core, const struct dispatcher
     if (!count)
         return NULL;
     const char *name = dispatcher->record.name, *child = first->record.name;
-    return count == 1 ? out_text(core, "dispatcher '%s' is the parent of '%s'", name, child)
-                      : out_text(core, "dispatcher '%s' is the parent of '%s' and %" PRIu32 " more",
-                                 name, child, count - 1);
+    return count == 1
+               ? step_text(core, "dispatcher '%s' is the parent of '%s'", name, child)
+               : step_text(core, "dispatcher '%s' is the parent of '%s' and %" PRIu32 " more", name,
+                           child, count - 1);
 }
 
 static const char *why_schedules(struct berth_core *core, const struct dispatcher *dispatcher)
 {
     const struct recurring *recurring = recur_find_of(core, dispatcher);
-    return recurring ? out_text(core, "dispatcher '%s' is where schedule '%s' submits to",
-                                dispatcher->record.name, recurring->record.name)
+    return recurring ? step_text(core, "dispatcher '%s' is where schedule '%s' submits to",
+                                 dispatcher->record.name, recurring->record.name)
                      : NULL;
 }
 
@@ -103,17 +104,17 @@ void removal_on_event(struct berth_core *core, const struct berth_ev_query *ev)
     struct dispatcher *dispatcher = dispatcher_find(core, ev->name);
     if (!dispatcher) {
         pending_refuse(core, ev->peer, ev->request, BERTH_ENOTFOUND, "name",
-                       out_text(core, "dispatcher '%.*s' does not exist", (int)ev->name.bytes,
-                                (const char *)ev->name.data));
+                       step_text(core, "dispatcher '%.*s' does not exist", (int)ev->name.bytes,
+                                 (const char *)ev->name.data));
         return;
     }
     const char *why = why_not(core, dispatcher);
     struct pending *answer = why ? NULL : pending_new(PENDING_REMOVED, ev->peer, ev->request);
     if (why)
-        out_error(core, ev->peer, ev->request, BERTH_ECONFLICT, "name", why);
+        step_error(core, ev->peer, ev->request, BERTH_ECONFLICT, "name", why);
     else if (!answer)
-        out_error(core, ev->peer, ev->request, BERTH_EFULL, "",
-                  "the broker has no memory for this request");
+        step_error(core, ev->peer, ev->request, BERTH_EFULL, "",
+                   "the broker has no memory for this request");
     else
         end(core, dispatcher, answer);
 }

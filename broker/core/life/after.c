@@ -103,7 +103,7 @@ void after_end(struct berth_core *core, uint32_t job, uint64_t awaited, enum ber
 {
     const char *how = ended == BERTH_DEAD ? "is dead" : "was cancelled";
     job_end_queued(core, job, BERTH_CANCELLED, "refused",
-                   out_text(core, "job %" PRIu64 ", which it waited for, %s", awaited, how));
+                   step_text(core, "job %" PRIu64 ", which it waited for, %s", awaited, how));
 }
 
 static void end_waiting(struct berth_core *core, struct ties *earlier)

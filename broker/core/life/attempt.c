@@ -68,7 +68,7 @@ void attempt_free(struct berth_core *core, struct attempt *attempt)
 {
     BERTH_ASSERT(!attempt->job || job_at(&core->jobs, attempt->job)->state != JOB_RUNNING);
     give_slot_back(core, attempt);
-    live_free(core, attempt);
+    shown_free(core, attempt);
     outbox_forget(attempt);
     berth_map_remove(&core->attempts, &attempt->by_id);
     berth_list_remove(&attempt->session_node);
@@ -117,7 +117,7 @@ static void settle(struct berth_core *core, uint32_t index)
 void attempt_settle(struct berth_core *core, struct attempt *attempt)
 {
     give_slot_back(core, attempt);
-    live_free(core, attempt);
+    shown_free(core, attempt);
     outbox_forget(attempt);
     attempt->state = ATTEMPT_SETTLING;
     settle(core, attempt->job);
@@ -207,8 +207,8 @@ static int64_t delay_ms(struct berth_core *core, const struct job *job, int64_t 
         return asked_ms;
     struct berth_rng *rng = settings->no_jitter ? NULL : &core->rng;
     bool has_own = rare && rare->backoff_ms, has_own_max = rare && rare->backoff_ms_max;
-    return retry_delay_ms(rng, job->failures, has_own ? rare->backoff_ms : settings->backoff_ms,
-                          has_own_max ? rare->backoff_ms_max : settings->backoff_ms_max);
+    return backoff_delay_ms(rng, job->failures, has_own ? rare->backoff_ms : settings->backoff_ms,
+                            has_own_max ? rare->backoff_ms_max : settings->backoff_ms_max);
 }
 
 /* A delay of 0 means at once, which is also what run_at 0 says. */
@@ -243,7 +243,7 @@ static void write_late(struct berth_core *core, const struct job *job,
 /* Also if it was told so, and the wall clock has jumped back since. */
 static bool is_late(const struct berth_core *core, const struct attempt *attempt)
 {
-    return attempt->is_late || clock_is_late(core, job_at(&core->jobs, attempt->job));
+    return attempt->is_late || job_clock_is_late(core, job_at(&core->jobs, attempt->job));
 }
 
 static void write_outcome(struct berth_core *core, struct job *job,

@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 
-int64_t retry_delay_ms(struct berth_rng *rng, uint32_t failures, int64_t base_ms, int64_t max_ms)
+int64_t backoff_delay_ms(struct berth_rng *rng, uint32_t failures, int64_t base_ms, int64_t max_ms)
 {
     BERTH_ASSERT(failures >= 1);
     int64_t ceiling = base_ms;

@@ -13,4 +13,4 @@
 
 /* `failures` >= 1; `base_ms`, `max_ms` >= 0. Without `rng` there is no jitter: it is the longest.
  */
-int64_t retry_delay_ms(struct berth_rng *rng, uint32_t failures, int64_t base_ms, int64_t max_ms);
+int64_t backoff_delay_ms(struct berth_rng *rng, uint32_t failures, int64_t base_ms, int64_t max_ms);

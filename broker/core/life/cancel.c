@@ -17,8 +17,8 @@ void cancel_jobs(struct berth_core *core, const struct berth_ev_ids *ids,
         answer ? pending_alloc(answer, ids->count, sizeof *items) : NULL;
     if (!items) {
         pending_free(answer);
-        out_error(core, ids->peer, ids->request, BERTH_EFULL, "",
-                  "the broker has no memory for this request");
+        step_error(core, ids->peer, ids->request, BERTH_EFULL, "",
+                   "the broker has no memory for this request");
         return;
     }
     answer->cancelled = items;

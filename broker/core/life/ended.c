@@ -31,8 +31,8 @@ static void change_all(struct berth_core *core, const struct berth_ev_ids *ids,
         answer ? pending_alloc(answer, ids->count, sizeof *items) : NULL;
     if (!items) {
         pending_free(answer);
-        out_error(core, ids->peer, ids->request, BERTH_EFULL, "",
-                  "the broker has no memory for this request");
+        step_error(core, ids->peer, ids->request, BERTH_EFULL, "",
+                   "the broker has no memory for this request");
         return;
     }
     answer->changed = items;
@@ -57,14 +57,14 @@ static void change_all(struct berth_core *core, const struct berth_ev_ids *ids,
         pending_answer(core, answer);
 }
 
-void dead_retry(struct berth_core *core, const struct berth_ev_ids *ids,
-                const struct berth_ev_read *rows)
+void ended_retry(struct berth_core *core, const struct berth_ev_ids *ids,
+                 const struct berth_ev_read *rows)
 {
     change_all(core, ids, rows, retry_one);
 }
 
-void dead_discard(struct berth_core *core, const struct berth_ev_ids *ids,
-                  const struct berth_ev_read *rows)
+void ended_discard(struct berth_core *core, const struct berth_ev_ids *ids,
+                   const struct berth_ev_read *rows)
 {
     change_all(core, ids, rows, discard_one);
 }
@@ -168,14 +168,14 @@ static void discard_free(struct berth_core *core, struct discard *discard)
     block_free(discard);
 }
 
-void dead_on_discard_stored(struct berth_core *core, uint64_t id)
+void ended_on_discard_stored(struct berth_core *core, uint64_t id)
 {
     struct berth_map_node *node = berth_map_find_id(&core->discards, id);
     BERTH_ASSERT(node != NULL);
     discard_free(core, berth_container_of(node, struct discard, by_id));
 }
 
-void dead_free_all(struct berth_core *core)
+void ended_free_all(struct berth_core *core)
 {
     BERTH_MAP_FOREACH (node, &core->discards)
         discard_free(core, berth_container_of(node, struct discard, by_id));
@@ -191,13 +191,13 @@ static bool has_vanished(const struct berth_core *core, const struct berth_chang
     return item->code == 0 && item->is_retry && is_first && !job_find(core, item->id);
 }
 
-void dead_answer(struct berth_core *core, const struct pending *pending)
+void ended_answer(struct berth_core *core, const struct pending *pending)
 {
-    struct berth_changed_item *items = out_alloc(core, pending->count, sizeof *items);
+    struct berth_changed_item *items = step_alloc(core, pending->count, sizeof *items);
     memcpy(items, pending->changed, pending->count * sizeof *items);
     for (size_t i = 0; i < pending->count; i++)
         if (has_vanished(core, &items[i]))
             items[i].code = BERTH_ENOTFOUND;
-    out_add(core, BERTH_DO_CHANGED, pending->peer, pending->request)->changed =
+    step_add(core, BERTH_DO_CHANGED, pending->peer, pending->request)->changed =
         (struct berth_do_changed){ .items = items, .count = pending->count };
 }

@@ -10,12 +10,12 @@
 #include "broker/core/state.h"
 
 /* `rows`: what the store says of these jobs. Answers when it is stored. */
-void dead_retry(struct berth_core *core, const struct berth_ev_ids *ids,
-                const struct berth_ev_read *rows);
-void dead_discard(struct berth_core *core, const struct berth_ev_ids *ids,
-                  const struct berth_ev_read *rows);
+void ended_retry(struct berth_core *core, const struct berth_ev_ids *ids,
+                 const struct berth_ev_read *rows);
+void ended_discard(struct berth_core *core, const struct berth_ev_ids *ids,
+                   const struct berth_ev_read *rows);
 
-void dead_on_discard_stored(struct berth_core *core, uint64_t id);
+void ended_on_discard_stored(struct berth_core *core, uint64_t id);
 /* All that the answer depends on is stored. */
-void dead_answer(struct berth_core *core, const struct pending *pending);
-void dead_free_all(struct berth_core *core);
+void ended_answer(struct berth_core *core, const struct pending *pending);
+void ended_free_all(struct berth_core *core);

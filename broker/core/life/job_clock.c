@@ -23,12 +23,12 @@ static int64_t queue_end_us(const struct berth_core *core, const struct job *job
                             const struct rare *rare)
 {
     int64_t timeout_ms = queue_timeout_ms(core, job, rare);
-    return timeout_ms ? rare->ready_us + timeout_ms * 1000 : CLOCK_NEVER;
+    return timeout_ms ? rare->ready_us + timeout_ms * 1000 : JOB_CLOCK_NEVER;
 }
 
-int64_t clock_of(const struct berth_core *core, const struct job *job, const struct rare *rare)
+int64_t job_clock_of(const struct berth_core *core, const struct job *job, const struct rare *rare)
 {
-    int64_t deadline_us = rare->deadline_us ? rare->deadline_us : CLOCK_NEVER;
+    int64_t deadline_us = rare->deadline_us ? rare->deadline_us : JOB_CLOCK_NEVER;
     switch ((enum job_state)job->state) {
     case JOB_READY: {
         int64_t end_us = queue_end_us(core, job, rare);
@@ -36,9 +36,9 @@ int64_t clock_of(const struct berth_core *core, const struct job *job, const str
     }
     case JOB_SCHEDULED:
     case JOB_RETRYING: return deadline_us;
-    case JOB_RUNNING: return job->attempt && job->attempt->is_late ? CLOCK_NEVER : deadline_us;
+    case JOB_RUNNING: return job->attempt && job->attempt->is_late ? JOB_CLOCK_NEVER : deadline_us;
     case JOB_ARRIVING:
-    case JOB_SETTLING: return CLOCK_NEVER;
+    case JOB_SETTLING: return JOB_CLOCK_NEVER;
     case JOB_STATE_COUNT: break;
     }
     BERTH_UNREACHABLE();
@@ -47,8 +47,8 @@ int64_t clock_of(const struct berth_core *core, const struct job *job, const str
 static void update(struct berth_core *core, const struct job *job, struct rare *rare)
 {
     bool is_linked = berth_heap_is_linked(&rare->clock_node);
-    rare->clock_us = clock_of(core, job, rare);
-    if (rare->clock_us == CLOCK_NEVER) {
+    rare->clock_us = job_clock_of(core, job, rare);
+    if (rare->clock_us == JOB_CLOCK_NEVER) {
         if (is_linked)
             berth_heap_remove(&core->clocks, &rare->clock_node);
         return;
@@ -59,7 +59,7 @@ static void update(struct berth_core *core, const struct job *job, struct rare *
         berth_heap_push(&core->clocks, &rare->clock_node);
 }
 
-void clock_on_move(struct berth_core *core, uint32_t index, int64_t since_us)
+void job_clock_on_move(struct berth_core *core, uint32_t index, int64_t since_us)
 {
     const struct job *job = job_at(&core->jobs, index);
     struct rare *rare = rare_of(core, job);
@@ -70,7 +70,7 @@ void clock_on_move(struct berth_core *core, uint32_t index, int64_t since_us)
     update(core, job, rare);
 }
 
-void clock_set_ready(struct berth_core *core, uint32_t index, int64_t since_us)
+void job_clock_set_ready(struct berth_core *core, uint32_t index, int64_t since_us)
 {
     const struct job *job = job_at(&core->jobs, index);
     struct rare *rare = rare_of(core, job);
@@ -82,26 +82,26 @@ void clock_set_ready(struct berth_core *core, uint32_t index, int64_t since_us)
 
 /* Until now there was no clock: what became ready then has 0, and counts from now; nothing counts
  * from what is still to come. */
-void clock_start(struct berth_core *core)
+void job_clock_start(struct berth_core *core)
 {
     for (uint32_t i = 1; core->rares.used && i <= core->jobs.top; i++) {
         const struct job *job = job_at(&core->jobs, i);
         struct rare *rare = job->state == JOB_READY ? rare_of(core, job) : NULL;
         if (rare && (!rare->ready_us || rare->ready_us > core->wall_us))
-            clock_set_ready(core, i, core->wall_us);
+            job_clock_set_ready(core, i, core->wall_us);
     }
 }
 
-void clock_on_setting(struct berth_core *core, const struct dispatcher *dispatcher)
+void job_clock_on_setting(struct berth_core *core, const struct dispatcher *dispatcher)
 {
     for (uint32_t i = 1; i <= core->jobs.top; i++) {
         const struct job *job = job_at(&core->jobs, i);
         if (job->state == JOB_READY && job_dispatcher(core, job) == dispatcher)
-            clock_on_move(core, i, 0);
+            job_clock_on_move(core, i, 0);
     }
 }
 
-void clock_on_unknown_loss(struct berth_core *core)
+void job_clock_on_unknown_loss(struct berth_core *core)
 {
     core->has_unknown_loss = true;
 }
@@ -113,19 +113,19 @@ static void count_anew(struct berth_core *core)
     for (uint32_t i = 1; core->rares.used && i <= core->jobs.top; i++) {
         const struct job *job = job_at(&core->jobs, i);
         if (job->state == JOB_READY && job->id < core->first_new_job)
-            clock_set_ready(core, i, core->wall_us);
+            job_clock_set_ready(core, i, core->wall_us);
     }
 }
 
 /* ---- what is over ---- */
 
-bool clock_is_late(const struct berth_core *core, const struct job *job)
+bool job_clock_is_late(const struct berth_core *core, const struct job *job)
 {
     const struct rare *rare = rare_of(core, job);
     return rare && rare->deadline_us && rare->deadline_us <= core->wall_us;
 }
 
-int64_t clock_left_ms(const struct berth_core *core, const struct job *job)
+int64_t job_clock_left_ms(const struct berth_core *core, const struct job *job)
 {
     const struct rare *rare = rare_of(core, job);
     if (!rare || !rare->deadline_us)
@@ -147,13 +147,13 @@ static void end_queued(struct berth_core *core, uint32_t index, const struct rar
     const struct job *job = job_at(&core->jobs, index);
     if (job->flags & JOB_CANCEL_ASKED)
         job_end_cancelled(core, index);
-    else if (clock_is_late(core, job))
+    else if (job_clock_is_late(core, job))
         job_end_queued(core, index, BERTH_DEAD, "deadline",
                        "its deadline passed before it was done");
     else
         job_end_queued(core, index, BERTH_DEAD, "queue_timeout",
-                       out_text(core, "not started within its queue_timeout of %" PRId64 " ms",
-                                queue_timeout_ms(core, job, rare)));
+                       step_text(core, "not started within its queue_timeout of %" PRId64 " ms",
+                                 queue_timeout_ms(core, job, rare)));
 }
 
 static void end_one(struct berth_core *core, struct rare *rare)
@@ -169,16 +169,16 @@ static void end_one(struct berth_core *core, struct rare *rare)
     }
 }
 
-bool clock_end_before_start(struct berth_core *core, uint32_t job)
+bool job_clock_end_before_start(struct berth_core *core, uint32_t job)
 {
     const struct rare *rare = rare_of(core, job_at(&core->jobs, job));
-    if (!rare || clock_of(core, job_at(&core->jobs, job), rare) > core->wall_us)
+    if (!rare || job_clock_of(core, job_at(&core->jobs, job), rare) > core->wall_us)
         return false;
     end_queued(core, job, rare);
     return true;
 }
 
-void clock_on_turn(struct berth_core *core)
+void job_clock_on_turn(struct berth_core *core)
 {
     struct berth_heap_node *node;
     if (core->has_unknown_loss)
@@ -191,7 +191,7 @@ void clock_on_turn(struct berth_core *core)
     }
 }
 
-int64_t clock_next_deadline_ms(const struct berth_core *core, int64_t now_ms, int64_t wall_us)
+int64_t job_clock_next_deadline_ms(const struct berth_core *core, int64_t now_ms, int64_t wall_us)
 {
     struct berth_heap_node *node = berth_heap_first(&core->clocks);
     if (!node || core->unresolved)

@@ -15,31 +15,31 @@
 
 #include "rare.h"
 
-#define CLOCK_NEVER INT64_MAX
+#define JOB_CLOCK_NEVER INT64_MAX
 
-/* When the next one of its clocks that run in its state is over; CLOCK_NEVER: none runs. */
-int64_t clock_of(const struct berth_core *core, const struct job *job, const struct rare *rare);
+/* When the next one of its clocks that run in its state is over; JOB_CLOCK_NEVER: none runs. */
+int64_t job_clock_of(const struct berth_core *core, const struct job *job, const struct rare *rare);
 /* Its state has changed. `since_us`: if it is READY now, since when; 0: for as long as before. */
-void clock_on_move(struct berth_core *core, uint32_t job, int64_t since_us);
+void job_clock_on_move(struct berth_core *core, uint32_t job, int64_t since_us);
 /* It is READY: not since its last move but since then. */
-void clock_set_ready(struct berth_core *core, uint32_t job, int64_t since_us);
+void job_clock_set_ready(struct berth_core *core, uint32_t job, int64_t since_us);
 /* All is loaded, and the time is known. */
-void clock_start(struct berth_core *core);
+void job_clock_start(struct berth_core *core);
 /* The queue timeout of this dispatcher is another one now. */
-void clock_on_setting(struct berth_core *core, const struct dispatcher *dispatcher);
+void job_clock_on_setting(struct berth_core *core, const struct dispatcher *dispatcher);
 /* Somebody is lost who may have run what was loaded, and did not say: what is READY of it counts
  * from the next turn. */
-void clock_on_unknown_loss(struct berth_core *core);
+void job_clock_on_unknown_loss(struct berth_core *core);
 
 /* A READY job is about to start, and cannot run anywhere: whether its clock is over, and it ends.
  * While sessions are missing nothing else looks at it. */
-bool clock_end_before_start(struct berth_core *core, uint32_t job);
+bool job_clock_end_before_start(struct berth_core *core, uint32_t job);
 
 /* Ends what is over. */
-void clock_on_turn(struct berth_core *core);
-int64_t clock_next_deadline_ms(const struct berth_core *core, int64_t now_ms, int64_t wall_us);
+void job_clock_on_turn(struct berth_core *core);
+int64_t job_clock_next_deadline_ms(const struct berth_core *core, int64_t now_ms, int64_t wall_us);
 
 /* The deadline of the job has passed. */
-bool clock_is_late(const struct berth_core *core, const struct job *job);
+bool job_clock_is_late(const struct berth_core *core, const struct job *job);
 /* What is left of it, for whoever runs the job: at least 1; 0: it has none. */
-int64_t clock_left_ms(const struct berth_core *core, const struct job *job);
+int64_t job_clock_left_ms(const struct berth_core *core, const struct job *job);

@@ -182,9 +182,9 @@ static void check_one(const struct berth_core *core, uint32_t index, const struc
 {
     const struct job *job = job_at(&core->jobs, index);
     BERTH_ASSERT(rare->job == index);
-    int64_t clock_us = clock_of(core, job, rare);
-    BERTH_ASSERT(berth_heap_is_linked(&rare->clock_node) == (clock_us != CLOCK_NEVER));
-    if (clock_us != CLOCK_NEVER)
+    int64_t clock_us = job_clock_of(core, job, rare);
+    BERTH_ASSERT(berth_heap_is_linked(&rare->clock_node) == (clock_us != JOB_CLOCK_NEVER));
+    if (clock_us != JOB_CLOCK_NEVER)
         BERTH_ASSERT(rare->clock_us == clock_us);
     if (!rare->ties)
         return;

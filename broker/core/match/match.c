@@ -71,7 +71,7 @@ static void serve(struct berth_core *core, struct dispatcher *dispatcher, struct
         park_recover(core, dispatcher);
     if (!job)
         return;
-    if (!clock_end_before_start(core, job) && !grant(core, job))
+    if (!job_clock_end_before_start(core, job) && !grant(core, job))
         park_stall(core, dispatcher);
     else if (park_is_asking(dispatcher) && giver)
         park_wait(core, dispatcher, giver, giver);
@@ -144,7 +144,7 @@ void match_on_body(struct berth_core *core, uint64_t id, const struct berth_job_
                                                           record->timeout_ms, true) == 0);
     /* Without its body it takes its old place and is tried again; cancelled, it ends unstarted;
      * late, in the next turn. */
-    if (!is_there || job->flags & JOB_CANCEL_STORED || clock_is_late(core, job)) {
+    if (!is_there || job->flags & JOB_CANCEL_STORED || job_clock_is_late(core, job)) {
         attempt_release(core, attempt);
         return;
     }

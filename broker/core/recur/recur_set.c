@@ -30,15 +30,15 @@ static void refuse(struct berth_core *core, uint64_t peer, uint64_t request, int
                    const char *field, const char *message)
 {
     if (peer)
-        out_error(core, peer, request, code, field, out_text(core, "%s", message));
+        step_error(core, peer, request, code, field, step_text(core, "%s", message));
 }
 
 static void refuse_unknown(struct berth_core *core, uint64_t peer, uint64_t request,
                            struct berth_slice name)
 {
-    pending_refuse(
-        core, peer, request, BERTH_ENOTFOUND, "name",
-        out_text(core, "schedule '%.*s' does not exist", (int)name.bytes, (const char *)name.data));
+    pending_refuse(core, peer, request, BERTH_ENOTFOUND, "name",
+                   step_text(core, "schedule '%.*s' does not exist", (int)name.bytes,
+                             (const char *)name.data));
 }
 
 /* Answers with this one, or these, when all that was gathered is stored. */
@@ -114,9 +114,9 @@ static bool check_new(struct berth_core *core, const struct berth_ev_schedule_se
     if (set->has_cron && set->has_job)
         return true;
     refuse(core, set->peer, set->request, BERTH_ENOTFOUND, field,
-           out_text(core, "schedule '%.*s' does not exist: a new one needs %s",
-                    (int)set->name.bytes, (const char *)set->name.data,
-                    set->has_cron ? "a command or a handler" : "a cron expression"));
+           step_text(core, "schedule '%.*s' does not exist: a new one needs %s",
+                     (int)set->name.bytes, (const char *)set->name.data,
+                     set->has_cron ? "a command or a handler" : "a cron expression"));
     return false;
 }
 
@@ -129,8 +129,8 @@ static bool check_backoff(struct berth_core *core, const struct berth_ev_schedul
     if (intake_is_backoff_sound(&set->job, dispatcher, &ms, &ms_max))
         return true;
     refuse(core, set->peer, set->request, BERTH_EVALUE, "backoff",
-           out_text(core, "backoff %lld ms: allowed is 0 to backoff_max, which is %lld ms",
-                    (long long)ms, (long long)ms_max));
+           step_text(core, "backoff %lld ms: allowed is 0 to backoff_max, which is %lld ms",
+                     (long long)ms, (long long)ms_max));
     return false;
 }
 
@@ -141,8 +141,8 @@ static bool apply_dispatcher(struct berth_core *core, const struct berth_ev_sche
         set->has_job ? dispatcher_find(core, set->dispatcher) : NULL;
     if (set->has_job && !dispatcher) {
         refuse(core, set->peer, set->request, BERTH_ENOTFOUND, "dispatcher",
-               out_text(core, "dispatcher '%.*s' does not exist", (int)set->dispatcher.bytes,
-                        (const char *)set->dispatcher.data));
+               step_text(core, "dispatcher '%.*s' does not exist", (int)set->dispatcher.bytes,
+                         (const char *)set->dispatcher.data));
         return false;
     }
     if (set->has_job && !check_backoff(core, set, dispatcher))
@@ -167,9 +167,9 @@ static bool check_comes(struct berth_core *core, const struct berth_ev_schedule_
         refuse(core, set->peer, set->request, rc, field, err.message);
     else
         refuse(core, set->peer, set->request, BERTH_EVALUE, "cron",
-               out_text(core, "cron '%.*s' never comes in time zone %.*s", (int)record->cron.bytes,
-                        (const char *)record->cron.data, (int)record->zone.bytes,
-                        (const char *)record->zone.data));
+               step_text(core, "cron '%.*s' never comes in time zone %.*s", (int)record->cron.bytes,
+                         (const char *)record->cron.data, (int)record->zone.bytes,
+                         (const char *)record->zone.data));
     return false;
 }
 
@@ -329,7 +329,7 @@ void recur_answer(struct berth_core *core, const struct pending *pending)
 {
     size_t count = pending->schedule ? 1 : berth_map_count(&core->recurring_by_id);
     struct berth_schedule_view *items =
-        out_alloc(core, count < RECUR_PAGE_MAX ? count : RECUR_PAGE_MAX, sizeof *items);
+        step_alloc(core, count < RECUR_PAGE_MAX ? count : RECUR_PAGE_MAX, sizeof *items);
     struct berth_do_schedules schedules = { .items = items };
     const struct recurring *recurring =
         pending->schedule ? recur_find_id(core, pending->schedule) : NULL;
@@ -337,5 +337,5 @@ void recur_answer(struct berth_core *core, const struct pending *pending)
         items[schedules.count++] = view(recurring);
     else if (!pending->schedule && pending->schedule_after != SHOW_NONE)
         view_page(core, pending->schedule_after, &schedules, items);
-    out_add(core, BERTH_DO_SCHEDULES, pending->peer, pending->request)->schedules = schedules;
+    step_add(core, BERTH_DO_SCHEDULES, pending->peer, pending->request)->schedules = schedules;
 }

@@ -62,8 +62,8 @@ static void take_submit(struct berth_core *core, struct session *session,
     }
     if (job_at(&core->jobs, attempt->job)->flags & JOB_CANCEL_ASKED) {
         refuse(core, session, submit, BERTH_EDENIED,
-               out_text(core, "job %" PRIu64 " is being cancelled: it gets no more children",
-                        submit->job));
+               step_text(core, "job %" PRIu64 " is being cancelled: it gets no more children",
+                         submit->job));
         return;
     }
     submit_children(core, attempt, submit);
@@ -75,7 +75,7 @@ static void tell_found(struct berth_core *core, struct session *session,
 {
     if (answer->refusal.code)
         return;
-    uint64_t *ids = out_alloc(core, answer->count, sizeof *ids);
+    uint64_t *ids = step_alloc(core, answer->count, sizeof *ids);
     size_t count = 0;
     for (size_t i = 0; i < answer->count; i++) {
         uint64_t id = answer->submitted[i].id;
@@ -125,7 +125,7 @@ static void tell(struct berth_core *core, struct session *session,
 static void ask_store(struct berth_core *core, struct session *session,
                       const struct berth_child_ask *asks, size_t count)
 {
-    uint64_t *ids = out_alloc(core, count, sizeof *ids);
+    uint64_t *ids = step_alloc(core, count, sizeof *ids);
     size_t id_count = 0;
     for (size_t i = 0; i < count; i++) {
         const struct child *child = scope_find_child(core, asks[i].job);
@@ -177,7 +177,7 @@ static struct berth_order_child_end order_end(struct berth_core *core, uint64_t 
     if (!row || row->state < BERTH_COMPLETED) {
         order.error_kind = slice_of("lost");
         order.error_message =
-            slice_of(out_text(core, "how job %" PRIu64 " ended is not known any more", job));
+            slice_of(step_text(core, "how job %" PRIu64 " ended is not known any more", job));
         return order;
     }
     order.state = row->state;

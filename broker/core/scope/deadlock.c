@@ -342,7 +342,7 @@ static const char *describe(struct berth_core *core, const struct attempt *paren
         add(text, ", which waits for job %" PRIu64 ", which needs ", awaited->id);
     }
     add(text, "; a larger limit, or hold = running, lets it go on");
-    return out_text(core, "%s", text);
+    return step_text(core, "%s", text);
 }
 
 static void add(char text[static TEXT_BYTES_MAX], const char *format, ...)

@@ -73,7 +73,7 @@ static void take_resumes(struct berth_core *core, struct session *session,
     if (berth_list_is_empty(&session->out_resumes))
         return;
     size_t count = outbox_count(&session->out_resumes, RESUMES_MAX);
-    struct berth_suspension *resumes = out_alloc(core, count, sizeof *resumes);
+    struct berth_suspension *resumes = step_alloc(core, count, sizeof *resumes);
     struct berth_list_node *node;
     while (orders->resume_count < RESUMES_MAX &&
            (node = berth_list_pop_front(&session->out_resumes))) {
@@ -92,10 +92,10 @@ static struct berth_order_children order_children(struct berth_core *core,
                                           .ordinal = answer->ordinal,
                                           .refusal = answer->refusal };
     if (order.refusal.code) {
-        order.refusal.message = out_text(core, "%s", order.refusal.message);
+        order.refusal.message = step_text(core, "%s", order.refusal.message);
         return order;
     }
-    uint64_t *ids = out_alloc(core, answer->count, sizeof *ids);
+    uint64_t *ids = step_alloc(core, answer->count, sizeof *ids);
     for (size_t i = 0; i < answer->count; i++)
         ids[i] = answer->submitted[i].id;
     order.ids = ids;
@@ -109,7 +109,7 @@ static void take_children(struct berth_core *core, struct session *session,
     if (berth_list_is_empty(&session->out_children))
         return;
     size_t count = outbox_count(&session->out_children, CHILDREN_MAX);
-    struct berth_order_children *children = out_alloc(core, count, sizeof *children);
+    struct berth_order_children *children = step_alloc(core, count, sizeof *children);
     struct berth_list_node *node;
     size_t id_count = 0;
     while (orders->children_count < CHILDREN_MAX && id_count < CHILDREN_IDS_MAX &&
@@ -128,7 +128,7 @@ static void take_child_ends(struct berth_core *core, struct session *session,
     if (berth_list_is_empty(&session->out_child_ends))
         return;
     size_t count = outbox_count(&session->out_child_ends, ENDS_MAX);
-    struct berth_order_child_end *ends = out_alloc(core, count, sizeof *ends);
+    struct berth_order_child_end *ends = step_alloc(core, count, sizeof *ends);
     struct berth_list_node *node;
     size_t bytes = 0;
     while (orders->child_end_count < ENDS_MAX && bytes < ENDS_BYTES_MAX &&
@@ -139,8 +139,8 @@ static void take_child_ends(struct berth_core *core, struct session *session,
             (struct berth_order_child_end){ .attempt = end->attempt,
                                             .job = end->job,
                                             .state = end->state,
-                                            .error_kind = out_copy(core, slice_of(end->kind)),
-                                            .error_message = out_copy(core, end->message) };
+                                            .error_kind = step_copy(core, slice_of(end->kind)),
+                                            .error_message = step_copy(core, end->message) };
         scope_forget_end(end);
     }
     orders->child_ends = ends;

@@ -35,7 +35,7 @@ const uint64_t *scope_line(struct berth_core *core, uint64_t job, size_t *ret_co
     size_t count = 0;
     for (uint64_t at = job; at; at = above(core, at))
         count++;
-    uint64_t *ids = out_alloc(core, count, sizeof *ids);
+    uint64_t *ids = step_alloc(core, count, sizeof *ids);
     *ret_count = count;
     for (size_t i = 0; i < count; i++, job = above(core, job))
         ids[i] = job;
@@ -228,11 +228,12 @@ const char *scope_cause_text(struct berth_core *core, uint64_t job)
     switch ((enum scope_cause)child->cause) {
     case SCOPE_NOT_TOLD: return NULL;
     case SCOPE_PARENT_CANCELLED:
-        return out_text(core, "its parent, job %" PRIu64 ", or one above it was cancelled", parent);
+        return step_text(core, "its parent, job %" PRIu64 ", or one above it was cancelled",
+                         parent);
     case SCOPE_PARENT_OVER:
-        return out_text(core, "the attempt of its parent, job %" PRIu64 ", was over", parent);
+        return step_text(core, "the attempt of its parent, job %" PRIu64 ", was over", parent);
     case SCOPE_SIBLING_DIED:
-        return out_text(core, "another child of its parent, job %" PRIu64 ", was dead", parent);
+        return step_text(core, "another child of its parent, job %" PRIu64 ", was dead", parent);
     }
     BERTH_UNREACHABLE();
 }
@@ -427,7 +428,7 @@ void scope_start(struct berth_core *core)
 void scope_on_recovered(struct berth_core *core)
 {
     size_t count = 0;
-    uint64_t *ids = out_alloc(core, berth_map_count(&core->children), sizeof *ids);
+    uint64_t *ids = step_alloc(core, berth_map_count(&core->children), sizeof *ids);
     BERTH_MAP_FOREACH (node, &core->children) {
         const struct child *child = berth_container_of(node, struct child, by_job);
         const struct job *parent = parent_of(core, child->scope);

@@ -236,8 +236,8 @@ static void add_held(struct berth_core *core, struct causes *causes,
 
 static struct causes add_all(struct berth_core *core, const struct dispatcher *dispatcher)
 {
-    struct causes causes = { .items = out_alloc(core, EXPLAIN_CAUSES_MAX, sizeof *causes.items),
-                             .whys = out_alloc(core, EXPLAIN_CAUSES_MAX, sizeof *causes.whys) };
+    struct causes causes = { .items = step_alloc(core, EXPLAIN_CAUSES_MAX, sizeof *causes.items),
+                             .whys = step_alloc(core, EXPLAIN_CAUSES_MAX, sizeof *causes.whys) };
     add_ready(core, &causes, dispatcher);
     add_due(core, &causes, dispatcher);
     add_running(core, &causes, dispatcher);
@@ -277,7 +277,7 @@ static void put_limits(struct berth_core *core, const struct dispatcher *dispatc
     size_t count = 0;
     for (const struct dispatcher *at = dispatcher; at; at = at->parent)
         count++;
-    struct berth_explain_limit *items = out_alloc(core, count, sizeof *items);
+    struct berth_explain_limit *items = step_alloc(core, count, sizeof *items);
     explained->limits = items;
     explained->limit_count = count;
     for (const struct dispatcher *at = dispatcher; at; at = at->parent)
@@ -336,7 +336,7 @@ static struct berth_explain_holder holder_of(const struct berth_core *core,
 static void put_holders(struct berth_core *core, const struct dispatcher *at,
                         const struct group *group, struct berth_do_explained *explained)
 {
-    const struct attempt **all = out_alloc(core, berth_map_count(&core->attempts), sizeof *all);
+    const struct attempt **all = step_alloc(core, berth_map_count(&core->attempts), sizeof *all);
     size_t count = 0;
     BERTH_MAP_FOREACH (node, &core->attempts) {
         const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
@@ -346,7 +346,7 @@ static void put_holders(struct berth_core *core, const struct dispatcher *at,
     if (count)
         qsort(all, count, sizeof *all, by_age);
     size_t shown = count < EXPLAIN_HOLDERS_MAX ? count : EXPLAIN_HOLDERS_MAX;
-    struct berth_explain_holder *items = out_alloc(core, shown, sizeof *items);
+    struct berth_explain_holder *items = step_alloc(core, shown, sizeof *items);
     for (size_t i = 0; i < shown; i++)
         items[i] = holder_of(core, all[i]);
     explained->holders = items;
@@ -357,7 +357,7 @@ static void put_holders(struct berth_core *core, const struct dispatcher *at,
 static void put_groups(struct berth_core *core, const struct dispatcher *dispatcher,
                        struct berth_do_explained *explained)
 {
-    struct berth_explain_group *items = out_alloc(core, EXPLAIN_GROUPS_MAX, sizeof *items);
+    struct berth_explain_group *items = step_alloc(core, EXPLAIN_GROUPS_MAX, sizeof *items);
     explained->groups = items;
     BERTH_MAP_FOREACH (node, &dispatcher->groups) {
         const struct group *group = berth_container_of(node, struct group, by_name);
@@ -383,7 +383,7 @@ static void explain_dispatcher(struct berth_core *core, uint64_t peer, uint64_t 
     put_limits(core, dispatcher, &explained);
     put_holders(core, dispatcher, NULL, &explained);
     put_groups(core, dispatcher, &explained);
-    out_add(core, BERTH_DO_EXPLAINED, peer, request)->explained = explained;
+    step_add(core, BERTH_DO_EXPLAINED, peer, request)->explained = explained;
 }
 
 /* One that runs is shown with its own attempt. */
@@ -392,7 +392,7 @@ static void put_own(struct berth_core *core, const struct job *job,
 {
     if (job->state != JOB_RUNNING)
         return;
-    struct berth_explain_holder *own = out_alloc(core, 1, sizeof *own);
+    struct berth_explain_holder *own = step_alloc(core, 1, sizeof *own);
     *own = holder_of(core, job->attempt);
     explained->holders = own;
     explained->holder_count = explained->holder_sum = 1;
@@ -408,7 +408,7 @@ static void explain_job(struct berth_core *core, uint64_t peer, uint64_t request
     struct why why;
     const char *reason = view_reason(core, job, &why);
     if (*reason) {
-        struct berth_explain_cause *cause = out_alloc(core, 1, sizeof *cause);
+        struct berth_explain_cause *cause = step_alloc(core, 1, sizeof *cause);
         *cause = cause_of(core, job, &why, reason);
         cause->count = 1;
         explained.causes = cause;
@@ -419,14 +419,14 @@ static void explain_job(struct berth_core *core, uint64_t peer, uint64_t request
         put_holders(core, why.at, why.group, &explained);
     else
         put_own(core, job, &explained);
-    out_add(core, BERTH_DO_EXPLAINED, peer, request)->explained = explained;
+    step_add(core, BERTH_DO_EXPLAINED, peer, request)->explained = explained;
 }
 
 static void explain_ended(struct berth_core *core, uint64_t peer, uint64_t request,
                           const struct berth_job_record *row)
 {
     const struct dispatcher *dispatcher = dispatcher_find_id(core, row->dispatcher);
-    out_add(core, BERTH_DO_EXPLAINED, peer, request)->explained = (struct berth_do_explained){
+    step_add(core, BERTH_DO_EXPLAINED, peer, request)->explained = (struct berth_do_explained){
         .id = row->id,
         .dispatcher = slice_of(dispatcher ? dispatcher->record.name : ""),
         .state = row->state,
@@ -442,8 +442,8 @@ void explain_answer(struct berth_core *core, uint64_t peer, uint64_t request, ui
     else if (row)
         explain_ended(core, peer, request, row);
     else
-        out_error(core, peer, request, BERTH_ENOTFOUND, "id",
-                  out_text(core, "there is no job %llu", (unsigned long long)id));
+        step_error(core, peer, request, BERTH_ENOTFOUND, "id",
+                   step_text(core, "there is no job %llu", (unsigned long long)id));
 }
 
 void explain_on_event(struct berth_core *core, const struct berth_ev_explain *ev)
@@ -454,10 +454,11 @@ void explain_on_event(struct berth_core *core, const struct berth_ev_explain *ev
         .peer = ev->peer, .request = ev->request, .ids = &ev->id, .count = 1
     };
     if (ev->id && ev->dispatcher.bytes)
-        out_error(core, ev->peer, ev->request, BERTH_EVALUE, "dispatcher",
-                  out_text(core, "dispatcher '%.*s' beside id %llu: only one of the two is allowed",
-                           (int)ev->dispatcher.bytes, (const char *)ev->dispatcher.data,
-                           (unsigned long long)ev->id));
+        step_error(core, ev->peer, ev->request, BERTH_EVALUE, "dispatcher",
+                   step_text(core,
+                             "dispatcher '%.*s' beside id %llu: only one of the two is allowed",
+                             (int)ev->dispatcher.bytes, (const char *)ev->dispatcher.data,
+                             (unsigned long long)ev->id));
     else if (job)
         explain_job(core, ev->peer, ev->request, job);
     else if (ev->id)
@@ -465,10 +466,10 @@ void explain_on_event(struct berth_core *core, const struct berth_ev_explain *ev
     else if (dispatcher)
         explain_dispatcher(core, ev->peer, ev->request, dispatcher);
     else if (!ev->dispatcher.bytes)
-        out_error(core, ev->peer, ev->request, BERTH_EVALUE, "id",
-                  "id and dispatcher are missing: one of them is needed");
+        step_error(core, ev->peer, ev->request, BERTH_EVALUE, "id",
+                   "id and dispatcher are missing: one of them is needed");
     else
-        out_error(core, ev->peer, ev->request, BERTH_ENOTFOUND, "dispatcher",
-                  out_text(core, "dispatcher '%.*s' does not exist", (int)ev->dispatcher.bytes,
-                           (const char *)ev->dispatcher.data));
+        step_error(core, ev->peer, ev->request, BERTH_ENOTFOUND, "dispatcher",
+                   step_text(core, "dispatcher '%.*s' does not exist", (int)ev->dispatcher.bytes,
+                             (const char *)ev->dispatcher.data));
 }

@@ -62,8 +62,8 @@ const struct berth_job_record *query_next_row(const struct berth_ev_read *read, 
 static void answer_get(struct berth_core *core, const struct query *query,
                        const struct berth_ev_read *read)
 {
-    struct berth_job_view *views = out_alloc(core, query->count, sizeof *views);
-    uint64_t *unknown = out_alloc(core, query->count, sizeof *unknown);
+    struct berth_job_view *views = step_alloc(core, query->count, sizeof *views);
+    uint64_t *unknown = step_alloc(core, query->count, sizeof *unknown);
     struct berth_do_jobs jobs = { .items = views, .unknown = unknown };
     size_t row = 0;
     for (size_t i = 0; i < query->count; i++) {
@@ -75,7 +75,7 @@ static void answer_get(struct berth_core *core, const struct query *query,
         else
             view_job(core, found, &views[jobs.count++]);
     }
-    out_add(core, BERTH_DO_JOBS, query->peer, query->request)->jobs = jobs;
+    step_add(core, BERTH_DO_JOBS, query->peer, query->request)->jobs = jobs;
 }
 
 bool query_body(struct berth_core *core, uint64_t job, uint64_t attempt)
@@ -110,13 +110,13 @@ static void answer_body(struct berth_core *core, const struct query *query,
 static bool ask_ended(struct berth_core *core, struct query *query);
 static void finish_many(struct berth_core *core, const struct query *query);
 
-/* `held` is the query's then. */
+/* `deferred` is the query's then. */
 static void start_many(struct berth_core *core, enum query_type type,
-                       const struct berth_ev_ids *ids, struct held *held)
+                       const struct berth_ev_ids *ids, struct deferred *deferred)
 {
     struct query *query = query_new(core, type, ids->peer, ids->request, ids->ids, ids->count);
     if (query) {
-        query->held = held;
+        query->deferred = deferred;
         query->is_forced = ids->is_forced;
         query->ended = block_new(ids->count * sizeof *query->ended);
         query->asked = block_new(ids->count * sizeof *query->asked);
@@ -131,7 +131,7 @@ static void start_many(struct berth_core *core, enum query_type type,
     if (query)
         query_free(core, query);
     else
-        held_free(core, held);
+        deferred_free(core, deferred);
 }
 
 void query_on_wait(struct berth_core *core, const struct berth_ev_ids *ids)
@@ -144,19 +144,19 @@ void query_on_cancel(struct berth_core *core, const struct berth_ev_ids *ids)
     start_many(core, QUERY_CANCEL, ids, NULL);
 }
 
-void query_on_held(struct berth_core *core, struct held *held, uint64_t peer, uint64_t request,
-                   const uint64_t *ids, size_t count)
+void query_on_deferred(struct berth_core *core, struct deferred *deferred, uint64_t peer,
+                       uint64_t request, const uint64_t *ids, size_t count)
 {
     start_many(
         core, QUERY_SUBMIT,
         &(struct berth_ev_ids){ .peer = peer, .request = request, .ids = ids, .count = count },
-        held);
+        deferred);
 }
 
 /* False: there is nothing left to ask. */
 static bool ask_ended(struct berth_core *core, struct query *query)
 {
-    uint64_t *ids = out_alloc(core, query->count, sizeof *ids);
+    uint64_t *ids = step_alloc(core, query->count, sizeof *ids);
     query->asked_count = 0;
     for (size_t i = 0; i < query->count; i++) {
         if (query->ended[i] || job_find_known(core, query->ids[i]))
@@ -188,12 +188,12 @@ static bool take_ended(const struct berth_core *core, struct query *query,
 
 static void finish_many(struct berth_core *core, const struct query *query)
 {
-    enum berth_state *ended = out_alloc(core, query->count, sizeof *ended);
+    enum berth_state *ended = step_alloc(core, query->count, sizeof *ended);
     for (size_t i = 0; i < query->count; i++)
         ended[i] = query->ended[i] == NOT_THERE ? 0 : query->ended[i];
     if (query->type == QUERY_SUBMIT)
-        held_take(
-            core, query->held,
+        deferred_take(
+            core, query->deferred,
             &(struct submit_known){ .ids = query->ids, .ended = ended, .count = query->count });
     else if (query->type == QUERY_WAIT)
         wait_begin(core, query->peer, query->request, query->ids, query->count, ended);
@@ -218,7 +218,7 @@ static void start_counts(struct berth_core *core, enum query_type type, uint64_t
         return;
     }
     query->dispatcher = dispatcher;
-    out_add(core, BERTH_DO_READ, 0, 0)->read =
+    step_add(core, BERTH_DO_READ, 0, 0)->read =
         (struct berth_do_read){ .number = query->by_number.id, .type = BERTH_DO_READ_COUNTS };
 }
 
@@ -231,9 +231,9 @@ void query_on_dispatchers(struct berth_core *core, const struct berth_ev_query *
 {
     const struct dispatcher *dispatcher = dispatcher_find(core, ev->name);
     if (ev->name.bytes && !dispatcher) {
-        out_error(core, ev->peer, ev->request, BERTH_ENOTFOUND, "name",
-                  out_text(core, "dispatcher '%.*s' does not exist", (int)ev->name.bytes,
-                           (const char *)ev->name.data));
+        step_error(core, ev->peer, ev->request, BERTH_ENOTFOUND, "name",
+                   step_text(core, "dispatcher '%.*s' does not exist", (int)ev->name.bytes,
+                             (const char *)ev->name.data));
         return;
     }
     start_counts(core, QUERY_DISPATCHERS, ev->peer, ev->request,
@@ -298,9 +298,9 @@ static void change_ended(struct berth_core *core, const struct query *query,
         .peer = query->peer, .request = query->request, .ids = query->ids, .count = query->count
     };
     if (query->type == QUERY_RETRY)
-        dead_retry(core, &ids, read);
+        ended_retry(core, &ids, read);
     else
-        dead_discard(core, &ids, read);
+        ended_discard(core, &ids, read);
 }
 
 static void answer(struct berth_core *core, const struct query *query,
@@ -341,8 +341,8 @@ void query_on_read(struct berth_core *core, const struct berth_ev_read *read)
     if (gives_up && query->type == QUERY_CHILDREN) {
         children_ask_again(core, query->attempt);
     } else if (is_failed) {
-        out_error(core, query->peer, query->request, BERTH_ESTORE, "",
-                  "the store could not read what was asked for");
+        step_error(core, query->peer, query->request, BERTH_ESTORE, "",
+                   "the store could not read what was asked for");
     } else if (gives_up) {
         query_too_many(core, query->peer, query->request);
     } else if (ask_on(core, query, read)) {
@@ -384,7 +384,7 @@ void query_free(struct berth_core *core, struct query *query)
     block_free(query->ids);
     block_free(query->ended);
     block_free(query->asked);
-    held_free(core, query->held);
+    deferred_free(core, query->deferred);
     block_free(query);
 }
 
@@ -396,14 +396,14 @@ void query_free_all(struct berth_core *core)
 
 void query_too_many(struct berth_core *core, uint64_t peer, uint64_t request)
 {
-    out_error(core, peer, request, BERTH_ELATER, "",
-              "the broker is answering as many questions as it can; try again");
+    step_error(core, peer, request, BERTH_ELATER, "",
+               "the broker is answering as many questions as it can; try again");
 }
 
 void query_ask_jobs(struct berth_core *core, const struct query *query, const uint64_t *ids,
                     size_t count)
 {
-    out_add(core, BERTH_DO_READ, 0, 0)->read = (struct berth_do_read){
+    step_add(core, BERTH_DO_READ, 0, 0)->read = (struct berth_do_read){
         .number = query->by_number.id, .type = BERTH_DO_READ_JOBS, .ids = ids, .id_count = count
     };
 }

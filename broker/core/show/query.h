@@ -9,7 +9,7 @@
 
 #include "broker/core/state.h"
 
-struct held;
+struct deferred;
 
 void query_on_get(struct berth_core *core, const struct berth_ev_ids *ids);
 void query_on_list(struct berth_core *core, const struct berth_ev_job_list *list);
@@ -23,9 +23,9 @@ void query_on_discard(struct berth_core *core, const struct berth_ev_ids *ids);
 const struct berth_job_record *query_next_row(const struct berth_ev_read *read, size_t *row,
                                               uint64_t id);
 void query_on_cancel(struct berth_core *core, const struct berth_ev_ids *ids);
-/* A submit is held until all is known of these jobs; it is the query's then. */
-void query_on_held(struct berth_core *core, struct held *held, uint64_t peer, uint64_t request,
-                   const uint64_t *ids, size_t count);
+/* A submit is deferred until all is known of these jobs; it is the query's then. */
+void query_on_deferred(struct berth_core *core, struct deferred *deferred, uint64_t peer,
+                       uint64_t request, const uint64_t *ids, size_t count);
 void query_on_dispatchers(struct berth_core *core, const struct berth_ev_query *query);
 /* One, by id. */
 void query_dispatcher(struct berth_core *core, uint64_t peer, uint64_t request, uint32_t id);

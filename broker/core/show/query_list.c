@@ -12,9 +12,9 @@ void query_on_list(struct berth_core *core, const struct berth_ev_job_list *list
 {
     const struct dispatcher *dispatcher = dispatcher_find(core, list->dispatcher);
     if (list->dispatcher.bytes && !dispatcher) {
-        out_error(core, list->peer, list->request, BERTH_ENOTFOUND, "dispatcher",
-                  out_text(core, "dispatcher '%.*s' does not exist", (int)list->dispatcher.bytes,
-                           (const char *)list->dispatcher.data));
+        step_error(core, list->peer, list->request, BERTH_ENOTFOUND, "dispatcher",
+                   step_text(core, "dispatcher '%.*s' does not exist", (int)list->dispatcher.bytes,
+                             (const char *)list->dispatcher.data));
         return;
     }
     struct query *query = query_new(core, QUERY_LIST, list->peer, list->request, NULL, 0);
@@ -38,7 +38,7 @@ void query_ask_list(struct berth_core *core, const struct query *query)
 {
     enum berth_state state = query->list.state;
     bool is_live = is_live_state(state);
-    out_add(core, BERTH_DO_READ, 0, 0)->read =
+    step_add(core, BERTH_DO_READ, 0, 0)->read =
         (struct berth_do_read){ .number = query->by_number.id,
                                 .type = BERTH_DO_READ_LIST,
                                 .scope = state == 0 ? 0 : (is_live ? 1 : 2),
@@ -85,10 +85,10 @@ static int descending(const void *a, const void *b)
 /* Running jobs are few and known here; the store is asked for what came with them. */
 static void list_running(struct berth_core *core, struct query *query)
 {
-    uint64_t *ids = out_alloc(core, berth_map_count(&core->attempts), sizeof *ids);
+    uint64_t *ids = step_alloc(core, berth_map_count(&core->attempts), sizeof *ids);
     size_t count = running_ids(core, query, ids), count_max = query->list.count_max;
     if (!count) {
-        out_add(core, BERTH_DO_JOBS, query->peer, query->request);
+        step_add(core, BERTH_DO_JOBS, query->peer, query->request);
         query_free(core, query);
         return;
     }
@@ -110,7 +110,7 @@ static void list_running(struct berth_core *core, struct query *query)
 void query_answer_list(struct berth_core *core, const struct query *query,
                        const struct berth_ev_read *read)
 {
-    struct berth_job_view *views = out_alloc(core, read->job_count, sizeof *views);
+    struct berth_job_view *views = step_alloc(core, read->job_count, sizeof *views);
     struct berth_do_jobs jobs = { .items = views, .next = read->has_more ? read->next : 0 };
     bool with_bodies = query->list.with_bodies;
     if (query->count) /* of running ones */
@@ -130,5 +130,5 @@ void query_answer_list(struct berth_core *core, const struct query *query,
             break;
         }
     }
-    out_add(core, BERTH_DO_JOBS, query->peer, query->request)->jobs = jobs;
+    step_add(core, BERTH_DO_JOBS, query->peer, query->request)->jobs = jobs;
 }

@@ -34,10 +34,10 @@ struct query {
     size_t asked_count;
     /* LIST; of running jobs `ids` are those of the page. */
     struct berth_ev_job_list list;
-    uint32_t dispatcher; /* LIST, DISPATCHERS; 0: all */
-    uint64_t attempt;    /* BODY, CHILDREN */
-    bool is_forced;      /* CANCEL */
-    struct held *held;   /* SUBMIT */
+    uint32_t dispatcher;       /* LIST, DISPATCHERS; 0: all */
+    uint64_t attempt;          /* BODY, CHILDREN */
+    bool is_forced;            /* CANCEL */
+    struct deferred *deferred; /* SUBMIT */
 };
 
 static inline bool is_live_state(enum berth_state state)

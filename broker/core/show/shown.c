@@ -17,8 +17,8 @@ struct tail {
     char *data; /* NULL: no room */
 };
 
-struct live {
-    struct berth_list_node node; /* in core->lives: it has room for output */
+struct shown {
+    struct berth_list_node node; /* in core->showing: it has room for output */
     bool has_progress;
     uint64_t done, total;
     struct tail tails[STREAM_COUNT];
@@ -28,60 +28,60 @@ struct live {
 
 static void tail_drop(struct berth_core *core, struct tail *tail)
 {
-    core->live_bytes -= tail->room;
+    core->shown_bytes -= tail->room;
     block_free(tail->data);
     *tail = (struct tail){ .from = tail->from + tail->bytes };
 }
 
-static void drop_output(struct berth_core *core, struct live *live)
+static void drop_output(struct berth_core *core, struct shown *shown)
 {
     for (size_t i = 0; i < STREAM_COUNT; i++)
-        tail_drop(core, &live->tails[i]);
-    if (berth_list_is_linked(&live->node))
-        berth_list_remove(&live->node);
+        tail_drop(core, &shown->tails[i]);
+    if (berth_list_is_linked(&shown->node))
+        berth_list_remove(&shown->node);
 }
 
 /* Whether so many bytes more may be taken: those who were silent longest make room for it, but not
  * `keeper`, who stands last. */
-static bool make_room(struct berth_core *core, const struct live *keeper, uint64_t bytes)
+static bool make_room(struct berth_core *core, const struct shown *keeper, uint64_t bytes)
 {
     struct berth_list_node *node;
-    while (core->live_bytes + bytes > core->opts.output_bytes_max &&
-           (node = berth_list_first(&core->lives))) {
-        struct live *live = berth_container_of(node, struct live, node);
-        if (live == keeper)
+    while (core->shown_bytes + bytes > core->opts.output_bytes_max &&
+           (node = berth_list_first(&core->showing))) {
+        struct shown *shown = berth_container_of(node, struct shown, node);
+        if (shown == keeper)
             break;
-        drop_output(core, live);
+        drop_output(core, shown);
     }
-    return core->live_bytes + bytes <= core->opts.output_bytes_max;
+    return core->shown_bytes + bytes <= core->opts.output_bytes_max;
 }
 
-static struct live *live_get(struct berth_core *core, struct attempt *attempt)
+static struct shown *shown_get(struct berth_core *core, struct attempt *attempt)
 {
-    if (attempt->live)
-        return attempt->live;
-    struct live *live = make_room(core, NULL, sizeof *live) ? block_new(sizeof *live) : NULL;
-    if (!live)
+    if (attempt->shown)
+        return attempt->shown;
+    struct shown *shown = make_room(core, NULL, sizeof *shown) ? block_new(sizeof *shown) : NULL;
+    if (!shown)
         return NULL;
-    core->live_bytes += sizeof *live;
-    attempt->live = live;
-    return live;
+    core->shown_bytes += sizeof *shown;
+    attempt->shown = shown;
+    return shown;
 }
 
-void live_free(struct berth_core *core, struct attempt *attempt)
+void shown_free(struct berth_core *core, struct attempt *attempt)
 {
-    struct live *live = attempt->live;
-    if (!live)
+    struct shown *shown = attempt->shown;
+    if (!shown)
         return;
-    drop_output(core, live);
-    core->live_bytes -= sizeof *live;
-    block_free(live);
-    attempt->live = NULL;
+    drop_output(core, shown);
+    core->shown_bytes -= sizeof *shown;
+    block_free(shown);
+    attempt->shown = NULL;
 }
 
 /* ---- taking ---- */
 
-static bool tail_reserve(struct berth_core *core, struct live *live, struct tail *tail,
+static bool tail_reserve(struct berth_core *core, struct shown *shown, struct tail *tail,
                          uint32_t bytes)
 {
     uint32_t room = tail->room ? tail->room : TAIL_ROOM_MIN;
@@ -89,16 +89,16 @@ static bool tail_reserve(struct berth_core *core, struct live *live, struct tail
         room *= 2;
     if (room == tail->room)
         return true;
-    if (!make_room(core, live, room - tail->room))
+    if (!make_room(core, shown, room - tail->room))
         return false;
     char *data = block_resize(tail->data, room);
     if (!data)
         return false;
-    core->live_bytes += room - tail->room;
+    core->shown_bytes += room - tail->room;
     tail->data = data;
     tail->room = room;
-    if (!berth_list_is_linked(&live->node))
-        berth_list_push_back(&core->lives, &live->node);
+    if (!berth_list_is_linked(&shown->node))
+        berth_list_push_back(&core->showing, &shown->node);
     return true;
 }
 
@@ -112,21 +112,21 @@ static void tail_skip(struct tail *tail, uint32_t bytes)
 }
 
 /* What follows right behind it. */
-static void tail_append(struct berth_core *core, struct live *live, struct tail *tail,
+static void tail_append(struct berth_core *core, struct shown *shown, struct tail *tail,
                         struct berth_slice piece)
 {
     const char *data = piece.data;
     size_t bytes = piece.bytes;
-    if (bytes > LIVE_TAIL_BYTES_MAX) {
-        size_t skipped = bytes - LIVE_TAIL_BYTES_MAX;
+    if (bytes > SHOWN_TAIL_BYTES_MAX) {
+        size_t skipped = bytes - SHOWN_TAIL_BYTES_MAX;
         tail->from += tail->bytes + skipped;
         tail->bytes = 0;
         data += skipped;
-        bytes = LIVE_TAIL_BYTES_MAX;
+        bytes = SHOWN_TAIL_BYTES_MAX;
     }
-    if (tail->bytes + bytes > LIVE_TAIL_BYTES_MAX)
-        tail_skip(tail, tail->bytes + (uint32_t)bytes - LIVE_TAIL_BYTES_MAX);
-    if (!tail_reserve(core, live, tail, tail->bytes + (uint32_t)bytes)) {
+    if (tail->bytes + bytes > SHOWN_TAIL_BYTES_MAX)
+        tail_skip(tail, tail->bytes + (uint32_t)bytes - SHOWN_TAIL_BYTES_MAX);
+    if (!tail_reserve(core, shown, tail, tail->bytes + (uint32_t)bytes)) {
         tail->from += tail->bytes + bytes;
         tail->bytes = 0;
         return;
@@ -136,8 +136,8 @@ static void tail_append(struct berth_core *core, struct live *live, struct tail 
 }
 
 /* What is known is left out; where something is missing, it begins anew. */
-static void tail_take(struct berth_core *core, struct live *live, struct tail *tail, uint64_t from,
-                      struct berth_slice piece)
+static void tail_take(struct berth_core *core, struct shown *shown, struct tail *tail,
+                      uint64_t from, struct berth_slice piece)
 {
     uint64_t end = tail->from + tail->bytes;
     if (piece.bytes == 0 || from + piece.bytes <= end)
@@ -149,41 +149,41 @@ static void tail_take(struct berth_core *core, struct live *live, struct tail *t
         piece.data = (const char *)piece.data + (end - from);
         piece.bytes -= (size_t)(end - from);
     }
-    tail_append(core, live, tail, piece);
+    tail_append(core, shown, tail, piece);
 }
 
-void live_take(struct berth_core *core, struct attempt *attempt, const struct berth_show *show)
+void shown_take(struct berth_core *core, struct attempt *attempt, const struct berth_show *show)
 {
-    struct live *live = live_get(core, attempt);
-    if (!live)
+    struct shown *shown = shown_get(core, attempt);
+    if (!shown)
         return;
-    if (berth_list_is_linked(&live->node)) {
-        berth_list_remove(&live->node);
-        berth_list_push_back(&core->lives, &live->node);
+    if (berth_list_is_linked(&shown->node)) {
+        berth_list_remove(&shown->node);
+        berth_list_push_back(&core->showing, &shown->node);
     }
     if (show->has_progress) {
-        live->has_progress = true;
-        live->done = show->done;
-        live->total = show->total;
+        shown->has_progress = true;
+        shown->done = show->done;
+        shown->total = show->total;
     }
-    tail_take(core, live, &live->tails[STREAM_OUT], show->out_from, show->out);
-    tail_take(core, live, &live->tails[STREAM_ERR], show->err_from, show->err);
+    tail_take(core, shown, &shown->tails[STREAM_OUT], show->out_from, show->out);
+    tail_take(core, shown, &shown->tails[STREAM_ERR], show->err_from, show->err);
 }
 
 /* ---- showing ---- */
 
-static const struct live *live_of(const struct job *job)
+static const struct shown *shown_of(const struct job *job)
 {
-    return job->state == JOB_RUNNING ? job->attempt->live : NULL;
+    return job->state == JOB_RUNNING ? job->attempt->shown : NULL;
 }
 
-bool live_progress(const struct job *job, uint64_t *ret_done, uint64_t *ret_total)
+bool shown_progress(const struct job *job, uint64_t *ret_done, uint64_t *ret_total)
 {
-    const struct live *live = live_of(job);
-    if (!live || !live->has_progress)
+    const struct shown *shown = shown_of(job);
+    if (!shown || !shown->has_progress)
         return false;
-    *ret_done = live->done;
-    *ret_total = live->total;
+    *ret_done = shown->done;
+    *ret_total = shown->total;
     return true;
 }
 
@@ -198,16 +198,16 @@ static struct berth_slice tail_after(const struct tail *tail, uint64_t *from)
     return (struct berth_slice){ .data = tail->data + known, .bytes = tail->bytes - (size_t)known };
 }
 
-void live_on_output(struct berth_core *core, const struct berth_ev_job_output *ev)
+void shown_on_output(struct berth_core *core, const struct berth_ev_job_output *ev)
 {
     uint32_t index = job_find_known(core, ev->id);
     if (!index) {
-        out_error(core, ev->peer, ev->request, BERTH_ENOTFOUND, "id",
-                  out_text(core, "no job %" PRIu64 " lives", ev->id));
+        step_error(core, ev->peer, ev->request, BERTH_ENOTFOUND, "id",
+                   step_text(core, "no job %" PRIu64 " lives", ev->id));
         return;
     }
     const struct job *job = job_at(&core->jobs, index);
-    const struct live *live = live_of(job);
+    const struct shown *shown = shown_of(job);
     bool is_same = ev->attempt == job->attempt_number;
     struct berth_do_job_output output = { .id = job->id,
                                           .state = view_state(job),
@@ -215,11 +215,11 @@ void live_on_output(struct berth_core *core, const struct berth_ev_job_output *e
                                           .is_over = job_is_queued(job),
                                           .out_from = is_same ? ev->out_from : 0,
                                           .err_from = is_same ? ev->err_from : 0 };
-    if (live) {
-        output.out = tail_after(&live->tails[STREAM_OUT], &output.out_from);
-        output.err = tail_after(&live->tails[STREAM_ERR], &output.err_from);
+    if (shown) {
+        output.out = tail_after(&shown->tails[STREAM_OUT], &output.out_from);
+        output.err = tail_after(&shown->tails[STREAM_ERR], &output.err_from);
     }
-    out_add(core, BERTH_DO_JOB_OUTPUT, ev->peer, ev->request)->job_output = output;
+    step_add(core, BERTH_DO_JOB_OUTPUT, ev->peer, ev->request)->job_output = output;
 }
 
 /* ---- check ---- */
@@ -228,30 +228,30 @@ void live_on_output(struct berth_core *core, const struct berth_ev_job_output *e
 static uint64_t tail_check(const struct tail *tail)
 {
     BERTH_ASSERT(tail->bytes <= tail->room);
-    BERTH_ASSERT(tail->bytes <= LIVE_TAIL_BYTES_MAX);
+    BERTH_ASSERT(tail->bytes <= SHOWN_TAIL_BYTES_MAX);
     BERTH_ASSERT((tail->room > 0) == (tail->data != NULL));
     return tail->room;
 }
 
-void live_check(const struct berth_core *core)
+void shown_check(const struct berth_core *core)
 {
     uint64_t bytes = 0, listed = 0;
     BERTH_MAP_FOREACH (node, &core->attempts) {
         const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
-        if (!attempt->live)
+        if (!attempt->shown)
             continue;
         BERTH_ASSERT(attempt->state == ATTEMPT_RUNNING || attempt->state == ATTEMPT_HELD);
         uint64_t room = 0;
         for (size_t i = 0; i < STREAM_COUNT; i++)
-            room += tail_check(&attempt->live->tails[i]);
-        bool is_listed = berth_list_is_linked(&attempt->live->node);
+            room += tail_check(&attempt->shown->tails[i]);
+        bool is_listed = berth_list_is_linked(&attempt->shown->node);
         BERTH_ASSERT(is_listed == (room > 0));
-        bytes += sizeof *attempt->live + room;
+        bytes += sizeof *attempt->shown + room;
         listed += is_listed;
     }
-    BERTH_LIST_FOREACH (node, &core->lives)
+    BERTH_LIST_FOREACH (node, &core->showing)
         listed--;
     BERTH_ASSERT(listed == 0);
-    BERTH_ASSERT(bytes == core->live_bytes);
+    BERTH_ASSERT(bytes == core->shown_bytes);
     BERTH_ASSERT(bytes <= core->opts.output_bytes_max);
 }

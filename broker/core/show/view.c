@@ -48,11 +48,11 @@ static const char *reason_recovery(struct berth_core *core, bool may_run, struct
     *why = (struct why){ .kind = WHY_RECOVERY, .session = last, .next_ms = left_ms };
     int64_t left_s = left_ms > 0 ? (left_ms + 999) / 1000 : 0;
     if (may_run)
-        return out_text(
+        return step_text(
             core, "may be running: worker %s has not joined again yet (%" PRId64 " s at most)",
             last->record.name, left_s);
-    return out_text(core, "waits for worker %s to come back, at most %" PRId64 " s",
-                    last->record.name, left_s);
+    return step_text(core, "waits for worker %s to come back, at most %" PRId64 " s",
+                     last->record.name, left_s);
 }
 
 static const char *reason_handler(struct berth_core *core, const struct gate *gate, struct why *why)
@@ -70,11 +70,11 @@ static const char *reason_handler(struct berth_core *core, const struct gate *ga
         return suspect_reason(core, handler);
     }
     if (handler->offer_count)
-        return out_text(core, "every worker that offers '%s' is full, draining or not heard of",
-                        handler->name);
+        return step_text(core, "every worker that offers '%s' is full, draining or not heard of",
+                         handler->name);
     if (strcmp(handler->name, "exec") == 0)
         return "no connected worker allows commands (berth-worker --allow-exec)";
-    return out_text(core, "no connected worker offers handler '%s'", handler->name);
+    return step_text(core, "no connected worker offers handler '%s'", handler->name);
 }
 
 /* Somebody of its chain that was told to start nothing, or NULL. */
@@ -92,7 +92,7 @@ static const char *reason_group(struct berth_core *core, const struct group *gro
                          .group = group,
                          .in_use = group->running,
                          .limit = dispatcher_group_limit(group->dispatcher) };
-    return out_text(
+    return step_text(
         core,
         "the limit of group '%.*s' of %s is reached: %" PRIu64 " of %" PRIu64 " places in use",
         (int)group->name.bytes, (const char *)group->name.data, group->dispatcher->record.name,
@@ -103,7 +103,7 @@ static const char *reason_pause(struct berth_core *core, const struct dispatcher
                                 struct why *why)
 {
     *why = (struct why){ .kind = WHY_PAUSE, .at = at };
-    return out_text(core, "dispatcher %s is paused", at->record.name);
+    return step_text(core, "dispatcher %s is paused", at->record.name);
 }
 
 /* What the dispatcher lacks at which it waits; NULL: it came back, the next turn gives it away. */
@@ -117,12 +117,13 @@ static const char *reason_lack(struct berth_core *core, const struct dispatcher 
         *why = (struct why){
             .kind = WHY_SLOTS, .at = at, .in_use = at->running, .limit = dispatcher_limit(core, at)
         };
-        return out_text(core, "the limit of %s is reached: %" PRIu64 " of %" PRIu64 " slots in use",
-                        name, at->running, dispatcher_limit(core, at));
+        return step_text(core,
+                         "the limit of %s is reached: %" PRIu64 " of %" PRIu64 " slots in use",
+                         name, at->running, dispatcher_limit(core, at));
     case LACK_TOKEN:
         *why = (struct why){ .kind = WHY_RATE, .at = at, .next_ms = limit_token_wait_ms(core, at) };
-        return out_text(core, "the rate of %s allows the next start in %" PRId64 " s", name,
-                        (limit_token_wait_ms(core, at) + 999) / 1000);
+        return step_text(core, "the rate of %s allows the next start in %" PRId64 " s", name,
+                         (limit_token_wait_ms(core, at) + 999) / 1000);
     case LACK_NOTHING: return NULL;
     }
     BERTH_UNREACHABLE();
@@ -170,14 +171,14 @@ static const char *reason_told(struct berth_core *core, const struct attempt *at
     if (!attempt->told_ms || silent_ms <= grace_ms)
         return "was told to stop";
     if (attempt->is_forced)
-        return out_text(core,
-                        "was told to stop %" PRId64 " s ago, and is being ended with the "
-                        "process that runs it",
-                        silent_ms / 1000);
-    return out_text(core,
-                    "was told to stop %" PRId64 " s ago, and does not answer; berth cancel "
-                    "--force ends the process that runs it",
-                    silent_ms / 1000);
+        return step_text(core,
+                         "was told to stop %" PRId64 " s ago, and is being ended with the "
+                         "process that runs it",
+                         silent_ms / 1000);
+    return step_text(core,
+                     "was told to stop %" PRId64 " s ago, and does not answer; berth cancel "
+                     "--force ends the process that runs it",
+                     silent_ms / 1000);
 }
 
 static bool is_held(const struct job *job)
@@ -188,10 +189,10 @@ static bool is_held(const struct job *job)
 static const char *reason_held(struct berth_core *core, const struct job *job, struct why *why)
 {
     *why = (struct why){ .kind = WHY_HELD, .session = job->attempt->session };
-    return out_text(core,
-                    "its worker %s is lost; held until it is proven gone, or berth worker gone %s "
-                    "says so",
-                    job->attempt->session->record.name, job->attempt->session->record.name);
+    return step_text(core,
+                     "its worker %s is lost; held until it is proven gone, or berth worker gone %s "
+                     "says so",
+                     job->attempt->session->record.name, job->attempt->session->record.name);
 }
 
 /* It may go on when one of those that run there has ended. */
@@ -206,9 +207,9 @@ static const char *reason_place(struct berth_core *core, const struct session *s
     *why = (struct why){
         .kind = WHY_PLACE, .session = session, .in_use = running, .limit = session->capacity
     };
-    return out_text(core,
-                    "waits for a place at worker %s to go on: %" PRIu32 " of %" PRIu32 " in use",
-                    session->record.name, running, session->capacity);
+    return step_text(core,
+                     "waits for a place at worker %s to go on: %" PRIu32 " of %" PRIu32 " in use",
+                     session->record.name, running, session->capacity);
 }
 
 /* Whether it waits for a child or a time its worker knows. */
@@ -234,8 +235,8 @@ static const char *reason_suspended(struct berth_core *core, const struct job *j
     *why = (struct why){
         .kind = WHY_SLOTS, .at = at, .in_use = at->running, .limit = dispatcher_limit(core, at)
     };
-    return out_text(core, "waits for a slot of %s to go on: %" PRIu64 " of %" PRIu64 " in use",
-                    at->record.name, at->running, dispatcher_limit(core, at));
+    return step_text(core, "waits for a slot of %s to go on: %" PRIu64 " of %" PRIu64 " in use",
+                     at->record.name, at->running, dispatcher_limit(core, at));
 }
 
 static const char *reason_cancelling(struct berth_core *core, const struct job *job,
@@ -263,9 +264,9 @@ static const char *reason_scheduled(struct berth_core *core, const struct job *j
     uint64_t first = after_first(core, job);
     *why = (struct why){ .kind = WHY_AFTER, .awaited = first };
     if (count == 1)
-        return out_text(core, "waits for job %" PRIu64 " to complete", first);
-    return out_text(core, "waits for %" PRIu64 " jobs to complete, the first of them is %" PRIu64,
-                    count, first);
+        return step_text(core, "waits for job %" PRIu64 " to complete", first);
+    return step_text(core, "waits for %" PRIu64 " jobs to complete, the first of them is %" PRIu64,
+                     count, first);
 }
 
 static const char *reason_retrying(const struct job *job, struct why *why)
@@ -339,7 +340,7 @@ void view_job(struct berth_core *core, const struct berth_job_record *row,
     ret_view->reason = slice_of(view_reason(core, job, &why));
     overlay_attempt(job, &ret_view->record);
     ret_view->has_progress =
-        live_progress(job, &ret_view->progress_done, &ret_view->progress_total);
+        shown_progress(job, &ret_view->progress_done, &ret_view->progress_total);
 }
 
 /* ---- dispatchers ---- */
@@ -387,7 +388,7 @@ static int by_dispatcher(const void *a, const void *b)
 
 static struct counts sort_counts(struct berth_core *core, const struct berth_ev_read *read)
 {
-    struct counts counts = { out_alloc(core, read->count_count, sizeof *counts.rows),
+    struct counts counts = { step_alloc(core, read->count_count, sizeof *counts.rows),
                              read->count_count };
     if (counts.count) {
         memcpy(counts.rows, read->counts, counts.count * sizeof *counts.rows);
@@ -433,13 +434,13 @@ void view_dispatchers(struct berth_core *core, uint64_t peer, uint64_t request, 
 {
     size_t room = berth_map_count(&core->dispatchers_by_id), count = 0;
     const struct counts counts = sort_counts(core, read);
-    struct berth_dispatcher_view *items = out_alloc(core, room, sizeof *items);
+    struct berth_dispatcher_view *items = step_alloc(core, room, sizeof *items);
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
         const struct dispatcher *dispatcher = berth_container_of(node, struct dispatcher, by_id);
         if (!dispatcher->is_ending && (!id || dispatcher->record.id == id))
             view_dispatcher(core, dispatcher, &counts, &items[count++]);
     }
-    out_add(core, BERTH_DO_DISPATCHERS, peer, request)->dispatchers =
+    step_add(core, BERTH_DO_DISPATCHERS, peer, request)->dispatchers =
         (struct berth_do_dispatchers){ .items = items, .count = count };
 }
 
@@ -461,7 +462,7 @@ static const char *session_word(const struct session *session)
 static void view_worker(struct berth_core *core, const struct session *session,
                         struct berth_worker_view *ret_view)
 {
-    struct berth_slice *handlers = out_alloc(core, session->offer_count, sizeof *handlers);
+    struct berth_slice *handlers = step_alloc(core, session->offer_count, sizeof *handlers);
     for (size_t i = 0; i < session->offer_count; i++)
         handlers[i] = suspect_plain_name(session->offers[i].handler);
     *ret_view = (struct berth_worker_view){
@@ -491,13 +492,13 @@ void view_workers(struct berth_core *core, uint64_t peer, uint64_t request)
 {
     size_t count = 0;
     struct berth_worker_view *items =
-        out_alloc(core, berth_map_count(&core->sessions), sizeof *items);
+        step_alloc(core, berth_map_count(&core->sessions), sizeof *items);
     BERTH_MAP_FOREACH (node, &core->sessions) {
         const struct session *session = berth_container_of(node, struct session, by_id);
         if (is_shown(session))
             view_worker(core, session, &items[count++]);
     }
-    out_add(core, BERTH_DO_WORKERS, peer, request)->workers =
+    step_add(core, BERTH_DO_WORKERS, peer, request)->workers =
         (struct berth_do_workers){ .items = items, .count = count };
 }
 
@@ -562,5 +563,5 @@ void view_status(struct berth_core *core, uint64_t peer, uint64_t request,
         status.dead += counts->counts[i].dead;
         status.cancelled += counts->counts[i].cancelled;
     }
-    out_add(core, BERTH_DO_STATUS, peer, request)->status = status;
+    step_add(core, BERTH_DO_STATUS, peer, request)->status = status;
 }

@@ -164,12 +164,12 @@ void wait_begin(struct berth_core *core, uint64_t peer, uint64_t request, const 
         wait_free(core, wait);
     wait = watch_all(core, peer, request, ids, count);
     if (!wait) {
-        out_error(core, peer, request, BERTH_EFULL, "id",
-                  out_text(core, "the broker keeps %u waits, as many as it may", WATCHES_MAX));
+        step_error(core, peer, request, BERTH_EFULL, "id",
+                   step_text(core, "the broker keeps %u waits, as many as it may", WATCHES_MAX));
         return;
     }
-    struct berth_job_state *items = out_alloc(core, count, sizeof *items);
-    uint64_t *unknown = out_alloc(core, count, sizeof *unknown);
+    struct berth_job_state *items = step_alloc(core, count, sizeof *items);
+    uint64_t *unknown = step_alloc(core, count, sizeof *unknown);
     struct berth_do_waited waited = { .ended = items,
                                       .unknown = unknown,
                                       .pending = wait->pending };
@@ -181,14 +181,14 @@ void wait_begin(struct berth_core *core, uint64_t peer, uint64_t request, const 
         else
             unknown[waited.unknown_count++] = ids[i];
     }
-    out_add(core, BERTH_DO_WAITED, peer, request)->waited = waited;
+    step_add(core, BERTH_DO_WAITED, peer, request)->waited = waited;
     if (!wait->pending)
         wait_free(core, wait);
 }
 
 static void note_end(struct berth_core *core, struct wait *wait, struct berth_job_state end)
 {
-    struct news *news = out_alloc(core, 1, sizeof *news);
+    struct news *news = step_alloc(core, 1, sizeof *news);
     *news = (struct news){ .next = wait->news, .end = end };
     wait->news = news;
     wait->news_count++;
@@ -217,11 +217,11 @@ void wait_tell(struct berth_core *core)
     struct berth_list_node *node;
     while ((node = berth_list_pop_front(&core->news))) {
         struct wait *wait = berth_container_of(node, struct wait, news_node);
-        struct berth_job_state *ended = out_alloc(core, wait->news_count, sizeof *ended);
+        struct berth_job_state *ended = step_alloc(core, wait->news_count, sizeof *ended);
         size_t place = wait->news_count;
         for (const struct news *news = wait->news; news; news = news->next)
             ended[--place] = news->end;
-        out_add(core, BERTH_DO_WAITED, wait->key.peer, wait->key.request)->waited =
+        step_add(core, BERTH_DO_WAITED, wait->key.peer, wait->key.request)->waited =
             (struct berth_do_waited){ .ended = ended,
                                       .count = wait->news_count,
                                       .pending = wait->pending };

@@ -57,7 +57,7 @@ void submit_on_stored(struct berth_core *core, const struct berth_job_record *re
         return; /* what it was to wait for has failed: its end is under way */
     place_new(core, index, record);
     if (!record->after.bytes)
-        clock_set_ready(core, index, time_came_us(record));
+        job_clock_set_ready(core, index, time_came_us(record));
     if (job_at(&core->jobs, index)->flags & JOB_CANCEL_ASKED)
         cancel_stored(core, index);
 }
@@ -103,7 +103,7 @@ static void place_loaded(struct berth_core *core, uint32_t index,
         bool was_lost = record->attempt && !record->run_at_us;
         job_move(core, index, JOB_READY, JOB_AT_TAIL);
         if (!was_lost && !record->after.bytes) {
-            clock_set_ready(core, index, time_came_us(record));
+            job_clock_set_ready(core, index, time_came_us(record));
             job_at(&core->jobs, index)->loaded_s = (uint32_t)(time_came_us(record) / 1000000);
         }
     } else if (record->attempt) {

@@ -4,7 +4,7 @@
 #include "broker/core/show/query.h"
 #include "broker/core/step.h"
 
-struct held {
+struct deferred {
     struct berth_arena arena;
     struct berth_ev_submit event; /* all that it points to lies in the arena */
     uint64_t bytes;
@@ -12,45 +12,47 @@ struct held {
 
 /* ---- the copy ---- */
 
-static bool keep_bytes(struct held *held, struct berth_slice *slice)
+static bool keep_bytes(struct deferred *deferred, struct berth_slice *slice)
 {
-    slice->data = slice->bytes ? berth_arena_memdup(&held->arena, slice->data, slice->bytes) : NULL;
+    slice->data =
+        slice->bytes ? berth_arena_memdup(&deferred->arena, slice->data, slice->bytes) : NULL;
     return slice->data || !slice->bytes;
 }
 
-static bool keep_table(struct held *held, const struct berth_slice **table, size_t count)
+static bool keep_table(struct deferred *deferred, const struct berth_slice **table, size_t count)
 {
-    struct berth_slice *copy = berth_arena_alloc_array(&held->arena, count, sizeof *copy);
+    struct berth_slice *copy = berth_arena_alloc_array(&deferred->arena, count, sizeof *copy);
     bool is_kept = copy;
     for (size_t i = 0; is_kept && i < count; i++) {
         copy[i] = (*table)[i];
-        is_kept = keep_bytes(held, &copy[i]);
+        is_kept = keep_bytes(deferred, &copy[i]);
     }
     *table = copy;
     return is_kept;
 }
 
-static bool keep_item(struct held *held, struct berth_submit_item *item)
+static bool keep_item(struct deferred *deferred, struct berth_submit_item *item)
 {
     struct berth_slice after = { item->after, item->after_count * sizeof *item->after };
-    bool is_kept = keep_bytes(held, &item->key) && keep_bytes(held, &item->body) &&
-                   keep_bytes(held, &item->group) && keep_bytes(held, &item->unique) &&
-                   keep_bytes(held, &after);
+    bool is_kept = keep_bytes(deferred, &item->key) && keep_bytes(deferred, &item->body) &&
+                   keep_bytes(deferred, &item->group) && keep_bytes(deferred, &item->unique) &&
+                   keep_bytes(deferred, &after);
     item->after = after.data;
     return is_kept;
 }
 
-static bool keep(struct held *held, const struct berth_ev_submit *event)
+static bool keep(struct deferred *deferred, const struct berth_ev_submit *event)
 {
     struct berth_submit_item *items =
-        berth_arena_alloc_array(&held->arena, event->count, sizeof *items);
-    held->event = *event;
-    held->event.items = items;
-    bool is_kept = items && keep_table(held, &held->event.dispatchers, event->dispatcher_count) &&
-                   keep_table(held, &held->event.handlers, event->handler_count);
+        berth_arena_alloc_array(&deferred->arena, event->count, sizeof *items);
+    deferred->event = *event;
+    deferred->event.items = items;
+    bool is_kept = items &&
+                   keep_table(deferred, &deferred->event.dispatchers, event->dispatcher_count) &&
+                   keep_table(deferred, &deferred->event.handlers, event->handler_count);
     for (size_t i = 0; is_kept && i < event->count; i++) {
         items[i] = event->items[i];
-        is_kept = keep_item(held, &items[i]);
+        is_kept = keep_item(deferred, &items[i]);
     }
     return is_kept;
 }
@@ -63,7 +65,7 @@ static uint64_t weigh_table(const struct berth_slice *table, size_t count)
     return bytes;
 }
 
-/* About: what it weighs while it is held. */
+/* About: what it weighs while it is deferred. */
 static uint64_t weigh(const struct berth_ev_submit *event)
 {
     uint64_t bytes = weigh_table(event->dispatchers, event->dispatcher_count) +
@@ -77,30 +79,30 @@ static uint64_t weigh(const struct berth_ev_submit *event)
 }
 
 /* NULL: there is no room. */
-static struct held *held_new(struct berth_core *core, const struct berth_ev_submit *event)
+static struct deferred *deferred_new(struct berth_core *core, const struct berth_ev_submit *event)
 {
     uint64_t bytes = weigh(event);
-    if (bytes > HELD_BYTES_MAX - core->held_bytes)
+    if (bytes > DEFERRED_BYTES_MAX - core->deferred_bytes)
         return NULL;
-    struct held *held = block_new(sizeof *held);
-    if (!held)
+    struct deferred *deferred = block_new(sizeof *deferred);
+    if (!deferred)
         return NULL;
-    held->bytes = bytes;
-    core->held_bytes += bytes;
-    berth_arena_init(&held->arena, SIZE_MAX);
-    if (keep(held, event))
-        return held;
-    held_free(core, held);
+    deferred->bytes = bytes;
+    core->deferred_bytes += bytes;
+    berth_arena_init(&deferred->arena, SIZE_MAX);
+    if (keep(deferred, event))
+        return deferred;
+    deferred_free(core, deferred);
     return NULL;
 }
 
-void held_free(struct berth_core *core, struct held *held)
+void deferred_free(struct berth_core *core, struct deferred *deferred)
 {
-    if (!held)
+    if (!deferred)
         return;
-    core->held_bytes -= held->bytes;
-    berth_arena_fini(&held->arena);
-    block_free(held);
+    core->deferred_bytes -= deferred->bytes;
+    berth_arena_fini(&deferred->arena);
+    block_free(deferred);
 }
 
 /* ---- asking ---- */
@@ -118,7 +120,7 @@ static uint64_t *collect(struct berth_core *core, const struct berth_ev_submit *
     size_t named = 0, count = 0;
     for (size_t i = 0; i < event->count; i++)
         named += event->items[i].after_count;
-    uint64_t *ids = out_alloc(core, named, sizeof *ids);
+    uint64_t *ids = step_alloc(core, named, sizeof *ids);
     named = 0;
     for (size_t i = 0; i < event->count; i++)
         for (size_t j = 0; j < event->items[i].after_count; j++)
@@ -131,27 +133,29 @@ static uint64_t *collect(struct berth_core *core, const struct berth_ev_submit *
     return ids;
 }
 
-void held_submit(struct berth_core *core, const struct berth_ev_submit *event)
+void deferred_submit(struct berth_core *core, const struct berth_ev_submit *event)
 {
     size_t count;
     const uint64_t *ids = collect(core, event, &count);
-    if (count > HELD_IDS_MAX) {
-        out_error(core, event->peer, event->request, BERTH_EVALUE, "after",
-                  out_text(core,
-                           "after: the jobs of one submit wait for %zu different ones; allowed are "
-                           "%u",
-                           count, HELD_IDS_MAX));
+    if (count > DEFERRED_IDS_MAX) {
+        step_error(
+            core, event->peer, event->request, BERTH_EVALUE, "after",
+            step_text(core,
+                      "after: the jobs of one submit wait for %zu different ones; allowed are "
+                      "%u",
+                      count, DEFERRED_IDS_MAX));
         return;
     }
-    struct held *held = held_new(core, event);
-    if (held)
-        query_on_held(core, held, event->peer, event->request, ids, count);
+    struct deferred *deferred = deferred_new(core, event);
+    if (deferred)
+        query_on_deferred(core, deferred, event->peer, event->request, ids, count);
     else
-        out_error(core, event->peer, event->request, BERTH_ELATER, "",
-                  "the broker holds as many submits that wait for others as it can; try again");
+        step_error(core, event->peer, event->request, BERTH_ELATER, "",
+                   "the broker holds as many submits that wait for others as it can; try again");
 }
 
-void held_take(struct berth_core *core, const struct held *held, const struct submit_known *known)
+void deferred_take(struct berth_core *core, const struct deferred *deferred,
+                   const struct submit_known *known)
 {
-    submit_take(core, &held->event, known);
+    submit_take(core, &deferred->event, known);
 }

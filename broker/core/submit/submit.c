@@ -49,7 +49,7 @@ void submit_on_event(struct berth_core *core, const struct berth_ev_submit *even
 {
     for (size_t i = 0; i < event->count; i++) {
         if (!are_live(core, &event->items[i])) {
-            held_submit(core, event);
+            deferred_submit(core, event);
             return;
         }
     }
@@ -71,8 +71,8 @@ void submit_take(struct berth_core *core, const struct berth_ev_submit *event,
 {
     struct submission submission;
     if (!begin(core, event, known, NULL, &submission)) {
-        out_error(core, event->peer, event->request, BERTH_EFULL, "",
-                  "the broker has no memory for this request");
+        step_error(core, event->peer, event->request, BERTH_EFULL, "",
+                   "the broker has no memory for this request");
         return;
     }
     struct pending *answer = submission.answer;

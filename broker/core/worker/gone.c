@@ -33,7 +33,7 @@ void session_close(struct berth_core *core, struct session *session, enum attemp
         attempt_lost(core, berth_container_of(node, struct attempt, session_node), how);
     batch_add(core, BERTH_RECORD_SESSION_END)->id = session->by_id.id;
     if (was_recovering) {
-        clock_on_unknown_loss(core);
+        job_clock_on_unknown_loss(core);
         recovery_resolve(core);
     }
 }
@@ -55,7 +55,7 @@ void session_expire(struct berth_core *core, struct session *session)
     batch_add(core, is_held ? BERTH_RECORD_SESSION_CLOSED : BERTH_RECORD_SESSION_END)->id =
         session->by_id.id;
     if (was_recovering) {
-        clock_on_unknown_loss(core);
+        job_clock_on_unknown_loss(core);
         recovery_resolve(core);
     }
 }
@@ -69,7 +69,7 @@ void session_on_end_stored(struct berth_core *core, uint64_t id)
 
 static void send_gone_ok(struct berth_core *core, const struct berth_ev_gone *gone)
 {
-    struct berth_effect *effect = out_add(core, BERTH_DO_GONE_OK, gone->peer, 0);
+    struct berth_effect *effect = step_add(core, BERTH_DO_GONE_OK, gone->peer, 0);
     effect->fenced = (struct berth_do_fenced){ .session = gone->session, .child = gone->child };
     memcpy(effect->fenced.nonce, gone->nonce, sizeof gone->nonce);
 }
@@ -101,8 +101,8 @@ void session_on_gone(struct berth_core *core, const struct berth_ev_gone *gone)
         return;
     }
     if (memcmp(session->record.nonce, gone->nonce, sizeof gone->nonce) != 0) {
-        out_error(core, gone->peer, 0, BERTH_EDENIED, "nonce",
-                  "nonce: only the keeper that began a session can end it");
+        step_error(core, gone->peer, 0, BERTH_EDENIED, "nonce",
+                   "nonce: only the keeper that began a session can end it");
         return;
     }
     tombstone_put(core, session->record.nonce, session->record.child);
@@ -183,11 +183,11 @@ void session_on_declared_gone(struct berth_core *core, const struct berth_ev_que
     if (!count) {
         pending_refuse(
             core, ev->peer, ev->request, is_known_name ? BERTH_ECONFLICT : BERTH_ENOTFOUND, "name",
-            is_known_name ? out_text(core,
-                                     "worker '%.*s' is connected, so it is not gone: stop it, "
-                                     "and it says so itself",
-                                     bytes, name)
-                          : out_text(core, "worker '%.*s' is not known", bytes, name));
+            is_known_name ? step_text(core,
+                                      "worker '%.*s' is connected, so it is not gone: stop it, "
+                                      "and it says so itself",
+                                      bytes, name)
+                          : step_text(core, "worker '%.*s' is not known", bytes, name));
         return;
     }
     struct pending *answer = pending_new(PENDING_DECLARED_GONE, ev->peer, ev->request);
@@ -196,6 +196,6 @@ void session_on_declared_gone(struct berth_core *core, const struct berth_ev_que
         return;
     }
     pending_free(answer);
-    out_error(core, ev->peer, ev->request, BERTH_EFULL, "",
-              "the broker has no memory for this request");
+    step_error(core, ev->peer, ev->request, BERTH_EFULL, "",
+               "the broker has no memory for this request");
 }

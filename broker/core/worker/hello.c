@@ -13,7 +13,7 @@ static void welcome(struct berth_core *core, const struct session *session)
 {
     if (!session->peer)
         return; /* it says hello again */
-    struct berth_effect *effect = out_add(core, BERTH_DO_WELCOME, session->peer, 0);
+    struct berth_effect *effect = step_add(core, BERTH_DO_WELCOME, session->peer, 0);
     effect->welcome = (struct berth_do_welcome){
         .session = session->by_id.id,
         .epoch = core->opts.epoch,
@@ -28,14 +28,14 @@ static void welcome(struct berth_core *core, const struct session *session)
 
 void session_send_epoch(struct berth_core *core, uint64_t peer)
 {
-    out_add(core, BERTH_DO_EPOCH, peer, 0)->epoch =
+    step_add(core, BERTH_DO_EPOCH, peer, 0)->epoch =
         (struct berth_do_epoch){ .epoch = core->opts.epoch, .lineage = core->opts.lineage };
 }
 
 void session_send_fenced(struct berth_core *core, uint64_t peer, uint64_t session,
                          const uint8_t *nonce, uint32_t child, const char *reason)
 {
-    struct berth_effect *effect = out_add(core, BERTH_DO_FENCED, peer, 0);
+    struct berth_effect *effect = step_add(core, BERTH_DO_FENCED, peer, 0);
     effect->fenced =
         (struct berth_do_fenced){ .session = session, .child = child, .reason = reason };
     if (nonce)
@@ -91,8 +91,8 @@ static void take_new(struct berth_core *core, const struct berth_ev_hello *hello
         session_send_fenced(core, hello->peer, 0, hello->nonce, hello->child,
                             "a newer child of this worker is known");
     else if (berth_map_count(&core->sessions) >= SESSIONS_MAX || begin(core, hello) < 0)
-        out_error(core, hello->peer, 0, BERTH_ELIMIT, "",
-                  out_text(core, "no room for another worker: there may be %u", SESSIONS_MAX));
+        step_error(core, hello->peer, 0, BERTH_ELIMIT, "",
+                   step_text(core, "no room for another worker: there may be %u", SESSIONS_MAX));
 }
 
 /* It never took a welcome of any epoch, so whatever was granted to it was never started. */
@@ -120,8 +120,8 @@ void session_on_hello(struct berth_core *core, const struct berth_ev_hello *hell
         return;
     }
     if (hello->offer.served_count) {
-        out_error(core, hello->peer, 0, -ENOTSUP, "served",
-                  "served: a worker takes jobs of all dispatchers; the list must be empty");
+        step_error(core, hello->peer, 0, -ENOTSUP, "served",
+                   "served: a worker takes jobs of all dispatchers; the list must be empty");
         return;
     }
     struct session *session = session_find_child(core, hello->nonce, hello->child);

@@ -104,15 +104,16 @@ const char *hold_remark(struct berth_core *core, const struct dispatcher *dispat
         return "";
     for (const struct dispatcher *at = dispatcher->parent; at; at = at->parent)
         if (!is_told_to_hold(dispatcher) && is_told_to_hold(at))
-            return out_text(core, "what is lost is held here, because it is in '%s' above it",
-                            at->record.name);
+            return step_text(core, "what is lost is held here, because it is in '%s' above it",
+                             at->record.name);
     for (const struct dispatcher *at = dispatcher->parent; at; at = at->parent)
         if (!at->is_held && dispatcher_limit(core, at) != UINT64_MAX)
-            return out_text(core,
-                            "'%s' above it does not hold what is lost: its limit is kept by leases "
-                            "alone, and after a restart of the broker nothing begins here before "
-                            "every worker is back or has run out",
-                            at->record.name);
+            return step_text(
+                core,
+                "'%s' above it does not hold what is lost: its limit is kept by leases "
+                "alone, and after a restart of the broker nothing begins here before "
+                "every worker is back or has run out",
+                at->record.name);
     return "";
 }
 
@@ -136,7 +137,7 @@ void hold_begin(struct berth_core *core, struct attempt *attempt)
 static void go(struct berth_core *core, struct attempt *attempt)
 {
     const struct job *job = job_at(&core->jobs, attempt->job);
-    if (job->flags & JOB_CANCEL_STORED || clock_is_late(core, job)) {
+    if (job->flags & JOB_CANCEL_STORED || job_clock_is_late(core, job)) {
         attempt_release(core, attempt);
         return;
     }

@@ -30,7 +30,7 @@ static bool is_listed(const uint64_t *sorted, size_t count, uint64_t id)
 static void release_unlisted(struct berth_core *core, struct session *session,
                              const struct berth_ev_join *join)
 {
-    uint64_t *ids = out_alloc(core, join->count, sizeof *ids);
+    uint64_t *ids = step_alloc(core, join->count, sizeof *ids);
     for (size_t i = 0; i < join->count; i++)
         ids[i] = join->lines[i].attempt;
     if (join->count)
@@ -127,7 +127,7 @@ static void take_line(struct berth_core *core, struct session *session,
 static void answer_joined(struct berth_core *core, const struct session *session,
                           const struct berth_ev_join *join)
 {
-    out_add(core, BERTH_DO_JOINED, join->peer, 0)->joined =
+    step_add(core, BERTH_DO_JOINED, join->peer, 0)->joined =
         (struct berth_do_joined){ .session = join->session,
                                   .epoch = core->opts.epoch,
                                   .join = session->join,
@@ -153,9 +153,9 @@ void session_on_join(struct berth_core *core, const struct berth_ev_join *join)
         return;
     }
     if (join->count > (size_t)join->offer.capacity + join->offer.suspended_max) {
-        out_error(core, join->peer, 0, BERTH_EPROTO, "attempt",
-                  "attempt: a join lists no more attempts than the worker's capacity and "
-                  "suspended_max together");
+        step_error(core, join->peer, 0, BERTH_EPROTO, "attempt",
+                   "attempt: a join lists no more attempts than the worker's capacity and "
+                   "suspended_max together");
         return;
     }
     if (offer_take(core, session, &join->offer) < 0)
@@ -198,7 +198,7 @@ static void take_show(struct berth_core *core, const struct session *session,
 {
     struct attempt *attempt = attempt_find(core, show->attempt);
     if (attempt && attempt->session == session && attempt->state == ATTEMPT_RUNNING)
-        live_take(core, attempt, show);
+        shown_take(core, attempt, show);
 }
 
 void session_on_reports(struct berth_core *core, const struct berth_ev_reports *ev)

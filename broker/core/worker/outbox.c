@@ -109,7 +109,7 @@ static struct berth_order_grant order_grant(const struct berth_core *core,
         .number = attempt->number,
         .timeout_ms = job->body->timeout_ms ? job->body->timeout_ms : dispatcher->record.timeout_ms,
         .grace_ms = dispatcher->record.grace_ms,
-        .deadline_ms = clock_left_ms(core, job),
+        .deadline_ms = job_clock_left_ms(core, job),
     };
 }
 
@@ -118,7 +118,7 @@ static void take_grants(struct berth_core *core, struct session *session,
                         struct berth_do_orders *orders)
 {
     size_t count = outbox_count(&session->out_grants, ORDERS_GRANTS_MAX), body_bytes = 0;
-    struct berth_order_grant *grants = out_alloc(core, count, sizeof *grants);
+    struct berth_order_grant *grants = step_alloc(core, count, sizeof *grants);
     struct berth_list_node *node;
     while (orders->grant_count < ORDERS_GRANTS_MAX &&
            (node = berth_list_first(&session->out_grants))) {
@@ -145,7 +145,7 @@ static void take_cancels(struct berth_core *core, struct session *session,
                          struct berth_do_orders *orders)
 {
     struct berth_order_cancel *cancels =
-        out_alloc(core, outbox_count(&session->out_cancels, SIZE_MAX), sizeof *cancels);
+        step_alloc(core, outbox_count(&session->out_cancels, SIZE_MAX), sizeof *cancels);
     struct berth_list_node *node;
     while ((node = berth_list_pop_front(&session->out_cancels))) {
         struct attempt *attempt = berth_container_of(node, struct attempt, cancel_node);
@@ -163,7 +163,7 @@ static void take_cancels(struct berth_core *core, struct session *session,
 static void take_acks(struct berth_core *core, struct session *session,
                       struct berth_do_orders *orders)
 {
-    struct berth_order_ack *acks = out_alloc(core, session->out_ack_count, sizeof *acks);
+    struct berth_order_ack *acks = step_alloc(core, session->out_ack_count, sizeof *acks);
     if (session->out_ack_count)
         memcpy(acks, session->out_acks, session->out_ack_count * sizeof *acks);
     orders->acks = acks;
@@ -186,7 +186,7 @@ static void send_next(struct berth_core *core, struct session *session)
     take_acks(core, session, &orders);
     outbox_take_scopes(core, session, &orders);
     if (session->peer)
-        out_add(core, BERTH_DO_ORDERS, session->peer, 0)->orders = orders;
+        step_add(core, BERTH_DO_ORDERS, session->peer, 0)->orders = orders;
 }
 
 /* What cannot be sent now has its number all the same: the worker sees the gap and joins again. */

@@ -278,7 +278,7 @@ void session_on_renew(struct berth_core *core, const struct berth_ev_renew *ev)
     if (session->state != SESSION_LIVE || ev->join != session->join)
         return;
     session_renew(core, session, ev->peer);
-    out_add(core, BERTH_DO_RENEWED, ev->peer, 0)->joined = (struct berth_do_joined){
+    step_add(core, BERTH_DO_RENEWED, ev->peer, 0)->joined = (struct berth_do_joined){
         .session = ev->session,
         .epoch = core->opts.epoch,
         .join = session->join,

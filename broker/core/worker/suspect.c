@@ -299,10 +299,10 @@ const char *suspect_reason(struct berth_core *core, const struct handler *handle
         if (can_start(session, handler))
             return "its worker's process may have died of it: it waits for one of its own";
     }
-    return out_text(core,
-                    "its worker's process may have died of it, and no connected worker can run "
-                    "'%.*s' in a process of its own",
-                    (int)name.bytes, (const char *)name.data);
+    return step_text(core,
+                     "its worker's process may have died of it, and no connected worker can run "
+                     "'%.*s' in a process of its own",
+                     (int)name.bytes, (const char *)name.data);
 }
 
 /* ---- check ---- */

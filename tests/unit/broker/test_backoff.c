@@ -16,7 +16,7 @@ static struct spread draw(uint32_t failures, int64_t base_ms, int64_t max_ms)
     berth_rng_init(&rng, 7);
     struct spread spread = { .low_ms = INT64_MAX };
     for (unsigned i = 0; i < DRAWS; i++) {
-        int64_t ms = retry_delay_ms(&rng, failures, base_ms, max_ms);
+        int64_t ms = backoff_delay_ms(&rng, failures, base_ms, max_ms);
         spread.low_ms = ms < spread.low_ms ? ms : spread.low_ms;
         spread.high_ms = ms > spread.high_ms ? ms : spread.high_ms;
         spread.mean_ms += (double)ms / DRAWS;
@@ -55,10 +55,10 @@ static void the_ceiling_stops_at_the_maximum(void **state)
 static void without_jitter_it_is_the_ceiling(void **state)
 {
     (void)state;
-    assert_int_equal(retry_delay_ms(NULL, 1, 1000, 600000), 1000);
-    assert_int_equal(retry_delay_ms(NULL, 4, 1000, 600000), 8000);
-    assert_int_equal(retry_delay_ms(NULL, 11, 1000, 600000), 600000);
-    assert_int_equal(retry_delay_ms(NULL, 3, 0, 600000), 0);
+    assert_int_equal(backoff_delay_ms(NULL, 1, 1000, 600000), 1000);
+    assert_int_equal(backoff_delay_ms(NULL, 4, 1000, 600000), 8000);
+    assert_int_equal(backoff_delay_ms(NULL, 11, 1000, 600000), 600000);
+    assert_int_equal(backoff_delay_ms(NULL, 3, 0, 600000), 0);
 }
 
 static void doubling_does_not_overflow(void **state)

@@ -55,7 +55,7 @@ static void who_is_not_live_is_looked_up_before_the_submit_is_taken(void **state
 
     uint64_t id = submitted(f, request);
     assert_true(slice_is(shown(f, id)->reason, "waits for job 1 to complete"));
-    assert_int_equal(f->core->held_bytes, 0);
+    assert_int_equal(f->core->deferred_bytes, 0);
 }
 
 static void one_that_has_failed_cancels_and_one_that_is_unknown_refuses(void **state)
@@ -87,7 +87,7 @@ static void a_store_that_cannot_read_refuses_the_submit(void **state)
     fail_read(f);
 
     assert_int_equal(answer(f, request, BERTH_DO_ERROR)->error.code, BERTH_ESTORE);
-    assert_int_equal(f->core->held_bytes, 0);
+    assert_int_equal(f->core->deferred_bytes, 0);
 }
 
 static void nobody_waits_for_himself_or_for_who_comes_later(void **state)
@@ -138,7 +138,7 @@ static void too_many_to_look_up_are_refused(void **state)
 
 static void more_than_may_be_held_is_told_to_try_later(void **state)
 {
-    enum { BYTES = HELD_BYTES_MAX / 2 };
+    enum { BYTES = DEFERRED_BYTES_MAX / 2 };
     struct fixture *f = *state;
     static char big[BYTES + 1];
     memset(big, 'x', BYTES);
@@ -152,7 +152,7 @@ static void more_than_may_be_held_is_told_to_try_later(void **state)
         assert_int_equal(answer(f, request, BERTH_DO_ERROR)->error.code, BERTH_ELATER);
 
         fail_read(f);
-        assert_int_equal(f->core->held_bytes, 0);
+        assert_int_equal(f->core->deferred_bytes, 0);
     }
 }
 

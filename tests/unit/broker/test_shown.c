@@ -9,7 +9,7 @@
 
 #include "broker/core/show/shown.h"
 
-#define TAIL LIVE_TAIL_BYTES_MAX
+#define TAIL SHOWN_TAIL_BYTES_MAX
 
 static void show(struct fixture *f, struct worker *w, struct berth_show show)
 {
@@ -128,7 +128,7 @@ static void memory_is_bounded_and_those_who_are_silent_make_room(void **state)
         jobs[i] = given_running(f, (struct submit){ .dispatcher = "wide" });
         write_out(f, w, jobs[i], 0, (struct berth_slice){ bytes, TAIL });
         write_out(f, w, jobs[0], (uint64_t)i, text("x"));
-        assert_true(f->core->live_bytes <= 3 * TAIL);
+        assert_true(f->core->shown_bytes <= 3 * TAIL);
     }
 
     /* The first one was never silent; what the second one wrote is gone, and its place is known. */
@@ -156,7 +156,7 @@ static void how_far_it_is_is_shown_with_the_job_while_it_runs(void **state)
     assert_int_equal(view->progress_done, 3);
     assert_int_equal(view->progress_total, 10);
     report(f, w, job, BERTH_OUTCOME_FAILED);
-    assert_int_equal(f->core->live_bytes, 0);
+    assert_int_equal(f->core->shown_bytes, 0);
     assert_false(shown(f, job)->has_progress);
 }
 
@@ -214,7 +214,7 @@ static void what_is_shown_is_gone_when_the_worker_is(void **state)
     uint64_t job = given_running(f, (struct submit){ 0 });
     write_out(f, w, job, 0, text("abc"));
     gone(f, w, BERTH_GONE_LEASE);
-    assert_int_equal(f->core->live_bytes, 0);
+    assert_int_equal(f->core->shown_bytes, 0);
     store_all(f);
     assert_true(asked(f, job, 1, 0)->is_over);
 }
