@@ -25,6 +25,7 @@
 #define SERVED_MAX            256 /* as many as a hello may hold */
 #define SETUP_ARENA_BYTES_MAX (64u << 10)
 #define IO_THREADS_MIN        64
+#define IO_THREADS_SPARE      16 /* for attempts that go on beyond the capacity: to end, or to ask */
 #define SAY_GONE_MS           1000
 
 struct berth_worker {
@@ -61,11 +62,14 @@ static int prepare(struct berth_worker *worker, struct berth_error *err);
 
 /* ---- open and close ---- */
 
-/* Best effort: a program that has started weft for itself has said how. */
-static void configure_weft(uint32_t capacity)
+/* Best effort: a program that has started weft for itself has said how. What waits is woken when
+ * its wait is over or it is to end, whether it has a place or not, and needs a thread then. */
+static void configure_weft(uint32_t capacity, uint32_t suspended_max)
 {
+    uint32_t spare = suspended_max < IO_THREADS_SPARE ? suspended_max : IO_THREADS_SPARE;
+    uint32_t threads = capacity + spare;
     (void)weft_configure(
-        &(struct weft_opts){ .io_threads = capacity > IO_THREADS_MIN ? capacity : IO_THREADS_MIN,
+        &(struct weft_opts){ .io_threads = threads > IO_THREADS_MIN ? threads : IO_THREADS_MIN,
                              .stack_bytes = WORKER_STACK_BYTES });
 }
 
@@ -90,7 +94,7 @@ int worker_open(const struct worker_setup *setup, struct berth_worker **ret_work
         berth_worker_close(worker);
         return rc;
     }
-    configure_weft(worker->capacity);
+    configure_weft(worker->capacity, worker->suspended_max);
     *ret_worker = worker;
     return 0;
 }

@@ -222,6 +222,14 @@ void fake_say_cancel(struct fake_broker *broker, uint64_t attempt)
     SAY(broker, WORKER_ORDERS, worker_orders, &message);
 }
 
+void fake_say_resume(struct fake_broker *broker, uint64_t attempt, uint32_t number)
+{
+    Berth__V1__WorkerOrders message = orders_next(broker);
+    message.n_resume_attempt = 1, message.resume_attempt = &attempt;
+    message.n_resume_number = 1, message.resume_number = &number;
+    SAY(broker, WORKER_ORDERS, worker_orders, &message);
+}
+
 void fake_say_ack(struct fake_broker *broker, uint64_t attempt)
 {
     Berth__V1__WorkerOrders message = orders_next(broker);

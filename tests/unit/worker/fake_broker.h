@@ -57,6 +57,7 @@ void fake_say_gone_ok(struct fake_broker *broker);
 void fake_say_grant(struct fake_broker *broker, uint64_t attempt, const char *handler,
                     const char *payload);
 void fake_say_cancel(struct fake_broker *broker, uint64_t attempt);
+void fake_say_resume(struct fake_broker *broker, uint64_t attempt, uint32_t number);
 void fake_say_ack(struct fake_broker *broker, uint64_t attempt);
 
 /* Hello, epoch, hello, welcome. */

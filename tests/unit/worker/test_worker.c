@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "base/text.h"
 #include "proto/body.h"
 #include "proto/columns.h"
+#include "support/await.h"
 #include "support/process.h"
 
 #define AWAIT(f, NAME, member)                                                                     \
@@ -227,6 +229,80 @@ static void stop_hands_back_what_runs_and_says_gone(void **state)
     await_end(f, 0);
 }
 
+/* ---- all places are taken ---- */
+
+#define FULL_CAPACITY 64 /* as many as there are threads of io in any case */
+#define UNHURRIED_MS  10000
+
+struct crowd {
+    atomic_int blocked_count;
+    sem_t is_over;
+};
+
+static int waits(struct berth_attempt *attempt, void *arg)
+{
+    (void)arg;
+    return berth_attempt_sleep_ms(attempt, 3600000);
+}
+
+static int blocks(struct berth_attempt *attempt, void *arg)
+{
+    struct crowd *crowd = arg;
+    (void)attempt;
+    (void)atomic_fetch_add(&crowd->blocked_count, 1);
+    while (sem_wait(&crowd->is_over) < 0)
+        ;
+    return 0;
+}
+
+static bool all_block(void *arg)
+{
+    const struct crowd *crowd = arg;
+    return atomic_load(&crowd->blocked_count) == FULL_CAPACITY;
+}
+
+static void given_full_beside_one_that_waits(struct fixture *f, struct crowd *crowd)
+{
+    const struct berth_worker_opts opts = {
+        .url = f->broker.url, .capacity = FULL_CAPACITY, .suspended_max = 1, .grace_ms = 1000
+    };
+    berth_worker_close(f->worker);
+    assert_ok(berth_worker_open(&opts, &f->worker, &f->err));
+    assert_ok(berth_worker_handler(f->worker, "waits", waits, NULL, NULL, NULL));
+    assert_ok(berth_worker_handler(f->worker, "blocks", blocks, crowd, NULL, NULL));
+    f->broker.renew_ms = UNHURRIED_MS; /* so that no renewal is missed */
+    given_joined(f);
+    fake_say_grant(&f->broker, FAKE_ID(1), "waits", "");
+    assert_int_equal(AWAIT(f, WORKER_REPORTS, worker_reports)->n_suspend_attempt, 1);
+    for (unsigned i = 0; i < FULL_CAPACITY; i++)
+        fake_say_grant(&f->broker, FAKE_ID(2 + i), "blocks", "");
+    assert_true(await(all_block, crowd, FAKE_AWAIT_MS));
+}
+
+static void who_is_cancelled_while_it_waits_needs_no_thread_of_a_full_worker(void **state)
+{
+    struct fixture *f = *state;
+    struct crowd crowd = { .blocked_count = 0 };
+    assert_int_equal(sem_init(&crowd.is_over, 0, 0), 0);
+    given_full_beside_one_that_waits(f, &crowd);
+
+    fake_say_cancel(&f->broker, FAKE_ID(1));
+    assert_int_equal(AWAIT(f, WORKER_REPORTS, worker_reports)->n_resume_attempt, 1);
+    fake_say_resume(&f->broker, FAKE_ID(1), 1);
+
+    const Berth__V1__WorkerReports *reports = AWAIT(f, WORKER_REPORTS, worker_reports);
+    assert_int_equal(reports->n_attempt, 1);
+    assert_int_equal(reports->attempt[0], FAKE_ID(1));
+    assert_int_equal(reports->ends->outcome[0], BERTH__V1__OUTCOME__OUTCOME_CANCELLED);
+    for (unsigned i = 0; i < FULL_CAPACITY; i++)
+        assert_int_equal(sem_post(&crowd.is_over), 0);
+    berth_worker_stop(f->worker);
+    (void)AWAIT(f, WORKER_GONE, worker_gone);
+    fake_say_gone_ok(&f->broker);
+    await_end(f, 0);
+    (void)sem_destroy(&crowd.is_over);
+}
+
 static void a_lost_session_is_followed_by_a_fresh_one(void **state)
 {
     struct fixture *f = *state;
@@ -303,6 +379,7 @@ int main(int argc, char **argv)
         WORKER_TEST(places_for_the_suspended_are_offered_as_far_as_the_capacity_leaves_any),
         WORKER_TEST(a_job_is_run_and_its_result_reported),
         WORKER_TEST(stop_hands_back_what_runs_and_says_gone),
+        WORKER_TEST(who_is_cancelled_while_it_waits_needs_no_thread_of_a_full_worker),
         WORKER_TEST(a_lost_session_is_followed_by_a_fresh_one),
         WORKER_TEST(an_attempt_that_outlives_its_lease_ends_the_program),
     };

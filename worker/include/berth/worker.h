@@ -208,8 +208,9 @@ struct berth_worker_opts {
 };
 
 /* Copies what it needs; connects only in berth_worker_run(). If weft has not started yet, it is
- * configured with as many io threads as the capacity, so that blocking handlers do not wait for one
- * another. opts NULL: all defaults. */
+ * configured with as many io threads as the capacity and some more for attempts that were
+ * suspended, so that blocking handlers do not wait for one another, nor hold up one that is to end.
+ * opts NULL: all defaults. */
 int berth_worker_open(const struct berth_worker_opts *opts, struct berth_worker **ret_worker,
                       struct berth_error *err);
 
