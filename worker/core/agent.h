@@ -52,8 +52,11 @@
 #define AGENT_SHOW_COUNT_MAX 256
 /* In one message: submits of children; attempts that are suspended, or ask for something; children
  * that are asked for. */
-#define AGENT_SUBMITS_MAX      256
-#define AGENT_ASKS_MAX         4096
+#define AGENT_SUBMITS_MAX 256
+#define AGENT_ASKS_MAX    4096
+/* Such messages in one step: what is left, as after a join with very many children, is told in the
+ * steps that follow at once. */
+#define AGENT_TELLS_MAX        16
 #define AGENT_SUBMIT_BYTES_MAX AGENT_MESSAGE_BYTES_MAX
 #define AGENT_ALONE_WAIT_MS    10000 /* so long a process for a suspect waits for one */
 

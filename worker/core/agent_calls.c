@@ -108,7 +108,7 @@ static bool calls_init(struct agent *agent, struct agent_calls *calls)
 
 void agent_tell_calls(struct agent *agent)
 {
-    while (agent_scope_has_news(&agent->table)) {
+    for (size_t i = 0; i < AGENT_TELLS_MAX && agent_scope_has_news(&agent->table); i++) {
         struct agent_calls calls;
         struct agent_submit *submits = agent_step_array(agent, AGENT_SUBMITS_MAX, sizeof *submits);
         struct agent_child *asks = agent_step_array(agent, AGENT_ASKS_MAX, sizeof *asks);

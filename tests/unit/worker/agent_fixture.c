@@ -202,8 +202,8 @@ void say_resume(struct fixture *f, uint64_t attempt, uint32_t number)
 void say_submitted(struct fixture *f, uint64_t attempt, uint32_t ordinal, uint64_t first,
                    size_t count)
 {
-    uint64_t ids[8];
-    assert_in_range(count, 1, 8);
+    static uint64_t ids[SUBMITTED_MAX];
+    assert_in_range(count, 1, SUBMITTED_MAX);
     for (size_t i = 0; i < count; i++)
         ids[i] = first + i;
     struct agent_submitted answer = {

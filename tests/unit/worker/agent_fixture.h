@@ -9,6 +9,8 @@
 
 #include "worker/core/agent.h"
 
+#define SUBMITTED_MAX 10000 /* children of one submit */
+
 #define K_MS    8500
 #define L_MS    10000
 #define R_MS    2000

@@ -345,6 +345,31 @@ static void out_of_memory_is_an_answer_at_each_allocation(void **state)
     assert_in_range(failed, 10, 200);
 }
 
+/* All in one step would need memory without bound. */
+static void very_many_children_are_asked_for_in_several_steps(void **state)
+{
+    enum { SUBMITS = 8, CHILDREN = SUBMITS * SUBMITTED_MAX };
+    struct fixture *f = *state;
+    given_running(f, 1);
+    for (uint32_t ordinal = 1; ordinal < CHILDREN; ordinal += SUBMITTED_MAX) {
+        submit(f, 1, ordinal);
+        tick(f, 0);
+        say_submitted(f, 1, ordinal, 200 + ordinal, SUBMITTED_MAX);
+    }
+    join_again(f);
+
+    say_joined(f);
+    size_t messages = effect_count(f, AGENT_DO_REPORTS);
+    assert_int_equal(messages, AGENT_TELLS_MAX);
+    while (agent_next_deadline_ms(f->agent) <= f->now_ms) {
+        tick(f, 0);
+        assert_in_range(effect_count(f, AGENT_DO_REPORTS), 1, AGENT_TELLS_MAX);
+        messages += effect_count(f, AGENT_DO_REPORTS);
+    }
+
+    assert_int_equal(messages, (CHILDREN + AGENT_ASKS_MAX - 1) / AGENT_ASKS_MAX);
+}
+
 int main(void)
 {
 #define AGENT_TEST(fact) cmocka_unit_test_setup_teardown(fact, agent_setup, agent_teardown)
@@ -356,6 +381,7 @@ int main(void)
         AGENT_TEST(submits_beyond_what_a_message_holds_go_into_the_next),
         AGENT_TEST(the_end_of_a_child_is_passed_on_once),
         AGENT_TEST(after_a_join_those_that_live_are_asked_for),
+        AGENT_TEST(very_many_children_are_asked_for_in_several_steps),
         AGENT_TEST(those_that_an_earlier_attempt_may_have_made_are_asked_for_at_once),
         AGENT_TEST(those_of_a_submit_that_was_repeated_are_asked_for_at_once),
         AGENT_TEST(a_dead_child_ends_the_body_and_the_siblings_and_fails_the_attempt),
