@@ -52,6 +52,12 @@ static bool keeps_slots(const struct attempt *attempt)
     return attempt->dispatcher && attempt->dispatcher->record.hold == BERTH_HOLD_JOB;
 }
 
+/* It waits without its slots, and takes them again before it goes on. */
+static bool needs_slots(const struct attempt *attempt)
+{
+    return attempt->state == ATTEMPT_RUNNING && attempt->has_given;
+}
+
 static bool holds(const struct attempt *attempt, struct room room)
 {
     if (!has_slot(attempt))
@@ -103,7 +109,8 @@ static bool has_free_holder(const struct berth_core *core, struct room room)
     return find_holder(core, room, is_free, NULL);
 }
 
-/* Of a queued job: what of all that it needs nobody ever gives back. False: there is nothing. */
+/* Of a job that waits for slots: what of all that it needs nobody ever gives back. False: there is
+ * nothing. */
 static bool find_blocked(const struct berth_core *core, const struct job *job,
                          struct room *ret_room)
 {
@@ -142,12 +149,19 @@ static bool is_stuck_child(const struct berth_core *core, const struct job *job)
 static bool has_stuck_child(const struct berth_core *core, const struct attempt *attempt)
 {
     const struct scope *scope = scope_find(core, attempt->job_id);
+    if (!scope)
+        return false;
     BERTH_LIST_FOREACH (node, &scope->children) {
         const struct job *job = live_child(core, node);
         if (job && is_stuck_child(core, job))
             return true;
     }
     return false;
+}
+
+static bool lacks_slots(const struct berth_core *core, const struct attempt *attempt)
+{
+    return needs_slots(attempt) && is_blocked(core, job_at(&core->jobs, attempt->job));
 }
 
 /* Who is looked at: who holds what the child needs and is full, whom these wait for, who holds what
@@ -162,7 +176,7 @@ static bool add_attempt(const struct berth_core *core, struct attempt *attempt, 
     struct look *look = arg;
     if (berth_list_is_linked(&attempt->look_node))
         return false;
-    attempt->is_stuck = waits(core, attempt);
+    attempt->is_stuck = waits(core, attempt) || needs_slots(attempt);
     berth_list_push_back(&look->attempts, &attempt->look_node);
     return false;
 }
@@ -186,28 +200,28 @@ static void add_group(const struct berth_core *core, struct look *look, struct g
                       add_attempt, look);
 }
 
-/* A job that somebody waits for: what it needs, or who runs it. */
-static void add_awaited(const struct berth_core *core, struct look *look, const struct job *job)
+static void add_needed(const struct berth_core *core, struct look *look, const struct job *job)
 {
-    if (job->state == JOB_RUNNING) {
-        (void)add_attempt(core, job->attempt, look);
-        return;
-    }
     for (struct dispatcher *at = job_dispatcher(core, job); at; at = at->parent)
         add_dispatcher(core, look, at);
     add_group(core, look, job_lane(core, job)->group);
 }
 
-static void add_children(const struct berth_core *core, struct look *look,
-                         const struct attempt *attempt)
+/* What it waits for: slots to go on, who runs its children, and what the others of these need. */
+static void add_awaited(const struct berth_core *core, struct look *look,
+                        const struct attempt *attempt)
 {
     const struct scope *scope = attempt->is_stuck ? scope_find(core, attempt->job_id) : NULL;
+    if (needs_slots(attempt))
+        add_needed(core, look, job_at(&core->jobs, attempt->job));
     if (!scope)
         return;
     BERTH_LIST_FOREACH (node, &scope->children) {
         const struct job *job = live_child(core, node);
-        if (job)
-            add_awaited(core, look, job);
+        if (job && job->state == JOB_RUNNING)
+            (void)add_attempt(core, job->attempt, look);
+        else if (job)
+            add_needed(core, look, job);
     }
 }
 
@@ -219,7 +233,7 @@ static void begin(const struct berth_core *core, struct look *look, struct attem
     berth_list_init(&look->groups);
     (void)add_attempt(core, parent, look);
     BERTH_LIST_FOREACH (node, &look->attempts)
-        add_children(core, look, berth_container_of(node, struct attempt, look_node));
+        add_awaited(core, look, berth_container_of(node, struct attempt, look_node));
 }
 
 static void end(struct look *look)
@@ -255,7 +269,7 @@ static bool look_once(const struct berth_core *core, const struct look *look)
     bool is_news = false;
     BERTH_LIST_FOREACH (node, &look->attempts) {
         struct attempt *attempt = berth_container_of(node, struct attempt, look_node);
-        if (attempt->is_stuck && !has_stuck_child(core, attempt)) {
+        if (attempt->is_stuck && !has_stuck_child(core, attempt) && !lacks_slots(core, attempt)) {
             attempt->is_stuck = false;
             is_news = true;
         }
@@ -285,10 +299,10 @@ static const struct attempt *holder_of(const struct berth_core *core, struct roo
     return holder;
 }
 
-/* The queued job that it waits for in the end. */
+/* The job that it waits for in the end, and that waits for slots. */
 static const struct job *awaited_by(const struct berth_core *core, const struct attempt *attempt)
 {
-    for (;;) {
+    while (!lacks_slots(core, attempt)) {
         const struct scope *scope = scope_find(core, attempt->job_id);
         const struct attempt *next = NULL;
         BERTH_LIST_FOREACH (node, &scope->children) {
@@ -302,6 +316,7 @@ static const struct job *awaited_by(const struct berth_core *core, const struct 
         BERTH_ASSERT(next != NULL);
         attempt = next;
     }
+    return job_at(&core->jobs, attempt->job);
 }
 
 static void add(char text[static TEXT_BYTES_MAX], const char *format, ...) BERTH_PRINTF(2, 3);

@@ -129,6 +129,55 @@ static void one_that_waits_without_slots_may_be_a_part_of_the_cycle(void **state
     assert_int_equal(refusal_of(f, w, child, "d")->code, -EDEADLK);
 }
 
+/* It gave its slot away while it waits, and needs one again. */
+static void one_that_cannot_go_on_is_a_part_of_the_cycle(void **state)
+{
+    struct fixture *f = *state;
+    given_holding(f, "top", 2, BERTH_HOLD_JOB, NULL);
+    given_holding(f, "a", 9, BERTH_HOLD_JOB, "top");
+    given_holding(f, "b", 9, BERTH_HOLD_RUNNING, "top");
+    given_holding(f, "c", 9, BERTH_HOLD_JOB, NULL);
+    struct worker *w = given_worker(f, 8);
+    uint64_t first = given_running(f, (struct submit){ .dispatcher = "a" });
+    uint64_t waits = given_child(f, w, first, 1, (struct submit){ .dispatcher = "b" });
+    uint64_t other = given_child(f, w, waits, 1, (struct submit){ .dispatcher = "c" });
+    suspend_attempt(f, w, waits, 1);
+    uint64_t second = given_running(f, (struct submit){ .dispatcher = "a" });
+
+    const struct berth_do_error *refusal = refusal_of(f, w, second, "a");
+
+    assert_int_equal(refusal->code, -EDEADLK);
+    assert_non_null(strstr(refusal->message, "needs a slot of top, held by job"));
+    report(f, w, other, BERTH_OUTCOME_COMPLETED);
+    store_all(f);
+    ask_to_resume(f, w, waits, 1);
+    submit_children_of(f, w, second, 2, &(struct submit){ .dispatcher = "a" }, 1);
+    store_all(f);
+    assert_int_equal(children_of(f, second, 2)->refusal.code, -EDEADLK);
+    report(f, w, second, BERTH_OUTCOME_COMPLETED);
+    turn(f);
+    assert_int_equal(resumes_of(f, waits), 1);
+}
+
+/* It has it again when others end, who wait for nothing. */
+static void one_that_can_go_on_one_day_is_no_part_of_a_cycle(void **state)
+{
+    struct fixture *f = *state;
+    given_holding(f, "top", 2, BERTH_HOLD_JOB, NULL);
+    given_holding(f, "a", 9, BERTH_HOLD_JOB, "top");
+    given_holding(f, "b", 1, BERTH_HOLD_RUNNING, NULL);
+    struct worker *w = given_worker(f, 8);
+    uint64_t first = given_running(f, (struct submit){ .dispatcher = "a" });
+    uint64_t waits = given_child(f, w, first, 1, (struct submit){ .dispatcher = "b" });
+    suspend_attempt(f, w, waits, 1);
+    uint64_t next = given_running(f, (struct submit){ .dispatcher = "b" });
+    uint64_t second = given_running(f, (struct submit){ .dispatcher = "a" });
+    ask_to_resume(f, w, waits, 1);
+
+    assert_non_null(grant_of(f, next));
+    assert_int_equal(refusal_of(f, w, second, "a")->code, 0);
+}
+
 static void two_that_wait_for_each_other_are_found_over_two_dispatchers(void **state)
 {
     struct fixture *f = *state;
@@ -182,6 +231,8 @@ int main(void)
         TEST(a_grandchild_for_the_slot_of_its_grandparent_is_refused),
         TEST(a_place_of_a_group_counts),
         TEST(one_that_waits_without_slots_may_be_a_part_of_the_cycle),
+        TEST(one_that_cannot_go_on_is_a_part_of_the_cycle),
+        TEST(one_that_can_go_on_one_day_is_no_part_of_a_cycle),
         TEST(two_that_wait_for_each_other_are_found_over_two_dispatchers),
         TEST(a_pause_and_a_limit_of_none_are_no_deadlock),
         TEST(one_that_is_being_cancelled_lets_go),
