@@ -263,14 +263,14 @@ const struct dispatcher *suspend_lack(const struct berth_core *core, const struc
     return NULL;
 }
 
-/* Until one of them misses a slot, which the others miss, too. */
-static void resume_in(struct berth_core *core, struct dispatcher *dispatcher)
+/* The first that can. False: it misses a slot, which the others miss, too; or there is none. */
+static bool resume_one(struct berth_core *core, struct dispatcher *dispatcher)
 {
     struct berth_list_node *node;
     while ((node = berth_list_first(&dispatcher->resuming))) {
         struct attempt *attempt = berth_container_of(node, struct attempt, resume_node);
         if (suspend_lack(core, attempt))
-            return;
+            return false;
         leave_slots(attempt);
         if (attempt->resume_group->is_full) {
             wait_for_group(core, attempt);
@@ -278,7 +278,27 @@ static void resume_in(struct berth_core *core, struct dispatcher *dispatcher)
         }
         take_slots(core, attempt);
         ask_for_place(core, attempt);
+        return true;
     }
+    return false;
+}
+
+/* Dispatchers take turns, and who had none now is the first the next time: otherwise one of them
+ * could have all that comes back above them. */
+static void resume_all(struct berth_core *core)
+{
+    struct berth_list looked_at, *resuming = &core->resuming;
+    struct berth_list_node *node;
+    berth_list_init(&looked_at);
+    while ((node = berth_list_first(resuming))) {
+        bool has_resumed =
+            resume_one(core, berth_container_of(node, struct dispatcher, resuming_node));
+        if (!berth_list_is_linked(node))
+            continue; /* nobody is left there */
+        berth_list_remove(node);
+        berth_list_push_back(has_resumed ? resuming : &looked_at, node);
+    }
+    berth_list_splice_back(resuming, &looked_at);
 }
 
 static void resume_at(struct berth_core *core, struct session *session)
@@ -297,8 +317,7 @@ void suspend_turn(struct berth_core *core)
         resume_at(core, berth_container_of(node, struct session, resuming_node));
     if (core->unresolved)
         return;
-    BERTH_LIST_FOREACH_SAFE (node, &core->resuming)
-        resume_in(core, berth_container_of(node, struct dispatcher, resuming_node));
+    resume_all(core);
 }
 
 /* ---- check ---- */

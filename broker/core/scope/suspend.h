@@ -5,8 +5,9 @@
  * worker's capacity (offer.h). Under `hold = running` its slots and its place of the group come
  * back in that step, too; under `hold = job` it keeps them.
  * 2. What gave its slots back takes all of them again, or none: ahead of every new start, in the
- * order in which they asked, and not while a session of an earlier epoch is unresolved. It takes no
- * token of a rate, and no pause holds it: it has started long ago.
+ * order in which those of a dispatcher asked, while dispatchers take turns, and not while a session
+ * of an earlier epoch is unresolved. It takes no token of a rate, and no pause holds it: it has
+ * started long ago.
  * 3. Then it goes on when it has a place at its worker: while fewer than its capacity run, ahead of
  * every new start there, in the order in which they came. So it holds slots while it waits for a
  * place, and never the other way round: who has a place runs, and gives it back whatever others

@@ -101,6 +101,38 @@ static void all_slots_above_are_taken_together_or_none(void **state)
     assert_int_equal(dispatcher(f, "a")->running, 1);
 }
 
+/* However often those of the other one wait and come back. */
+static void dispatchers_take_turns_at_what_comes_back_above_them(void **state)
+{
+    struct fixture *f = *state;
+    given_holding(f, "top", 1, BERTH_HOLD_JOB, NULL);
+    given_holding(f, "a", 5, BERTH_HOLD_RUNNING, "top");
+    given_holding(f, "b", 5, BERTH_HOLD_RUNNING, "top");
+    struct worker *w = given_worker(f, 8);
+    uint64_t waits[3];
+    for (unsigned i = 0; i < 3; i++) {
+        waits[i] = given_running(f, (struct submit){ .dispatcher = i < 2 ? "a" : "b" });
+        suspend_attempt(f, w, waits[i], 1);
+    }
+    uint64_t other = given_running(f, (struct submit){ .dispatcher = "a" });
+    for (unsigned i = 0; i < 3; i++)
+        ask_to_resume(f, w, waits[i], 1);
+
+    report(f, w, other, BERTH_OUTCOME_COMPLETED);
+    turn(f);
+    assert_int_equal(resumes_of(f, waits[0]), 1);
+    suspend_attempt(f, w, waits[0], 2);
+    ask_to_resume(f, w, waits[0], 2);
+    turn(f);
+
+    assert_int_equal(resumes_of(f, waits[2]), 1);
+    assert_int_equal(resumes_of(f, waits[1]), 0);
+    suspend_attempt(f, w, waits[2], 2);
+    turn(f);
+    assert_int_equal(resumes_of(f, waits[1]), 1);
+    assert_int_equal(resumes_of(f, waits[0]), 1);
+}
+
 static void a_place_of_a_group_is_given_back_too(void **state)
 {
     struct fixture *f = *state;
@@ -341,6 +373,7 @@ int main(void)
         TEST(one_that_waits_gives_its_slot_back_and_takes_it_ahead_of_new_jobs),
         TEST(under_hold_job_only_the_state_changes),
         TEST(all_slots_above_are_taken_together_or_none),
+        TEST(dispatchers_take_turns_at_what_comes_back_above_them),
         TEST(a_place_of_a_group_is_given_back_too),
         TEST(neither_a_pause_nor_a_rate_keeps_it_from_going_on),
         TEST(a_copy_of_a_suspension_changes_nothing),
