@@ -225,12 +225,17 @@ static void add_awaited(const struct berth_core *core, struct look *look,
     }
 }
 
-/* The list grows while it is walked. */
-static void begin(const struct berth_core *core, struct look *look, struct attempt *parent)
+static void init(struct look *look)
 {
     berth_list_init(&look->attempts);
     berth_list_init(&look->dispatchers);
     berth_list_init(&look->groups);
+}
+
+/* The list grows while it is walked. */
+static void begin(const struct berth_core *core, struct look *look, struct attempt *parent)
+{
+    init(look);
     (void)add_attempt(core, parent, look);
     BERTH_LIST_FOREACH (node, &look->attempts)
         add_awaited(core, look, berth_container_of(node, struct attempt, look_node));
@@ -264,10 +269,12 @@ static bool free_slots(const struct attempt *attempt)
     return is_news;
 }
 
+/* From the end: most children stand behind their parents, and go on before these can. */
 static bool look_once(const struct berth_core *core, const struct look *look)
 {
     bool is_news = false;
-    BERTH_LIST_FOREACH (node, &look->attempts) {
+    for (const struct berth_list_node *node = berth_list_last(&look->attempts); node;
+         node = berth_list_prev(&look->attempts, node)) {
         struct attempt *attempt = berth_container_of(node, struct attempt, look_node);
         if (attempt->is_stuck && !has_stuck_child(core, attempt) && !lacks_slots(core, attempt)) {
             attempt->is_stuck = false;
@@ -371,14 +378,38 @@ static void add(char text[static TEXT_BYTES_MAX], const char *format, ...)
 
 /* ---- the question ---- */
 
-static bool may_be_blocked(const struct berth_core *core, const struct job *job)
+/* Each dispatcher and group is looked at once, however many children go there. */
+static bool may_be_blocked(const struct berth_core *core, struct look *look, const struct job *job)
 {
-    for (const struct dispatcher *at = job_dispatcher(core, job); at; at = at->parent)
+    for (struct dispatcher *at = job_dispatcher(core, job);
+         at && !berth_list_is_linked(&at->look_node); at = at->parent) {
+        berth_list_push_back(&look->dispatchers, &at->look_node);
         if (is_full(core, at) && !has_free_holder(core, (struct room){ .dispatcher = at }))
             return true;
-    const struct group *group = job_lane(core, job)->group;
+    }
+    struct group *group = job_lane(core, job)->group;
+    if (berth_list_is_linked(&group->look_node))
+        return false;
+    berth_list_push_back(&look->groups, &group->look_node);
     return group->is_full &&
            !has_free_holder(core, (struct room){ .dispatcher = group->dispatcher, .group = group });
+}
+
+/* The children from `first` on. */
+static bool may_any_be_blocked(const struct berth_core *core, const struct scope *scope,
+                               uint64_t first)
+{
+    struct look look;
+    bool may_be = false;
+    init(&look);
+    for (const struct berth_list_node *node = berth_list_last(&scope->children);
+         !may_be && node && berth_container_of(node, struct child, scope_node)->by_job.id >= first;
+         node = berth_list_prev(&scope->children, node)) {
+        const struct job *job = live_child(core, node);
+        may_be = job && may_be_blocked(core, &look, job);
+    }
+    end(&look);
+    return may_be;
 }
 
 static const struct job *find_blocked_child(const struct berth_core *core,
@@ -394,24 +425,10 @@ static const struct job *find_blocked_child(const struct berth_core *core,
     return NULL;
 }
 
-/* The children of one submit often go to one dispatcher: what was found there holds for all. */
 const char *deadlock_find(struct berth_core *core, struct attempt *parent, uint64_t first)
 {
     const struct scope *scope = scope_find(core, parent->job_id);
-    if (!scope)
-        return NULL;
-    const struct lane *looked_at = NULL;
-    bool may_be = false;
-    for (const struct berth_list_node *node = berth_list_last(&scope->children);
-         node && berth_container_of(node, struct child, scope_node)->by_job.id >= first;
-         node = berth_list_prev(&scope->children, node)) {
-        const struct job *job = live_child(core, node);
-        if (!job || job_lane(core, job) == looked_at)
-            continue;
-        looked_at = job_lane(core, job);
-        may_be |= may_be_blocked(core, job);
-    }
-    if (!may_be)
+    if (!scope || !may_any_be_blocked(core, scope, first))
         return NULL;
     struct look look;
     begin(core, &look, parent);
