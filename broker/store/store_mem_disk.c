@@ -10,7 +10,8 @@
 #include "base/rng.h"
 #include "broker/store/store_record.h"
 
-#define AGE_PASS_US INT64_C(1000000)
+#define AGE_PASS_US      INT64_C(10000000)
+#define RETENTIONS_KNOWN 32
 
 static uint64_t job_id(const void *item)
 {
@@ -439,23 +440,40 @@ static uint64_t excess_of(const struct berth_mem_disk *disk, uint32_t dispatcher
     return kept > most ? kept - most : 0;
 }
 
-static bool is_too_old(const struct berth_mem_disk *disk, const struct mem_job *job)
+/* What a dispatcher keeps, looked up once for many of its jobs. */
+struct retention {
+    uint32_t dispatcher; /* 0: none yet */
+    int64_t oldest_us;   /* what ended before is too old */
+    uint64_t excess;
+};
+
+static struct retention *retention_of(const struct berth_mem_disk *disk,
+                                      struct retention known[static RETENTIONS_KNOWN],
+                                      uint32_t dispatcher)
 {
-    const struct berth_dispatcher_record *settings =
-        mem_array_find(&disk->dispatchers, job->record.dispatcher);
+    struct retention *retention = &known[dispatcher % RETENTIONS_KNOWN];
+    if (retention->dispatcher == dispatcher)
+        return retention;
+    const struct berth_dispatcher_record *settings = mem_array_find(&disk->dispatchers, dispatcher);
     int64_t retention_us = settings ? settings->retention_ms * 1000 : BERTH_STORE_HISTORY_US;
-    return job->record.finished_us < disk->now_us - retention_us;
+    *retention = (struct retention){ .dispatcher = dispatcher,
+                                     .oldest_us = disk->now_us - retention_us,
+                                     .excess = excess_of(disk, dispatcher) };
+    return retention;
 }
 
 /* An ended job leaves the history, unless that keeps it. */
-static void forget(struct berth_mem_disk *disk, struct mem_job *job)
+static void forget(struct berth_mem_disk *disk, struct mem_job *job, struct retention *retention)
 {
-    bool is_kept = has_key_of(disk, job, BERTH_KEY_REQUEST) ||
-                   (!is_too_old(disk, job) && !excess_of(disk, job->record.dispatcher));
+    bool is_too_old = job->record.finished_us < retention->oldest_us;
+    bool is_kept =
+        has_key_of(disk, job, BERTH_KEY_REQUEST) || (!is_too_old && retention->excess == 0);
     if (is_kept || job->is_discarded)
         return;
     uncount(disk, &job->record);
     job->is_discarded = true;
+    if (retention->excess > 0)
+        retention->excess--;
 }
 
 /* An attempt of its parent asks for the key of a child: while that lives, or may be retried. */
@@ -475,10 +493,13 @@ bool mem_key_is_wanted(const struct berth_mem_disk *disk, const struct berth_job
  * for as long as its children are looked at. */
 static void forget_ended(struct berth_mem_disk *disk)
 {
+    struct retention known[RETENTIONS_KNOWN] = { 0 };
     size_t kept = 0;
-    for (size_t i = 0; i < disk->jobs.count; i++)
-        if (!store_state_is_live(mem_job_at(disk, i)->record.state))
-            forget(disk, mem_job_at(disk, i));
+    for (size_t i = 0; i < disk->jobs.count; i++) {
+        struct mem_job *job = mem_job_at(disk, i);
+        if (!store_state_is_live(job->record.state))
+            forget(disk, job, retention_of(disk, known, job->record.dispatcher));
+    }
     for (size_t i = 0; i < disk->jobs.count; i++) {
         struct mem_job *job = mem_job_at(disk, i);
         job->is_needless = job->is_discarded && (job->record.key.until_us <= disk->now_us ||

@@ -15,6 +15,7 @@
 #define SYNC_US_MAX       (8 * MS)
 #define SLOW_SYNC_US_MAX  (700 * MS)
 #define CHECK_EVERY       7 /* turns */
+#define CHECK_EVERY_DAY   1009
 
 static void turn(struct sim *sim, void *arg);
 
@@ -285,7 +286,7 @@ static void turn(struct sim *sim, void *arg)
     step(sim, &(struct berth_event){ .type = BERTH_EV_TURN });
     check_looks_after(sim);
     seen_after(sim);
-    if (sim->steps % CHECK_EVERY == 0) {
+    if (sim->steps % (sim->opts.is_a_day ? CHECK_EVERY_DAY : CHECK_EVERY) == 0) {
         berth_core_check(broker->core);
         check_keys(sim);
     }

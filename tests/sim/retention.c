@@ -4,7 +4,7 @@
  * Looked at in the end, when the disk is read. */
 #include "sim.h"
 
-#define PASS_US SECOND /* the store looks at ages so often */
+#define PASS_US (10 * SECOND) /* the store looks at ages so often */
 
 static bool has_retention(const struct sim_rule *rule)
 {

@@ -15,6 +15,7 @@
  * though it claims more even so, that one was passed over.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/core/dispatcher/dispatcher.h"
 #include "seen.h"
@@ -35,8 +36,21 @@ struct branch {
     uint64_t running;
 };
 
+/* All that is read of a dispatcher; while it stays, only time passes. */
+struct look {
+    const struct dispatcher *of, *parent, *waits_at;
+    uint64_t running, own_running, mark;
+    int64_t usual_ms;
+    uint32_t weight;
+};
+
 struct shares {
     int64_t at_ms;
+    /* After the last turn that changed one, while there were these. */
+    struct look looks[TREE];
+    uint32_t ids[TREE], next_id;
+    size_t dispatcher_count;
+    bool is_same;                        /* before this turn nothing had changed since */
     const struct dispatcher *of[TREE];   /* NULL: not made yet */
     int parent[TREE];                    /* -1: none */
     int place[TREE], place_before[TREE]; /* where they wait; -1: nowhere */
@@ -177,7 +191,7 @@ void shares_reset(struct seen *seen)
     if (!seen->shares)
         seen->shares = malloc(sizeof *seen->shares);
     BERTH_ASSERT(seen->shares != NULL);
-    *seen->shares = (struct shares){ 0 };
+    *seen->shares = (struct shares){ .looks[0].weight = UINT32_MAX }; /* not seen yet */
     forget(seen->shares);
 }
 
@@ -192,9 +206,53 @@ static void look_at_marks(struct shares *shares)
     }
 }
 
+/* Whether some may have been made or removed since, so that they are to be found again. */
+static bool are_others(struct sim *sim, struct shares *shares)
+{
+    const struct berth_core *core = sim->broker.core;
+    size_t count = berth_map_count(&core->dispatchers_by_id);
+    bool are_same =
+        shares->next_id == core->next_dispatcher_id && shares->dispatcher_count == count;
+    shares->next_id = core->next_dispatcher_id;
+    shares->dispatcher_count = count;
+    for (int i = 0; i < TREE; i++) {
+        are_same &= shares->ids[i] == sim->broker.ids[tree[i]];
+        shares->ids[i] = sim->broker.ids[tree[i]];
+    }
+    return !are_same;
+}
+
+/* True: all is as it was, and nobody is missing. */
+static bool look_again(struct sim *sim, struct shares *shares)
+{
+    bool is_same = sim->seen->is_sure, are_found = !are_others(sim, shares);
+    for (int i = 0; i < TREE; i++) {
+        struct look look, *last = &shares->looks[i];
+        const struct dispatcher *of =
+            are_found ? last->of : dispatcher_find_id(sim->broker.core, shares->ids[i]);
+        memset(&look, 0, sizeof look);
+        if (of) {
+            look.of = of;
+            look.parent = of->parent;
+            look.waits_at = of->waits_at;
+            look.running = of->running;
+            look.own_running = of->own_running;
+            look.mark = of->share_clock;
+            look.usual_ms = of->usual_ms;
+            look.weight = of->record.weight;
+        }
+        is_same &= memcmp(&look, last, sizeof look) == 0;
+        *last = look;
+    }
+    return is_same;
+}
+
 void shares_before(struct sim *sim)
 {
     struct shares *shares = sim->seen->shares;
+    shares->is_same = look_again(sim, shares);
+    if (shares->is_same)
+        return;
     pass_time(shares, sim_ms(sim));
     if (look_at_tree(sim, shares) || !sim->seen->is_sure)
         forget(shares);
@@ -334,6 +392,13 @@ static bool waits_anywhere(const struct shares *shares, int top, int b)
 void shares_after(struct sim *sim)
 {
     struct shares *shares = sim->seen->shares;
+    bool is_same = look_again(sim, shares) && shares->is_same;
+    if (is_same && sim->seen->grant_count == 0)
+        return;
+    if (shares->is_same) { /* what shares_before() put off: nothing had changed */
+        pass_time(shares, sim_ms(sim));
+        memcpy(shares->place_before, shares->place, sizeof shares->place);
+    }
     if (look_at_tree(sim, shares) || !sim->seen->is_sure)
         forget(shares);
     look_at_places(shares, shares->place);
