@@ -191,6 +191,8 @@ static void the_wait_for_many_ends_as_the_worst_of_them(void **state)
     assert_int_equal(process_await_exit(&process, PATIENT), 4);
     process_fini(&process);
 
+    assert_prints(cluster, 3, NULL, "3 dead\n6 cancelled\n", WORDS("wait", "6", "3"));
+
     assert_prints(cluster, 0, NULL, "8\n9\n",
                   WORDS("submit", "--array", "1-2", "-d", "still", "--", "date"));
     run(cluster, &process, 124, NULL, WORDS("wait", "1", "8", "9", "--timeout", "3s"));
