@@ -40,6 +40,7 @@ struct agent *agent_new(const struct agent_opts *opts)
     BERTH_ASSERT(opts->capacity <= AGENT_CAPACITY_MAX);
     BERTH_ASSERT(opts->suspended_max <= AGENT_CAPACITY_MAX - opts->capacity);
     BERTH_ASSERT(!opts->is_alone || opts->capacity == 1);
+    BERTH_ASSERT(!opts->is_alone || opts->suspended_max == 0);
     struct agent *agent = calloc(1, sizeof *agent);
     if (!agent)
         return NULL;

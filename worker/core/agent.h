@@ -77,7 +77,8 @@ struct agent_opts {
     /* So many suspended ones take no place of it; the sum of both is AGENT_CAPACITY_MAX at most. */
     uint32_t suspended_max;
     uint32_t cores;
-    bool is_alone;        /* a process for one suspect: a capacity of 1, and it drains after one */
+    /* A process for one suspect: a capacity of 1 and nothing beside it, and it drains after one. */
+    bool is_alone;
     bool can_start_alone; /* there is a keeper that starts such processes */
     uint64_t seed;        /* of the jitter */
 };
