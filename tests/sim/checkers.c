@@ -293,9 +293,16 @@ int64_t check_hindrance_us(const struct sim *sim, const struct link *link, int64
     return sum_us;
 }
 
+/* A first lease counts from the hello, and its answer waits for a disk that may be full. */
 void check_child_lost_lease(struct sim *sim, const struct worker *worker)
 {
-    int64_t lost_us = check_hindrance_us(sim, &worker->link, sim->now_us - WORKER_LEASE_US);
+    int64_t since_us = sim->now_us - WORKER_LEASE_US, lost_us = 0;
+    if (worker->welcomed_us > since_us) {
+        int64_t asked_us = worker->started_us > since_us ? worker->started_us : since_us;
+        lost_us = worker->welcomed_us - asked_us;
+        since_us = worker->welcomed_us;
+    }
+    lost_us += check_hindrance_us(sim, &worker->link, since_us);
     lost_us += worker->link.late_us; /* so much older is the last answer that it can have */
     if (lost_us < OUTAGE_US_HARMLESS)
         sim_fail(sim,

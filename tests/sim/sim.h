@@ -245,6 +245,7 @@ struct worker {
     uint64_t session, lineage;
     uint32_t epoch, epoch_seen;
     int64_t lease_end_ms;
+    int64_t started_us, welcomed_us; /* its child; as it heard */
     struct berth_map runs;
     struct certificate gone[16];
     size_t gone_count;

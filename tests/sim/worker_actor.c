@@ -117,6 +117,8 @@ static void carry_out(struct worker *worker, const struct agent_effects *effects
         case AGENT_DO_CHILDREN: parent_answered(worker, &effect->children); break;
         case AGENT_DO_CHILD_ENDED: parent_child_ended(worker, &effect->child_ended); break;
         case AGENT_DO_SESSION:
+            if (!worker->session)
+                worker->welcomed_us = worker->sim->now_us;
             worker->session = effect->session.session;
             worker->epoch_seen = effect->session.epoch;
             worker->lineage = effect->session.lineage;
@@ -290,6 +292,7 @@ static void start_child(struct sim *sim, void *arg)
         return;
     worker->child++;
     worker->session = 0;
+    worker->started_us = sim->now_us;
     struct agent_opts opts = { .child = worker->child,
                                .epoch_seen = worker->epoch_seen,
                                .lineage_seen = worker->lineage,
