@@ -13,22 +13,15 @@
 #include "broker/core/worker/suspect.h"
 #include "state.h"
 
-static bool is_below(const struct dispatcher *dispatcher, const struct dispatcher *top)
-{
-    while (dispatcher && dispatcher != top)
-        dispatcher = dispatcher->parent;
-    return dispatcher;
-}
-
 /* Slots and places, counted anew from the attempts that hold them. */
 static void check_slots(const struct berth_core *core, const struct dispatcher *d)
 {
     uint64_t running = 0, own_running = 0, in_groups = 0, counted = d->ungrouped.running;
     BERTH_MAP_FOREACH (node, &core->attempts) {
         const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
-        if (attempt->state == ATTEMPT_SETTLING || attempt->has_given)
+        if (!attempt_has_slots(attempt))
             continue;
-        running += is_below(attempt->dispatcher, d);
+        running += dispatcher_is_in(attempt->dispatcher, d);
         own_running += attempt->dispatcher == d;
         in_groups += attempt->group && attempt->group->dispatcher == d;
     }
@@ -157,7 +150,7 @@ static void check_place(const struct berth_core *core, const struct dispatcher *
     bool is_runnable = berth_list_is_linked(&d->run_node);
     BERTH_ASSERT(is_runnable + (d->waits_at != NULL) == is_asking);
     BERTH_ASSERT(berth_list_is_linked(&d->wait_node) == (d->waits_at != NULL));
-    BERTH_ASSERT(!d->waits_at || is_below(d, d->waits_at));
+    BERTH_ASSERT(!d->waits_at || dispatcher_is_in(d, d->waits_at));
     if (berth_list_is_empty(&d->waiting) || berth_list_is_linked(&d->hand_node))
         return;
     enum lack lack = limit_lack(core, d);

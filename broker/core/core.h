@@ -10,7 +10,8 @@
  * 2. A slot belongs to one attempt id. Attempts that hold slots of a dispatcher are counted, and
  * the count never passes the limit through a grant; a join may pass a limit that was lowered
  * meanwhile.
- * 3. Nothing is granted while a session of an earlier epoch is unresolved.
+ * 3. Nothing is granted while a session of an earlier epoch is unresolved, but what
+ * recovery.h allows.
  * 4. After SUBMIT has taken a job in, no transition of it can fail for want of memory.
  *
  * How a loop uses it: take all that has arrived (step for each), then one TURN, then send the

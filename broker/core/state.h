@@ -383,8 +383,8 @@ struct berth_core {
     struct berth_heap_node **expiry_nodes;
     struct berth_list heard; /* LIVE sessions with a peer, by when they were last heard of */
     uint64_t session_counter, attempt_counter;
-    uint64_t unresolved; /* sessions RECOVERING; nothing is granted while there are any */
-    uint64_t cores;      /* of LIVE sessions */
+    uint64_t unresolved;              /* sessions RECOVERING; while there are any: recovery.h */
+    uint64_t cores;                   /* of LIVE sessions */
     struct berth_list alone_handlers; /* suspect.h */
     bool is_alone_looked_at;          /* nothing has changed since workers were asked */
     int64_t alone_again_ms;           /* until then; INT64_MAX: no suspect waits for a process */

@@ -117,6 +117,13 @@ static uint64_t limit_value(const struct berth_core *core, struct berth_limit li
     BERTH_UNREACHABLE();
 }
 
+bool dispatcher_is_in(const struct dispatcher *dispatcher, const struct dispatcher *top)
+{
+    while (dispatcher && dispatcher != top)
+        dispatcher = dispatcher->parent;
+    return dispatcher;
+}
+
 uint64_t dispatcher_limit(const struct berth_core *core, const struct dispatcher *dispatcher)
 {
     uint64_t now = limit_value(core, dispatcher->record.limit);

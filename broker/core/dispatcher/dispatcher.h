@@ -26,6 +26,9 @@ int dispatcher_start_all(struct berth_core *core);
 /* The parent that its record names is its parent from now on. */
 void dispatcher_follow_parent(struct berth_core *core, struct dispatcher *dispatcher);
 
+/* Whether it is this one, or stands below it. NULL: of none that exists. */
+bool dispatcher_is_in(const struct dispatcher *dispatcher, const struct dispatcher *top);
+
 /* What holds now; UINT64_MAX: none. While a change is being stored, the lower of the old and the
  * new value. */
 uint64_t dispatcher_limit(const struct berth_core *core, const struct dispatcher *dispatcher);

@@ -55,10 +55,18 @@ struct attempt *attempt_new(struct berth_core *core, uint64_t id, struct session
     return attempt;
 }
 
+bool attempt_holds(const struct attempt *attempt, const struct dispatcher *dispatcher,
+                   const struct group *group)
+{
+    if (!attempt_has_slots(attempt))
+        return false;
+    return group ? attempt->group == group : dispatcher_is_in(attempt->dispatcher, dispatcher);
+}
+
 static void give_slot_back(struct berth_core *core, struct attempt *attempt)
 {
     suspend_forget(core, attempt);
-    if (attempt->state != ATTEMPT_SETTLING && !attempt->has_given)
+    if (attempt_has_slots(attempt))
         limit_give(core, attempt);
     attempt->has_given = false;
     suspend_end(core, attempt);

@@ -2,15 +2,23 @@
 /* Attempts: who holds which slot, from the grant or a join until the end is stored.
  *
  * 1. An attempt holds a slot of its dispatcher and of all above it, and a place of its group, in
- * every state but SETTLING, and a place of its session's capacity in every state.
- * 2. Slots come back in the step in which the attempt is over, and only in attempt_settle() and
- * attempt_free().
+ * every state but SETTLING, unless it waits and has given them back (suspend.h); and it counts at
+ * its session in every state, as offer.h says.
+ * 2. Otherwise slots come back in the step in which the attempt is over, and only in
+ * attempt_settle() and attempt_free().
  */
 #pragma once
 
 #include "broker/core/state.h"
 
 struct attempt *attempt_find(const struct berth_core *core, uint64_t id);
+static inline bool attempt_has_slots(const struct attempt *attempt)
+{
+    return attempt->state != ATTEMPT_SETTLING && !attempt->has_given;
+}
+/* A place of the group; NULL: a slot of the dispatcher. */
+bool attempt_holds(const struct attempt *attempt, const struct dispatcher *dispatcher,
+                   const struct group *group);
 /* A new one that holds what it needs of the limits (limit.h); for a job (READY) it becomes its
  * current attempt. NULL: no memory. `job` 0: DOOMED. */
 struct attempt *attempt_new(struct berth_core *core, uint64_t id, struct session *session,

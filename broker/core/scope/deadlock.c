@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "broker/core/dispatcher/dispatcher.h"
+#include "broker/core/life/attempt.h"
 #include "broker/core/step.h"
 #include "scope.h"
 
@@ -17,18 +18,6 @@ struct room {
     const struct dispatcher *dispatcher;
     const struct group *group; /* NULL: slots */
 };
-
-static bool is_below(const struct dispatcher *dispatcher, const struct dispatcher *top)
-{
-    while (dispatcher && dispatcher != top)
-        dispatcher = dispatcher->parent;
-    return dispatcher;
-}
-
-static bool has_slot(const struct attempt *attempt)
-{
-    return attempt->state != ATTEMPT_SETTLING && !attempt->has_given;
-}
 
 static bool is_full(const struct berth_core *core, const struct dispatcher *dispatcher)
 {
@@ -60,10 +49,7 @@ static bool needs_slots(const struct attempt *attempt)
 
 static bool holds(const struct attempt *attempt, struct room room)
 {
-    if (!has_slot(attempt))
-        return false;
-    return room.group ? attempt->group == room.group
-                      : is_below(attempt->dispatcher, room.dispatcher);
+    return attempt_holds(attempt, room.dispatcher, room.group);
 }
 
 typedef bool (*visit_fn)(const struct berth_core *core, struct attempt *attempt, void *arg);
@@ -89,7 +75,7 @@ static struct attempt *find_holder(const struct berth_core *core, struct room ro
     BERTH_MAP_FOREACH (node, &core->dispatchers_by_id) {
         const struct dispatcher *at = berth_container_of(node, struct dispatcher, by_id);
         if (at != room.dispatcher && !berth_list_is_empty(&at->attempts) &&
-            is_below(at, room.dispatcher))
+            dispatcher_is_in(at, room.dispatcher))
             found = visit(core, at, room, fn, arg);
         if (found)
             return found;
@@ -256,7 +242,7 @@ static void end(struct look *look)
 static bool free_slots(const struct attempt *attempt)
 {
     bool is_news = false;
-    if (!has_slot(attempt))
+    if (!attempt_has_slots(attempt))
         return false;
     for (struct dispatcher *at = attempt->dispatcher; at; at = at->parent) {
         is_news |= at->is_blocked;

@@ -3,6 +3,7 @@
 
 #include "broker/core/dispatcher/dispatcher.h"
 #include "broker/core/life/after.h"
+#include "broker/core/life/attempt.h"
 #include "broker/core/match/limit.h"
 #include "broker/core/scope/scope.h"
 #include "broker/core/step.h"
@@ -215,9 +216,9 @@ static void add_due(struct berth_core *core, struct causes *causes,
 static void add_running(struct berth_core *core, struct causes *causes,
                         const struct dispatcher *dispatcher)
 {
-    BERTH_MAP_FOREACH (node, &core->attempts) {
-        const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
-        if (attempt->job && attempt->dispatcher == dispatcher)
+    BERTH_LIST_FOREACH (node, &dispatcher->attempts) {
+        const struct attempt *attempt = berth_container_of(node, struct attempt, dispatcher_node);
+        if (attempt->job)
             add(core, causes, job_at(&core->jobs, attempt->job), 1);
     }
 }
@@ -286,22 +287,6 @@ static void put_limits(struct berth_core *core, const struct dispatcher *dispatc
 
 /* ---- who holds slots and places ---- */
 
-static bool is_below(const struct dispatcher *dispatcher, const struct dispatcher *top)
-{
-    while (dispatcher && dispatcher != top)
-        dispatcher = dispatcher->parent;
-    return dispatcher;
-}
-
-/* Of a group, if there is one, else of a dispatcher. */
-static bool holds(const struct attempt *attempt, const struct dispatcher *at,
-                  const struct group *group)
-{
-    if (attempt->state == ATTEMPT_SETTLING || attempt->has_given)
-        return false;
-    return group ? attempt->group == group : is_below(attempt->dispatcher, at);
-}
-
 static int by_age(const void *a, const void *b)
 {
     const struct attempt *x = *(const struct attempt *const *)a;
@@ -340,7 +325,7 @@ static void put_holders(struct berth_core *core, const struct dispatcher *at,
     size_t count = 0;
     BERTH_MAP_FOREACH (node, &core->attempts) {
         const struct attempt *attempt = berth_container_of(node, struct attempt, by_id);
-        if (holds(attempt, at, group))
+        if (attempt_holds(attempt, at, group))
             all[count++] = attempt;
     }
     if (count)
