@@ -3,6 +3,7 @@
 """Proves that the simulator can fail: breaks one rule of the protocol at a time and asserts that it is seen.
 
     mutants.py [--seeds N] [--keep DIR] [--markdown] [NAME...]      all of the table below, or those named
+    mutants.py --fit                                                only whether their texts are there
 
 Each mutant replaces one piece of text in a copy of the sources, builds berth-sim from it and runs seeds from 1 on until
 one fails. A mutant that survives its seeds, or whose text is not found exactly once, makes this exit 1. The tree itself
@@ -182,7 +183,7 @@ MUTANTS = [
            "    if (job->flags & JOB_CANCEL_ASKED) {\n        write_cancelled(core, job, last);\n        return;\n    }\n",
            "", "a job whose cancel was accepted completes"),
     Mutant("a slot kept by its report", "broker/core/life/attempt.c",
-           "    if (attempt->state != ATTEMPT_SETTLING && !attempt->has_given)\n        limit_give(core, attempt);\n",
+           "    if (attempt_has_slots(attempt))\n        limit_give(core, attempt);\n",
            "    if (attempt->state == ATTEMPT_SETTLING)\n        limit_give(core, attempt);\n",
            "slots leak"),
     Mutant("one slot too many", "broker/core/match/limit.c",
@@ -384,16 +385,16 @@ MUTANTS = [
            "berth_list_is_empty(&giver->waiting) || (limit_lack(core, giver) != LACK_NOTHING && giver->looks % 2)) {",
            "who waits is looked at though nothing came back"),
     Mutant("ended jobs forgotten too early", "broker/store/store_mem_disk.c",
-           "finished_us < disk->now_us - retention_us;", "finished_us < disk->now_us - retention_us / 2;",
+           ".oldest_us = disk->now_us - retention_us,", ".oldest_us = disk->now_us - retention_us / 2,",
            "what became of a job is not known any more, though it is to be"),
     Mutant("ended jobs kept too long", "broker/store/store_mem_disk.c",
-           "finished_us < disk->now_us - retention_us;", "finished_us < disk->now_us - retention_us * 2;",
+           ".oldest_us = disk->now_us - retention_us,", ".oldest_us = disk->now_us - retention_us * 2,",
            "the history grows beyond what its settings say"),
     Mutant("one ended job too many", "broker/store/store_mem_disk.c",
            "    return kept > most ? kept - most : 0;", "    return kept > most + 1 ? kept - most - 1 : 0;",
            "the history grows beyond what its settings say"),
     Mutant("what may be repeated is forgotten", "broker/store/store_mem_disk.c",
-           "    bool is_kept = has_key_of(disk, job, BERTH_KEY_REQUEST) ||\n", "    bool is_kept = has_key_of(disk, job, BERTH_KEY_NONE) ||\n",
+           "has_key_of(disk, job, BERTH_KEY_REQUEST) || (!is_too_old", "has_key_of(disk, job, BERTH_KEY_NONE) || (!is_too_old",
            "whoever repeats a submit is answered with a job that nobody knows"),
     Mutant("children left behind", "broker/core/life/attempt.c",
            "        scope_on_over(core, index);\n        scope_on_ending(core, index, ended);\n",
@@ -447,7 +448,7 @@ MUTANTS = [
            "a child waits for a slot that its parents hold"),
     Mutant("waiting without slots is no part of a cycle", "broker/core/scope/deadlock.c",
            "    attempt->is_stuck = waits(core, attempt) || needs_slots(attempt);\n",
-           "    attempt->is_stuck = waits(core, attempt) && !needs_slots(attempt);\n",
+           "    attempt->is_stuck = waits(core, attempt) && keeps_slots(attempt);\n",
            "two that wait for each other through a third one, which gave its slot back"),
     Mutant("children forgotten by the core are not asked for", "broker/core/scope/children.c",
            "    tell_found(core, attempt->session, answer);\n", "    (void)tell_found;\n",
@@ -515,12 +516,29 @@ def simulate(copy, mutant, seeds):
     return 0, f"ended with {result.returncode}"
 
 
+def read(root, mutant):
+    with open(os.path.join(root, mutant.file), encoding="utf-8") as file:
+        return file.read()
+
+
+def misfit(root, mutant):
+    """What is wrong with its text, or None."""
+    count = read(root, mutant).count(mutant.text)
+    return None if count == 1 else f"its text is there {count} times in {mutant.file}, and must be once"
+
+
+def fit(root, mutants):
+    troubles = [(mutant.name, misfit(root, mutant)) for mutant in mutants]
+    misfits = [f"{name}: {trouble}" for name, trouble in troubles if trouble]
+    print("\n".join(misfits) or f"mutants: all {len(mutants)} fit")
+    return 1 if misfits else 0
+
+
 def try_mutant(copy, mutant, seeds):
+    if misfit(copy, mutant):
+        return misfit(copy, mutant), None
     path = os.path.join(copy, mutant.file)
-    with open(path, encoding="utf-8") as file:
-        original = file.read()
-    if original.count(mutant.text) != 1:
-        return f"its text is there {original.count(mutant.text)} times in {mutant.file}, and must be once", None
+    original = read(copy, mutant)
     try:
         with open(path, "w", encoding="utf-8") as file:
             file.write(original.replace(mutant.text, mutant.replacement))
@@ -551,6 +569,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=SEEDS_MAX, help="at most so many for each mutant")
     parser.add_argument("--keep", help="a folder for the copy, to be used again")
     parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--fit", action="store_true", help="only say whether each has its text in the sources")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     unknown = set(args.names) - {m.name for m in MUTANTS}
@@ -559,6 +578,8 @@ def main():
     chosen = [m for m in MUTANTS if not args.names or m.name in args.names]
 
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    if args.fit:
+        return fit(root, chosen)
     copy = args.keep or tempfile.mkdtemp(prefix="berth-mutants-")
     os.makedirs(copy, exist_ok=True)
     failures = 0
