@@ -10,8 +10,8 @@
 #define SEED_CHILD       6
 #define SEED_PARENT      7
 
-/* Of children whose parent has completed, in one turn: 1 ms on a busy machine of two virtual cores,
- * of 4 million keys (22 November 2026). */
+/* In one turn: 1 ms on a busy machine of two virtual cores, of 4 million keys of children (22
+ * November 2026). */
 #define DROPS_MAX 1024
 
 #define KEY_QUEUE_CHILD 2
@@ -22,12 +22,13 @@ static uint32_t index_of(const struct berth_core *core, struct berth_hash128 key
 static struct berth_hash128 hash_of(const void *data, size_t bytes, uint64_t seed);
 static struct berth_hash128 key_of_parent(uint64_t parent);
 static bool is_over(const struct berth_core *core, const struct key_entry *entry);
+static bool is_first_over(const struct berth_core *core, const struct key_queue *queue);
 static struct key_queue *queue_of(struct berth_core *core, const struct key_entry *entry);
 static void enqueue(struct berth_core *core, struct key_queue *queue, uint32_t index);
 static int join_siblings(struct berth_core *core, uint32_t index, uint64_t parent);
 static void drop(struct berth_core *core, uint32_t index);
-static void expire_queue(struct berth_core *core, struct key_queue *queue);
-static void expire_children(struct berth_core *core);
+static size_t expire_queue(struct berth_core *core, struct key_queue *queue, size_t most);
+static void expire_children(struct berth_core *core, size_t most);
 
 uint64_t keys_index_hash(const void *arg, uint32_t index)
 {
@@ -151,14 +152,18 @@ void keys_forget_children(struct berth_core *core, uint64_t parent)
 
 void keys_expire(struct berth_core *core)
 {
+    size_t left = DROPS_MAX;
     for (size_t i = 0; i < sizeof core->key_queues / sizeof *core->key_queues; i++)
-        expire_queue(core, &core->key_queues[i]);
-    expire_children(core);
+        left -= expire_queue(core, &core->key_queues[i], left);
+    expire_children(core, left);
 }
 
 int64_t keys_next_deadline_ms(const struct berth_core *core)
 {
-    return core->keys_over.head ? core->now_ms : INT64_MAX;
+    bool has_more = core->keys_over.head;
+    for (size_t i = 0; i < sizeof core->key_queues / sizeof *core->key_queues; i++)
+        has_more |= is_first_over(core, &core->key_queues[i]);
+    return has_more ? core->now_ms : INT64_MAX;
 }
 
 static struct key_entry *entry_at(const struct berth_core *core, uint32_t index)
@@ -302,17 +307,25 @@ static void drop(struct berth_core *core, uint32_t index)
 /* ---- what is over ---- */
 
 /* Windows of one kind are equally long, so that the oldest is over first (but for what was loaded,
- * and after a jump of the clock; then some are kept a little longer). */
-static void expire_queue(struct berth_core *core, struct key_queue *queue)
+ * and after a jump of the clock; then some are kept a little longer). All are at once when the
+ * clock jumps ahead. */
+static bool is_first_over(const struct berth_core *core, const struct key_queue *queue)
 {
-    while (queue->head && is_over(core, entry_at(core, queue->head)))
+    return queue->head && is_over(core, entry_at(core, queue->head));
+}
+
+static size_t expire_queue(struct berth_core *core, struct key_queue *queue, size_t most)
+{
+    size_t count = 0;
+    for (; count < most && is_first_over(core, queue); count++)
         drop(core, queue->head);
+    return count;
 }
 
 /* The parent is out of the queue with its last child. */
-static void expire_children(struct berth_core *core)
+static void expire_children(struct berth_core *core, size_t most)
 {
-    for (size_t i = 0; core->keys_over.head && i < DROPS_MAX; i++)
+    for (size_t i = 0; core->keys_over.head && i < most; i++)
         drop(core, entry_at(core, core->keys_over.head)->siblings.younger);
 }
 

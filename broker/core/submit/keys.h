@@ -45,7 +45,7 @@ void keys_forget(struct berth_core *core, struct berth_hash128 key);
 bool keys_has_children(const struct berth_core *core, uint64_t parent);
 /* Those of all its children, if there are any: so many in each turn. */
 void keys_forget_children(struct berth_core *core, uint64_t parent);
-/* Frees those whose window is over, and some of those that were forgotten. */
+/* Frees some of those whose window is over, or that were forgotten. */
 void keys_expire(struct berth_core *core);
 /* When the next turn is needed for it; INT64_MAX: none is. */
 int64_t keys_next_deadline_ms(const struct berth_core *core);

@@ -3,6 +3,8 @@
  * known. */
 #include "core_fixture.h"
 
+#include "broker/core/submit/keys.h"
+
 static void a_request_that_is_repeated_gets_the_same_answer(void **state)
 {
     struct fixture *f = *state;
@@ -174,6 +176,31 @@ static void keys_are_freed_when_their_window_is_over(void **state)
     assert_int_equal(f->core->keys_by_hash.count, 0);
 }
 
+/* The wall clock jumps ahead. */
+static void many_whose_windows_end_at_once_go_some_in_each_turn(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t job = 1; job <= 10000; job++) {
+        const struct key_use use = { .kind = job % 2 ? BERTH_KEY_REQUEST : BERTH_KEY_IDEMPOTENCY,
+                                     .key = { .low = job, .high = 1 },
+                                     .job = job,
+                                     .until_us = f->wall_us + 1000000 };
+        assert_int_equal(keys_remember(f->core, &use), 0);
+    }
+    f->wall_us += INT64_C(3600) * 1000000;
+    uint32_t before = f->core->keys.used;
+    turn(f);
+    size_t turns = 1;
+    for (; f->core->keys.used; turns++) {
+        assert_in_range(before - f->core->keys.used, 1, 1500);
+        assert_int_equal(berth_core_next_deadline_ms(f->core, f->now_ms, f->wall_us), f->now_ms);
+        before = f->core->keys.used;
+        turn(f);
+    }
+    assert_in_range(turns, 7, 13);
+    assert_true(berth_core_next_deadline_ms(f->core, f->now_ms, f->wall_us) > f->now_ms);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, core_setup, core_teardown)
 
 int main(void)
@@ -187,6 +214,7 @@ int main(void)
         TEST(the_same_key_twice_in_one_submit_is_one_job),
         TEST(a_key_is_known_after_its_job_has_ended_until_its_window_is_over),
         TEST(keys_are_freed_when_their_window_is_over),
+        TEST(many_whose_windows_end_at_once_go_some_in_each_turn),
     };
     return berth_test_main(tests, NULL, NULL);
 }
