@@ -15,7 +15,7 @@
 
 /* Frames and what they become when unpacked (wire.h). */
 #define BERTH_FRAME_BYTES_MAX  (16u << 20)
-#define BERTH_FRAME_FIELDS_MAX (128u << 10) /* tags in one frame, in all messages of it */
+#define BERTH_FRAME_FIELDS_MAX (256u << 10) /* tags in one frame: as many rows, of 64 each */
 #define BERTH_FRAME_ROWS_MAX   4096         /* sub-messages in one repeated field */
 
 /* Jobs. */
