@@ -291,6 +291,29 @@ static void a_doomed_attempt_of_a_dispatcher_that_is_gone_holds_nothing(void **s
     assert_int_equal(session_of(f, w)->attempt_count, 1);
 }
 
+static void a_dispatcher_stays_while_a_doomed_attempt_of_it_is_alive(void **state)
+{
+    struct fixture *f = *state;
+    struct worker *w;
+    given_restarted(f, &w, NULL, 0);
+    given_dispatcher(f, "news", 5);
+    struct berth_join_line lines[] = { line(OLD_ATTEMPT(7), 55, 1) };
+    lines[0].dispatcher = text("news");
+    join(f, w, lines, 1);
+    turn(f);
+
+    uint64_t request = query(f, BERTH_EV_DISPATCHER_REMOVE, "news");
+    const struct berth_effect *refusal = answer(f, request, BERTH_DO_ERROR);
+    assert_non_null(refusal);
+    assert_int_equal(refusal->error.code, BERTH_ECONFLICT);
+    assert_non_null(strstr(refusal->error.message, "has an attempt of job 55 on worker"));
+
+    gone(f, w, BERTH_GONE_EXIT);
+    request = query(f, BERTH_EV_DISPATCHER_REMOVE, "news");
+    store_all(f);
+    assert_non_null(answer(f, request, BERTH_DO_REMOVED));
+}
+
 static void an_attempt_of_another_session_is_nobodys_to_list(void **state)
 {
     struct fixture *f = *state;
@@ -514,6 +537,7 @@ int main(void)
         TEST(what_runs_without_being_its_jobs_attempt_is_doomed_and_holds_its_slot),
         TEST(a_doomed_attempt_is_told_again_in_the_next_join),
         TEST(a_doomed_attempt_of_a_dispatcher_that_is_gone_holds_nothing),
+        TEST(a_dispatcher_stays_while_a_doomed_attempt_of_it_is_alive),
         TEST(an_attempt_of_another_session_is_nobodys_to_list),
         TEST(more_attempts_than_the_capacity_are_refused),
         TEST(a_stored_cancel_is_told_again_in_each_join),
