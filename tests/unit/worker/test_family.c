@@ -406,10 +406,31 @@ static void on_virtual_it_is_the_same(void **state)
     finish(f);
 }
 
+static void answer_with(struct fixture *f, const Berth__V1__Envelope *envelope)
+{
+    struct berth_buf frame;
+    berth_buf_init(&frame, BERTH_FRAME_BYTES_MAX);
+    assert_ok(berth_wire_pack(envelope, &frame));
+    asks_answer(slots_asks(f->slots), envelope->request, berth_buf_slice(&frame));
+    berth_buf_fini(&frame);
+}
+
+/* The broker has no time for the question. */
+static void answer_later(struct fixture *f, uint64_t number)
+{
+    Berth__V1__Error message = BERTH__V1__ERROR__INIT;
+    Berth__V1__Envelope envelope;
+    message.has_code = 1;
+    message.code = BERTH__V1__ERROR_CODE__ERROR_LATER;
+    berth_wire_init(&envelope, number);
+    envelope.message_case = BERTH__V1__ENVELOPE__MESSAGE_ERROR;
+    envelope.error = &message;
+    answer_with(f, &envelope);
+}
+
 /* The broker's answer to the question: the job, dead, or that there is none. */
 static void answer(struct fixture *f, uint64_t number, bool is_known)
 {
-    struct berth_buf frame;
     uint64_t unknown[] = { 201 };
     Berth__V1__Job job = BERTH__V1__JOB__INIT, *jobs[] = { &job };
     job.has_id = job.has_dispatcher = job.has_handler = job.has_state = job.has_error_message = 1;
@@ -427,10 +448,7 @@ static void answer(struct fixture *f, uint64_t number, bool is_known)
     berth_wire_init(&envelope, number);
     envelope.message_case = BERTH__V1__ENVELOPE__MESSAGE_JOBS;
     envelope.jobs = &message;
-    berth_buf_init(&frame, BERTH_FRAME_BYTES_MAX);
-    assert_ok(berth_wire_pack(&envelope, &frame));
-    asks_answer(slots_asks(f->slots), number, berth_buf_slice(&frame));
-    berth_buf_fini(&frame);
+    answer_with(f, &envelope);
 }
 
 struct question {
@@ -479,6 +497,24 @@ static void the_job_of_a_child_comes_from_the_broker(void **state)
     (void)await_over(f);
     assert_int_equal(story.rc[0], -EREMOTEIO);
     assert_int_equal(story.state, BERTH_DEAD);
+    assert_string_equal(story.error, "no such address");
+    finish(f);
+}
+
+static void a_broker_without_time_is_asked_for_the_job_again(void **state)
+{
+    struct fixture *f = *state;
+    struct story story = { .rc = { 1, 1, 1 }, .wants_job = true };
+    struct question question;
+    given_handler(f, "awaits", awaits, &story);
+    until_it_waits_for_the_job(f, &question);
+
+    answer_later(f, question.number);
+    assert_true(await(is_asked, &question, AWAIT_MS));
+    answer(f, question.number, true);
+
+    (void)await_over(f);
+    assert_int_equal(story.rc[0], -EREMOTEIO);
     assert_string_equal(story.error, "no such address");
     finish(f);
 }
@@ -541,6 +577,7 @@ int main(void)
         FAMILY_TEST(the_end_of_a_child_says_how_it_ended),
         FAMILY_TEST(on_virtual_it_is_the_same),
         FAMILY_TEST(the_job_of_a_child_comes_from_the_broker),
+        FAMILY_TEST(a_broker_without_time_is_asked_for_the_job_again),
         FAMILY_TEST(a_job_that_retention_has_removed_is_not_found),
         FAMILY_TEST(a_cancel_ends_the_wait_for_a_job),
         FAMILY_TEST(what_comes_for_an_attempt_that_is_over_is_ignored),
