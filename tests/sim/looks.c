@@ -7,6 +7,11 @@
 
 #define OWN_LOOKS 2 /* it comes anew, and a worker has room */
 
+static uint64_t due_of(const struct dispatcher *dispatcher)
+{
+    return dispatcher->count[JOB_SCHEDULED] + dispatcher->count[JOB_RETRYING];
+}
+
 static void note(struct checkers *checkers, const struct dispatcher *dispatcher)
 {
     size_t room = sizeof checkers->places / sizeof *checkers->places;
@@ -15,7 +20,8 @@ static void note(struct checkers *checkers, const struct dispatcher *dispatcher)
         (struct check_place){ .dispatcher = dispatcher,
                               .waits_at = dispatcher->waits_at,
                               .looks = dispatcher->looks,
-                              .ready = dispatcher->count[JOB_READY] };
+                              .ready = dispatcher->count[JOB_READY],
+                              .due = due_of(dispatcher) };
 }
 
 /* A turn is to come. */
@@ -50,9 +56,10 @@ static void check_one(struct sim *sim, const struct check_place *before)
     uint32_t starts = starts_of(sim, d), limits = 0;
     for (const struct dispatcher *at = d; at; at = at->parent)
         limits++;
-    uint64_t ended = before->ready > d->count[JOB_READY] + starts
-                         ? before->ready - d->count[JOB_READY] - starts
-                         : 0; /* by a clock, or cancelled */
+    /* What came to be ready in this turn hides one that ended, by a clock or cancelled. */
+    uint64_t came = before->due > due_of(d) ? before->due - due_of(d) : 0;
+    uint64_t gone = d->count[JOB_READY] + starts;
+    uint64_t ended = before->ready + came > gone ? before->ready + came - gone : 0;
     /* Twice: it went to wait elsewhere, and came back. */
     bool is_vain = looks == 1 && before->waits_at && before->waits_at == d->waits_at;
     if (is_vain && !starts && !ended)

@@ -116,6 +116,8 @@ static void check_orders(struct sim *sim, const struct berth_do_orders *orders)
     }
     for (size_t i = 0; i < orders->cancel_count; i++) {
         uint64_t job = check_attempt_of(sim, orders->cancels[i].attempt)->job;
+        if (!job)
+            continue; /* its grant could not be sent: the worker sees the gap, and joins again */
         if (orders->cancels[i].reason == BERTH_CANCEL_DEADLINE)
             check_life_told(sim, &orders->cancels[i], job);
         else if (!check_job_of(sim, job)->is_cancel_stored)

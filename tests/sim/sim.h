@@ -355,7 +355,7 @@ struct check_session {
 struct check_place {
     const struct dispatcher *dispatcher, *waits_at;
     uint32_t looks;
-    uint64_t ready;
+    uint64_t ready, due; /* jobs that are, and jobs that wait for a time */
 };
 
 /* So far the wall clock is off from then on. */
