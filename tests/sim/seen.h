@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the broker's core is seen to do from turn to turn: which jobs are ready, since when, and
  * which of them are given to workers, one after the other. The rules about order are checked
- * against it: order.c, rooms.c, shares.c. It reads where jobs stand, and never in which order they
+ * against it: order.c, shares.c. It reads where jobs stand, and never in which order they
  * stand there: that is what is to be checked.
  */
 #pragma once
@@ -43,7 +43,6 @@ struct seen {
     bool is_sure;             /* nobody is missing, neither before this turn nor after it */
     struct order_turn *turns; /* order.c */
     size_t turn_count;
-    struct rooms *rooms;   /* rooms.c */
     struct shares *shares; /* shares.c */
 };
 
