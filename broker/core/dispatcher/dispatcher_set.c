@@ -10,6 +10,7 @@
 #include "broker/core/match/group.h"
 #include "broker/core/match/limit.h"
 #include "broker/core/match/park.h"
+#include "broker/core/scope/suspend.h"
 #include "broker/core/step.h"
 #include "broker/core/worker/hold.h"
 
@@ -178,6 +179,24 @@ static bool check_hold(struct berth_core *core, const struct berth_ev_dispatcher
     return false;
 }
 
+/* Attempts that wait under `hold = running` have given their slots back; what waits under `hold =
+ * job` has them. Nobody but us knows which of them did, and we may be gone when they join. */
+static bool check_waiting(struct berth_core *core, const struct berth_ev_dispatcher_set *set,
+                          const struct dispatcher *dispatcher,
+                          const struct berth_dispatcher_record *record)
+{
+    if (!dispatcher || record->hold != BERTH_HOLD_JOB ||
+        newest(dispatcher).hold == BERTH_HOLD_JOB || !suspend_has_given(core, dispatcher))
+        return true;
+    refuse(core, set, BERTH_ECONFLICT, "hold",
+           step_text(core,
+                     "hold: '%s' has handlers that wait without their slots, or may have where a "
+                     "worker is missing; hold can be job again when there are none, for instance "
+                     "after a pause",
+                     record->name));
+    return false;
+}
+
 void dispatcher_on_set(struct berth_core *core, const struct berth_ev_dispatcher_set *set)
 {
     struct dispatcher *dispatcher = dispatcher_find(core, set->name);
@@ -197,7 +216,8 @@ void dispatcher_on_set(struct berth_core *core, const struct berth_ev_dispatcher
     struct berth_dispatcher_record made = record;
     apply(&record, set);
     if (!apply_parent(core, set, &record) || !check_backoff(core, set, &record) ||
-        !check_hold(core, set, dispatcher, &record))
+        !check_hold(core, set, dispatcher, &record) ||
+        !check_waiting(core, set, dispatcher, &record))
         return;
     if (!dispatcher)
         dispatcher = dispatcher_new(core, &made);

@@ -35,11 +35,18 @@ static void set_suspended(struct berth_core *core, struct attempt *attempt, bool
     offer_update_room(core, session);
 }
 
+/* Not any more from when it is to be otherwise: suspend_has_given(). */
+static bool gives_back(const struct dispatcher *dispatcher)
+{
+    bool shall_keep = dispatcher->changes && dispatcher->wanted.hold != BERTH_HOLD_RUNNING;
+    return dispatcher->record.hold == BERTH_HOLD_RUNNING && !shall_keep;
+}
+
 static void stop(struct berth_core *core, struct attempt *attempt, uint32_t number)
 {
     set_suspended(core, attempt, true);
     attempt->suspensions = number;
-    if (attempt->has_given || attempt->dispatcher->record.hold != BERTH_HOLD_RUNNING)
+    if (attempt->has_given || !gives_back(attempt->dispatcher))
         return;
     limit_give(core, attempt);
     attempt->has_given = true;
@@ -253,6 +260,14 @@ static uint64_t limit_for(const struct berth_core *core, const struct dispatcher
 {
     uint64_t limit = dispatcher_limit(core, dispatcher);
     return limit == 0 && is_told(core, attempt) ? 1 : limit;
+}
+
+bool suspend_has_given(const struct berth_core *core, const struct dispatcher *dispatcher)
+{
+    BERTH_LIST_FOREACH (node, &dispatcher->attempts)
+        if (berth_container_of(node, struct attempt, dispatcher_node)->has_given)
+            return true;
+    return core->unresolved;
 }
 
 const struct dispatcher *suspend_lack(const struct berth_core *core, const struct attempt *attempt)

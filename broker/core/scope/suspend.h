@@ -48,6 +48,10 @@ void suspend_turn(struct berth_core *core);
  */
 const struct dispatcher *suspend_lack(const struct berth_core *core, const struct attempt *attempt);
 
+/* Whether attempts of it wait without their slots; true, too, while a session is missing that may
+ * have such. O(its attempts). */
+bool suspend_has_given(const struct berth_core *core, const struct dispatcher *dispatcher);
+
 void suspend_check_attempt(const struct attempt *attempt);
 void suspend_check_dispatcher(const struct dispatcher *dispatcher);
 void suspend_check_session(const struct session *session);

@@ -293,6 +293,33 @@ static void after_a_restart_nothing_goes_on_until_every_session_is_resolved(void
     assert_int_equal(dispatcher(f, "default")->running, 1);
 }
 
+static uint64_t set_hold(struct fixture *f, const char *name, enum berth_hold hold)
+{
+    return set(f, (struct berth_ev_dispatcher_set){ .has_hold = true, .hold = hold }, name);
+}
+
+/* After a crash nobody would know which of those that wait have their slots. */
+static void nothing_comes_to_keep_its_slots_while_one_waits_without(void **state)
+{
+    struct fixture *f = *state;
+    given_holding(f, "d", 1, BERTH_HOLD_RUNNING, NULL);
+    struct worker *w = given_worker(f, 8);
+    uint64_t waits = given_running(f, (struct submit){ .dispatcher = "d" });
+    suspend_attempt(f, w, waits, 1);
+
+    uint64_t early = set_hold(f, "d", BERTH_HOLD_JOB);
+    assert_int_equal(answer(f, early, BERTH_DO_ERROR)->error.code, BERTH_ECONFLICT);
+    assert_string_equal(answer(f, early, BERTH_DO_ERROR)->error.field, "hold");
+    ask_to_resume(f, w, waits, 1);
+    turn(f);
+
+    (void)set_hold(f, "d", BERTH_HOLD_JOB);
+    suspend_attempt(f, w, waits, 2);
+    assert_int_equal(dispatcher(f, "d")->running, 1); /* that is not stored yet, and holds */
+    store_all(f);
+    assert_int_equal(dispatcher(f, "d")->record.hold, BERTH_HOLD_JOB);
+}
+
 /* Its job is finished, or has a newer attempt: it is told to end, and can. */
 static void one_that_is_nobodys_any_more_may_go_on_and_ends(void **state)
 {
@@ -368,6 +395,7 @@ static void one_that_waits_in_a_lost_worker_is_held_and_never_goes_on(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(nothing_comes_to_keep_its_slots_while_one_waits_without),
         TEST(one_that_is_nobodys_any_more_may_go_on_and_ends),
         TEST(one_that_waits_in_a_lost_worker_is_held_and_never_goes_on),
         TEST(one_that_waits_gives_its_slot_back_and_takes_it_ahead_of_new_jobs),
